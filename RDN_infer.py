@@ -1,0 +1,220 @@
+"""Guide 5.2 without an Ascend device: benchmark's job, on ONNX Runtime.
+
+    python3 RDN_infer.py -model_type=vision -device_id=0 -batch_size=1 -om_path=./rdn_x2_bs1.onnx -input_text_path=./RDN_prep_bin.info -input_width=114 -input_height=114 -output_binary=False -useDvpp=False
+
+Writes benchmark's files: result/dumpOutput_device0/STEM_1.txt and
+result/perf_vision_batchsize_1_device_0.txt. Pure inference, random input and no files to read:
+
+    python3 RDN_infer.py -round=20 -om_path=./rdn_x2_bs1.onnx -batch_size=1
+
+rdn_x2_bs1.onnx stands for rdn_x2.onnx where only that is there: an ONNX takes any batch size.
+"""
+import collections
+import contextlib
+import os
+import re
+import time
+
+import numpy as np
+import onnxruntime
+
+import benchmark_files as bench
+import console
+import files
+
+# Execution providers in the order of preference; those that take the number of a device.
+PROVIDERS = collections.OrderedDict([('CANN', 'CANNExecutionProvider'), ('TensorRT', 'TensorrtExecutionProvider'),
+                                     ('CUDA', 'CUDAExecutionProvider'), ('CPU', 'CPUExecutionProvider')])
+ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
+
+
+class Model:
+    """An ONNX model of one picture input and one output, in an onnxruntime session.
+
+    shape: the input's (C, H, W); an axis that the model leaves free is None.
+    batch: the number of images in a run, None where the model leaves it free.
+    """
+
+    def __init__(self, path, provider=None, device_id=0, threads=0):
+        """Raises ValueError for what onnxruntime cannot load, or another kind of model.
+
+        provider: a key of PROVIDERS; None takes the first that the installed onnxruntime has.
+        threads: of a CPU run; 0 leaves it to onnxruntime (one a core).
+        """
+        with open(path, 'rb'):  # its own message for a missing or unreadable file
+            pass
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        try:
+            self.session = onnxruntime.InferenceSession(
+                path, options, providers=choose_providers(provider, device_id))
+        except Exception as error:  # onnxruntime's own kinds have no common base
+            raise ValueError('%s: onnxruntime cannot load it: %s' % (path, error))
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != 'tensor(float)':
+            raise ValueError('%s: expected one float32 input (N, C, H, W) and one output' % path)
+        self.name = inputs[0].name
+        self.batch, *self.shape = [axis if isinstance(axis, int) else None for axis in inputs[0].shape]
+        self.provider = self.session.get_providers()[0]
+
+    def __call__(self, batch):
+        """float32 (N, C, H, W) -> (N, C, scale*H, scale*W)."""
+        try:
+            return self.session.run(None, {self.name: batch})[0]
+        except Exception as error:
+            raise ValueError('the model failed on an input %s: %s' % (batch.shape, error))
+
+
+def choose_providers(name, device_id):
+    """onnxruntime's provider list for a key of PROVIDERS, or for the best that is installed if None.
+
+    Raises ValueError for one that the installed onnxruntime does not have.
+    """
+    available = onnxruntime.get_available_providers()
+    if name and PROVIDERS[name] not in available:
+        raise ValueError('this onnxruntime has no %s: it has %s' % (name, ', '.join(available)))
+    wanted = [PROVIDERS[name]] if name else [p for p in PROVIDERS.values() if p in available]
+    return [(p, {'device_id': str(device_id)}) if p in ON_DEVICE else p for p in wanted]
+
+
+def infer_dataset(model, infos, batch_size, folder, binary):
+    """Run the model over the files of an info file and write each output into `folder`.
+
+    Returns the time of each of benchmark's stages, in seconds over all images. Holds one batch at a
+    time. Raises ValueError, with the file's name, for an input of the wrong size.
+    """
+    stages = collections.OrderedDict()
+
+    @contextlib.contextmanager
+    def timed(stage):
+        start = time.perf_counter()
+        yield
+        stages[stage] = stages.get(stage, 0) + time.perf_counter() - start
+
+    shape = (3, infos[0].height, infos[0].width)
+    batch = np.zeros((batch_size,) + shape, np.float32)
+    for start in console.progress(range(0, len(infos), batch_size), 'batch'):
+        part = infos[start:start + batch_size]
+        with timed('data read'):
+            arrays = [bench.read_binary(info.path, shape) for info in part]
+        with timed('preprocess'):
+            batch[:len(part)] = arrays
+        with timed('infer'):  # a model of a fixed batch size computes the last one's missing images too
+            outputs = model(batch if model.batch else batch[:len(part)])
+        with timed('post'):
+            for info, output in zip(part, outputs):
+                name = bench.output_name(bench.stem_of(info.path), binary)
+                with open(os.path.join(folder, name), 'wb') as file:
+                    file.write(output.tobytes() if binary else bench.format_text(output))
+    return stages
+
+
+def infer_random(model, shape, rounds):
+    """Seconds that `rounds` runs of the model on random input of `shape` take, after one to warm up."""
+    batch = np.random.RandomState(0).rand(*shape).astype(np.float32)
+    model(batch)
+    start = time.perf_counter()
+    for _ in console.progress(range(rounds), 'round'):
+        model(batch)
+    return time.perf_counter() - start
+
+
+def resolve_model(path):
+    """The model's path: X_bs1.onnx stands for X.onnx where only that is there.
+
+    The guide's offline models carry their batch size in the name; an ONNX file takes any.
+    """
+    general = re.sub(r'_bs\d+\.onnx$', '.onnx', path)
+    return general if not os.path.exists(path) and os.path.exists(general) else path
+
+
+def check(model, path, batch_size, infos):
+    """Raises ValueError when the model's input is not what the flags and the info file say."""
+    if model.batch not in (None, batch_size):
+        raise ValueError('%s: made for batches of %d, not %d' % (path, model.batch, batch_size))
+    seen = {}
+    for info in infos:
+        size = (3, info.height, info.width)
+        if any(axis not in (None, wanted) for axis, wanted in zip(model.shape, size)):
+            raise ValueError('%s: its input is %s (C, H, W), that of %s is %s'
+                             % (path, model.shape, info.path, list(size)))
+        if (info.width, info.height) != (infos[0].width, infos[0].height):
+            raise ValueError('%s and %s differ in size' % (infos[0].path, info.path))
+        stem = bench.stem_of(info.path)
+        if stem in seen:
+            raise ValueError('%s and %s: their outputs would both be %s'
+                             % (seen[stem], info.path, bench.output_name(stem, False)))
+        seen[stem] = info.path
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    path = resolve_model(args.om_path)
+    infos = bench.read_info(args.input_text_path) if args.input_text_path else []
+    for info in infos[:1]:
+        if (args.input_width or info.width, args.input_height or info.height) != (info.width, info.height):
+            raise ValueError('%s: inputs of %d x %d, the flags say %s x %s' % (
+                args.input_text_path, info.width, info.height, args.input_width, args.input_height))
+    model = Model(path, args.provider, args.device_id, args.threads)
+    check(model, path, args.batch_size, infos)
+    print('%s on %s, batches of %d' % (path, model.provider, args.batch_size))
+    if infos:
+        report, report_path = run_dataset(model, infos, args)
+    else:
+        report, report_path = run_pure(model, path, args)
+    with files.replacing(report_path) as file:
+        file.write(report.encode())
+    print(report + 'written to ' + report_path)
+
+
+def run_dataset(model, infos, args):
+    """Write the outputs; return the performance file's text and name."""
+    folder = 'result/dumpOutput_device%d' % args.device_id
+    start = time.perf_counter()
+    with files.replacing_folder(folder, bench.is_output) as partial:
+        stages = infer_dataset(model, infos, args.batch_size, partial, args.output_binary)
+    report = bench.format_performance(len(infos), time.perf_counter() - start, stages)
+    print('%d outputs in %s' % (len(infos), folder))
+    return report, 'result/perf_vision_batchsize_%d_device_%d.txt' % (args.batch_size, args.device_id)
+
+
+def run_pure(model, path, args):
+    """Return the text and name of the file for pure inference."""
+    height, width = model.shape[1] or args.input_height, model.shape[2] or args.input_width
+    if not (height and width):
+        raise ValueError('%s takes any size: say which with -input_width and -input_height' % path)
+    shape = (args.batch_size, model.shape[0] or 3, height, width)
+    seconds = infer_random(model, shape, args.round)
+    return bench.format_pure_inference(args.round * args.batch_size, seconds), \
+        'result/PureInfer_perf_of_%s_in_device_%d.txt' % (bench.stem_of(path), args.device_id)
+
+
+def parse_args(argv):
+    def boolean(text):
+        return {'true': True, 'false': False}[text.lower()]
+
+    parser = console.Parser(__doc__)
+    parser.add_argument('-model_type', choices=['vision'], default='vision')
+    parser.add_argument('-device_id', type=int, default=0, help='number of the device, also in file names')
+    parser.add_argument('-batch_size', type=console.positive, default=1)
+    parser.add_argument('-om_path', required=True, help='model, .onnx')
+    parser.add_argument('-input_text_path', help='info file of gen_dataset_info.py bin')
+    parser.add_argument('-input_width', type=console.positive)
+    parser.add_argument('-input_height', type=console.positive)
+    parser.add_argument('-output_binary', type=boolean, default=False, help='True: float32 .bin; False: text')
+    parser.add_argument('-useDvpp', type=boolean, default=False, help='only False: there is no DVPP here')
+    parser.add_argument('-round', type=console.positive, help='pure inference: this many runs, no files')
+    parser.add_argument('-provider', choices=list(PROVIDERS),
+                        help='default: the first of these that the installed onnxruntime has')
+    parser.add_argument('-threads', type=int, default=0, help='of a CPU run; default: one a core')
+    args = parser.parse_args(argv)
+    if args.useDvpp:
+        parser.error('-useDvpp=True: the inputs are prepared .bin files, there is no DVPP here')
+    if (args.input_text_path is None) == (args.round is None):
+        parser.error('give either -input_text_path or, for pure inference, -round')
+    return args
+
+
+if __name__ == '__main__':
+    console.run(main)

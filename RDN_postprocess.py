@@ -1,0 +1,130 @@
+"""Guide 6.1: compare the device's outputs with the labels: PSNR an image and on average.
+
+    python3 RDN_postprocess.py --pred-path=./result/dumpOutput_device0 --label-path=./prep_dataset/label --result-path=./result.json --width=114 --height=114 --scale=2
+
+Reads the outputs of benchmark, RDN_infer.py and ais_bench; writes result.json; shows each image's
+PSNR beside that of Pillow's bicubic enlargement.
+"""
+import collections
+import json
+import math
+import os
+
+import numpy as np
+
+import benchmark_files as bench
+import console
+import files
+import images
+import metrics
+import sheet
+
+Score = collections.namedtuple('Score', 'stem bicubic rdn')  # PSNR in dB
+
+
+def find_labels(folder):
+    """Stem -> path of a label, sorted by stem. Raises ValueError where there is none."""
+    names = sorted(name for name in os.listdir(folder) if name.endswith('.npy') and not name.startswith('.'))
+    if not names:
+        raise ValueError('%s: no labels (.npy) in it: RDN_preprocess.py writes them' % folder)
+    return collections.OrderedDict((bench.stem_of(name), os.path.join(folder, name)) for name in names)
+
+
+def read_label(path, shape):
+    """A label as float32 (3, H, W), 0...1. Raises ValueError, with the file's name, for another shape."""
+    label = bench.read_npy(path)
+    if label.shape != (1,) + shape:
+        raise ValueError('%s: shape %s, expected %s: prepared for another size or scale'
+                         % (path, list(label.shape), [1] + list(shape)))
+    return label[0]
+
+
+def bicubic(label, scale):
+    """What Pillow's bicubic makes of the reduced label: (3, H, W), 0...1 -> the same."""
+    return images.to_chw(images.enlarge(images.reduce(images.to_image(label), scale), scale))
+
+
+def format_result(values):
+    """The text of result.json for the PSNRs of all images, in dB, in the guide's shape."""
+    def pair(key, value):
+        return collections.OrderedDict([('key', key), ('value', value)])
+
+    pairs = [pair('Number of images', str(len(values)))]
+    pairs += [pair('Top%d PSNR' % rank, two_decimals(value))
+              for rank, value in enumerate(sorted(values, reverse=True), 1)]
+    pairs += [pair('Avg PSNR', two_decimals(np.mean(values)))]
+    return json.dumps(collections.OrderedDict([('title', 'Overall statistical evaluation'),
+                                               ('value', pairs)]), indent=4) + '\n'
+
+
+def two_decimals(value):
+    """38.9 for 38.90: as the guide writes its figures."""
+    text = '%.2f' % value
+    return text.rstrip('0').rstrip('.') if '.' in text else text
+
+
+def print_scores(scores, average):
+    """The console's table: an image a line, then the averages."""
+    width = max([len(score.stem) for score in scores] + [7])
+    print('%-*s  %7s  %6s  %6s' % (width, 'PSNR dB', 'bicubic', 'RDN', 'gain'))
+    for stem, baseline, rdn in scores + [average]:
+        print('%-*s  %7.2f  %6.2f  %+6.2f' % (width, stem, baseline, rdn, rdn - baseline))
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    shape = (3, args.height * args.scale, args.width * args.scale)
+    labels = find_labels(args.label_path)
+    outputs = bench.find_outputs(args.pred_path, labels)
+    scores = []
+    for stem, label_path in console.progress(labels.items(), 'image'):
+        hr, sr = read_label(label_path, shape), bench.read_output(outputs[stem], shape)
+        baseline = bicubic(hr, args.scale)
+        scores.append(Score(stem, *(metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma])
+                                    for x in (baseline, sr))))
+        if args.save_images:
+            save_images(args.save_images, scores[-1], baseline, sr, hr, args.scale)
+    with files.replacing(args.result_path) as file:
+        file.write(format_result([score.rdn for score in scores]).encode())
+    average = Score('average', *(float(np.mean(column)) for column in list(zip(*scores))[1:]))
+    print_scores(scores, average)
+    print('Avg PSNR: %.2f' % average.rdn)
+    if args.min_psnr is not None and not average.rdn >= args.min_psnr:
+        raise ValueError('accuracy not met: %.3f dB on average, --min-psnr asks for %g'
+                         % (average.rdn, args.min_psnr))
+
+
+def save_images(folder, score, baseline, sr, hr, scale):
+    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original."""
+    captions = ('bicubic %.2f dB' % score.bicubic, 'RDN %.2f dB' % score.rdn, 'original')
+    panels = [images.to_image(x) for x in (baseline, sr, hr)]
+    for suffix, image in (('x%d' % scale, panels[1]), ('sheet', sheet.compose(list(zip(captions, panels))))):
+        with files.replacing(os.path.join(folder, '%s_%s.png' % (score.stem, suffix))) as file:
+            image.save(file, 'PNG')
+
+
+def parse_args(argv):
+    def decibels(text):
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError(text)
+        return value
+
+    parser = console.Parser(__doc__)
+    parser.add_argument('--pred-path', required=True, help="folder of the device's outputs")
+    parser.add_argument('--label-path', required=True, help='folder of the labels, .npy')
+    parser.add_argument('--result-path', required=True, help='result.json to write')
+    parser.add_argument('--width', type=console.positive, default=114, help='of the input, pixels')
+    parser.add_argument('--height', type=console.positive, default=114, help='of the input, pixels')
+    parser.add_argument('--scale', type=int, choices=images.SCALES, default=2)
+    parser.add_argument('--luma', choices=sorted(metrics.LUMA, reverse=True), default='rdn-pytorch',
+                        help='coefficients: those of the published figures (default), or BT.601')
+    parser.add_argument('--min-psnr', type=decibels, metavar='DB',
+                        help='end with status 1 when the average is lower')
+    parser.add_argument('--save-images', metavar='DIR',
+                        help='write there each super-resolved image and a sheet: bicubic | RDN | original')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    console.run(main)

@@ -1,0 +1,105 @@
+"""Guide 3.1: export the weights to ONNX, opset 9, which atc converts.
+
+    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx
+"""
+import collections
+import inspect
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+import console
+import files
+from images import SCALES
+from models import load_rdn
+
+OPSET = 9  # from 11 on PixelShuffle becomes DepthToSpace, which the guide's atc does not have
+OPERATORS = {'Conv', 'Relu', 'Concat', 'Add', 'Reshape', 'Transpose', 'Constant'}
+TOLERANCE = 1e-5  # of the output's range, between ONNX Runtime and PyTorch
+
+
+def export_onnx(model, height, width, path):
+    """Write `model` as ONNX: `image` (N, C, height, width) float32, N free -> `output`.
+
+    Raises ValueError if the graph holds an operator that the offline model must do without.
+    """
+    options = dict(opset_version=OPSET, input_names=['image'], output_names=['output'],
+                   dynamic_axes={'image': {0: 'batch'}, 'output': {0: 'batch'}})
+    if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
+        options['dynamo'] = False  # the newer exporter cannot write opset 9
+    image = torch.zeros(1, model.config['num_channels'], height, width)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('ignore')  # that this exporter is the older one, that opset 9 is old
+        torch.onnx.export(model, image, path, **options)
+    onnx.checker.check_model(path)
+    foreign = set(count_operators(path)) - OPERATORS
+    if foreign:
+        raise ValueError('the exported graph holds %s: torch %s exports it differently'
+                         % (', '.join(sorted(foreign)), torch.__version__))
+
+
+def count_operators(path):
+    """Operator -> how often it stands in the graph, most frequent first."""
+    counts = collections.Counter(node.op_type for node in onnx.load(path).graph.node)
+    return collections.OrderedDict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def compare(model, path, height, width):
+    """Largest difference of ONNX Runtime to PyTorch, as a share of the output's range.
+
+    Random input, 0...1, of one image and of two, so that a batch size frozen into the graph shows.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    random = np.random.RandomState(0)
+    worst = 0.0
+    for batch in (1, 2):
+        image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
+        actual = session.run(None, {'image': image})[0]
+        with torch.no_grad():
+            expected = model(torch.from_numpy(image)).numpy()
+        if actual.shape != expected.shape:
+            raise ValueError('the exported graph gives %s for a batch of %d, PyTorch %s'
+                             % (actual.shape, batch, expected.shape))
+        worst = max(worst, float(np.abs(actual - expected).max() / np.ptp(expected)))
+    return worst
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    model = load_rdn(args.input_file, num_features=args.num_features, growth_rate=args.growth_rate,
+                     num_blocks=args.num_blocks, num_layers=args.num_layers, scale_factor=args.scale)
+    with files.replacing_path(args.output_file) as path:
+        export_onnx(model, args.height, args.width, path)
+        difference = compare(model, path, args.height, args.width)
+        if not difference < TOLERANCE:
+            raise ValueError('ONNX Runtime differs from PyTorch by %.1e of the range, more than %.0e: '
+                             '%s was not written' % (difference, TOLERANCE, args.output_file))
+        operators = count_operators(path)
+    print('network     ' + ', '.join('%s=%d' % item for item in model.config.items()))
+    print('parameters  {:,}'.format(sum(p.numel() for p in model.parameters())))
+    print('operators   ' + ', '.join('%d %s' % (n, name) for name, n in operators.items()))
+    print('difference  %.1e of the range, largest between ONNX Runtime and PyTorch' % difference)
+    print('written     %s: opset %d, image (N, %d, %d, %d)' % (
+        args.output_file, OPSET, model.config['num_channels'], args.height, args.width))
+
+
+def parse_args(argv):
+    parser = console.Parser(__doc__)
+    parser.add_argument('--input-file', required=True, help='weights, .pth')
+    parser.add_argument('--output-file', required=True, help='ONNX file to write')
+    parser.add_argument('--height', type=console.positive, default=114, help='of the input, pixels')
+    parser.add_argument('--width', type=console.positive, default=114, help='of the input, pixels')
+    agree = parser.add_argument_group('to agree with the weights, which say them anyway')
+    agree.add_argument('--scale', type=int, choices=SCALES)
+    for flag in ('--num-features', '--growth-rate', '--num-blocks', '--num-layers'):
+        agree.add_argument(flag, type=console.positive)
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    console.run(main)

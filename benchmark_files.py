@@ -1,0 +1,183 @@
+"""The files that the vendor's benchmark reads and writes, and ais_bench's outputs beside them.
+
+Info file: `index path width height` a line. Outputs: `{stem}_1.txt|bin` from benchmark,
+`{stem}_0.txt|bin|npy` from ais_bench, one an image. Performance file: throughput a stage.
+"""
+import collections
+import os
+import re
+import warnings
+
+import numpy as np
+
+InfoLine = collections.namedtuple('InfoLine', 'path width height')
+OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>[01])\.(?P<ending>txt|bin|npy)$', re.DOTALL)
+
+
+def check_path(path):
+    """Raises ValueError for a path with white space: benchmark splits its info file's lines there."""
+    if len(path.split()) != 1:
+        raise ValueError('%s: white space in a path, which benchmark cannot read: rename it' % path)
+
+
+def write_info(lines, file):
+    """Write InfoLines to a binary file, numbered from 0, in their order."""
+    for index, (path, width, height) in enumerate(lines):
+        check_path(path)
+        file.write(('%d %s %d %d\n' % (index, path, width, height)).encode('utf-8', 'surrogateescape'))
+
+
+def read_info(path):
+    """The InfoLines of an info file. Raises ValueError, with file and line, for any other content."""
+    with open(path, encoding='utf-8', errors='surrogateescape') as file:
+        lines = file.read().splitlines()
+    infos = []
+    for number, line in enumerate(lines, 1):
+        match = re.match(r'(\d+) (\S+) (\d+) (\d+)\s*$', line)
+        if not match or int(match.group(1)) != number - 1:
+            raise ValueError('%s line %d: expected "%d path width height", found %r'
+                             % (path, number, number - 1, line[:80]))
+        infos.append(InfoLine(match.group(2), int(match.group(3)), int(match.group(4))))
+    if not infos:
+        raise ValueError('%s: empty: gen_dataset_info.py writes it' % path)
+    return infos
+
+
+def read_binary(path, shape):
+    """A float32 binary file of just `shape`. Raises ValueError, with the file's name, for another size."""
+    size, wanted = os.path.getsize(path), 4 * int(np.prod(shape))
+    if size != wanted:
+        hint = ' (half of that: fp16? float32 is wanted)' if 2 * size == wanted else ''
+        raise ValueError('%s: %d bytes%s, expected %d: float32 %s' % (path, size, hint, wanted, list(shape)))
+    return np.fromfile(path, np.float32).reshape(shape)
+
+
+def stem_of(path):
+    """A file's name without folder and ending; the rest may hold dots and underscores."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def output_name(stem, binary):
+    """The name under which benchmark dumps the output of `stem`."""
+    return '%s_1.%s' % (stem, 'bin' if binary else 'txt')
+
+
+def is_output(name):
+    """Whether a file's name is that of a dumped output."""
+    return OUTPUT_NAME.match(name) is not None
+
+
+def format_text(array):
+    """An array as whitespace-separated numbers, a line for each run of the last axis, as bytes.
+
+    8 decimals. What is not of one digit before the point goes the slow way, with 9 significant digits.
+    """
+    flat = np.asarray(array, np.float64).ravel()
+    width = array.shape[-1]
+    if not np.abs(flat).max() < 9.9:  # also for nan
+        numbers = ['%.9g' % x for x in flat.tolist()]
+        return b''.join(' '.join(numbers[i:i + width]).encode() + b'\n'
+                        for i in range(0, len(numbers), width))
+    # Digit by digit over the whole array: 15 times the speed of '%.9g', which would cost 4 % of the
+    # network's own time on a CPU.
+    text = np.full((flat.size, 12), ord(' '), np.uint8)  # sign, digit, point, 8 digits, space
+    text[flat < 0, 0] = ord('-')
+    rest = np.rint(np.abs(flat) * 1e8).astype(np.uint32)
+    for column in (10, 9, 8, 7, 6, 5, 4, 3, 1):
+        tens = rest // 10
+        text[:, column] = rest - tens * 10 + ord('0')
+        rest = tens
+    text[:, 2] = ord('.')
+    text.reshape(-1, width, 12)[:, -1, 11] = ord('\n')
+    return text.tobytes()
+
+
+def find_outputs(folder, stems):
+    """Stem -> path of its dumped output, for just these stems.
+
+    ais_bench cuts an input's name at its first dot; such an output is taken where it can be of one
+    stem only. Raises ValueError that names a stem without an output or with several, and an output
+    that belongs to none (of an earlier run, say).
+    """
+    found = collections.OrderedDict((stem, []) for stem in stems)
+    cut = collections.defaultdict(list)
+    for stem in stems:
+        cut[stem.split('.')[0]].append(stem)
+    for name in sorted(os.listdir(folder)):
+        match = OUTPUT_NAME.match(name)
+        if not match:
+            continue
+        stem = match.group('stem')
+        owners = [stem] if stem in found else cut.get(stem, []) if match.group('index') == '0' else []
+        path = os.path.join(folder, name)
+        if not owners:
+            raise ValueError('%s: no label of the name %s: remove it, or prepare its image' % (path, stem))
+        if len(owners) > 1:
+            raise ValueError('%s: may be of %s: rename these images' % (path, ' or of '.join(owners)))
+        found[owners[0]].append(path)
+    for stem, paths in found.items():
+        if not paths:
+            raise ValueError('%s: no output for %s: expected %s or one of its kind'
+                             % (folder, stem, output_name(stem, False)))
+        if len(paths) > 1:
+            raise ValueError('%s: %d outputs for %s (%s): keep one'
+                             % (folder, len(paths), stem, ', '.join(map(os.path.basename, paths))))
+    return {stem: paths[0] for stem, paths in found.items()}
+
+
+def read_output(path, shape):
+    """One dumped output as float32 of `shape`; text, float32 binary or npy, by its ending.
+
+    Raises ValueError, with the file's name, for another number of values, other types, or values
+    that are not finite.
+    """
+    ending = os.path.splitext(path)[1]
+    array = read_binary(path, shape) if ending == '.bin' else \
+        (read_npy if ending == '.npy' else _read_text)(path)
+    if array.size != np.prod(shape):
+        raise ValueError('%s: %d values, expected %d: %s' % (path, array.size, np.prod(shape), list(shape)))
+    if not np.isfinite(array).all():
+        raise ValueError('%s: holds nan or inf: the device computed no picture' % path)
+    return array.astype(np.float32).reshape(shape)
+
+
+def read_npy(path):
+    """A float array from an .npy file. Raises ValueError, with the file's name, for anything else."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError('%s: not a whole .npy file: %s' % (path, error))
+    if not isinstance(array, np.ndarray) or array.dtype.kind != 'f':
+        raise ValueError('%s: no array of floating-point numbers' % path)
+    return array
+
+
+def _read_text(path):
+    with open(path, 'rb') as file:
+        text = file.read()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')  # older numpy only warns of what is no number
+            return np.fromstring(text.decode('ascii'), np.float64, sep=' ')
+    except (ValueError, DeprecationWarning):
+        raise ValueError('%s: holds something that is not a number' % path)
+
+
+def format_performance(images, total, stages):
+    """The text of benchmark's performance file. All times in seconds, over all images.
+
+    stages: mapping of `data read`, `preprocess`, `infer`, `post` to its time.
+    """
+    lines = ['[e2e] throughputRate: %g, latency: %g' % (images / total, total * 1e3)]
+    for stage, seconds in stages.items():
+        rate = 'throughputRate: %g' % (images / seconds)
+        if stage == 'infer':
+            rate += ', Interface ' + rate
+        lines.append('[%s] %s, moduleLatency: %g' % (stage, rate, seconds * 1e3 / images))
+    return '\n'.join(lines) + '\n'
+
+
+def format_pure_inference(images, seconds):
+    """The text of benchmark's file for pure inference; latency is milliseconds an image."""
+    return '[INFO] ave_throughputRate: %gsamples/s, ave_latency: %gms\n' % (
+        images / seconds, seconds * 1e3 / images)

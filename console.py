@@ -1,0 +1,63 @@
+"""How every script speaks to the person at the terminal."""
+import argparse
+import os
+import signal
+import sys
+
+from tqdm import tqdm
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose help is the script's docstring and whose errors are one line."""
+
+    def __init__(self, doc):
+        super().__init__(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
+                         allow_abbrev=False)
+
+    def error(self, message):
+        self.exit(2, '%s: %s (see --help)\n' % (self.prog, message))
+
+
+def run(main):
+    """Call `main()` and leave the process with its status: 0 unless it returns another.
+
+    What a person can mend (ValueError, OSError, MemoryError) ends in one line on stderr and status 1,
+    Ctrl-C in status 130, SIGTERM in 143: these two still unwind, so that half-written files go.
+    RDN_TRACEBACK=1 in the environment shows where an error came from.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except (ValueError, OSError, MemoryError) as error:
+        if os.environ.get('RDN_TRACEBACK'):
+            raise
+        _fail(describe(error), 1)
+    except KeyboardInterrupt:
+        _fail('interrupted', 130)
+
+
+def describe(error):
+    """One line that says what is wrong; for an OSError the file and the system's words."""
+    if isinstance(error, OSError) and error.strerror:
+        return '%s: %s' % (error.filename, error.strerror) if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return 'not enough memory%s' % (': %s' % error if str(error) else '')
+    return ' '.join(str(error).split())
+
+
+def _fail(message, status):
+    print('%s: %s' % (os.path.basename(sys.argv[0]), message), file=sys.stderr)
+    sys.exit(status)
+
+
+def progress(items, unit):
+    """The items, under a bar on stderr where that is a terminal; silent in a pipe."""
+    return tqdm(items, unit=unit, disable=None, leave=False)
+
+
+def positive(text):
+    """An argparse type: a whole number from 1 on."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError('%s is not a whole number from 1 on' % text)
+    return number

@@ -1,0 +1,88 @@
+"""Results that are there whole or not at all: written beside, then renamed."""
+import contextlib
+import os
+import shutil
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Open a binary file that takes the name `path` when the block ends well, and vanishes otherwise.
+
+    Folders on the way are made. Raises OSError where the folder cannot be written.
+    """
+    with replacing_path(path) as partial:
+        with open(partial, 'xb') as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def replacing_path(path):
+    """The same for a writer that wants a name, not a file: yields the name to write to."""
+    partial = _beside(path)
+    try:
+        yield partial
+        if os.path.isdir(path):
+            raise IsADirectoryError(21, 'is a folder, not a file', path)
+        os.replace(partial, path)
+    except BaseException:
+        if os.path.exists(partial):
+            os.remove(partial)
+        raise
+
+
+@contextlib.contextmanager
+def replacing_folder(path, is_ours):
+    """A new folder that takes the place of the folder `path` when the block ends well.
+
+    is_ours(name): whether the old folder's entry `name` is an earlier result, which goes; all other
+    entries are kept, as hard links where the file system has them.
+    """
+    partial = _beside(path)
+    old = partial + '.old'
+    os.mkdir(partial)
+    try:
+        yield partial
+        if os.path.isdir(path):
+            _carry_over(path, partial, is_ours)
+            os.rename(path, old)
+        try:
+            os.rename(partial, path)
+        except BaseException:
+            if os.path.isdir(old):
+                os.rename(old, path)
+            raise
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path):
+    """A hidden name next to `path`, free to use; makes the folder that holds both."""
+    folder, name = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(13, 'cannot be written to', folder)
+    return os.path.join(folder, '.%s.%d.partial' % (name, os.getpid()))
+
+
+def _carry_over(source, target, is_ours):
+    for name in sorted(os.listdir(source)):
+        old, new = os.path.join(source, name), os.path.join(target, name)
+        if is_ours(name):
+            continue
+        if os.path.lexists(new):
+            raise FileExistsError(17, 'is in the way of a result of the same name', old)
+        if os.path.isdir(old) and not os.path.islink(old):
+            shutil.copytree(old, new, symlinks=True, copy_function=_link_or_copy)
+        else:
+            _link_or_copy(old, new)
+
+
+def _link_or_copy(old, new):
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(old, new, follow_symlinks=False)
