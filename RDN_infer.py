@@ -172,7 +172,7 @@ def run_dataset(model, infos, args):
     """Write the outputs; return the performance file's text and name."""
     folder = 'result/dumpOutput_device%d' % args.device_id
     start = time.perf_counter()
-    with files.replacing_folder(folder, bench.is_output) as partial:
+    with files.replacing_folder(folder, bench.list_outputs(folder)) as partial:
         stages = infer_dataset(model, infos, args.batch_size, partial, args.output_binary)
     report = bench.format_performance(len(infos), time.perf_counter() - start, stages)
     print('%d outputs in %s' % (len(infos), folder))

@@ -53,14 +53,22 @@ def prepare(path, fit, width, height, scale):
     return images.to_chw(images.reduce(hr, scale)), images.to_chw(hr)[np.newaxis]
 
 
+def prepared_stems(data_path, label_path):
+    """The stems of an earlier preparation: those with both an input and a label."""
+    stems = [{os.path.splitext(name)[0] for name in (os.listdir(folder) if os.path.isdir(folder) else [])
+              if name.endswith(ending)} for folder, ending in ((data_path, '.bin'), (label_path, '.npy'))]
+    return stems[0] & stems[1]
+
+
 def main(argv=None):
     args = parse_args(argv)
     paths = images.list_images(args.src_path)
     data_path, label_path = (os.path.join(args.save_path, name) for name in ('data', 'label'))
     for path in paths:
         check_path(os.path.join(data_path, stem_of(path)))
-    with files.replacing_folder(label_path, lambda name: name.endswith('.npy')) as labels, \
-            files.replacing_folder(data_path, lambda name: name.endswith('.bin')) as data:
+    earlier = prepared_stems(data_path, label_path)
+    with files.replacing_folder(label_path, {stem + '.npy' for stem in earlier}) as labels, \
+            files.replacing_folder(data_path, {stem + '.bin' for stem in earlier}) as data:
         for path in console.progress(paths, 'image'):
             stem = stem_of(path)
             lr, hr = prepare(path, args.fit, args.width, args.height, args.scale)

@@ -4,6 +4,7 @@
 """
 import collections
 import inspect
+import os
 import warnings
 
 import numpy as np
@@ -73,6 +74,8 @@ def main(argv=None):
     args = parse_args(argv)
     model = load_rdn(args.input_file, num_features=args.num_features, growth_rate=args.growth_rate,
                      num_blocks=args.num_blocks, num_layers=args.num_layers, scale_factor=args.scale)
+    if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
+        raise ValueError('%s: --output-file would overwrite the weights' % args.output_file)
     with files.replacing_path(args.output_file) as path:
         export_onnx(model, args.height, args.width, path)
         difference = compare(model, path, args.height, args.width)

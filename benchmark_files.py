@@ -62,9 +62,9 @@ def output_name(stem, binary):
     return '%s_1.%s' % (stem, 'bin' if binary else 'txt')
 
 
-def is_output(name):
-    """Whether a file's name is that of a dumped output."""
-    return OUTPUT_NAME.match(name) is not None
+def list_outputs(folder):
+    """Sorted names of the dumped outputs in a folder; none where there is no such folder."""
+    return sorted(filter(OUTPUT_NAME.match, os.listdir(folder))) if os.path.isdir(folder) else []
 
 
 def format_text(array):
@@ -103,10 +103,10 @@ def find_outputs(folder, stems):
     cut = collections.defaultdict(list)
     for stem in stems:
         cut[stem.split('.')[0]].append(stem)
-    for name in sorted(os.listdir(folder)):
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(2, 'no such folder', folder)
+    for name in list_outputs(folder):
         match = OUTPUT_NAME.match(name)
-        if not match:
-            continue
         stem = match.group('stem')
         owners = [stem] if stem in found else cut.get(stem, []) if match.group('index') == '0' else []
         path = os.path.join(folder, name)

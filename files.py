@@ -33,11 +33,11 @@ def replacing_path(path):
 
 
 @contextlib.contextmanager
-def replacing_folder(path, is_ours):
+def replacing_folder(path, earlier):
     """A new folder that takes the place of the folder `path` when the block ends well.
 
-    is_ours(name): whether the old folder's entry `name` is an earlier result, which goes; all other
-    entries are kept, as hard links where the file system has them.
+    earlier: names of the earlier results in the old folder, which go; all else that is in there is
+    kept, as hard links where the file system has them.
     """
     partial = _beside(path)
     old = partial + '.old'
@@ -45,7 +45,7 @@ def replacing_folder(path, is_ours):
     try:
         yield partial
         if os.path.isdir(path):
-            _carry_over(path, partial, is_ours)
+            _carry_over(path, partial, earlier)
             os.rename(path, old)
         try:
             os.rename(partial, path)
@@ -68,11 +68,9 @@ def _beside(path):
     return os.path.join(folder, '.%s.%d.partial' % (name, os.getpid()))
 
 
-def _carry_over(source, target, is_ours):
-    for name in sorted(os.listdir(source)):
+def _carry_over(source, target, earlier):
+    for name in sorted(set(os.listdir(source)) - set(earlier)):
         old, new = os.path.join(source, name), os.path.join(target, name)
-        if is_ours(name):
-            continue
         if os.path.lexists(new):
             raise FileExistsError(17, 'is in the way of a result of the same name', old)
         if os.path.isdir(old) and not os.path.islink(old):

@@ -37,6 +37,24 @@ class RDB(nn.Module):
         return x + self.lff(self.layers(x))  # (N, G0, H, W)
 
 
+class PixelShuffle(nn.Module):
+    """(N, C*f*f, H, W) -> (N, C, f*H, f*W), as torch's own does (arXiv 1609.05158).
+
+    Spelled out, with every size but N fixed, since torch's own brings Squeeze and Unsqueeze into the
+    exported graph where it stands twice, for x4.
+    """
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        f, (c, h, w) = self.factor, [int(size) for size in x.shape[1:]]
+        x = x.reshape(-1, c // (f * f), f, f, h, w)
+        x = x.permute(0, 1, 4, 2, 5, 3)  # (N, C, H, f, W, f)
+        return x.reshape(-1, c // (f * f), h * f, w * f)
+
+
 class RDN(nn.Module):
     """The network: (N, num_channels, H, W) -> (N, num_channels, scale*H, scale*W), values 0...1.
 
@@ -59,7 +77,7 @@ class RDN(nn.Module):
         self.upscale = nn.Sequential(*[
             module for factor in ([2, 2] if scale_factor == 4 else [scale_factor])
             for module in (nn.Conv2d(num_features, num_features * factor ** 2, kernel_size=3, padding=1),
-                           nn.PixelShuffle(factor))])
+                           PixelShuffle(factor))])
         self.output = nn.Conv2d(num_features, num_channels, kernel_size=3, padding=1)
 
     def forward(self, x):

@@ -1,0 +1,111 @@
+# shellcheck shell=bash
+# Guide 3.2 and 7.1: the CANN environment for atc and benchmark. To be sourced, from bash:
+#
+#     source env.sh
+#
+# Takes the toolkit that ASCEND_TOOLKIT_HOME names, else the one in the default places, in each
+# `latest` before the highest number. Uses the toolkit's own set_env.sh; sets the variables of CANN 5
+# itself where there is none. May be sourced again: no path grows. Without a toolkit it says so and
+# returns 1.
+
+# Prints the folder of one version: $1 itself, its `latest`, or its highest number.
+_rdn_version() {
+    local folder
+    while IFS= read -r folder; do
+        if [ -d "$folder" ] && { [ -n "$(ls -A "$folder")" ] || [ -f "${folder%/*}/set_env.sh" ]; }; then
+            printf '%s\n' "$folder"
+            return 0
+        fi
+    done < <(
+        for part in set_env.sh bin/setenv.bash opp atc compiler x86_64-linux aarch64-linux arm64-linux; do
+            if [ -e "$1/$part" ]; then printf '%s\n' "$1"; fi
+        done
+        if [ "${1##*/}" = latest ]; then printf '%s\n' "$1"; fi
+        printf '%s\n' "$1/latest"
+        find "$1/" -maxdepth 1 -name '[0-9]*' 2>/dev/null | sort -rV
+    )
+    return 1
+}
+
+# Prints the toolkit's own script for the version in $1, found at $2.
+_rdn_own_script() {
+    local file
+    for file in "$2/set_env.sh" "$1/set_env.sh" "$1/bin/setenv.bash"; do
+        if [ -f "$file" ]; then printf '%s\n' "$file"; return 0; fi
+    done
+    # Beside the versions stands the script for `latest`.
+    if [ "${1##*/}" = latest ] && [ -f "${1%/*}/set_env.sh" ]; then
+        printf '%s\n' "${1%/*}/set_env.sh"
+        return 0
+    fi
+    return 1
+}
+
+# CANN 5.0.2 has the compiler in atc/ and no script; the parts may lie one folder down.
+_rdn_cann5() {
+    local base=$1 folder
+    for folder in "$1/$(uname -m)-linux" "$1/arm64-linux"; do
+        if [ ! -d "$1/atc" ] && [ -d "$folder" ]; then base=$folder; break; fi
+    done
+    export ASCEND_TOOLKIT_HOME=$1
+    export ASCEND_OPP_PATH=$base/opp
+    export ASCEND_AICPU_PATH=$base
+    export PATH=$base/atc/ccec_compiler/bin:$base/atc/bin:$PATH
+    export PYTHONPATH=$base/atc/python/site-packages:${PYTHONPATH-}
+    export LD_LIBRARY_PATH=$base/atc/lib64:$base/acllib/lib64:${LD_LIBRARY_PATH-}
+    for folder in /usr/local/Ascend/driver/lib64/driver /usr/local/Ascend/driver/lib64/common \
+        /usr/local/Ascend/driver/lib64; do
+        if [ -d "$folder" ]; then LD_LIBRARY_PATH=$folder:$LD_LIBRARY_PATH; fi
+    done
+}
+
+# Prints a search path without its repeated and empty entries, each where it stood first.
+_rdn_unique() {
+    local entry seen=:
+    while IFS= read -r -d : entry; do
+        case $seen in *":$entry:"*) ;; *) if [ -n "$entry" ]; then seen=$seen$entry:; fi ;; esac
+    done <<<"$1:"
+    seen=${seen#:}
+    printf '%s\n' "${seen%:}"
+}
+
+_rdn_env() {
+    local home version='' script nounset name
+    if [ -n "${ASCEND_TOOLKIT_HOME-}" ]; then
+        set -- "$ASCEND_TOOLKIT_HOME"
+    else
+        set -- /usr/local/Ascend/ascend-toolkit "${HOME-}/Ascend/ascend-toolkit"
+    fi
+    for home in "$@"; do
+        if version=$(_rdn_version "${home%/}"); then break; fi
+    done
+    if [ -z "$version" ]; then
+        printf 'env.sh: no CANN toolkit in %s: install it, or name its folder in ASCEND_TOOLKIT_HOME\n' "$*" >&2
+        return 1
+    fi
+    if script=$(_rdn_own_script "$version" "${home%/}"); then
+        nounset=${-//[!u]/}
+        set +u # the vendor's scripts read variables that may be unset
+        # shellcheck disable=SC1090
+        . "$script" || printf 'env.sh: %s ended with status %d\n' "$script" $? >&2
+        if [ -n "$nounset" ]; then set -u; fi
+    else
+        script='variables of CANN 5'
+        _rdn_cann5 "$version"
+    fi
+    for name in PATH PYTHONPATH LD_LIBRARY_PATH; do
+        if [ -n "${!name-}" ]; then export "$name=$(_rdn_unique "${!name}")"; fi
+    done
+    printf 'CANN environment: %s (%s)\n' "${ASCEND_TOOLKIT_HOME:-$version}" "$script"
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    echo 'env.sh: to be sourced, or its variables are lost: source env.sh' >&2
+    exit 1
+fi
+if _rdn_env; then
+    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_unique _rdn_env
+else
+    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_unique _rdn_env
+    return 1
+fi

@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# For run.sh and test/run_tests.sh, to be sourced in the project's folder.
+
+# setup_venv FOLDER REQUIREMENTS [PYTHON]: makes the virtual environment FOLDER hold what REQUIREMENTS
+# asks for, and activates it. Where an earlier call did so, for the same Python, it only activates.
+setup_venv() {
+    local folder=$1 requirements=$2 python wanted
+    python=$(find_python ${3:+"$3"})
+    wanted=$("$python" -c 'import sys; print(sys.version)' && cat requirements.txt "$requirements")
+    if [ "$wanted" != "$(cat "$folder/.set-up" 2>/dev/null)" ]; then
+        echo "Setting up $folder ($("$python" --version), $requirements): once, some minutes"
+        if [ -e "$folder/.ours" ]; then rm -rf "$folder"; fi # of another Python, or interrupted
+        if ! "$python" -m venv "$folder"; then
+            echo "$0: $python cannot make a virtual environment: on Debian, apt install python3-venv" >&2
+            return 1
+        fi
+        touch "$folder/.ours"
+        if ! "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"; then
+            echo "$0: pip could not install $requirements: its message is above" >&2
+            return 1
+        fi
+        printf '%s\n' "$wanted" >"$folder/.set-up"
+    fi
+    # shellcheck disable=SC1091
+    . "$folder/bin/activate"
+}
+
+# find_python [PYTHON]: prints the given Python, else the first of the usual ones, that a stack exists
+# for: 3.7, 3.10 and later.
+find_python() {
+    local python
+    for python in ${1:-python3 python3.13 python3.12 python3.11 python3.10 python3.7}; do
+        if "$python" -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 7) and v < (3, 10))' 2>/dev/null
+        then
+            printf '%s\n' "$python"
+            return 0
+        fi
+    done
+    echo "$0: ${1:-python3} is not Python 3.7, nor 3.10 or later: name one that is: PYTHON=python3.11 bash $0" >&2
+    return 1
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Acceptance, guide 7.2, on a server with an NVIDIA T4 that runs nothing else: TensorRT's speed in fp16.
+#
+#     bash test/perf_gpu.sh [rdn_x2.onnx]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+model=${1:-rdn_x2.onnx}
+
+if ! command -v trtexec >/dev/null; then
+    echo 'perf_gpu.sh: no trtexec on PATH: it comes with TensorRT, in its bin folder' >&2
+    exit 1
+fi
+trap 'rm -f RDN_bs1.log.partial' EXIT
+trtexec --onnx="$model" --fp16 --shapes=image:1x3x114x114 | tee RDN_bs1.log.partial
+mv RDN_bs1.log.partial RDN_bs1.log
+python3 test/parse.py RDN_bs1.log

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Sets up an environment of its own and runs the test suite; arguments go to pytest:
+#
+#     bash test/run_tests.sh
+#     PYTHON=python3.7 bash test/run_tests.sh -k whitelist
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=../setup_venv.sh
+. ./setup_venv.sh
+python=$(find_python ${PYTHON:+"$PYTHON"})
+setup_venv "test/.venv-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
+    test/requirements.txt "$python"
+exec python -m pytest test "$@"

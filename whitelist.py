@@ -1,0 +1,158 @@
+"""The list `white_list_shape` in the source of the toolkit's transpose.py, changed and nothing else.
+
+All functions take and give the file's bytes, so that encoding, byte order mark and line ends stay.
+"""
+import ast
+import io
+import sys
+import tokenize
+import warnings
+
+FUNCTION, LIST = '_by_dynamic_static_union_version', 'white_list_shape'
+
+
+class NoWhiteList(ValueError):
+    """The source cannot be read as Python, or does not hold one plain list of the name."""
+
+
+def shapes_of(source):
+    """The list's shapes, as lists of int. Raises NoWhiteList."""
+    return ast.literal_eval(_find_list(_parse(source)))
+
+
+def add_shapes(source, shapes):
+    """The source with the shapes appended to the list, in the list's own layout.
+
+    Raises NoWhiteList; also when the result would not be the old module with just that list longer.
+    """
+    before = shapes_of(source)
+    patched = source
+    for shape in shapes:  # one by one: patching twice gives the same bytes as patching once with both
+        patched = _add_shape(patched, shape)
+    tree, old_tree = _parse(patched), _parse(source)
+    after = _find_list(tree)
+    if ast.literal_eval(after) != before + shapes:
+        raise NoWhiteList('%s could not be extended safely: add %s by hand' % (LIST, shapes))
+    after.elts = _find_list(old_tree).elts
+    if ast.dump(tree) != ast.dump(old_tree):
+        raise NoWhiteList('%s could not be extended without other changes: add %s by hand' % (LIST, shapes))
+    return patched
+
+
+def is_patched(source, original):
+    """Whether `source` is what add_shapes makes of `original` (for some shapes, or none)."""
+    try:
+        return add_shapes(original, shapes_of(source)[len(shapes_of(original)):]) == source
+    except NoWhiteList:
+        return False
+
+
+def decode(source):
+    """The source as text, by its byte order mark or coding line. Raises NoWhiteList."""
+    try:
+        text = source.decode(_encoding(source))
+        if text.encode(_encoding(source)) != source:
+            raise NoWhiteList('is in %s, which does not give the same bytes again' % _encoding(source))
+        return text
+    except (SyntaxError, UnicodeError, LookupError) as error:
+        raise NoWhiteList('cannot be decoded: %s' % error)
+
+
+def _encoding(source):
+    return tokenize.detect_encoding(io.BytesIO(source).readline)[0]
+
+
+def _parse(source):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # '\ ' in a string of the vendor's
+            return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise NoWhiteList('cannot be read as Python %d.%d: %s' % (sys.version_info[:2] + (error,)))
+
+
+def _find_list(tree):
+    """The node of the list literal that is assigned to LIST in FUNCTION itself."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == FUNCTION]
+    lists = [node.value for function in functions for node in _own_nodes(function)
+             if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == LIST
+                                                     for target in node.targets)]
+    if len(lists) != 1:
+        raise NoWhiteList('%s %s in %s: is it the transpose.py of the toolkit?'
+                          % ('no' if not lists else len(lists), LIST, FUNCTION))
+    try:
+        shapes = ast.literal_eval(lists[0])
+    except ValueError:
+        shapes = None
+    if not isinstance(shapes, list) or not all(
+            isinstance(shape, list) and all(isinstance(dim, int) for dim in shape) for shape in shapes):
+        raise NoWhiteList('%s is not a plain list of shapes' % LIST)
+    return lists[0]
+
+
+def _own_nodes(function):
+    """The nodes of a function without those of the functions and classes inside it."""
+    waiting = list(function.body)
+    while waiting:
+        node = waiting.pop(0)
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _add_shape(source, shape):
+    encoding = _encoding(source)
+    text = decode(source)
+    # As ast counts: lines of UTF-8 that end in \n, \r\n or \r.
+    lines = text.encode('utf-8').splitlines(True)
+    node = _find_list(_parse(source))
+    last, comma, closing = _ends([line.decode('utf-8') for line in lines], (node.lineno, node.col_offset))
+
+    after_last = comma or last
+    if after_last and closing[0] > after_last[0] and not lines[closing[0] - 1][:closing[1]].strip():
+        # The closing bracket has a line to itself: so gets the shape.
+        example, before = lines[last[0] - 1], lines[closing[0] - 2]
+        indent = example[:len(example) - len(example.lstrip())]
+        if last[0] == node.lineno:
+            indent += b'    '
+        end = before[len(before.rstrip(b'\r\n')):]
+        lines.insert(closing[0] - 1, indent + str(shape).encode() + (b',' if comma else b'') + end)
+        if not comma:
+            _insert(lines, last, b',')
+    elif after_last:
+        _insert(lines, after_last, (b' ' if comma else b', ') + str(shape).encode() + (b',' if comma else b''))
+    else:
+        _insert(lines, closing, str(shape).encode())
+    return b''.join(lines).decode('utf-8').encode(encoding)
+
+
+def _ends(lines, start):
+    """Where the list that starts at `start` has the end of its last element, the comma after it, its `]`.
+
+    All positions are (line from 1, byte in the UTF-8 line); the first two None where there is none.
+    (ast itself knows where a node ends from Python 3.8 on only.)
+    """
+    def position(row, column):
+        return row, len(lines[row - 1][:column].encode('utf-8'))
+
+    depth, last, comma = 0, None, None
+    try:
+        for token in tokenize.generate_tokens(iter(lines + ['']).__next__):
+            if token.type in (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER) or position(*token.start) < start:
+                continue
+            if token.string == ']':
+                depth -= 1
+                if not depth:
+                    return last, comma, position(*token.start)
+            if depth == 1:
+                last, comma = (last, position(*token.end)) if token.string == ',' else (position(*token.end), None)
+            if token.string == '[':
+                depth += 1
+    except (tokenize.TokenError, SyntaxError, IndexError) as error:
+        raise NoWhiteList('cannot be split into tokens: %s' % error)
+    raise NoWhiteList('%s does not end' % LIST)
+
+
+def _insert(lines, position, text):
+    row, column = position
+    lines[row - 1] = lines[row - 1][:column] + text + lines[row - 1][column:]
