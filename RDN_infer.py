@@ -192,7 +192,9 @@ def run_pure(model, path, args):
 
 def parse_args(argv):
     def boolean(text):
-        return {'true': True, 'false': False}[text.lower()]
+        if text.lower() not in ('true', 'false'):
+            raise ValueError(text)
+        return text.lower() == 'true'
 
     parser = console.Parser(__doc__)
     parser.add_argument('-model_type', choices=['vision'], default='vision')

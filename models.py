@@ -6,6 +6,7 @@ checkpoints, so that their state dicts load here as they are.
 import collections
 import pickle
 import re
+import warnings
 
 import torch
 from torch import nn
@@ -161,11 +162,11 @@ def _check_state_dict(state_dict, wanted):
 def _read_state_dict(path):
     with open(path, 'rb'):  # its own message for a missing or unreadable file
         pass
+    safe = {'weights_only': True} if _has_weights_only() else {'pickle_module': _TensorsOnly}
     try:
-        if _has_weights_only():
-            state_dict = torch.load(path, map_location='cpu', weights_only=True)
-        else:
-            state_dict = torch.load(path, map_location='cpu', pickle_module=_TensorsOnly)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of what is about to be refused anyway
+            state_dict = torch.load(path, map_location='cpu', **safe)
     except Exception as error:  # torch raises about ten kinds for a bad file, most of many lines
         raise ValueError('%s: not a state dict of plain tensors that torch %s can load (%s)'
                          % (path, torch.__version__, _first_line(error)))

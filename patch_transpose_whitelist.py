@@ -68,7 +68,7 @@ def transpose_shapes(path, batch_size):
     They stand in the Reshape before each: N is free there, the rest is fixed. Raises ValueError, with
     the file's name, for what is no ONNX model, has no Transpose, or one whose shape is not said so.
     """
-    import onnx  # a second that only this flag costs
+    import onnx.numpy_helper  # a second that only this flag costs
     try:
         graph = onnx.load(path).graph
     except OSError:

@@ -1,0 +1,106 @@
+"""RDN_pth2onnx.py: the graph that atc gets, and that nothing appears under a name when it fails."""
+import os
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import shape_inference
+
+import RDN_pth2onnx
+from conftest import LITE, assert_refused, snapshot, tiny_rdn
+from models import RDN, load_rdn
+
+
+def save(path, model):
+    torch.save(model.state_dict(), str(path))
+    return str(path)
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+def test_export_equals_pytorch_for_any_batch_size(script, tmp_path, scale):
+    weights, target = save(tmp_path / 'rdn.pth', tiny_rdn(scale)), str(tmp_path / 'out' / 'rdn.onnx')
+    ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target)
+    assert ended.status == 0, ended.err
+    model = load_rdn(weights)
+    session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
+    for batch in (1, 3):
+        x = np.random.RandomState(batch).rand(batch, 3, 114, 114).astype(np.float32)
+        actual = session.run(None, {'image': x})[0]
+        with torch.no_grad():
+            expected = model(torch.from_numpy(x)).numpy()
+        assert actual.shape == (batch, 3, 114 * scale, 114 * scale)
+        assert np.abs(actual - expected).max() < 1e-5 * np.ptp(expected)
+
+
+@pytest.mark.parametrize('scale, transposes', [(2, 1), (3, 1), (4, 2)])
+def test_only_the_contracts_operators_at_opset_9(tmp_path, scale, transposes):
+    path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn(scale)
+    model.config = dict(num_channels=3)
+    RDN_pth2onnx.export_onnx(model, 30, 20, path)
+    graph = onnx.load(path)
+    assert [entry.version for entry in graph.opset_import] == [9]
+    operators = RDN_pth2onnx.count_operators(path)
+    assert set(operators) <= {'Conv', 'Relu', 'Concat', 'Add', 'Reshape', 'Transpose', 'Constant'}
+    assert operators['Transpose'] == transposes
+    dims = graph.graph.input[0].type.tensor_type.shape.dim
+    assert graph.graph.input[0].name == 'image' and dims[0].dim_param and not dims[0].dim_value
+    assert [dim.dim_value for dim in dims[1:]] == [3, 30, 20]
+
+
+def test_default_network_has_the_profile_of_the_guide(tmp_path):
+    path, model = str(tmp_path / 'rdn.onnx'), RDN(2, 3, 64, 64, 16, 8).eval()
+    model.config = dict(num_channels=3)
+    RDN_pth2onnx.export_onnx(model, 114, 114, path)
+    operators = RDN_pth2onnx.count_operators(path)
+    assert [operators[name] for name in ('Conv', 'Concat', 'Transpose')] == [150, 129, 1]
+    shapes = shape_inference.infer_shapes(onnx.load(path)).graph.value_info
+    transpose = [node for node in onnx.load(path).graph.node if node.op_type == 'Transpose'][0]
+    shape = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in shapes}
+    assert shape[transpose.input[0]][1:] == [64, 2, 2, 114, 114]
+
+
+def test_summary_names_operators_parameters_and_difference(script, tmp_path):
+    ended = script('RDN_pth2onnx', '--input-file', LITE, '--output-file', tmp_path / 'rdn.onnx')
+    assert '648,067' in ended.out and '36 Conv' in ended.out and 'difference' in ended.out
+
+
+def test_difference_to_pytorch_leaves_no_file(script, tmp_path, monkeypatch):
+    monkeypatch.setattr(RDN_pth2onnx, 'compare', lambda *_: 1e-3)
+    target = tmp_path / 'out' / 'rdn.onnx'
+    target.parent.mkdir()
+    weights = save(tmp_path / 'rdn.pth', tiny_rdn())
+    assert_refused(script('RDN_pth2onnx', '--input-file', weights, '--output-file', target), 'differs', target)
+    assert os.listdir(str(target.parent)) == []
+
+
+def test_comparison_sees_a_wrong_weight(tmp_path):
+    path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn()
+    model.config = dict(num_channels=3)
+    RDN_pth2onnx.export_onnx(model, 20, 20, path)
+    assert RDN_pth2onnx.compare(model, path, 20, 20) < 1e-5
+    with torch.no_grad():
+        model.gff[1].weight[0, 0, 0, 0] += 0.1
+    assert RDN_pth2onnx.compare(model, path, 20, 20) > 1e-5
+
+
+@pytest.mark.parametrize('flags, words', [
+    (['--scale=3'], ['scale_factor is 2', 'not 3']), (['--num-blocks=16'], ['num_blocks is 6']),
+    (['--scale=5'], ['--scale']), (['--height=0'], ['--height']), (['--sacle=2'], ['--sacle'])])
+def test_flags_must_agree_with_the_weights(script, tmp_path, flags, words):
+    target = tmp_path / 'rdn.onnx'
+    assert_refused(script('RDN_pth2onnx', '--input-file', LITE, '--output-file', target, *flags), *words)
+    assert not target.exists()
+
+
+def test_missing_weights_are_named(script, tmp_path):
+    assert_refused(script('RDN_pth2onnx', '--input-file', tmp_path / 'rdn_x2.pth',
+                          '--output-file', tmp_path / 'rdn.onnx'), tmp_path / 'rdn_x2.pth')
+
+
+def test_weights_are_not_overwritten(script, tmp_path):
+    weights = save(tmp_path / 'rdn.pth', tiny_rdn())
+    before = snapshot(tmp_path)
+    assert_refused(script('RDN_pth2onnx', '--input-file', weights, '--output-file', weights), 'overwrite')
+    assert snapshot(tmp_path) == before
