@@ -189,7 +189,7 @@ def main(argv=None):
         else:
             shapes = transpose_shapes(args.onnx, args.batch_size) if args.onnx else args.shape or [DEFAULT_SHAPE]
             patch(path, shapes, args.dry_run)
-    except whitelist.NoWhiteList as error:
+    except whitelist.WhiteListError as error:
         raise ValueError('%s: %s' % (path, error))
 
 

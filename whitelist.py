@@ -11,19 +11,19 @@ import warnings
 FUNCTION, LIST = '_by_dynamic_static_union_version', 'white_list_shape'
 
 
-class NoWhiteList(ValueError):
+class WhiteListError(ValueError):
     """The source cannot be read as Python, or does not hold one plain list of the name."""
 
 
 def shapes_of(source):
-    """The list's shapes, as lists of int. Raises NoWhiteList."""
+    """The list's shapes, as lists of int. Raises WhiteListError."""
     return ast.literal_eval(_find_list(_parse(source)))
 
 
 def add_shapes(source, shapes):
     """The source with the shapes appended to the list, in the list's own layout.
 
-    Raises NoWhiteList; also when the result would not be the old module with just that list longer.
+    Raises WhiteListError; also when the result would not be the old module with just that list longer.
     """
     before = shapes_of(source)
     patched = source
@@ -32,10 +32,10 @@ def add_shapes(source, shapes):
     tree, old_tree = _parse(patched), _parse(source)
     after = _find_list(tree)
     if ast.literal_eval(after) != before + shapes:
-        raise NoWhiteList('%s could not be extended safely: add %s by hand' % (LIST, shapes))
+        raise WhiteListError('%s could not be extended safely: add %s by hand' % (LIST, shapes))
     after.elts = _find_list(old_tree).elts
     if ast.dump(tree) != ast.dump(old_tree):
-        raise NoWhiteList('%s could not be extended without other changes: add %s by hand' % (LIST, shapes))
+        raise WhiteListError('%s could not be extended without other changes: add %s by hand' % (LIST, shapes))
     return patched
 
 
@@ -43,19 +43,19 @@ def is_patched(source, original):
     """Whether `source` is what add_shapes makes of `original` (for some shapes, or none)."""
     try:
         return add_shapes(original, shapes_of(source)[len(shapes_of(original)):]) == source
-    except NoWhiteList:
+    except WhiteListError:
         return False
 
 
 def decode(source):
-    """The source as text, by its byte order mark or coding line. Raises NoWhiteList."""
+    """The source as text, by its byte order mark or coding line. Raises WhiteListError."""
     try:
         text = source.decode(_encoding(source))
         if text.encode(_encoding(source)) != source:
-            raise NoWhiteList('is in %s, which does not give the same bytes again' % _encoding(source))
+            raise WhiteListError('is in %s, which does not give the same bytes again' % _encoding(source))
         return text
     except (SyntaxError, UnicodeError, LookupError) as error:
-        raise NoWhiteList('cannot be decoded: %s' % error)
+        raise WhiteListError('cannot be decoded: %s' % error)
 
 
 def _encoding(source):
@@ -68,7 +68,7 @@ def _parse(source):
             warnings.simplefilter('ignore')  # '\ ' in a string of the vendor's
             return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise NoWhiteList('cannot be read as Python %d.%d: %s' % (sys.version_info[:2] + (error,)))
+        raise WhiteListError('cannot be read as Python %d.%d: %s' % (sys.version_info[:2] + (error,)))
 
 
 def _find_list(tree):
@@ -78,7 +78,7 @@ def _find_list(tree):
              if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == LIST
                                                      for target in node.targets)]
     if len(lists) != 1:
-        raise NoWhiteList('%s %s in %s: is it the transpose.py of the toolkit?'
+        raise WhiteListError('%s %s in %s: is it the transpose.py of the toolkit?'
                           % ('no' if not lists else len(lists), LIST, FUNCTION))
     try:
         shapes = ast.literal_eval(lists[0])
@@ -86,7 +86,7 @@ def _find_list(tree):
         shapes = None
     if not isinstance(shapes, list) or not all(
             isinstance(shape, list) and all(isinstance(dim, int) for dim in shape) for shape in shapes):
-        raise NoWhiteList('%s is not a plain list of shapes' % LIST)
+        raise WhiteListError('%s is not a plain list of shapes' % LIST)
     return lists[0]
 
 
@@ -149,8 +149,8 @@ def _ends(lines, start):
             if token.string == '[':
                 depth += 1
     except (tokenize.TokenError, SyntaxError, IndexError) as error:
-        raise NoWhiteList('cannot be split into tokens: %s' % error)
-    raise NoWhiteList('%s does not end' % LIST)
+        raise WhiteListError('cannot be split into tokens: %s' % error)
+    raise WhiteListError('%s does not end' % LIST)
 
 
 def _insert(lines, position, text):

@@ -150,7 +150,7 @@ def test_patching_twice_equals_patching_once_with_both():
     vendor_source().replace(b'    shape_t = list(shape)\n    if', b'    white_list_shape = [[1]]\n    if'),
     vendor_source() + vendor_source().split(b'"""\n', 1)[1]])
 def test_source_without_the_one_list_is_refused(source):
-    with pytest.raises(whitelist.NoWhiteList):
+    with pytest.raises(whitelist.WhiteListError):
         whitelist.add_shapes(source, [DEFAULT])
 
 
