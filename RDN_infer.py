@@ -9,7 +9,7 @@ result/perf_vision_batchsize_1_device_0.txt. Pure inference, random input and no
 
 rdn_x2_bs1.onnx stands for rdn_x2.onnx where only that is there: an ONNX takes any batch size.
 """
-import collections
+
 import contextlib
 import os
 import re
@@ -23,8 +23,12 @@ import console
 import files
 
 # Execution providers in the order of preference; those that take the number of a device.
-PROVIDERS = collections.OrderedDict([('CANN', 'CANNExecutionProvider'), ('TensorRT', 'TensorrtExecutionProvider'),
-                                     ('CUDA', 'CUDAExecutionProvider'), ('CPU', 'CPUExecutionProvider')])
+PROVIDERS = {
+    'CANN': 'CANNExecutionProvider',
+    'TensorRT': 'TensorrtExecutionProvider',
+    'CUDA': 'CUDAExecutionProvider',
+    'CPU': 'CPUExecutionProvider',
+}
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 
 
@@ -47,8 +51,7 @@ class Model:
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
         try:
-            self.session = onnxruntime.InferenceSession(
-                path, options, providers=choose_providers(provider, device_id))
+            self.session = onnxruntime.InferenceSession(path, options, providers=choose_providers(provider, device_id))
         except Exception as error:  # onnxruntime's own kinds have no common base
             raise ValueError('%s: onnxruntime cannot load it: %s' % (path, error))
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
@@ -84,7 +87,7 @@ def infer_dataset(model, infos, batch_size, folder, binary):
     Returns the time of each of benchmark's stages, in seconds over all images. Holds one batch at a
     time. Raises ValueError, with the file's name, for an input of the wrong size.
     """
-    stages = collections.OrderedDict()
+    stages = {}
 
     @contextlib.contextmanager
     def timed(stage):
@@ -95,13 +98,13 @@ def infer_dataset(model, infos, batch_size, folder, binary):
     shape = (3, infos[0].height, infos[0].width)
     batch = np.zeros((batch_size,) + shape, np.float32)
     for start in console.progress(range(0, len(infos), batch_size), 'batch'):
-        part = infos[start:start + batch_size]
+        part = infos[start : start + batch_size]
         with timed('data read'):
             arrays = [bench.read_binary(info.path, shape) for info in part]
         with timed('preprocess'):
-            batch[:len(part)] = arrays
+            batch[: len(part)] = arrays
         with timed('infer'):  # a model of a fixed batch size computes the last one's missing images too
-            outputs = model(batch if model.batch else batch[:len(part)])
+            outputs = model(batch if model.batch else batch[: len(part)])
         with timed('post'):
             for info, output in zip(part, outputs):
                 name = bench.output_name(bench.stem_of(info.path), binary)
@@ -137,14 +140,16 @@ def check(model, path, batch_size, infos):
     for info in infos:
         size = (3, info.height, info.width)
         if any(axis not in (None, wanted) for axis, wanted in zip(model.shape, size)):
-            raise ValueError('%s: its input is %s (C, H, W), that of %s is %s'
-                             % (path, model.shape, info.path, list(size)))
+            raise ValueError(
+                '%s: its input is %s (C, H, W), that of %s is %s' % (path, model.shape, info.path, list(size))
+            )
         if (info.width, info.height) != (infos[0].width, infos[0].height):
             raise ValueError('%s and %s differ in size' % (infos[0].path, info.path))
         stem = bench.stem_of(info.path)
         if stem in seen:
-            raise ValueError('%s and %s: their outputs would both be %s'
-                             % (seen[stem], info.path, bench.output_name(stem, False)))
+            raise ValueError(
+                '%s and %s: their outputs would both be %s' % (seen[stem], info.path, bench.output_name(stem, False))
+            )
         seen[stem] = info.path
 
 
@@ -154,8 +159,10 @@ def main(argv=None):
     infos = bench.read_info(args.input_text_path) if args.input_text_path else []
     for info in infos[:1]:
         if (args.input_width or info.width, args.input_height or info.height) != (info.width, info.height):
-            raise ValueError('%s: inputs of %d x %d, the flags say %s x %s' % (
-                args.input_text_path, info.width, info.height, args.input_width, args.input_height))
+            raise ValueError(
+                '%s: inputs of %d x %d, the flags say %s x %s'
+                % (args.input_text_path, info.width, info.height, args.input_width, args.input_height)
+            )
     model = Model(path, args.provider, args.device_id, args.threads)
     check(model, path, args.batch_size, infos)
     print('%s on %s, batches of %d' % (path, model.provider, args.batch_size))
@@ -186,8 +193,8 @@ def run_pure(model, path, args):
         raise ValueError('%s takes any size: say which with -input_width and -input_height' % path)
     shape = (args.batch_size, model.shape[0] or 3, height, width)
     seconds = infer_random(model, shape, args.round)
-    return bench.format_pure_inference(args.round * args.batch_size, seconds), \
-        'result/PureInfer_perf_of_%s_in_device_%d.txt' % (bench.stem_of(path), args.device_id)
+    report = bench.format_pure_inference(args.round * args.batch_size, seconds)
+    return report, 'result/PureInfer_perf_of_%s_in_device_%d.txt' % (bench.stem_of(path), args.device_id)
 
 
 def parse_args(argv):
@@ -207,8 +214,9 @@ def parse_args(argv):
     parser.add_argument('-output_binary', type=boolean, default=False, help='True: float32 .bin; False: text')
     parser.add_argument('-useDvpp', type=boolean, default=False, help='only False: there is no DVPP here')
     parser.add_argument('-round', type=console.positive, help='pure inference: this many runs, no files')
-    parser.add_argument('-provider', choices=list(PROVIDERS),
-                        help='default: the first of these that the installed onnxruntime has')
+    parser.add_argument(
+        '-provider', choices=list(PROVIDERS), help='default: the first of these that the installed onnxruntime has'
+    )
     parser.add_argument('-threads', type=int, default=0, help='of a CPU run; default: one a core')
     args = parser.parse_args(argv)
     if args.useDvpp:

@@ -5,6 +5,7 @@
 Reads the outputs of benchmark, RDN_infer.py and ais_bench; writes result.json; shows each image's
 PSNR beside that of Pillow's bicubic enlargement.
 """
+
 import collections
 import json
 import math
@@ -27,15 +28,19 @@ def find_labels(folder):
     names = sorted(name for name in os.listdir(folder) if name.endswith('.npy') and not name.startswith('.'))
     if not names:
         raise ValueError('%s: no labels (.npy) in it: RDN_preprocess.py writes them' % folder)
-    return collections.OrderedDict((bench.stem_of(name), os.path.join(folder, name)) for name in names)
+    return {bench.stem_of(name): os.path.join(folder, name) for name in names}
 
 
 def read_label(path, shape):
-    """A label as float32 (3, H, W), 0...1. Raises ValueError, with the file's name, for another shape."""
+    """A label as float (3, H, W), 0...1. Raises ValueError, with the file's name, for another shape or range."""
     label = bench.read_npy(path)
     if label.shape != (1,) + shape:
-        raise ValueError('%s: shape %s, expected %s: prepared for another size or scale'
-                         % (path, list(label.shape), [1] + list(shape)))
+        raise ValueError(
+            '%s: shape %s, expected %s: prepared for another size or scale'
+            % (path, list(label.shape), [1] + list(shape))
+        )
+    if not (label.min() >= 0 and label.max() <= 1):  # also for nan
+        raise ValueError('%s: values outside 0...1: RDN_preprocess.py writes none' % path)
     return label[0]
 
 
@@ -46,15 +51,11 @@ def bicubic(label, scale):
 
 def format_result(values):
     """The text of result.json for the PSNRs of all images, in dB, in the guide's shape."""
-    def pair(key, value):
-        return collections.OrderedDict([('key', key), ('value', value)])
-
-    pairs = [pair('Number of images', str(len(values)))]
-    pairs += [pair('Top%d PSNR' % rank, two_decimals(value))
-              for rank, value in enumerate(sorted(values, reverse=True), 1)]
-    pairs += [pair('Avg PSNR', two_decimals(np.mean(values)))]
-    return json.dumps(collections.OrderedDict([('title', 'Overall statistical evaluation'),
-                                               ('value', pairs)]), indent=4) + '\n'
+    rows = [('Number of images', str(len(values)))]
+    rows += [('Top%d PSNR' % rank, two_decimals(x)) for rank, x in enumerate(sorted(values, reverse=True), 1)]
+    rows += [('Avg PSNR', two_decimals(np.mean(values)))]
+    pairs = [{'key': key, 'value': value} for key, value in rows]
+    return json.dumps({'title': 'Overall statistical evaluation', 'value': pairs}, indent=4) + '\n'
 
 
 def two_decimals(value):
@@ -80,8 +81,9 @@ def main(argv=None):
     for stem, label_path in console.progress(labels.items(), 'image'):
         hr, sr = read_label(label_path, shape), bench.read_output(outputs[stem], shape)
         baseline = bicubic(hr, args.scale)
-        scores.append(Score(stem, *(metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma])
-                                    for x in (baseline, sr))))
+        scores.append(
+            Score(stem, *(metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma]) for x in (baseline, sr)))
+        )
         if args.save_images:
             save_images(args.save_images, scores[-1], baseline, sr, hr, args.scale)
     with files.replacing(args.result_path) as file:
@@ -90,8 +92,7 @@ def main(argv=None):
     print_scores(scores, average)
     print('Avg PSNR: %.2f' % average.rdn)
     if args.min_psnr is not None and not average.rdn >= args.min_psnr:
-        raise ValueError('accuracy not met: %.3f dB on average, --min-psnr asks for %g'
-                         % (average.rdn, args.min_psnr))
+        raise ValueError('accuracy not met: %.3f dB on average, --min-psnr asks for %g' % (average.rdn, args.min_psnr))
 
 
 def save_images(folder, score, baseline, sr, hr, scale):
@@ -117,12 +118,18 @@ def parse_args(argv):
     parser.add_argument('--width', type=console.positive, default=114, help='of the input, pixels')
     parser.add_argument('--height', type=console.positive, default=114, help='of the input, pixels')
     parser.add_argument('--scale', type=int, choices=images.SCALES, default=2)
-    parser.add_argument('--luma', choices=sorted(metrics.LUMA, reverse=True), default='rdn-pytorch',
-                        help='coefficients: those of the published figures (default), or BT.601')
-    parser.add_argument('--min-psnr', type=decibels, metavar='DB',
-                        help='end with status 1 when the average is lower')
-    parser.add_argument('--save-images', metavar='DIR',
-                        help='write there each super-resolved image and a sheet: bicubic | RDN | original')
+    parser.add_argument(
+        '--luma',
+        choices=sorted(metrics.LUMA, reverse=True),
+        default='rdn-pytorch',
+        help='coefficients: those of the published figures (default), or BT.601',
+    )
+    parser.add_argument('--min-psnr', type=decibels, metavar='DB', help='end with status 1 when the average is lower')
+    parser.add_argument(
+        '--save-images',
+        metavar='DIR',
+        help='write there each super-resolved image and a sheet: bicubic | RDN | original',
+    )
     return parser.parse_args(argv)
 
 

@@ -6,6 +6,7 @@ data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.n
 should give: float32 (1, 3, scale*height, scale*width), cut from the image's centre. The input is the
 label reduced with Pillow's BICUBIC.
 """
+
 import os
 
 import numpy as np
@@ -19,8 +20,9 @@ from benchmark_files import check_path, stem_of
 def crop_centre(image, width, height):
     """The middle width x height pixels of a PIL image. Raises ValueError for a smaller one."""
     if image.width < width or image.height < height:
-        raise ValueError('%d x %d pixels: smaller than the crop of %d x %d'
-                         % (image.width, image.height, width, height))
+        raise ValueError(
+            '%d x %d pixels: smaller than the crop of %d x %d' % (image.width, image.height, width, height)
+        )
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
@@ -29,6 +31,7 @@ def letterbox(image, width, height):
     """The whole PIL image within width x height, bilinear, on black: what the published script does."""
     import mmcv  # two seconds that only this way of fitting costs
     from PIL import Image
+
     ratio = min(width / image.width, height / image.height)
     size = (max(1, int(image.width * ratio)), max(1, int(image.height * ratio)))
     resized = mmcv.imresize(np.asarray(image), size, interpolation='bilinear', backend='cv2')
@@ -55,9 +58,12 @@ def prepare(path, fit, width, height, scale):
 
 def prepared_stems(data_path, label_path):
     """The stems of an earlier preparation: those with both an input and a label."""
-    stems = [{os.path.splitext(name)[0] for name in (os.listdir(folder) if os.path.isdir(folder) else [])
-              if name.endswith(ending)} for folder, ending in ((data_path, '.bin'), (label_path, '.npy'))]
-    return stems[0] & stems[1]
+
+    def stems(folder, ending):
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        return {stem_of(name) for name in names if name.endswith(ending)}
+
+    return stems(data_path, '.bin') & stems(label_path, '.npy')
 
 
 def main(argv=None):
@@ -67,16 +73,17 @@ def main(argv=None):
     for path in paths:
         check_path(os.path.join(data_path, stem_of(path)))
     earlier = prepared_stems(data_path, label_path)
-    with files.replacing_folder(label_path, {stem + '.npy' for stem in earlier}) as labels, \
-            files.replacing_folder(data_path, {stem + '.bin' for stem in earlier}) as data:
+    new_labels = files.replacing_folder(label_path, {stem + '.npy' for stem in earlier})
+    new_data = files.replacing_folder(data_path, {stem + '.bin' for stem in earlier})
+    with new_labels as labels, new_data as data:
         for path in console.progress(paths, 'image'):
             stem = stem_of(path)
             lr, hr = prepare(path, args.fit, args.width, args.height, args.scale)
             lr.tofile(os.path.join(data, stem + '.bin'))
             np.save(os.path.join(labels, stem + '.npy'), hr)
-    print('%d images: inputs of %d x %d in %s, labels of %d x %d in %s' % (
-        len(paths), args.width, args.height, data_path,
-        args.width * args.scale, args.height * args.scale, label_path))
+    print('%d images' % len(paths))
+    print('inputs  %d x %d in %s' % (args.width, args.height, data_path))
+    print('labels  %d x %d in %s' % (args.width * args.scale, args.height * args.scale, label_path))
 
 
 def parse_args(argv):
@@ -86,9 +93,13 @@ def parse_args(argv):
     parser.add_argument('--width', type=console.positive, default=114, help='of the input, pixels')
     parser.add_argument('--height', type=console.positive, default=114, help='of the input, pixels')
     parser.add_argument('--scale', type=int, choices=images.SCALES, default=2)
-    parser.add_argument('--fit', choices=sorted(FIT), default='crop',
-                        help='crop the centre (default), or letterbox the whole image as the script '
-                             'behind the figures of the guide does')
+    parser.add_argument(
+        '--fit',
+        choices=sorted(FIT),
+        default='crop',
+        help='crop the centre (default), or letterbox the whole image as the script '
+        'behind the figures of the guide does',
+    )
     return parser.parse_args(argv)
 
 

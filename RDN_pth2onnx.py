@@ -1,7 +1,8 @@
 """Guide 3.1: export the weights to ONNX, opset 9, which atc converts.
 
-    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx
+python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx
 """
+
 import collections
 import inspect
 import os
@@ -27,8 +28,12 @@ def export_onnx(model, height, width, path):
 
     Raises ValueError if the graph holds an operator that the offline model must do without.
     """
-    options = dict(opset_version=OPSET, input_names=['image'], output_names=['output'],
-                   dynamic_axes={'image': {0: 'batch'}, 'output': {0: 'batch'}})
+    options = dict(
+        opset_version=OPSET,
+        input_names=['image'],
+        output_names=['output'],
+        dynamic_axes={'image': {0: 'batch'}, 'output': {0: 'batch'}},
+    )
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         options['dynamo'] = False  # the newer exporter cannot write opset 9
     image = torch.zeros(1, model.config['num_channels'], height, width)
@@ -38,14 +43,16 @@ def export_onnx(model, height, width, path):
     onnx.checker.check_model(path)
     foreign = set(count_operators(path)) - OPERATORS
     if foreign:
-        raise ValueError('the exported graph holds %s: torch %s exports it differently'
-                         % (', '.join(sorted(foreign)), torch.__version__))
+        raise ValueError(
+            'the exported graph holds %s: torch %s exports it differently'
+            % (', '.join(sorted(foreign)), torch.__version__)
+        )
 
 
 def count_operators(path):
     """Operator -> how often it stands in the graph, most frequent first."""
     counts = collections.Counter(node.op_type for node in onnx.load(path).graph.node)
-    return collections.OrderedDict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def compare(model, path, height, width):
@@ -64,31 +71,42 @@ def compare(model, path, height, width):
         with torch.no_grad():
             expected = model(torch.from_numpy(image)).numpy()
         if actual.shape != expected.shape:
-            raise ValueError('the exported graph gives %s for a batch of %d, PyTorch %s'
-                             % (actual.shape, batch, expected.shape))
+            raise ValueError(
+                'the exported graph gives %s for a batch of %d, PyTorch %s' % (actual.shape, batch, expected.shape)
+            )
         worst = max(worst, float(np.abs(actual - expected).max() / np.ptp(expected)))
     return worst
 
 
 def main(argv=None):
     args = parse_args(argv)
-    model = load_rdn(args.input_file, num_features=args.num_features, growth_rate=args.growth_rate,
-                     num_blocks=args.num_blocks, num_layers=args.num_layers, scale_factor=args.scale)
+    model = load_rdn(
+        args.input_file,
+        num_features=args.num_features,
+        growth_rate=args.growth_rate,
+        num_blocks=args.num_blocks,
+        num_layers=args.num_layers,
+        scale_factor=args.scale,
+    )
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
         raise ValueError('%s: --output-file would overwrite the weights' % args.output_file)
     with files.replacing_path(args.output_file) as path:
         export_onnx(model, args.height, args.width, path)
         difference = compare(model, path, args.height, args.width)
         if not difference < TOLERANCE:
-            raise ValueError('ONNX Runtime differs from PyTorch by %.1e of the range, more than %.0e: '
-                             '%s was not written' % (difference, TOLERANCE, args.output_file))
+            raise ValueError(
+                'ONNX Runtime differs from PyTorch by %.1e of the range, more than %.0e: '
+                '%s was not written' % (difference, TOLERANCE, args.output_file)
+            )
         operators = count_operators(path)
     print('network     ' + ', '.join('%s=%d' % item for item in model.config.items()))
-    print('parameters  {:,}'.format(sum(p.numel() for p in model.parameters())))
+    print(f'parameters  {sum(p.numel() for p in model.parameters()):,}')
     print('operators   ' + ', '.join('%d %s' % (n, name) for name, n in operators.items()))
     print('difference  %.1e of the range, largest between ONNX Runtime and PyTorch' % difference)
-    print('written     %s: opset %d, image (N, %d, %d, %d)' % (
-        args.output_file, OPSET, model.config['num_channels'], args.height, args.width))
+    print(
+        'written     %s: opset %d, image (N, %d, %d, %d)'
+        % (args.output_file, OPSET, model.config['num_channels'], args.height, args.width)
+    )
 
 
 def parse_args(argv):

@@ -3,6 +3,7 @@
 Info file: `index path width height` a line. Outputs: `{stem}_1.txt|bin` from benchmark,
 `{stem}_0.txt|bin|npy` from ais_bench, one an image. Performance file: throughput a stage.
 """
+
 import collections
 import os
 import re
@@ -35,8 +36,9 @@ def read_info(path):
     for number, line in enumerate(lines, 1):
         match = re.match(r'(\d+) (\S+) (\d+) (\d+)\s*$', line)
         if not match or int(match.group(1)) != number - 1:
-            raise ValueError('%s line %d: expected "%d path width height", found %r'
-                             % (path, number, number - 1, line[:80]))
+            raise ValueError(
+                '%s line %d: expected "%d path width height", found %r' % (path, number, number - 1, line[:80])
+            )
         infos.append(InfoLine(match.group(2), int(match.group(3)), int(match.group(4))))
     if not infos:
         raise ValueError('%s: empty: gen_dataset_info.py writes it' % path)
@@ -76,8 +78,7 @@ def format_text(array):
     width = array.shape[-1]
     if not np.abs(flat).max() < 9.9:  # also for nan
         numbers = ['%.9g' % x for x in flat.tolist()]
-        return b''.join(' '.join(numbers[i:i + width]).encode() + b'\n'
-                        for i in range(0, len(numbers), width))
+        return b''.join(' '.join(numbers[i : i + width]).encode() + b'\n' for i in range(0, len(numbers), width))
     # Digit by digit over the whole array: 15 times the speed of '%.9g', which would cost 4 % of the
     # network's own time on a CPU.
     text = np.full((flat.size, 12), ord(' '), np.uint8)  # sign, digit, point, 8 digits, space
@@ -99,7 +100,7 @@ def find_outputs(folder, stems):
     stem only. Raises ValueError that names a stem without an output or with several, and an output
     that belongs to none (of an earlier run, say).
     """
-    found = collections.OrderedDict((stem, []) for stem in stems)
+    found = {stem: [] for stem in stems}
     cut = collections.defaultdict(list)
     for stem in stems:
         cut[stem.split('.')[0]].append(stem)
@@ -117,11 +118,14 @@ def find_outputs(folder, stems):
         found[owners[0]].append(path)
     for stem, paths in found.items():
         if not paths:
-            raise ValueError('%s: no output for %s: expected %s or one of its kind'
-                             % (folder, stem, output_name(stem, False)))
+            raise ValueError(
+                '%s: no output for %s: expected %s or one of its kind' % (folder, stem, output_name(stem, False))
+            )
         if len(paths) > 1:
-            raise ValueError('%s: %d outputs for %s (%s): keep one'
-                             % (folder, len(paths), stem, ', '.join(map(os.path.basename, paths))))
+            raise ValueError(
+                '%s: %d outputs for %s (%s): keep one'
+                % (folder, len(paths), stem, ', '.join(map(os.path.basename, paths)))
+            )
     return {stem: paths[0] for stem, paths in found.items()}
 
 
@@ -132,8 +136,7 @@ def read_output(path, shape):
     that are not finite.
     """
     ending = os.path.splitext(path)[1]
-    array = read_binary(path, shape) if ending == '.bin' else \
-        (read_npy if ending == '.npy' else _read_text)(path)
+    array = read_binary(path, shape) if ending == '.bin' else (read_npy if ending == '.npy' else _read_text)(path)
     if array.size != np.prod(shape):
         raise ValueError('%s: %d values, expected %d: %s' % (path, array.size, np.prod(shape), list(shape)))
     if not np.isfinite(array).all():
@@ -179,5 +182,4 @@ def format_performance(images, total, stages):
 
 def format_pure_inference(images, seconds):
     """The text of benchmark's file for pure inference; latency is milliseconds an image."""
-    return '[INFO] ave_throughputRate: %gsamples/s, ave_latency: %gms\n' % (
-        images / seconds, seconds * 1e3 / images)
+    return '[INFO] ave_throughputRate: %gsamples/s, ave_latency: %gms\n' % (images / seconds, seconds * 1e3 / images)

@@ -1,4 +1,5 @@
 """How every script speaks to the person at the terminal."""
+
 import argparse
 import os
 import signal
@@ -11,8 +12,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose help is the script's docstring and whose errors are one line."""
 
     def __init__(self, doc):
-        super().__init__(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter,
-                         allow_abbrev=False)
+        super().__init__(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
 
     def error(self, message):
         self.exit(2, '%s: %s (see --help)\n' % (self.prog, message))

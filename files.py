@@ -1,4 +1,5 @@
 """Results that are there whole or not at all: written beside, then renamed."""
+
 import contextlib
 import os
 import shutil

@@ -4,6 +4,7 @@
 
 `png` or `jpg` in place of `bin` lists pictures with their own sizes, and takes no sizes.
 """
+
 import os
 
 from PIL import Image
@@ -23,8 +24,9 @@ def list_bins(paths, width, height):
     wanted = 4 * 3 * width * height
     for path in paths:
         if os.path.getsize(path) != wanted:
-            raise ValueError('%s: %d bytes, expected %d: float32 3 x %d x %d'
-                             % (path, os.path.getsize(path), wanted, height, width))
+            raise ValueError(
+                '%s: %d bytes, expected %d: float32 3 x %d x %d' % (path, os.path.getsize(path), wanted, height, width)
+            )
     return [InfoLine(path, width, height) for path in paths]
 
 
@@ -44,8 +46,11 @@ def list_pictures(paths):
 
 def main(argv=None):
     args = parse_args(argv)
-    paths = [os.path.join(args.folder, name) for name in sorted(os.listdir(args.folder))
-             if name.lower().endswith(ENDINGS[args.type]) and not name.startswith('.')]
+    paths = [
+        os.path.join(args.folder, name)
+        for name in sorted(os.listdir(args.folder))
+        if name.lower().endswith(ENDINGS[args.type]) and not name.startswith('.')
+    ]
     if not paths:
         raise ValueError('%s: no %s files in it' % (args.folder, args.type))
     lines = list_bins(paths, args.width, args.height) if args.type == 'bin' else list_pictures(paths)

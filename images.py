@@ -1,4 +1,5 @@
 """Photographs on disk and their reduction: what preparing, judging and showing have in common."""
+
 import os
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Image quality: luma and PSNR as super-resolution papers report them."""
+
 import numpy as np
 
 # RDN-pytorch's luma, with which its 38.18 dB and the guide's 38.27 dB were computed: the usual
@@ -20,7 +21,7 @@ def luma(rgb, coefficients=RDN_PYTORCH):
 def psnr(a, b):
     """Peak signal-to-noise ratio in dB of two arrays of 0...255: 10 log10(255^2 / MSE); inf if equal."""
     mse = np.mean(np.square(np.asarray(a, np.float64) - b))
-    return float(10 * np.log10(255 ** 2 / mse)) if mse else float('inf')
+    return float(10 * np.log10(255**2 / mse)) if mse else float('inf')
 
 
 def sr_psnr(sr, hr, scale, coefficients=RDN_PYTORCH):

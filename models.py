@@ -3,6 +3,7 @@
 The attribute names are the paper's (SFE, RDB, LFF, GFF) and those of the public RDN-pytorch
 checkpoints, so that their state dicts load here as they are.
 """
+
 import collections
 import pickle
 import re
@@ -30,8 +31,9 @@ class RDB(nn.Module):
 
     def __init__(self, num_features, growth_rate, num_layers):
         super().__init__()
-        self.layers = nn.Sequential(*[
-            DenseLayer(num_features + growth_rate * i, growth_rate) for i in range(num_layers)])
+        self.layers = nn.Sequential(
+            *[DenseLayer(num_features + growth_rate * i, growth_rate) for i in range(num_layers)]
+        )
         self.lff = nn.Conv2d(num_features + growth_rate * num_layers, num_features, kernel_size=1)
 
     def forward(self, x):
@@ -70,15 +72,16 @@ class RDN(nn.Module):
             raise ValueError('scale %s: RDN is made for 2, 3 or 4' % scale_factor)
         self.sfe1 = nn.Conv2d(num_channels, num_features, kernel_size=3, padding=1)
         self.sfe2 = nn.Conv2d(num_features, num_features, kernel_size=3, padding=1)
-        self.rdbs = nn.ModuleList([
-            RDB(num_features, growth_rate, num_layers) for _ in range(num_blocks)])
+        self.rdbs = nn.ModuleList([RDB(num_features, growth_rate, num_layers) for _ in range(num_blocks)])
         self.gff = nn.Sequential(
             nn.Conv2d(num_features * num_blocks, num_features, kernel_size=1),
-            nn.Conv2d(num_features, num_features, kernel_size=3, padding=1))
-        self.upscale = nn.Sequential(*[
-            module for factor in ([2, 2] if scale_factor == 4 else [scale_factor])
-            for module in (nn.Conv2d(num_features, num_features * factor ** 2, kernel_size=3, padding=1),
-                           PixelShuffle(factor))])
+            nn.Conv2d(num_features, num_features, kernel_size=3, padding=1),
+        )
+        steps = []
+        for factor in [2, 2] if scale_factor == 4 else [scale_factor]:
+            steps.append(nn.Conv2d(num_features, num_features * factor**2, kernel_size=3, padding=1))
+            steps.append(PixelShuffle(factor))
+        self.upscale = nn.Sequential(*steps)
         self.output = nn.Conv2d(num_features, num_channels, kernel_size=3, padding=1)
 
     def forward(self, x):
@@ -97,12 +100,12 @@ def infer_config(state_dict):
 
     Raises ValueError that names the key when one that the configuration hangs on is missing.
     """
+
     def shape(key):
         if key not in state_dict:
             raise ValueError('no key %s' % key)
         if state_dict[key].dim() != 4:
-            raise ValueError('%s has shape %s, not that of a convolution'
-                             % (key, list(state_dict[key].shape)))
+            raise ValueError('%s has shape %s, not that of a convolution' % (key, list(state_dict[key].shape)))
         return state_dict[key].shape
 
     def count(pattern):
@@ -115,11 +118,18 @@ def infer_config(state_dict):
     factor2 = shape('upscale.0.weight')[0] / num_features
     scale = {4: 4 if 'upscale.2.weight' in state_dict else 2, 9: 3}.get(factor2)
     if scale is None:
-        raise ValueError('upscale.0.weight has shape %s: of no scale among 2, 3, 4 for %d features'
-                         % (list(shape('upscale.0.weight')), num_features))
-    return dict(scale_factor=scale, num_channels=num_channels, num_features=num_features,
-                growth_rate=growth_rate, num_blocks=count(r'rdbs\.(\d+)\.'),
-                num_layers=count(r'rdbs\.0\.layers\.(\d+)\.'))
+        raise ValueError(
+            'upscale.0.weight has shape %s: of no scale among 2, 3, 4 for %d features'
+            % (list(shape('upscale.0.weight')), num_features)
+        )
+    return dict(
+        scale_factor=scale,
+        num_channels=num_channels,
+        num_features=num_features,
+        growth_rate=growth_rate,
+        num_blocks=count(r'rdbs\.(\d+)\.'),
+        num_layers=count(r'rdbs\.0\.layers\.(\d+)\.'),
+    )
 
 
 def load_rdn(path, **expected):
@@ -153,8 +163,7 @@ def _check_state_dict(state_dict, wanted):
         if key not in wanted:
             raise ValueError('unknown key %s' % key)
         if tensor.shape != wanted[key].shape:
-            raise ValueError('%s has shape %s, expected %s'
-                             % (key, list(tensor.shape), list(wanted[key].shape)))
+            raise ValueError('%s has shape %s, expected %s' % (key, list(tensor.shape), list(wanted[key].shape)))
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
             raise ValueError('%s holds values that are not finite numbers' % key)
 
@@ -168,10 +177,15 @@ def _read_state_dict(path):
             warnings.simplefilter('ignore')  # of what is about to be refused anyway
             state_dict = torch.load(path, map_location='cpu', **safe)
     except Exception as error:  # torch raises about ten kinds for a bad file, most of many lines
-        raise ValueError('%s: not a state dict of plain tensors that torch %s can load (%s)'
-                         % (path, torch.__version__, _first_line(error)))
-    if not isinstance(state_dict, dict) or not state_dict or not all(
-            isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state_dict.items()):
+        raise ValueError(
+            '%s: not a state dict of plain tensors that torch %s can load (%s)'
+            % (path, torch.__version__, _first_line(error))
+        )
+    if (
+        not isinstance(state_dict, dict)
+        or not state_dict
+        or not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state_dict.items())
+    ):
         raise ValueError('%s: not a state dict: expected names with a tensor each' % path)
     return state_dict
 
@@ -188,11 +202,12 @@ def _first_line(error):
 class _TensorsOnly:
     """A `pickle_module` for torch < 1.13 that builds tensors and containers and calls nothing else."""
 
-    ALLOWED = {('collections', 'OrderedDict'): collections.OrderedDict,
-               ('torch._utils', '_rebuild_tensor_v2'): torch._utils._rebuild_tensor_v2,
-               ('torch._utils', '_rebuild_parameter'): torch._utils._rebuild_parameter}
-    ALLOWED.update({('torch', name): getattr(torch, name)
-                    for name in ('FloatStorage', 'HalfStorage', 'DoubleStorage')})
+    ALLOWED = {
+        ('collections', 'OrderedDict'): collections.OrderedDict,
+        ('torch._utils', '_rebuild_tensor_v2'): torch._utils._rebuild_tensor_v2,
+        ('torch._utils', '_rebuild_parameter'): torch._utils._rebuild_parameter,
+    }
+    ALLOWED.update({('torch', name): getattr(torch, name) for name in ('FloatStorage', 'HalfStorage', 'DoubleStorage')})
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module, name):

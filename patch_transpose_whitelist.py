@@ -10,6 +10,7 @@ batch sizes the shapes can be read from the model:
 Nothing but the list `white_list_shape` is changed; the original is kept beside the file, and --revert
 puts it back.
 """
+
 import argparse
 import difflib
 import glob
@@ -58,8 +59,11 @@ def _in_version(folder):
     architectures = ARCHITECTURES.get(machine, (machine + '-linux',))
     layouts = [arch + '/opp/' + KERNELS.replace('op_impl/', 'op_impl/built-in/', 1) for arch in architectures]
     layouts += ['opp/built-in/' + KERNELS]
-    return {os.path.realpath(os.path.join(folder, layout)) for layout in layouts
-            if os.path.isfile(os.path.join(folder, layout))}
+    return {
+        os.path.realpath(os.path.join(folder, layout))
+        for layout in layouts
+        if os.path.isfile(os.path.join(folder, layout))
+    }
 
 
 def transpose_shapes(path, batch_size):
@@ -69,6 +73,7 @@ def transpose_shapes(path, batch_size):
     the file's name, for what is no ONNX model, has no Transpose, or one whose shape is not said so.
     """
     import onnx.numpy_helper  # a second that only this flag costs
+
     try:
         graph = onnx.load(path).graph
     except OSError:
@@ -87,8 +92,10 @@ def transpose_shapes(path, batch_size):
             raise ValueError('%s: the shape of %s is not fixed: give it with --shape' % (path, node.input[0]))
         first, *rest = onnx.numpy_helper.to_array(constants[reshape.input[1]]).tolist()
         if first not in (-1, 0, batch_size) or min(rest) < 1:
-            raise ValueError('%s: the shape of %s is %s, not one of %d images: give it with --shape'
-                             % (path, node.input[0], [first] + rest, batch_size))
+            raise ValueError(
+                '%s: the shape of %s is %s, not one of %d images: give it with --shape'
+                % (path, node.input[0], [first] + rest, batch_size)
+            )
         if [batch_size] + rest not in shapes:
             shapes.append([batch_size] + rest)
     if not shapes:
@@ -130,8 +137,9 @@ def keep_original(path, source):
     kept = path + KEPT
     if os.path.exists(kept):
         if not whitelist.is_patched(source, read(kept)):
-            raise ValueError('%s is not the original of %s, which another program has changed since: '
-                             'move it away' % (kept, path))
+            raise ValueError(
+                '%s is not the original of %s, which another program has changed since: move it away' % (kept, path)
+            )
         return
     with files.replacing_path(kept) as partial:
         shutil.copy2(path, partial)
@@ -144,8 +152,10 @@ def revert(path, dry_run):
     if not os.path.exists(kept):
         raise ValueError('%s: no original kept beside it (%s): nothing to revert' % (path, kept))
     if not whitelist.is_patched(read(path), read(kept)):
-        raise ValueError('%s: changed by another program since it was patched: not reverted; '
-                         'its former original is %s' % (path, kept))
+        raise ValueError(
+            '%s: changed by another program since it was patched: not reverted; '
+            'its former original is %s' % (path, kept)
+        )
     if dry_run:
         print_diff(path, read(path), read(kept))
         return
@@ -202,8 +212,13 @@ def parse_args(argv):
 
     parser = console.Parser(__doc__)
     parser.add_argument('--transpose-py', metavar='FILE', help="the toolkit's transpose.py; default: found")
-    parser.add_argument('--shape', type=shape, action='append', metavar='1,64,2,2,114,114',
-                        help='shape to add, may be repeated; default: %s' % DEFAULT_SHAPE)
+    parser.add_argument(
+        '--shape',
+        type=shape,
+        action='append',
+        metavar='1,64,2,2,114,114',
+        help='shape to add, may be repeated; default: %s' % DEFAULT_SHAPE,
+    )
     parser.add_argument('--onnx', metavar='FILE', help="read the shapes from this model's Transpose nodes")
     parser.add_argument('--batch-size', type=console.positive, default=1, help='with --onnx: of the offline model')
     parser.add_argument('--dry-run', action='store_true', help='print the change as a diff, and change nothing')

@@ -1,7 +1,8 @@
 """Guide 4.1 where no Set5 is at hand: copy five photographs that scikit-image ships.
 
-    python3 sample_images.py ./sample_images
+python3 sample_images.py ./sample_images
 """
+
 import importlib.util
 import os
 import shutil
@@ -25,8 +26,7 @@ def main(argv=None):
     parser.add_argument('folder', help='where to copy them')
     args = parser.parse_args(argv)
     for source in sample_paths():
-        with files.replacing(os.path.join(args.folder, os.path.basename(source))) as target, \
-                open(source, 'rb') as file:
+        with files.replacing(os.path.join(args.folder, os.path.basename(source))) as target, open(source, 'rb') as file:
             shutil.copyfileobj(file, target)
     print('%d photographs in %s' % (len(NAMES), args.folder))
 

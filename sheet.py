@@ -1,4 +1,5 @@
 """A sheet to look at: versions of one picture side by side, and their hardest detail enlarged."""
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -13,15 +14,18 @@ def compose(panels):
     """
     width, height = panels[0][1].size
     box = hardest_box(panels[0][1], panels[-1][1], max(1, width // ZOOM), max(1, height // ZOOM))
-    sheet = Image.new('RGB', (MARGIN + (width + MARGIN) * len(panels), 2 * (height + MARGIN) + CAPTION + MARGIN),
-                      'white')
+    sheet = Image.new(
+        'RGB', (MARGIN + (width + MARGIN) * len(panels), 2 * (height + MARGIN) + CAPTION + MARGIN), 'white'
+    )
     draw = ImageDraw.Draw(sheet)
     for index, (caption, image) in enumerate(panels):
         left = MARGIN + index * (width + MARGIN)
         draw.text((left, MARGIN // 2), caption, fill='black')
         sheet.paste(image, (left, CAPTION + MARGIN // 2))
-        draw.rectangle((left + box[0] - 1, CAPTION + MARGIN // 2 + box[1] - 1,
-                        left + box[2], CAPTION + MARGIN // 2 + box[3]), outline='red')
+        draw.rectangle(
+            (left + box[0] - 1, CAPTION + MARGIN // 2 + box[1] - 1, left + box[2], CAPTION + MARGIN // 2 + box[3]),
+            outline='red',
+        )
         detail = image.crop(box).resize((width, height), Image.NEAREST)
         sheet.paste(detail, (left, CAPTION + MARGIN // 2 + height + MARGIN))
     return sheet

@@ -2,6 +2,7 @@
 
 All functions take and give the file's bytes, so that encoding, byte order mark and line ends stay.
 """
+
 import ast
 import io
 import sys
@@ -42,7 +43,7 @@ def add_shapes(source, shapes):
 def is_patched(source, original):
     """Whether `source` is what add_shapes makes of `original` (for some shapes, or none)."""
     try:
-        return add_shapes(original, shapes_of(source)[len(shapes_of(original)):]) == source
+        return add_shapes(original, shapes_of(source)[len(shapes_of(original)) :]) == source
     except WhiteListError:
         return False
 
@@ -74,18 +75,24 @@ def _parse(source):
 def _find_list(tree):
     """The node of the list literal that is assigned to LIST in FUNCTION itself."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == FUNCTION]
-    lists = [node.value for function in functions for node in _own_nodes(function)
-             if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == LIST
-                                                     for target in node.targets)]
+    lists = [
+        node.value
+        for function in functions
+        for node in _own_nodes(function)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == LIST for target in node.targets)
+    ]
     if len(lists) != 1:
-        raise WhiteListError('%s %s in %s: is it the transpose.py of the toolkit?'
-                          % ('no' if not lists else len(lists), LIST, FUNCTION))
+        raise WhiteListError(
+            '%s %s in %s: is it the transpose.py of the toolkit?' % ('no' if not lists else len(lists), LIST, FUNCTION)
+        )
     try:
         shapes = ast.literal_eval(lists[0])
     except ValueError:
         shapes = None
     if not isinstance(shapes, list) or not all(
-            isinstance(shape, list) and all(isinstance(dim, int) for dim in shape) for shape in shapes):
+        isinstance(shape, list) and all(isinstance(dim, int) for dim in shape) for shape in shapes
+    ):
         raise WhiteListError('%s is not a plain list of shapes' % LIST)
     return lists[0]
 
@@ -109,13 +116,13 @@ def _add_shape(source, shape):
     last, comma, closing = _ends([line.decode('utf-8') for line in lines], (node.lineno, node.col_offset))
 
     after_last = comma or last
-    if after_last and closing[0] > after_last[0] and not lines[closing[0] - 1][:closing[1]].strip():
+    if after_last and closing[0] > after_last[0] and not lines[closing[0] - 1][: closing[1]].strip():
         # The closing bracket has a line to itself: so gets the shape.
         example, before = lines[last[0] - 1], lines[closing[0] - 2]
-        indent = example[:len(example) - len(example.lstrip())]
+        indent = example[: len(example) - len(example.lstrip())]
         if last[0] == node.lineno:
             indent += b'    '
-        end = before[len(before.rstrip(b'\r\n')):]
+        end = before[len(before.rstrip(b'\r\n')) :]
         lines.insert(closing[0] - 1, indent + str(shape).encode() + (b',' if comma else b'') + end)
         if not comma:
             _insert(lines, last, b',')
@@ -132,6 +139,7 @@ def _ends(lines, start):
     All positions are (line from 1, byte in the UTF-8 line); the first two None where there is none.
     (ast itself knows where a node ends from Python 3.8 on only.)
     """
+
     def position(row, column):
         return row, len(lines[row - 1][:column].encode('utf-8'))
 

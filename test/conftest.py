@@ -1,4 +1,5 @@
 """What the tests share: real photographs, an exported network, and calling a script as a person does."""
+
 import collections
 import importlib
 import os
@@ -27,6 +28,7 @@ Ended = collections.namedtuple('Ended', 'status out err')
 @pytest.fixture
 def script(capsys, monkeypatch):
     """script('RDN_preprocess', '--src-path=...'): runs it in this process, returns (status, out, err)."""
+
     def call(name, *arguments):
         capsys.readouterr()
         monkeypatch.setattr(sys, 'argv', [name + '.py'] + [str(argument) for argument in arguments])
@@ -37,6 +39,7 @@ def script(capsys, monkeypatch):
         finally:
             signal.signal(signal.SIGTERM, handler)
         return Ended(ended.value.code or 0, *capsys.readouterr())
+
     return call
 
 
@@ -50,8 +53,12 @@ def assert_refused(ended, *words):
 
 def run_python(*arguments, **kwargs):
     """A Python process in the project's folder or elsewhere, its output as text."""
-    return subprocess.run([sys.executable] + [str(argument) for argument in arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True, **kwargs)
+    return subprocess.run(
+        [sys.executable] + [str(argument) for argument in arguments],
+        capture_output=True,
+        text=True,
+        **kwargs,
+    )
 
 
 def snapshot(folder):
@@ -106,7 +113,7 @@ def prepared(tmp_path_factory, photos):
     for path in sorted(photos, key=os.path.basename):
         picture = np.asarray(Image.open(path).convert('RGB'))
         top, left = (picture.shape[0] - 228) // 2, (picture.shape[1] - 228) // 2
-        crop = picture[top:top + 228, left:left + 228]
+        crop = picture[top : top + 228, left : left + 228]
         small = np.asarray(Image.fromarray(crop).resize((114, 114), Image.BICUBIC))
         stem = os.path.splitext(os.path.basename(path))[0]
         labels[stem] = np.moveaxis(crop / 255.0, 2, 0).astype(np.float32)

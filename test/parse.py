@@ -8,6 +8,7 @@
 The file's content says which tool wrote it. A 310 card is four devices, and benchmark measures one:
 --chips 1 for a 310P, or for RDN_infer.py.
 """
+
 import json
 import os
 import re
@@ -31,8 +32,11 @@ def parse_accuracy(text):
 
 def parse_performance(text):
     """Images/s inside benchmark's inference call, on one device: its Interface throughputRate."""
-    return _number(r'^\[infer(?:ence)?\].*Interface throughputRate: *' + NUMBER, text,
-                   'an [infer] line with Interface throughputRate')
+    return _number(
+        r'^\[infer(?:ence)?\].*Interface throughputRate: *' + NUMBER,
+        text,
+        'an [infer] line with Interface throughputRate',
+    )
 
 
 def parse_pure_inference(text):
@@ -42,9 +46,12 @@ def parse_pure_inference(text):
 
 def parse_trtexec(text):
     """Mean GPU compute time of a batch in ms: TensorRT 7's block of lines, or 8's one line and later."""
-    return _number(r'GPU Compute Time: .*?\bmean = ' + NUMBER + ' ms|'
-                   r'GPU Compute[ \t\r]*\n(?:.*\n){0,4}?.*\bmean: ' + NUMBER + ' ms',
-                   text, 'the mean of GPU Compute')
+    return _number(
+        r'GPU Compute Time: .*?\bmean = ' + NUMBER + ' ms|'
+        r'GPU Compute[ \t\r]*\n(?:.*\n){0,4}?.*\bmean: ' + NUMBER + ' ms',
+        text,
+        'the mean of GPU Compute',
+    )
 
 
 def trtexec_batch(text):

@@ -1,4 +1,5 @@
 """env.sh: the right toolkit's environment, a living shell, and paths that do not grow."""
+
 import os
 import platform
 import subprocess
@@ -8,19 +9,25 @@ import pytest
 from conftest import ROOT
 
 ENV = os.path.join(ROOT, 'env.sh')
-OWN = '''export ASCEND_TOOLKIT_HOME={home}
+OWN = """export ASCEND_TOOLKIT_HOME={home}
 export PATH={home}/compiler/bin:$PATH
 export LD_LIBRARY_PATH={home}/lib64:$LD_LIBRARY_PATH
 export PYTHONPATH=$PYTHONPATH:{home}/python
-'''
+"""
 
 
 def bash(command, tmp_path, *flags, **variables):
     """(status, output) of bash with an empty home."""
     environment = {'PATH': '/usr/bin:/bin', 'HOME': str(tmp_path / 'home'), 'ENV_SH': ENV}
     environment.update(variables)
-    done = subprocess.run(['bash', *flags, '-c', command], env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, universal_newlines=True, cwd=str(tmp_path))
+    done = subprocess.run(
+        ['bash', *flags, '-c', command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=str(tmp_path),
+    )
     return done.returncode, done.stdout
 
 
@@ -50,14 +57,17 @@ def test_cann_5_gets_its_variables_and_sourcing_again_adds_nothing(tmp_path, fla
     version(tmp_path, '5.0.2', 'atc/bin')
     folder = version(tmp_path, '5.0.10', 'atc/bin', 'opp')
     show = 'echo "$PATH|$LD_LIBRARY_PATH|$PYTHONPATH|$ASCEND_OPP_PATH|$ASCEND_TOOLKIT_HOME"'
-    status, out = bash('source "$ENV_SH"; %s; source "$ENV_SH"; source "$ENV_SH"; %s; set -o | grep nounset' % (
-        show, show), tmp_path, *flags)
+    status, out = bash(
+        'source "$ENV_SH"; %s; source "$ENV_SH"; source "$ENV_SH"; %s; set -o | grep nounset' % (show, show),
+        tmp_path,
+        *flags,
+    )
     assert status == 0, out
     _, first, _, _, again, nounset = out.splitlines()
     assert first == again
     path, libraries, python, opp, home = first.split('|')
-    assert path == '{0}/atc/ccec_compiler/bin:{0}/atc/bin:/usr/bin:/bin'.format(folder)
-    assert libraries.endswith('{0}/atc/lib64:{0}/acllib/lib64'.format(folder))
+    assert path == f'{folder}/atc/ccec_compiler/bin:{folder}/atc/bin:/usr/bin:/bin'
+    assert libraries.endswith(f'{folder}/atc/lib64:{folder}/acllib/lib64')
     assert python == '%s/atc/python/site-packages' % folder
     assert (opp, home) == (str(folder / 'opp'), str(folder))
     assert nounset.split()[1] == ('on' if flags else 'off')
@@ -74,15 +84,21 @@ def test_parts_one_folder_down_are_found(tmp_path):
 def test_toolkits_own_script_is_used_again_and_again(tmp_path, place, flags):
     version(tmp_path, '9.0.0', 'opp')
     folder = version(tmp_path, 'latest', 'opp', 'bin')
-    script = {'beside': folder.parent / 'set_env.sh', 'inside': folder / 'set_env.sh',
-              'bin': folder / 'bin' / 'setenv.bash'}[place]
+    script = {
+        'beside': folder.parent / 'set_env.sh',
+        'inside': folder / 'set_env.sh',
+        'bin': folder / 'bin' / 'setenv.bash',
+    }[place]
     script.write_text(OWN.format(home=folder))
     show = 'echo "$PATH|$LD_LIBRARY_PATH|$PYTHONPATH|$ASCEND_TOOLKIT_HOME"'
-    status, out = bash('source "$ENV_SH"; %s; source "$ENV_SH"; %s' % (show, show), tmp_path, *flags,
-                       PYTHONPATH='/mine:/mine/too')
+    status, out = bash(
+        'source "$ENV_SH"; %s; source "$ENV_SH"; %s' % (show, show), tmp_path, *flags, PYTHONPATH='/mine:/mine/too'
+    )
     assert status == 0, out
     _, first, _, again = out.splitlines()
-    assert first == again == '{0}/compiler/bin:/usr/bin:/bin|{0}/lib64|/mine:/mine/too:{0}/python|{0}'.format(folder)
+    assert (
+        first == again == f'{folder}/compiler/bin:/usr/bin:/bin|{folder}/lib64|/mine:/mine/too:{folder}/python|{folder}'
+    )
 
 
 def test_named_folder_may_be_a_version_or_the_folder_of_versions(tmp_path):

@@ -1,4 +1,5 @@
 """files.py: results that are there whole or not at all."""
+
 import os
 
 import pytest

@@ -1,4 +1,5 @@
 """The guide as people walk it: the README's own lines, the acceptance scripts, run.sh."""
+
 import fnmatch
 import json
 import os
@@ -18,10 +19,21 @@ from test_whitelist import CANN6, vendor_source
 def house(tmp_path):
     """A copy of the project, as cloned, without what a walk leaves behind; the weights as rdn_x2.pth."""
     folder = tmp_path / 'house'
-    shutil.copytree(ROOT, str(folder), ignore=lambda parent, names: [
-        name for name in names if name.startswith('.') or name == '__pycache__' or parent == ROOT and (
-            name in ('prep_dataset', 'result', 'result.json', 'sample_images')
-            or name.endswith(('.onnx', '.om', '.info', '.log')))])
+    shutil.copytree(
+        ROOT,
+        str(folder),
+        ignore=lambda parent, names: [
+            name
+            for name in names
+            if name.startswith('.')
+            or name == '__pycache__'
+            or parent == ROOT
+            and (
+                name in ('prep_dataset', 'result', 'result.json', 'sample_images')
+                or name.endswith(('.onnx', '.om', '.info', '.log'))
+            )
+        ],
+    )
     shutil.copy(LITE, str(folder / 'rdn_x2.pth'))
     return folder
 
@@ -46,8 +58,13 @@ def shell(command, folder):
     """Run bash with this Python as its python3; return its output."""
     environment = dict(os.environ, RDN_VENV=sys.prefix)
     environment['PATH'] = os.path.dirname(sys.executable) + os.pathsep + environment['PATH']
-    done = subprocess.run(['bash', '-c', command], cwd=str(folder), env=environment, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True)
+    done = subprocess.run(
+        ['bash', '-c', command],
+        cwd=str(folder),
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -72,8 +89,10 @@ def average(folder):
 
 def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
     trtexec = tmp_path / 'tools' / 'trtexec'
-    trtexec.write_text("#!/bin/sh\n[ \"$*\" = '--onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114' ] || exit 1\n"
-                       "cat <<'END'\n%sEND\n" % TENSORRT_7)
+    trtexec.write_text(
+        '#!/bin/sh\n[ "$*" = \'--onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114\' ] || exit 1\n'
+        "cat <<'END'\n%sEND\n" % TENSORRT_7
+    )
     trtexec.chmod(0o755)
     commands = readme_commands()
     assert [tool in commands for tool in ('RDN_pth2onnx', 'atc --f', 'benchmark.x86_64 -m', 'RDN_infer')] == [True] * 4
@@ -93,16 +112,20 @@ def test_acceptance_scripts_convert_run_and_print_both_figures(server, image_fol
     assert re.search(r'==== accuracy ====\nPSNR:34\.\d+\n==== performance ====\n310 bs1 fps:[\d.]+\n$', out), out
 
 
-@pytest.mark.parametrize('command, words', [
-    ('bash test/eval_acc_perf.sh', '--datasets_path'),
-    ('bash test/eval_acc_perf.sh --datasets_path=/nowhere', '/nowhere/set5'),
-    ('bash test/eval_acc_perf.sh --datasets_path=.. --what', '--what'),
-    ('bash test/pth2om.sh nothing.pth', 'nothing.pth'),
-    ('PATH=/usr/bin:/bin; bash test/perf_gpu.sh', 'trtexec'),
-    ('bash run.sh --weights nothing.pth', 'nothing.pth'),
-    ('bash run.sh --dataset nothing', 'nothing'),
-    ('bash run.sh --weights', '--weights'),
-    ('bash run.sh --what', '--what')])
+@pytest.mark.parametrize(
+    'command, words',
+    [
+        ('bash test/eval_acc_perf.sh', '--datasets_path'),
+        ('bash test/eval_acc_perf.sh --datasets_path=/nowhere', '/nowhere/set5'),
+        ('bash test/eval_acc_perf.sh --datasets_path=.. --what', '--what'),
+        ('bash test/pth2om.sh nothing.pth', 'nothing.pth'),
+        ('PATH=/usr/bin:/bin; bash test/perf_gpu.sh', 'trtexec'),
+        ('bash run.sh --weights nothing.pth', 'nothing.pth'),
+        ('bash run.sh --dataset nothing', 'nothing'),
+        ('bash run.sh --weights', '--weights'),
+        ('bash run.sh --what', '--what'),
+    ],
+)
 def test_wrong_use_of_a_shell_script_is_one_line(house, command, words):
     status, _, err = shell(command, house)
     assert status not in (0, 127) and words in err and err.count('\n') == 1, err
@@ -132,7 +155,11 @@ def test_run_sh_walks_with_onnx_runtime_where_there_is_no_device(house):
     assert status == 0, out + err
     assert len([line for line in out.splitlines() if line.startswith(('coffee ', 'chelsea ', 'rocket '))]) == 2
     assert sorted(os.listdir(str(house / 'result' / 'images'))) == [
-        'chelsea_sheet.png', 'chelsea_x2.png', 'coffee_sheet.png', 'coffee_x2.png']
+        'chelsea_sheet.png',
+        'chelsea_x2.png',
+        'coffee_sheet.png',
+        'coffee_x2.png',
+    ]
 
 
 def test_run_sh_uses_the_device_where_there_is_one(server):

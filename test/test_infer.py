@@ -1,4 +1,5 @@
 """RDN_infer.py: benchmark's job, with benchmark's files, equal to a bare onnxruntime session."""
+
 import os
 import re
 
@@ -7,13 +8,21 @@ import onnx
 import onnxruntime
 import pytest
 
-import RDN_infer
 import benchmark_files as bench
 import parse
+import RDN_infer
 from conftest import assert_refused, snapshot
 
-GUIDE = ['-model_type=vision', '-device_id=0', '-batch_size=1', '-input_text_path=./RDN_prep_bin.info',
-         '-input_width=114', '-input_height=114', '-output_binary=False', '-useDvpp=False']
+GUIDE = [
+    '-model_type=vision',
+    '-device_id=0',
+    '-batch_size=1',
+    '-input_text_path=./RDN_prep_bin.info',
+    '-input_width=114',
+    '-input_height=114',
+    '-output_binary=False',
+    '-useDvpp=False',
+]
 DUMP = 'result/dumpOutput_device0'
 
 
@@ -77,11 +86,16 @@ def test_performance_file_is_that_of_benchmark(script, dataset, lite_onnx):
     with open('result/perf_vision_batchsize_1_device_3.txt') as file:
         text = file.read()
     number = r'[\d.e+]+'
-    assert re.match((r'\[e2e\] throughputRate: N, latency: N\n'
-                     r'\[data read\] throughputRate: N, moduleLatency: N\n'
-                     r'\[preprocess\] throughputRate: N, moduleLatency: N\n'
-                     r'\[infer\] throughputRate: N, Interface throughputRate: N, moduleLatency: N\n'
-                     r'\[post\] throughputRate: N, moduleLatency: N\n$').replace('N', number), text)
+    assert re.match(
+        (
+            r'\[e2e\] throughputRate: N, latency: N\n'
+            r'\[data read\] throughputRate: N, moduleLatency: N\n'
+            r'\[preprocess\] throughputRate: N, moduleLatency: N\n'
+            r'\[infer\] throughputRate: N, Interface throughputRate: N, moduleLatency: N\n'
+            r'\[post\] throughputRate: N, moduleLatency: N\n$'
+        ).replace('N', number),
+        text,
+    )
     rate, latency = (float(x) for x in re.search(r'\[e2e\] throughputRate: (.*), latency: (.*)', text).groups())
     assert abs(rate * latency / 1e3 - 5) < 1e-3  # five images
     assert parse.parse_performance(text) > rate
@@ -94,8 +108,10 @@ def test_pure_inference_writes_benchmarks_file(script, dataset, lite_onnx):
     assert ended.status == 0, ended.err
     with open('result/PureInfer_perf_of_rdn_x2_in_device_0.txt') as file:
         text = file.read()
-    rate, latency = (float(x) for x in re.match(
-        r'\[INFO\] ave_throughputRate: ([\d.]+)samples/s, ave_latency: ([\d.]+)ms\n$', text).groups())
+    rate, latency = (
+        float(x)
+        for x in re.match(r'\[INFO\] ave_throughputRate: ([\d.]+)samples/s, ave_latency: ([\d.]+)ms\n$', text).groups()
+    )
     assert abs(rate * latency - 1000) < 1
     assert text in ended.out and parse.parse_pure_inference(text) == rate
 
@@ -113,14 +129,18 @@ def lines(dataset):
     return (dataset / 'RDN_prep_bin.info').read_text().splitlines()
 
 
-@pytest.mark.parametrize('change, words', [
-    (lambda text: text.replace('coffee', 'tea'), ['tea.bin']),
-    (lambda text: '', ['RDN_prep_bin.info', 'empty']),
-    (lambda text: text.replace('2 ./', '7 ./'), ['line 3']),
-    (lambda text: text.replace(' 114 114', ' 114'), ['line 1']),
-    (lambda text: text.replace('coffee.bin 114 114', 'coffee.bin 114 115'), ['coffee.bin']),
-    (lambda text: text.replace('114 114', '115 115'), ['115 x 115']),
-    (lambda text: text.replace('coffee', 'chelsea'), ['chelsea_1.txt'])])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (lambda text: text.replace('coffee', 'tea'), ['tea.bin']),
+        (lambda text: '', ['RDN_prep_bin.info', 'empty']),
+        (lambda text: text.replace('2 ./', '7 ./'), ['line 3']),
+        (lambda text: text.replace(' 114 114', ' 114'), ['line 1']),
+        (lambda text: text.replace('coffee.bin 114 114', 'coffee.bin 114 115'), ['coffee.bin']),
+        (lambda text: text.replace('114 114', '115 115'), ['115 x 115']),
+        (lambda text: text.replace('coffee', 'chelsea'), ['chelsea_1.txt']),
+    ],
+)
 def test_wrong_info_file_is_named_and_the_earlier_result_stays(script, dataset, lite_onnx, change, words):
     infer(script, lite_onnx)
     before = snapshot('result')
@@ -135,9 +155,17 @@ def test_input_of_the_wrong_size_is_named_and_leaves_nothing(script, dataset, li
     assert snapshot('result') == {}
 
 
-@pytest.mark.parametrize('flags, words', [
-    (['-useDvpp=True'], ['useDvpp']), (['-output_binary=maybe'], ['output_binary']), (['-batch_size=0'], ['batch_size']),
-    (['-model_type=nlp'], ['model_type']), (['-input_width=228'], ['228']), (['-round=3'], ['-round'])])
+@pytest.mark.parametrize(
+    'flags, words',
+    [
+        (['-useDvpp=True'], ['useDvpp']),
+        (['-output_binary=maybe'], ['output_binary']),
+        (['-batch_size=0'], ['batch_size']),
+        (['-model_type=nlp'], ['model_type']),
+        (['-input_width=228'], ['228']),
+        (['-round=3'], ['-round']),
+    ],
+)
 def test_wrong_flags_are_refused(script, dataset, lite_onnx, flags, words):
     assert_refused(infer(script, lite_onnx, *flags), *words)
 
@@ -154,16 +182,22 @@ def test_providers_are_taken_in_their_order(monkeypatch):
 
     available('CPU', 'CUDA', 'Azure', 'CANN')
     assert RDN_infer.choose_providers(None, 1) == [
-        ('CANNExecutionProvider', {'device_id': '1'}), ('CUDAExecutionProvider', {'device_id': '1'}),
-        'CPUExecutionProvider']
+        ('CANNExecutionProvider', {'device_id': '1'}),
+        ('CUDAExecutionProvider', {'device_id': '1'}),
+        'CPUExecutionProvider',
+    ]
     assert RDN_infer.choose_providers('CPU', 1) == ['CPUExecutionProvider']
     with pytest.raises(ValueError, match='no TensorRT'):
         RDN_infer.choose_providers('TensorRT', 0)
 
 
-@pytest.mark.parametrize('array', [
-    np.array([[0, -0.5, 1.25, 0.1, 9.8999], [1e-9, -1e-7, 3, -9.5, 0.99999999]], np.float32),
-    np.array([[10, 1e30], [np.nan, -np.inf], [1e-30, -123.456]], np.float32)])
+@pytest.mark.parametrize(
+    'array',
+    [
+        np.array([[0, -0.5, 1.25, 0.1, 9.8999], [1e-9, -1e-7, 3, -9.5, 0.99999999]], np.float32),
+        np.array([[10, 1e30], [np.nan, -np.inf], [1e-30, -123.456]], np.float32),
+    ],
+)
 def test_text_of_numbers_reads_back(array):
     text = bench.format_text(array).decode()
     assert text.count('\n') == len(array)

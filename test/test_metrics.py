@@ -1,4 +1,5 @@
 """metrics.py against closed forms and scikit-image."""
+
 import math
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_photographs_give_what_pixelwise_arithmetic_gives(prepared):
         for x in range(2, 226):
             a, b = ([min(max(float(v), 0), 1) * 255 for v in image[:, y, x]] for image in (sr, hr))
             total += sum(c * (p - q) / 256 for c, p, q in zip((64.738, 129.057, 25.064), a, b)) ** 2
-    assert math.isclose(metrics.sr_psnr(sr, hr, 2), 10 * math.log10(255 ** 2 / (total / 224 ** 2)), abs_tol=1e-6)
+    assert math.isclose(metrics.sr_psnr(sr, hr, 2), 10 * math.log10(255**2 / (total / 224**2)), abs_tol=1e-6)
 
 
 @pytest.mark.parametrize('a, b', [((3, 9, 9), (3, 9, 8)), ((3, 4, 9), (3, 4, 9))])

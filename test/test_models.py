@@ -1,4 +1,5 @@
 """models.py: the network of the paper, in the checkpoints' names, and what it refuses to load."""
+
 import collections
 import os
 import pickle
@@ -14,6 +15,7 @@ from models import RDN, PixelShuffle, infer_config, load_rdn
 
 def paper_rdn(weights, x, blocks, layers, factors):
     """The paper's equations, written from a state dict alone."""
+
     def conv(name, x):
         weight = weights[name + '.weight']
         return functional.conv2d(x, weight, weights[name + '.bias'], padding=weight.shape[-1] // 2)
@@ -44,7 +46,7 @@ def test_network_computes_the_equations_of_the_paper(scale, factors):
 
 @pytest.mark.parametrize('factor', [2, 3])
 def test_pixel_shuffle_is_that_of_torch(factor):
-    x = torch.rand(2, 5 * factor ** 2, 4, 6)
+    x = torch.rand(2, 5 * factor**2, 4, 6)
     assert torch.equal(PixelShuffle(factor)(x), functional.pixel_shuffle(x, factor))
 
 
@@ -53,14 +55,18 @@ def test_default_network_has_the_parameters_of_the_public_checkpoint():
     assert sum(p.numel() for p in model.parameters()) == 22123395
     keys = {key.rsplit('.', 1)[0] for key in model.state_dict()}
     assert keys == {'sfe1', 'sfe2', 'gff.0', 'gff.1', 'upscale.0', 'output'} | {
-        'rdbs.%d.%s' % (d, part) for d in range(16)
-        for part in ['lff'] + ['layers.%d.conv' % c for c in range(8)]}
+        'rdbs.%d.%s' % (d, part) for d in range(16) for part in ['lff'] + ['layers.%d.conv' % c for c in range(8)]
+    }
 
 
-@pytest.mark.parametrize('config', [
-    dict(scale_factor=2, num_channels=3, num_features=16, growth_rate=16, num_blocks=2, num_layers=3),
-    dict(scale_factor=3, num_channels=1, num_features=16, growth_rate=8, num_blocks=11, num_layers=1),
-    dict(scale_factor=4, num_channels=3, num_features=8, growth_rate=24, num_blocks=1, num_layers=12)])
+@pytest.mark.parametrize(
+    'config',
+    [
+        dict(scale_factor=2, num_channels=3, num_features=16, growth_rate=16, num_blocks=2, num_layers=3),
+        dict(scale_factor=3, num_channels=1, num_features=16, growth_rate=8, num_blocks=11, num_layers=1),
+        dict(scale_factor=4, num_channels=3, num_features=8, growth_rate=24, num_blocks=1, num_layers=12),
+    ],
+)
 def test_configuration_follows_from_the_shapes(config):
     assert infer_config(RDN(**config).state_dict()) == config
 
@@ -78,8 +84,9 @@ def save(tmp_path, state_dict):
 
 def test_shipped_weights_load_with_their_configuration():
     model = load_rdn(LITE, scale_factor=2, num_blocks=None)
-    assert model.config == dict(scale_factor=2, num_channels=3, num_features=32, growth_rate=32,
-                                num_blocks=6, num_layers=4)
+    assert model.config == dict(
+        scale_factor=2, num_channels=3, num_features=32, growth_rate=32, num_blocks=6, num_layers=4
+    )
 
 
 def test_half_precision_weights_load_as_float32(tmp_path):
@@ -92,16 +99,20 @@ def without(key):
     return lambda weights: weights.pop(key)
 
 
-@pytest.mark.parametrize('change, named', [
-    (without('rdbs.1.lff.bias'), 'no key rdbs.1.lff.bias'),
-    (without('sfe1.weight'), 'no key sfe1.weight'),
-    (without('upscale.0.weight'), 'no key upscale.0.weight'),
-    (lambda weights: weights.update({'extra.weight': torch.zeros(1)}), 'unknown key extra.weight'),
-    (lambda weights: weights.update({'gff.0.weight': torch.zeros(16, 16, 1, 1)}), 'gff.0.weight has shape'),
-    (lambda weights: weights.update({'sfe1.weight': torch.zeros(3)}), 'sfe1.weight has shape'),
-    (lambda weights: weights.update({'upscale.0.weight': torch.zeros(16 * 25, 16, 3, 3)}), 'upscale.0.weight'),
-    (lambda weights: weights['output.bias'].fill_(float('nan')), 'output.bias holds values'),
-    (lambda weights: weights.update({'rdbs.999999999.lff.bias': torch.zeros(1)}), 'no key rdbs.')])
+@pytest.mark.parametrize(
+    'change, named',
+    [
+        (without('rdbs.1.lff.bias'), 'no key rdbs.1.lff.bias'),
+        (without('sfe1.weight'), 'no key sfe1.weight'),
+        (without('upscale.0.weight'), 'no key upscale.0.weight'),
+        (lambda weights: weights.update({'extra.weight': torch.zeros(1)}), 'unknown key extra.weight'),
+        (lambda weights: weights.update({'gff.0.weight': torch.zeros(16, 16, 1, 1)}), 'gff.0.weight has shape'),
+        (lambda weights: weights.update({'sfe1.weight': torch.zeros(3)}), 'sfe1.weight has shape'),
+        (lambda weights: weights.update({'upscale.0.weight': torch.zeros(16 * 25, 16, 3, 3)}), 'upscale.0.weight'),
+        (lambda weights: weights['output.bias'].fill_(float('nan')), 'output.bias holds values'),
+        (lambda weights: weights.update({'rdbs.999999999.lff.bias': torch.zeros(1)}), 'no key rdbs.'),
+    ],
+)
 def test_wrong_key_is_named_with_its_file(tmp_path, change, named):
     weights = tiny_rdn().state_dict()
     change(weights)
@@ -132,8 +143,12 @@ def test_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, form):
         with open(path, 'wb') as file:
             pickle.dump(Payload(witness), file)
     else:
-        torch.save(Payload(witness) if form == 'torch' else
-                   collections.OrderedDict(tiny_rdn().state_dict(), evil=Payload(witness)), path)
+        torch.save(
+            Payload(witness)
+            if form == 'torch'
+            else collections.OrderedDict(tiny_rdn().state_dict(), evil=Payload(witness)),
+            path,
+        )
     with pytest.raises(ValueError, match='evil.pth: not a state dict'):
         load_rdn(path)
     assert not os.path.exists(witness)

@@ -1,4 +1,5 @@
 """RDN_postprocess.py: the right number from every tool's outputs, and none from wrong ones."""
+
 import json
 import os
 import shutil
@@ -8,14 +9,22 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-import RDN_postprocess
 import benchmark_files as bench
+import RDN_postprocess
 from conftest import assert_refused, snapshot
 
 
 def judge(script, *flags):
-    return script('RDN_postprocess', '--pred-path=pred', '--label-path=prep_dataset/label',
-                  '--result-path=result.json', '--width=114', '--height=114', '--scale=2', *flags)
+    return script(
+        'RDN_postprocess',
+        '--pred-path=pred',
+        '--label-path=prep_dataset/label',
+        '--result-path=result.json',
+        '--width=114',
+        '--height=114',
+        '--scale=2',
+        *flags,
+    )
 
 
 def luma(picture, coefficients=(64.738, 129.057, 25.064), divisor=256):
@@ -31,8 +40,10 @@ def reference(sr, hr, *args):
 def predictions(dataset, prepared):
     """Pictures a bit off the labels, by stem, dumped as benchmark does."""
     noise = np.random.RandomState(3)
-    pictures = {stem: (hr + noise.normal(0, 0.004 * (i + 1), hr.shape)).astype(np.float32)
-                for i, (stem, hr) in enumerate(prepared[1].items())}
+    pictures = {
+        stem: (hr + noise.normal(0, 0.004 * (i + 1), hr.shape)).astype(np.float32)
+        for i, (stem, hr) in enumerate(prepared[1].items())
+    }
     os.mkdir('pred')
     for stem, picture in pictures.items():
         np.savetxt('pred/%s_1.txt' % stem, picture.reshape(1, -1), '%.6g')
@@ -64,7 +75,14 @@ def test_result_json_has_the_shape_of_the_guide(script, predictions, prepared):
         result = json.load(file)
     assert list(result) == ['title', 'value'] and result['title'] == 'Overall statistical evaluation'
     assert [pair['key'] for pair in result['value']] == [
-        'Number of images', 'Top1 PSNR', 'Top2 PSNR', 'Top3 PSNR', 'Top4 PSNR', 'Top5 PSNR', 'Avg PSNR']
+        'Number of images',
+        'Top1 PSNR',
+        'Top2 PSNR',
+        'Top3 PSNR',
+        'Top4 PSNR',
+        'Top5 PSNR',
+        'Avg PSNR',
+    ]
     assert all(list(pair) == ['key', 'value'] and isinstance(pair['value'], str) for pair in result['value'])
     values = [float(pair['value']) for pair in result['value']]
     exact = sorted((reference(sr, prepared[1][stem]) for stem, sr in predictions.items()), reverse=True)
@@ -74,7 +92,14 @@ def test_result_json_has_the_shape_of_the_guide(script, predictions, prepared):
 def test_figures_of_the_guide_are_written_as_the_guide_writes_them():
     text = RDN_postprocess.format_result([36.8, 43.16, 34.941, 37.5601, 38.9])
     assert [pair['value'] for pair in json.loads(text)['value']] == [
-        '5', '43.16', '38.9', '37.56', '36.8', '34.94', '38.27']
+        '5',
+        '43.16',
+        '38.9',
+        '37.56',
+        '36.8',
+        '34.94',
+        '38.27',
+    ]
     assert text.startswith('{\n    "title": "Overall statistical evaluation",\n    "value": [\n        {\n')
 
 
@@ -161,8 +186,25 @@ def spoil(kind, predictions):
     return [path]
 
 
-@pytest.mark.parametrize('kind', ['missing', 'doubled', 'foreign', 'word', 'empty', 'not text', 'nan', 'inf', 'short',
-                                  'fp16 bin', 'long bin', 'uint8 npy', 'pickled npy', 'cut npy'])
+@pytest.mark.parametrize(
+    'kind',
+    [
+        'missing',
+        'doubled',
+        'foreign',
+        'word',
+        'empty',
+        'not text',
+        'nan',
+        'inf',
+        'short',
+        'fp16 bin',
+        'long bin',
+        'uint8 npy',
+        'pickled npy',
+        'cut npy',
+    ],
+)
 def test_wrong_output_is_named_and_the_earlier_result_stays(script, predictions, kind):
     judge(script)
     before = snapshot('.')['result.json']
@@ -173,6 +215,14 @@ def test_wrong_output_is_named_and_the_earlier_result_stays(script, predictions,
 
 def test_labels_of_another_size_are_refused(script, predictions):
     assert_refused(judge(script, '--scale=3'), 'astronaut.npy', '[1, 3, 228, 228]', '342')
+
+
+@pytest.mark.parametrize('value', [2, float('nan')])
+def test_labels_outside_their_range_are_refused(script, predictions, prepared, value):
+    label = prepared[1]['coffee'].copy()
+    label[0, 0, 0] = value
+    np.save('prep_dataset/label/coffee.npy', label[np.newaxis])
+    assert_refused(judge(script), 'coffee.npy')
 
 
 @pytest.mark.parametrize('folder', ['pred', 'prep_dataset/label'])
@@ -195,7 +245,8 @@ def test_min_psnr_decides_the_status(script, predictions):
 def test_pictures_and_sheets_show_what_was_measured(script, predictions, prepared):
     assert judge(script, '--save-images=out/images').status == 0
     assert sorted(os.listdir('out/images')) == sorted(
-        '%s_%s.png' % (stem, kind) for stem in predictions for kind in ('x2', 'sheet'))
+        '%s_%s.png' % (stem, kind) for stem in predictions for kind in ('x2', 'sheet')
+    )
     for stem, picture in predictions.items():
         saved = np.asarray(Image.open('out/images/%s_x2.png' % stem))
         exact = np.clip(picture, 0, 1).transpose(1, 2, 0) * 255
@@ -208,8 +259,11 @@ def test_pictures_and_sheets_show_what_was_measured(script, predictions, prepare
 def holds(sheet, patch):
     """Whether the patch stands somewhere in the picture."""
     rows, columns = np.nonzero((sheet == patch[0, 0]).all(2))
-    return any(np.mean((sheet[y:y + 40, x:x + 40] == patch)) > 0.9 for y, x in zip(rows, columns)
-               if sheet[y:y + 40, x:x + 40].shape == patch.shape)
+    return any(
+        np.mean(sheet[y : y + 40, x : x + 40] == patch) > 0.9
+        for y, x in zip(rows, columns)
+        if sheet[y : y + 40, x : x + 40].shape == patch.shape
+    )
 
 
 def test_equal_picture_counts_as_infinite(script, predictions, prepared):

@@ -1,4 +1,5 @@
 """RDN_preprocess.py, gen_dataset_info.py and sample_images.py: what the device gets to read."""
+
 import os
 import shutil
 import signal
@@ -24,8 +25,9 @@ def test_every_bin_and_label_equals_an_independent_computation(script, image_fol
     assert ended.status == 0 and '5 images' in ended.out and not ended.err
     files = snapshot(tmp_path / 'prep')
     inputs, labels = prepared
-    assert sorted(files) == sorted(['data', 'label'] + ['data/%s.bin' % stem for stem in inputs] +
-                                   ['label/%s.npy' % stem for stem in labels])
+    assert sorted(files) == sorted(
+        ['data', 'label'] + ['data/%s.bin' % stem for stem in inputs] + ['label/%s.npy' % stem for stem in labels]
+    )
     for stem in inputs:
         assert files['data/%s.bin' % stem] == inputs[stem].tobytes()
         label = np.load(str(tmp_path / 'prep' / 'label' / (stem + '.npy')))
@@ -56,7 +58,7 @@ def test_letterbox_equals_opencv(image_folder, name):
     small = cv2.resize(picture, (int(width * ratio), int(height * ratio)), interpolation=cv2.INTER_LINEAR)
     expected = np.zeros((228, 228, 3), np.uint8)
     top, left = (228 - small.shape[0]) // 2, (228 - small.shape[1]) // 2
-    expected[top:top + small.shape[0], left:left + small.shape[1]] = small
+    expected[top : top + small.shape[0], left : left + small.shape[1]] = small
     assert np.array_equal(np.rint(label[0] * 255).astype(np.uint8), expected.transpose(2, 0, 1))
 
 
@@ -114,8 +116,9 @@ def spoil(folder, kind):
     return 'a b'
 
 
-@pytest.mark.parametrize('kind', ['text', 'empty file', 'truncated', 'small', 'same stem', '16 bits', 'folder',
-                                  'space'])
+@pytest.mark.parametrize(
+    'kind', ['text', 'empty file', 'truncated', 'small', 'same stem', '16 bits', 'folder', 'space']
+)
 def test_wrong_image_ends_in_one_line_and_leaves_the_earlier_result(script, image_folder, tmp_path, kind):
     prepare(script, image_folder, tmp_path / 'prep')
     before = snapshot(tmp_path / 'prep')
@@ -165,9 +168,13 @@ def test_interrupted_run_leaves_nothing_half_written(tmp_path, photos, stop):
     (tmp_path / 'in').mkdir()
     for number in range(300):
         os.symlink(photos[0], str(tmp_path / 'in' / ('%d.png' % number)))
-    process = subprocess.Popen([sys.executable, os.path.join(ROOT, 'RDN_preprocess.py'), '--src-path=in',
-                                '--save-path=out'], cwd=str(tmp_path), stderr=subprocess.PIPE,
-                               stdout=subprocess.PIPE, universal_newlines=True)
+    process = subprocess.Popen(
+        [sys.executable, os.path.join(ROOT, 'RDN_preprocess.py'), '--src-path=in', '--save-path=out'],
+        cwd=str(tmp_path),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+    )
     deadline = time.time() + 60
     while not any(name.endswith('.bin') for name in snapshot(tmp_path / 'out')) and time.time() < deadline:
         time.sleep(0.01)
@@ -193,8 +200,9 @@ def test_info_file_has_index_path_and_size_sorted_by_name(script, dataset):
     assert expected.splitlines()[0] == '0 ./prep_dataset/data/astronaut.bin 114 114'
 
 
-@pytest.mark.parametrize('kind, names', [('png', ['astronaut', 'chelsea', 'coffee', 'motorcycle_left']),
-                                         ('jpg', ['rocket'])])
+@pytest.mark.parametrize(
+    'kind, names', [('png', ['astronaut', 'chelsea', 'coffee', 'motorcycle_left']), ('jpg', ['rocket'])]
+)
 def test_info_file_of_pictures_has_their_own_sizes(script, image_folder, tmp_path, kind, names):
     assert script('gen_dataset_info', kind, image_folder, tmp_path / 'x.info').status == 0
     expected = []

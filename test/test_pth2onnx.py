@@ -1,4 +1,5 @@
 """RDN_pth2onnx.py: the graph that atc gets, and that nothing appears under a name when it fails."""
+
 import os
 
 import numpy as np
@@ -85,9 +86,16 @@ def test_comparison_sees_a_wrong_weight(tmp_path):
     assert RDN_pth2onnx.compare(model, path, 20, 20) > 1e-5
 
 
-@pytest.mark.parametrize('flags, words', [
-    (['--scale=3'], ['scale_factor is 2', 'not 3']), (['--num-blocks=16'], ['num_blocks is 6']),
-    (['--scale=5'], ['--scale']), (['--height=0'], ['--height']), (['--sacle=2'], ['--sacle'])])
+@pytest.mark.parametrize(
+    'flags, words',
+    [
+        (['--scale=3'], ['scale_factor is 2', 'not 3']),
+        (['--num-blocks=16'], ['num_blocks is 6']),
+        (['--scale=5'], ['--scale']),
+        (['--height=0'], ['--height']),
+        (['--sacle=2'], ['--sacle']),
+    ],
+)
 def test_flags_must_agree_with_the_weights(script, tmp_path, flags, words):
     target = tmp_path / 'rdn.onnx'
     assert_refused(script('RDN_pth2onnx', '--input-file', LITE, '--output-file', target, *flags), *words)
@@ -95,8 +103,10 @@ def test_flags_must_agree_with_the_weights(script, tmp_path, flags, words):
 
 
 def test_missing_weights_are_named(script, tmp_path):
-    assert_refused(script('RDN_pth2onnx', '--input-file', tmp_path / 'rdn_x2.pth',
-                          '--output-file', tmp_path / 'rdn.onnx'), tmp_path / 'rdn_x2.pth')
+    assert_refused(
+        script('RDN_pth2onnx', '--input-file', tmp_path / 'rdn_x2.pth', '--output-file', tmp_path / 'rdn.onnx'),
+        tmp_path / 'rdn_x2.pth',
+    )
 
 
 def test_weights_are_not_overwritten(script, tmp_path):

@@ -1,4 +1,5 @@
 """patch_transpose_whitelist.py: the one list longer, and not a byte of the vendor's file else."""
+
 import ast
 import io
 import os
@@ -9,11 +10,11 @@ import tokenize
 
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 import patch_transpose_whitelist
 import whitelist
 from conftest import LITE, assert_refused, snapshot
-from onnx import TensorProto, helper
 
 CANN5 = 'opp/op_impl/built-in/ai_core/tbe/impl/dynamic/transpose.py'
 CANN6 = 'opp/built-in/op_impl/ai_core/tbe/impl/dynamic/transpose.py'
@@ -55,8 +56,13 @@ def _by_dynamic_static_union_version(shape, core_num):
         or "white_list_shape = [[8]]" == shape
 '''
 LISTS = {
-    'vendor': '[\n' + ' ' * 25 + '[2, 512, 1024], [1024, 91], [2, 512, 1024],\n' +
-              ' ' * 25 + '[160, 160, 3, 3,], [320, 160, 3, 3]\n' + ' ' * 23 + ']',
+    'vendor': '[\n'
+    + ' ' * 25
+    + '[2, 512, 1024], [1024, 91], [2, 512, 1024],\n'
+    + ' ' * 25
+    + '[160, 160, 3, 3,], [320, 160, 3, 3]\n'
+    + ' ' * 23
+    + ']',
     'trailing comma': '[\n        [2, 512],\n        [1024, 91],\n    ]',
     'comments': '[  # first [1\n        [2, 512],  # a, b]\n        # [9, 9],\n        [3, 4]  # last ]\n        # after\n    ]',
     'one line': '[[2, 512], [1024, 91]]',
@@ -82,18 +88,27 @@ def white_list(source):
     namespace = {}
     text = source.decode(tokenize.detect_encoding(io.BytesIO(source).readline)[0])
     start = text.index('def _by_dynamic')
-    lines = text[start:].replace('\r\n', '\n').replace('\r', '\n').replace('shape_t = list(shape)',
-                                                                         'return white_list_shape', 1)
+    lines = (
+        text[start:]
+        .replace('\r\n', '\n')
+        .replace('\r', '\n')
+        .replace('shape_t = list(shape)', 'return white_list_shape', 1)
+    )
     exec(lines, namespace)  # noqa: S102 our own text
     return namespace['_by_dynamic_static_union_version']((1,), 2)
 
 
 def tokens(source):
     """The source's (comments, other tokens), without place and white space."""
-    found = [token for token in tokenize.tokenize(io.BytesIO(source).readline)
-             if token.type not in (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)]
-    return ([token.string for token in found if token.type == tokenize.COMMENT],
-            [token.string for token in found if token.type != tokenize.COMMENT])
+    found = [
+        token
+        for token in tokenize.tokenize(io.BytesIO(source).readline)
+        if token.type not in (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    ]
+    return (
+        [token.string for token in found if token.type == tokenize.COMMENT],
+        [token.string for token in found if token.type != tokenize.COMMENT],
+    )
 
 
 @pytest.mark.parametrize('newline', ['\n', '\r\n'])
@@ -109,8 +124,8 @@ def test_list_is_the_old_one_plus_the_new_and_nothing_else_changed(kind, encodin
     (comments, before), (comments_after, after) = tokens(source), tokens(patched)
     assert comments == comments_after
     start = next(i for i, (x, y) in enumerate(zip(before, after)) if x != y)
-    assert after[start + len(after) - len(before):] == before[start:]  # one insertion
-    inserted = ' '.join(after[start:start + len(after) - len(before)])
+    assert after[start + len(after) - len(before) :] == before[start:]  # one insertion
+    inserted = ' '.join(after[start : start + len(after) - len(before)])
     assert inserted.replace(' ', '').strip(',') in '[1,64,2,2,114,114],[8,3]'
 
     # What was there is there still, byte by byte and in order: only insertions, no other line touched.
@@ -141,14 +156,23 @@ def test_patching_twice_equals_patching_once_with_both():
         assert not whitelist.is_patched(once.replace(b'core_num == 1', b'core_num == 2'), source)
 
 
-@pytest.mark.parametrize('source', [
-    b'', b'x = 1\n', b'def f(:\n', b'\x00', b'\xff\xfe', b'# coding: nonsense\n',
-    vendor_source().replace(b'    white_list_shape = [\n', b'    white_list = [\n'),
-    vendor_source().replace(b'def _by_dynamic_static_union_version', b'def other'),
-    vendor_source().replace(b'[2, 512, 1024], [1024, 91]', b'[2, 512, 1024], [1024, x]'),
-    vendor_source().replace(b'[2, 512, 1024], [1024, 91]', b'2, 512'),
-    vendor_source().replace(b'    shape_t = list(shape)\n    if', b'    white_list_shape = [[1]]\n    if'),
-    vendor_source() + vendor_source().split(b'"""\n', 1)[1]])
+@pytest.mark.parametrize(
+    'source',
+    [
+        b'',
+        b'x = 1\n',
+        b'def f(:\n',
+        b'\x00',
+        b'\xff\xfe',
+        b'# coding: nonsense\n',
+        vendor_source().replace(b'    white_list_shape = [\n', b'    white_list = [\n'),
+        vendor_source().replace(b'def _by_dynamic_static_union_version', b'def other'),
+        vendor_source().replace(b'[2, 512, 1024], [1024, 91]', b'[2, 512, 1024], [1024, x]'),
+        vendor_source().replace(b'[2, 512, 1024], [1024, 91]', b'2, 512'),
+        vendor_source().replace(b'    shape_t = list(shape)\n    if', b'    white_list_shape = [[1]]\n    if'),
+        vendor_source() + vendor_source().split(b'"""\n', 1)[1],
+    ],
+)
 def test_source_without_the_one_list_is_refused(source):
     with pytest.raises(whitelist.WhiteListError):
         whitelist.add_shapes(source, [DEFAULT])
@@ -271,12 +295,15 @@ def test_shapes_come_from_the_models_own_transpose_nodes(script, toolkit, lite_o
 
 
 def test_x4_model_has_two_shapes(script, tmp_path):
-    from test_pth2onnx import save
     from conftest import tiny_rdn
+    from test_pth2onnx import save
+
     weights = save(tmp_path / 'x4.pth', tiny_rdn(4))
     assert script('RDN_pth2onnx', '--input-file', weights, '--output-file', tmp_path / 'x4.onnx').status == 0
     assert patch_transpose_whitelist.transpose_shapes(str(tmp_path / 'x4.onnx'), 1) == [
-        [1, 16, 2, 2, 114, 114], [1, 16, 2, 2, 228, 228]]
+        [1, 16, 2, 2, 114, 114],
+        [1, 16, 2, 2, 228, 228],
+    ]
 
 
 def test_models_without_a_readable_shape_are_refused(script, toolkit, tmp_path):
@@ -287,8 +314,11 @@ def test_models_without_a_readable_shape_are_refused(script, toolkit, tmp_path):
         return path
 
     before = snapshot(toolkit.parent)
-    for path in (LITE, model([helper.make_node('Relu', ['x'], ['y'])]),
-                 model([helper.make_node('Transpose', ['x'], ['y'], perm=[0, 1, 2])])):
+    for path in (
+        LITE,
+        model([helper.make_node('Relu', ['x'], ['y'])]),
+        model([helper.make_node('Transpose', ['x'], ['y'], perm=[0, 1, 2])]),
+    ):
         assert_refused(script('patch_transpose_whitelist', '--onnx', path), path)
     assert snapshot(toolkit.parent) == before
 
