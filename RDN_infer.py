@@ -15,11 +15,12 @@ import os
 import re
 import time
 
+import console
+
 import numpy as np
 import onnxruntime
 
 import benchmark_files as bench
-import console
 import files
 
 # Execution providers in the order of preference; those that take the number of a device.

@@ -11,10 +11,11 @@ import json
 import math
 import os
 
+import console
+
 import numpy as np
 
 import benchmark_files as bench
-import console
 import files
 import images
 import metrics

@@ -9,9 +9,10 @@ label reduced with Pillow's BICUBIC.
 
 import os
 
+import console
+
 import numpy as np
 
-import console
 import files
 import images
 from benchmark_files import check_path, stem_of

@@ -1,6 +1,9 @@
 """Guide 3.1: export the weights to ONNX, opset 9, which atc converts.
 
-python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx
+    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx
+
+The architecture and the scale are read off the weights. The file gets its name once ONNX Runtime gives
+what PyTorch gives.
 """
 
 import collections
@@ -8,12 +11,13 @@ import inspect
 import os
 import warnings
 
+import console
+
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 
-import console
 import files
 from images import SCALES
 from models import load_rdn

@@ -1,4 +1,4 @@
-"""How every script speaks to the person at the terminal."""
+"""How every script speaks to the person at the terminal. Imported first, before what takes long to load."""
 
 import argparse
 import os
@@ -43,6 +43,17 @@ def describe(error):
     if isinstance(error, MemoryError):
         return 'not enough memory%s' % (': %s' % error if str(error) else '')
     return ' '.join(str(error).split())
+
+
+def _on_uncaught(kind, error, traceback):
+    """Ctrl-C while the libraries load, before `run`, is one line too."""
+    if kind is KeyboardInterrupt:
+        print('%s: interrupted' % os.path.basename(sys.argv[0]), file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+sys.excepthook = _on_uncaught
 
 
 def _fail(message, status):

@@ -7,9 +7,10 @@
 
 import os
 
+import console
+
 from PIL import Image
 
-import console
 import files
 from benchmark_files import InfoLine, write_info
 

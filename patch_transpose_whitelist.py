@@ -20,6 +20,7 @@ import shutil
 import sys
 
 import console
+
 import files
 import whitelist
 

@@ -1,6 +1,8 @@
 """Guide 4.1 where no Set5 is at hand: copy five photographs that scikit-image ships.
 
-python3 sample_images.py ./sample_images
+    python3 sample_images.py ./sample_images
+
+They are free to use, and on every machine that has requirements.txt installed.
 """
 
 import importlib.util
@@ -8,6 +10,7 @@ import os
 import shutil
 
 import console
+
 import files
 
 NAMES = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'rocket.jpg')

@@ -16,6 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, 'test')]
 
 import console  # noqa: E402
+
 import models  # noqa: E402
 import sample_images  # noqa: E402
 

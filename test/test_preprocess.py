@@ -185,6 +185,29 @@ def test_interrupted_run_leaves_nothing_half_written(tmp_path, photos, stop):
     assert snapshot(tmp_path / 'out') == {}
 
 
+@pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='needs /proc, to see what a process has loaded')
+@pytest.mark.parametrize('name', ['RDN_pth2onnx', 'RDN_preprocess', 'RDN_infer', 'RDN_postprocess'])
+def test_ctrl_c_while_the_libraries_load_is_one_line(tmp_path, name):
+    arguments = {'RDN_pth2onnx': ['--input-file=a', '--output-file=b'], 'RDN_infer': ['-om_path=a', '-round=1']}
+    process = subprocess.Popen(
+        [sys.executable, os.path.join(ROOT, name + '.py')] + arguments.get(name, ['--nothing=a']),
+        cwd=str(tmp_path),
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    while not numpy_is_loading(process.pid) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode and err.count('\n') == 1 and 'Traceback' not in err, err
+
+
+def numpy_is_loading(pid):
+    """Whether a process has mapped the first of numpy's libraries."""
+    with open('/proc/%d/maps' % pid) as file:
+        return 'numpy' in file.read()
+
+
 @pytest.mark.skipif(not os.path.isdir(SET5), reason='no shared data here')
 def test_set5_prepares_to_five_pairs(script, tmp_path):
     assert prepare(script, SET5, tmp_path / 'prep').status == 0
