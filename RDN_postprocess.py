@@ -19,17 +19,38 @@ import benchmark_files as bench
 import files
 import images
 import metrics
+import report
 import sheet
+import tiles
 
 Score = collections.namedtuple('Score', 'stem bicubic rdn')  # PSNR in dB
+Case = collections.namedtuple('Case', 'label layout')  # path of an image's label or None; Layout of its tiles or None
 
 
-def find_labels(folder):
-    """Stem -> path of a label, sorted by stem. Raises ValueError where there is none."""
-    names = sorted(name for name in os.listdir(folder) if name.endswith('.npy') and not name.startswith('.'))
-    if not names:
+def find_cases(folder, args):
+    """Stem -> Case of each image that was prepared, sorted by stem.
+
+    Raises ValueError where there is none, where a label is missing, or was prepared for another size.
+    """
+    cases = {}
+    for name in sorted(os.listdir(folder)):
+        stem, path = bench.stem_of(name), os.path.join(folder, name)
+        if name.endswith('.npy') and not name.startswith('.'):
+            cases[stem] = Case(path, cases.get(stem, Case(None, None)).layout)
+        elif name.endswith('.json') and not name.startswith('.'):
+            layout = tiles.read_layout(path)
+            if (list(layout.tile), layout.scale) != ([args.height, args.width], args.scale):
+                raise ValueError(
+                    '%s: prepared for tiles of %d x %d and scale %d, not as the flags say'
+                    % (path, layout.tile[1], layout.tile[0], layout.scale)
+                )
+            cases[stem] = Case(None, layout)
+    if not cases:
         raise ValueError('%s: no labels (.npy) in it: RDN_preprocess.py writes them' % folder)
-    return {bench.stem_of(name): os.path.join(folder, name) for name in names}
+    for stem, case in cases.items():
+        if case.layout and case.layout.label and not case.label:
+            raise ValueError('%s: no label %s.npy beside its layout' % (folder, stem))
+    return cases
 
 
 def read_label(path, shape):
@@ -43,6 +64,32 @@ def read_label(path, shape):
     if not (label.min() >= 0 and label.max() <= 1):  # also for nan
         raise ValueError('%s: values outside 0...1: RDN_preprocess.py writes none' % path)
     return label[0]
+
+
+def whole_shape(case, shape):
+    """The (3, H, W) of a case's image, enlarged; shape: of one output."""
+    layout = case.layout
+    return (3, layout.height * layout.scale, layout.width * layout.scale) if layout else shape
+
+
+def output_stems(cases):
+    """The names of all outputs that the cases ask for, image by image."""
+    return [
+        name
+        for stem, case in cases.items()
+        for name in (tiles.tile_stems(stem, case.layout) if case.layout else [stem])
+    ]
+
+
+def read_prediction(stem, case, outputs, shape):
+    """An image as the device computed it, (3, H, W); put together where it was cut into tiles.
+
+    shape: of one output. Raises ValueError, with the file's name, as benchmark_files.read_output does.
+    """
+    if not case.layout:
+        return bench.read_output(outputs[stem], shape)
+    parts = tiles.tile_stems(stem, case.layout)
+    return tiles.join(((tile, bench.read_output(outputs[name], shape)) for name, tile in parts.items()), case.layout)
 
 
 def bicubic(label, scale):
@@ -76,17 +123,32 @@ def print_scores(scores, average):
 def main(argv=None):
     args = parse_args(argv)
     shape = (3, args.height * args.scale, args.width * args.scale)
-    labels = find_labels(args.label_path)
-    outputs = bench.find_outputs(args.pred_path, labels)
-    scores = []
-    for stem, label_path in console.progress(labels.items(), 'image'):
-        hr, sr = read_label(label_path, shape), bench.read_output(outputs[stem], shape)
-        baseline = bicubic(hr, args.scale)
-        scores.append(
-            Score(stem, *(metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma]) for x in (baseline, sr)))
-        )
+    cases = find_cases(args.label_path, args)
+    if not any(case.label for case in cases.values()) and not (args.save_images or args.report):
+        raise ValueError('%s: no labels, so nothing to measure: give --save-images or --report' % args.label_path)
+    outputs = bench.find_outputs(args.pred_path, output_stems(cases))
+    scores, entries = [], []
+    for stem, case in console.progress(cases.items(), 'image'):
+        hr = read_label(case.label, whole_shape(case, shape)) if case.label else None
+        sr = read_prediction(stem, case, outputs, shape)
+        if case.label:
+            baseline = bicubic(hr, args.scale)
+            psnr = [metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma]) for x in (baseline, sr)]
+            scores.append(Score(stem, *psnr))
+        elif args.save_images or args.report:
+            baseline = images.to_chw(images.enlarge(images.read_rgb(case.layout.source), args.scale))
         if args.save_images:
-            save_images(args.save_images, scores[-1], baseline, sr, hr, args.scale)
+            save_images(args.save_images, stem, baseline, sr, hr, scores[-1] if case.label else None, args.scale)
+        if args.report:
+            entries.append(make_entry(stem, baseline, sr, hr, scores[-1] if case.label else None, args.scale))
+    if args.report:
+        print('report: %s' % report.write_report(args.report, entries))
+    if scores:
+        conclude(scores, args)
+
+
+def conclude(scores, args):
+    """Write result.json and show the figures; raise ValueError where they are lower than asked for."""
     with files.replacing(args.result_path) as file:
         file.write(format_result([score.rdn for score in scores]).encode())
     average = Score('average', *(float(np.mean(column)) for column in list(zip(*scores))[1:]))
@@ -96,12 +158,21 @@ def main(argv=None):
         raise ValueError('accuracy not met: %.3f dB on average, --min-psnr asks for %g' % (average.rdn, args.min_psnr))
 
 
-def save_images(folder, score, baseline, sr, hr, scale):
-    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original."""
-    captions = ('bicubic %.2f dB' % score.bicubic, 'RDN %.2f dB' % score.rdn, 'original')
-    panels = [images.to_image(x) for x in (baseline, sr, hr)]
+def make_entry(name, baseline, sr, hr, score, scale):
+    """The report's entry of an image; hr and score are None where the original is not known."""
+    ssim = None if hr is None else [metrics.sr_ssim(x, hr, scale) for x in (baseline, sr)]
+    pictures = [None if x is None else images.to_image(x) for x in (baseline, sr, hr)]
+    return report.make_entry(name, *pictures, psnr=score and score[1:], ssim=ssim)
+
+
+def save_images(folder, stem, baseline, sr, hr, score, scale):
+    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known."""
+    captions = ['bicubic', 'RDN', 'original']
+    if score:
+        captions[:2] = ['bicubic %.2f dB' % score.bicubic, 'RDN %.2f dB' % score.rdn]
+    panels = [images.to_image(x) for x in (baseline, sr, hr) if x is not None]
     for suffix, image in (('x%d' % scale, panels[1]), ('sheet', sheet.compose(list(zip(captions, panels))))):
-        with files.replacing(os.path.join(folder, '%s_%s.png' % (score.stem, suffix))) as file:
+        with files.replacing(os.path.join(folder, '%s_%s.png' % (stem, suffix))) as file:
             image.save(file, 'PNG')
 
 
@@ -131,6 +202,7 @@ def parse_args(argv):
         metavar='DIR',
         help='write there each super-resolved image and a sheet: bicubic | RDN | original',
     )
+    parser.add_argument('--report', metavar='DIR', help='write there index.html, a page with before/after sliders')
     return parser.parse_args(argv)
 
 

@@ -5,6 +5,11 @@
 data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.npy is what the network
 should give: float32 (1, 3, scale*height, scale*width), cut from the image's centre. The input is the
 label reduced with Pillow's BICUBIC.
+
+    python3 RDN_preprocess.py --src-path=photos --save-path=./prep_dataset --tile
+
+keeps the whole image: its inputs are overlapping tiles, data/STEM_tile_rROWcCOLUMN.bin, and label/STEM.json
+says where they lie. With --no-label the image itself is the input, and there is no label.
 """
 
 import os
@@ -15,6 +20,7 @@ import numpy as np
 
 import files
 import images
+import tiles
 from benchmark_files import check_path, stem_of
 
 
@@ -44,27 +50,59 @@ def letterbox(image, width, height):
 FIT = {'crop': crop_centre, 'letterbox': letterbox}
 
 
-def prepare(path, fit, width, height, scale):
-    """An image file as (input, label): float32 (3, height, width) and (1, 3, scale*height, scale*width).
+def prepare(path, args):
+    """An image file as (inputs by the stems of their files, label, Layout of its tiles or None).
 
-    RGB, 0...1. Raises ValueError, with the file's name, for an image that cannot be read or fitted.
+    Inputs are float32 (3, height, width), the label (1, 3, H, W) or None, RGB, 0...1. args: the flags.
+    Raises ValueError, with the file's name, for an image that cannot be read or fitted.
     """
     image = images.read_rgb(path)
     try:
-        hr = FIT[fit](image, width * scale, height * scale)
+        if args.tile:
+            return prepare_tiles(image, path, args)
+        hr = FIT[args.fit](image, args.width * args.scale, args.height * args.scale)
     except ValueError as error:
         raise ValueError('%s: %s' % (path, error))
-    return images.to_chw(images.reduce(hr, scale)), images.to_chw(hr)[np.newaxis]
+    return {stem_of(path): images.to_chw(images.reduce(hr, args.scale))}, images.to_chw(hr)[np.newaxis], None
 
 
-def prepared_stems(data_path, label_path):
-    """The stems of an earlier preparation: those with both an input and a label."""
+def prepare_tiles(image, path, args):
+    """The same for a whole PIL image: with a label, it is cut at the right and bottom to multiples of the scale."""
+    scale = 1 if args.no_label else args.scale
+    if min(image.size) < scale:
+        raise ValueError('%d x %d pixels: nothing left to reduce' % image.size)
+    hr = image.crop((0, 0, image.width // scale * scale, image.height // scale * scale))
+    lr = images.to_chw(images.reduce(hr, scale))
+    layout = tiles.Layout(
+        height=lr.shape[1],
+        width=lr.shape[2],
+        tile=[args.height, args.width],
+        overlap=args.overlap,
+        scale=args.scale,
+        source=os.path.abspath(path),
+        label=not args.no_label,
+    )
+    inputs = {stem: tiles.cut(lr, tile) for stem, tile in tiles.tile_stems(stem_of(path), layout).items()}
+    return inputs, None if args.no_label else images.to_chw(hr)[np.newaxis], layout
 
-    def stems(folder, ending):
-        names = os.listdir(folder) if os.path.isdir(folder) else []
-        return {stem_of(name) for name in names if name.endswith(ending)}
 
-    return stems(data_path, '.bin') & stems(label_path, '.npy')
+def earlier_files(data_path, label_path):
+    """Names of an earlier preparation's files, in data/ and label/: inputs that have a label or layout, and these."""
+    data, label = (set(os.listdir(path) if os.path.isdir(path) else []) for path in (data_path, label_path))
+    inputs, known = set(), set()
+    for name in label:
+        stem, ending = os.path.splitext(name)
+        if ending == '.npy' and stem + '.bin' in data:
+            inputs.add(stem + '.bin')
+            known.add(name)
+        if ending == '.json':
+            try:
+                layout = tiles.read_layout(os.path.join(label_path, name))
+            except ValueError:  # not ours
+                continue
+            inputs.update(tile + '.bin' for tile in tiles.tile_stems(stem, layout))
+            known.update({name, stem + '.npy'})
+    return inputs & data, known & label
 
 
 def main(argv=None):
@@ -73,18 +111,22 @@ def main(argv=None):
     data_path, label_path = (os.path.join(args.save_path, name) for name in ('data', 'label'))
     for path in paths:
         check_path(os.path.join(data_path, stem_of(path)))
-    earlier = prepared_stems(data_path, label_path)
-    new_labels = files.replacing_folder(label_path, {stem + '.npy' for stem in earlier})
-    new_data = files.replacing_folder(data_path, {stem + '.bin' for stem in earlier})
-    with new_labels as labels, new_data as data:
+    inputs, known = earlier_files(data_path, label_path)
+    count = 0
+    with files.replacing_folder(label_path, known) as labels, files.replacing_folder(data_path, inputs) as data:
         for path in console.progress(paths, 'image'):
-            stem = stem_of(path)
-            lr, hr = prepare(path, args.fit, args.width, args.height, args.scale)
-            lr.tofile(os.path.join(data, stem + '.bin'))
-            np.save(os.path.join(labels, stem + '.npy'), hr)
+            arrays, label, layout = prepare(path, args)
+            for stem, lr in arrays.items():
+                np.ascontiguousarray(lr).tofile(os.path.join(data, stem + '.bin'))
+            if label is not None:
+                np.save(os.path.join(labels, stem_of(path) + '.npy'), label)
+            if layout:
+                with open(os.path.join(labels, stem_of(path) + '.json'), 'wb') as file:
+                    tiles.write_layout(layout, file)
+            count += len(arrays)
     print('%d images' % len(paths))
-    print('inputs  %d x %d in %s' % (args.width, args.height, data_path))
-    print('labels  %d x %d in %s' % (args.width * args.scale, args.height * args.scale, label_path))
+    print('%d inputs of %d x %d in %s' % (count, args.width, args.height, data_path))
+    print('%s in %s' % ('labels' if not args.no_label else 'layouts, no labels,', label_path))
 
 
 def parse_args(argv):
@@ -101,7 +143,17 @@ def parse_args(argv):
         help='crop the centre (default), or letterbox the whole image as the script '
         'behind the figures of the guide does',
     )
-    return parser.parse_args(argv)
+    parser.add_argument('--tile', action='store_true', help='the whole image, in overlapping tiles')
+    parser.add_argument(
+        '--overlap', type=int, default=tiles.OVERLAP, help='of tiles, pixels of the input; default %(default)s'
+    )
+    parser.add_argument('--no-label', action='store_true', help='with --tile: the image itself is the input')
+    args = parser.parse_args(argv)
+    if args.no_label and not args.tile:
+        parser.error('--no-label goes with --tile')
+    if not 0 <= args.overlap < min(args.width, args.height):
+        parser.error('--overlap: from 0 to less than the input, %d' % min(args.width, args.height))
+    return args
 
 
 if __name__ == '__main__':

@@ -25,6 +25,9 @@ def run(main):
     Ctrl-C in status 130, SIGTERM in 143: these two still unwind, so that half-written files go.
     RDN_TRACEBACK=1 in the environment shows where an error came from.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):  # a file's name may be no text
+            stream.reconfigure(errors='backslashreplace')
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main())

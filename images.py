@@ -60,7 +60,7 @@ def to_image(chw):
 
 def reduce(image, scale):
     """The low-resolution image that super-resolution starts from: Pillow's BICUBIC (antialiased)."""
-    return image.resize((image.width // scale, image.height // scale), Image.BICUBIC)
+    return image.resize((image.width // scale, image.height // scale), Image.BICUBIC)  # as it is for scale 1
 
 
 def enlarge(image, scale):

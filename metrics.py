@@ -36,3 +36,20 @@ def sr_psnr(sr, hr, scale, coefficients=RDN_PYTORCH):
         raise ValueError('%s is too small to shave %d pixels from each side' % (sr.shape, scale))
     inside = (slice(scale, -scale),) * 2
     return psnr(*(luma(np.clip(x, 0, 1).astype(np.float64) * 255, coefficients)[inside] for x in (sr, hr)))
+
+
+def sr_ssim(sr, hr, scale):
+    """SSIM of the same lumas inside the same border, by scikit-image with the paper's Gaussian window.
+
+    sr, hr: (3, H, W), RGB, 0...1. Wang et al., Image quality assessment, IEEE TIP 2004. nan where the
+    picture is smaller than the window of 11 x 11.
+    """
+    from skimage.metrics import structural_similarity  # a second that only this costs
+
+    inside = (slice(scale, -scale),) * 2
+    a, b = (luma(np.clip(x, 0, 1).astype(np.float64) * 255)[inside] for x in (sr, hr))
+    if min(a.shape) < 11:
+        return float('nan')
+    return float(
+        structural_similarity(a, b, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    )

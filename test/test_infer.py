@@ -10,7 +10,7 @@ import pytest
 
 import benchmark_files as bench
 import parse
-import RDN_infer
+import session
 from conftest import assert_refused, snapshot
 
 GUIDE = [
@@ -181,14 +181,14 @@ def test_providers_are_taken_in_their_order(monkeypatch):
         monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: [n + 'ExecutionProvider' for n in names])
 
     available('CPU', 'CUDA', 'Azure', 'CANN')
-    assert RDN_infer.choose_providers(None, 1) == [
+    assert session.choose_providers(None, 1) == [
         ('CANNExecutionProvider', {'device_id': '1'}),
         ('CUDAExecutionProvider', {'device_id': '1'}),
         'CPUExecutionProvider',
     ]
-    assert RDN_infer.choose_providers('CPU', 1) == ['CPUExecutionProvider']
+    assert session.choose_providers('CPU', 1) == ['CPUExecutionProvider']
     with pytest.raises(ValueError, match='no TensorRT'):
-        RDN_infer.choose_providers('TensorRT', 0)
+        session.choose_providers('TensorRT', 0)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,10 @@ def prepare(script, source, target, *flags):
     return script('RDN_preprocess', '--src-path=%s' % source, '--save-path=%s' % target, *flags)
 
 
+def flags(*given):
+    return RDN_preprocess.parse_args(['--src-path=a', '--save-path=b', *given])
+
+
 def test_every_bin_and_label_equals_an_independent_computation(script, image_folder, tmp_path, prepared):
     ended = prepare(script, image_folder, tmp_path / 'prep')
     assert ended.status == 0 and '5 images' in ended.out and not ended.err
@@ -51,7 +55,7 @@ def test_other_scales_and_sizes(script, image_folder, tmp_path):
 @pytest.mark.parametrize('name', ['coffee.png', 'motorcycle_left.png', 'astronaut.png'])
 def test_letterbox_equals_opencv(image_folder, name):
     path = str(image_folder / name)
-    _, label = RDN_preprocess.prepare(path, 'letterbox', 114, 114, 2)
+    _, label, _ = RDN_preprocess.prepare(path, flags('--fit=letterbox'))
     picture = cv2.imread(path)[:, :, ::-1]
     height, width = picture.shape[:2]
     ratio = min(228 / width, 228 / height)
@@ -82,9 +86,9 @@ def test_photo_of_a_turned_camera_is_upright(tmp_path, photos):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned by a quarter
     picture.transpose(Image.ROTATE_90).save(str(tmp_path / 'turned.png'), exif=exif)
-    turned = RDN_preprocess.prepare(str(tmp_path / 'turned.png'), 'crop', 114, 114, 2)
+    turned = RDN_preprocess.prepare(str(tmp_path / 'turned.png'), flags())
     picture.save(str(tmp_path / 'upright.png'))
-    upright = RDN_preprocess.prepare(str(tmp_path / 'upright.png'), 'crop', 114, 114, 2)
+    upright = RDN_preprocess.prepare(str(tmp_path / 'upright.png'), flags())
     assert np.array_equal(turned[1], upright[1])
 
 
