@@ -95,7 +95,10 @@ def _chart(entries):
         return left + (min(max(psnr, low), high) - low) / (high - low) * (width - left - 20)
 
     height = line * len(entries) + 40
-    parts = ['<svg viewBox="0 0 %d %d" role="img" aria-label="PSNR of each picture in dB">' % (width, height)]
+    parts = [
+        '<div class="wide"><svg viewBox="0 0 %d %d" role="img" aria-label="PSNR of each picture in dB">'
+        % (width, height)
+    ]
     for tick in range(low, high + 1, max(1, (high - low) // 8)):
         parts.append(
             '<line x1="{0:.1f}" x2="{0:.1f}" y1="8" y2="{1}" stroke="#8884"/>'
@@ -113,7 +116,7 @@ def _chart(entries):
             f'<circle cx="{x(entry.psnr[0]):.1f}" cy="{y}" r="5" fill="Canvas" stroke="var(--accent)" stroke-width="2"/>'
             f'<circle cx="{x(entry.psnr[1]):.1f}" cy="{y}" r="6" fill="var(--accent)"/></g>'
         )  # fmt: skip
-    return '\n'.join(parts + ['</svg>'])
+    return '\n'.join(parts + ['</svg></div>'])
 
 
 def _figure(entry):
@@ -126,7 +129,7 @@ def _figure(entry):
     choice = original = ''
     if entry.original:
         choice = '<label>left <select><option>bicubic<option>original</select></label>'
-        original = ' data-bicubic="%s" data-original="%s"' % (entry.bicubic, entry.original)
+        original = ' data-original="%s"' % entry.original
     return (
         f'<figure style="margin:0"{original}><h2>{name}</h2><p class="note">{note}</p>\n'
         '<div class="view"><div class="stack fit" style="--cut:50%">\n'

@@ -105,6 +105,26 @@ def lite_onnx(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def narrow(tmp_path_factory):
+    """(weights, ONNX) of a network that sees 7 pixels far: tiles that overlap by 16 give what the whole image gives."""
+    folder = tmp_path_factory.mktemp('narrow')
+    models.torch.manual_seed(0)
+    network = models.RDN(2, 3, 8, 8, 1, 1)
+    with models.torch.no_grad():
+        for name, tensor in network.named_parameters():
+            tensor.mul_(0.7) if name.endswith('bias') else tensor.mul_(1.6)
+    models.torch.save(network.state_dict(), str(folder / 'narrow.pth'))
+    done = run_python(
+        'RDN_pth2onnx.py',
+        '--input-file=%s' % (folder / 'narrow.pth'),
+        '--output-file=%s' % (folder / 'narrow.onnx'),
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    return str(folder / 'narrow.pth'), str(folder / 'narrow.onnx')
+
+
+@pytest.fixture(scope='session')
 def prepared(tmp_path_factory, photos):
     """(inputs, labels) of the five photographs, by stem: float32 (3, 114, 114) and (3, 228, 228).
 
