@@ -10,6 +10,8 @@ import numpy as np
 import tifffile
 from PIL import Image, PngImagePlugin
 
+from pictures import DESCRIPTIVE
+
 FORMATS = {
     '.bmp': 'BMP',
     '.jpeg': 'JPEG',
@@ -94,12 +96,20 @@ def _save(file, image, kind, info):
     elif kind == 'WEBP':
         options.update(quality=95)
     elif kind == 'TIFF':
-        options.update(compression='tiff_deflate')
+        options.pop('exif', None)  # Pillow 8.2 takes none here
+        options.update(compression='tiff_deflate', tiffinfo=_tiff_tags(info))
     elif kind == 'PNG':
         options['pnginfo'] = PngImagePlugin.PngInfo()
         for key, value in info.get('text', {}).items():
             options['pnginfo'].add_itxt(key, value)
     image.save(file, kind, **options)
+
+
+def _tiff_tags(info):
+    """What a TIFF's own tags can say of the EXIF in `info`: tag -> text."""
+    exif = Image.Exif()
+    exif.load(info.get('exif', b''))
+    return {tag: exif[tag] for tag in DESCRIPTIVE if isinstance(exif.get(tag), str)}
 
 
 def _save_deep_png(file, pixels, info):
@@ -127,7 +137,9 @@ def _png_chunks(data):
 
 
 def _save_deep_tiff(file, pixels, info):
-    tags = [(34675, 'B', len(info['icc_profile']), info['icc_profile'], True)] if 'icc_profile' in info else []
+    tags = [(tag, 's', 0, text, True) for tag, text in _tiff_tags(info).items()]
+    if 'icc_profile' in info:
+        tags.append((34675, 'B', len(info['icc_profile']), info['icc_profile'], True))
     options = {'resolution': tuple(float(x) for x in info['dpi'])} if 'dpi' in info else {}
     tifffile.imwrite(
         file,
@@ -137,6 +149,7 @@ def _save_deep_tiff(file, pixels, info):
         extrasamples=['unassalpha'] if pixels.shape[2] in (2, 4) else None,
         extratags=tags,
         metadata=None,
+        software=False,
         **options,
     )
 

@@ -53,18 +53,20 @@ def _read(image, path):
         info['dpi'] = tuple(float(x) for x in image.info['dpi'])
     info['text'] = {key: value for key, value in getattr(image, 'text', {}).items() if isinstance(value, str)}
     exif = image.getexif()
-    turned = exif.get(ORIENTATION, 1)
+    turned, unknown = exif.get(ORIENTATION, 1), 1
+    if image.format == 'TIFF' and ORIENTATION not in exif:
+        unknown = image.tag_v2.get(ORIENTATION, 1)  # Pillow 8.2 has no EXIF of a TIFF, and does not turn it
     if deep:
-        pixels = _upright(_read_deep(path), turned)
+        pixels = _upright(_read_deep(path), max(turned, unknown))
     else:
         if image.mode == 'CMYK':
             notes.append('CMYK, now RGB')
             image = _cmyk_to_rgb(image, info.pop('icc_profile', None))
-        pixels = np.asarray(ImageOps.exif_transpose(_plain(image)))
+        pixels = _upright(np.asarray(ImageOps.exif_transpose(_plain(image))), unknown)
     if turned in range(2, 9):
         exif[ORIENTATION] = 1
     if image.format == 'TIFF':  # all of its tags; most speak of the old pixels
-        exif, tags = Image.Exif(), exif
+        exif, tags = Image.Exif(), image.tag_v2
         exif.update((tag, tags[tag]) for tag in DESCRIPTIVE if tag in tags)
     if len(exif):
         info['exif'] = exif.tobytes()
@@ -91,6 +93,8 @@ def _read_deep(path):
 
 def _upright(pixels, orientation):
     """As EXIF says the camera was held: turns and flips of (H, W[, C])."""
+    if orientation not in range(2, 9):
+        return pixels
     if orientation in (5, 6, 7, 8):
         pixels = np.swapaxes(pixels, 0, 1)
     if orientation in (3, 4, 7, 8):
