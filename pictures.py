@@ -53,16 +53,16 @@ def _read(image, path):
         info['dpi'] = tuple(float(x) for x in image.info['dpi'])
     info['text'] = {key: value for key, value in getattr(image, 'text', {}).items() if isinstance(value, str)}
     exif = image.getexif()
-    turned, unknown = exif.get(ORIENTATION, 1), 1
-    if image.format == 'TIFF' and ORIENTATION not in exif:
-        unknown = image.tag_v2.get(ORIENTATION, 1)  # Pillow 8.2 has no EXIF of a TIFF, and does not turn it
+    turned = exif.get(ORIENTATION, 1)
     if deep:
-        pixels = _upright(_read_deep(path), max(turned, unknown))
+        pixels = _read_deep(path)
+        if image.format != 'TIFF':  # which OpenCV turns by itself
+            pixels = _upright(pixels, turned)
     else:
         if image.mode == 'CMYK':
             notes.append('CMYK, now RGB')
             image = _cmyk_to_rgb(image, info.pop('icc_profile', None))
-        pixels = _upright(np.asarray(ImageOps.exif_transpose(_plain(image))), unknown)
+        pixels = np.asarray(ImageOps.exif_transpose(_plain(image)))
     if turned in range(2, 9):
         exif[ORIENTATION] = 1
     if image.format == 'TIFF':  # all of its tags; most speak of the old pixels
