@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 
 
@@ -66,7 +67,33 @@ def _beside(path):
     os.makedirs(folder, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(13, 'cannot be written to', folder)
+    _clean_up(folder, name)
     return os.path.join(folder, '.%s.%d.partial' % (name, os.getpid()))
+
+
+def _clean_up(folder, name):
+    """Undo what processes left that were killed while they wrote `name`."""
+    for left in os.listdir(folder):
+        match = re.match(r'\.%s\.(\d+)\.partial(\.old)?$' % re.escape(name), left)
+        if not match or _is_alive(int(match.group(1))):
+            continue
+        path = os.path.join(folder, left)
+        if match.group(2) and not os.path.lexists(os.path.join(folder, name)):
+            os.rename(path, os.path.join(folder, name))  # killed between two renames: the old result returns
+        elif os.path.isdir(path):
+            shutil.rmtree(path)
+        else:
+            os.remove(path)
+
+
+def _is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # of another user
+    return True
 
 
 def _carry_over(source, target, earlier):

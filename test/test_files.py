@@ -1,11 +1,13 @@
 """files.py: results that are there whole or not at all."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 import files
-from conftest import snapshot
+from conftest import ROOT, snapshot
 
 
 class Stop(BaseException):
@@ -70,3 +72,46 @@ def test_file_in_the_place_of_a_folder_stays(tmp_path):
         with files.replacing_folder(str(tmp_path / 'out'), []):
             pass
     assert snapshot(tmp_path) == {'out': b'mine'}
+
+
+def killed(tmp_path, body):
+    """Run lines of Python that end in SIGKILL of themselves."""
+    lines = 'import os, signal, files\n%s\n' % body
+    process = subprocess.run([sys.executable, '-c', lines], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT))
+    assert process.returncode == -9
+
+
+DIE = 'os.kill(os.getpid(), signal.SIGKILL)'
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    killed(tmp_path, 'with files.replacing("result") as file:\n    file.write(b"half"); file.flush(); %s' % DIE)
+    killed(tmp_path, 'with files.replacing_folder("out", []) as new:\n    os.mkdir(new + "/x"); %s' % DIE)
+    assert len(os.listdir(str(tmp_path))) == 2
+    with files.replacing(str(tmp_path / 'result')) as file:
+        file.write(b'new')
+    with files.replacing_folder(str(tmp_path / 'out'), []):
+        pass
+    assert snapshot(tmp_path) == {'result': b'new', 'out': None}
+
+
+def test_folder_of_a_process_killed_between_two_renames_returns(tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'note').write_text('mine')
+    killed(tmp_path, 'path = files._beside("out")\nos.mkdir(path)\nos.rename("out", path + ".old")\n' + DIE)
+    with pytest.raises(Stop):
+        with files.replacing_folder(str(tmp_path / 'out'), []):
+            raise Stop
+    assert snapshot(tmp_path) == {'out': None, 'out/note': b'mine'}
+
+
+def test_a_living_process_keeps_its_file(tmp_path):
+    with files.replacing(str(tmp_path / 'result')) as first:
+        first.write(b'first')
+        first.flush()
+        other = 'import files\nwith files.replacing("result") as file:\n    file.write(b"second")'
+        subprocess.run(
+            [sys.executable, '-c', other], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT), check=True
+        )
+        assert snapshot(tmp_path)['result'] == b'second'
+    assert snapshot(tmp_path) == {'result': b'first'}

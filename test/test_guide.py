@@ -68,10 +68,10 @@ def shell(command, folder):
     return done.returncode, done.stdout, done.stderr
 
 
-def readme_commands():
-    """The bash blocks of the README's sections 3 to 7."""
+def readme_commands(first, stop='## '):
+    """The bash blocks of the README from the heading that begins with `first` to the next one with `stop`."""
     with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as file:
-        guide = re.search(r'^### 3 .*?(?=^## )', file.read(), re.DOTALL | re.MULTILINE).group()
+        guide = re.search(r'^%s.*?(?=^%s)' % (first, stop), file.read(), re.DOTALL | re.MULTILINE).group()
     return ''.join(re.findall(r'^```bash\n(.*?)^```$', guide, re.DOTALL | re.MULTILINE))
 
 
@@ -94,7 +94,7 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
         "cat <<'END'\n%sEND\n" % TENSORRT_7
     )
     trtexec.chmod(0o755)
-    commands = readme_commands()
+    commands = readme_commands('### 3 ')
     assert [tool in commands for tool in ('RDN_pth2onnx', 'atc --f', 'benchmark.x86_64 -m', 'RDN_infer')] == [True] * 4
     status, out, err = shell('set -e\n' + commands.replace('/root/dataset/set5', str(image_folder)), server)
     assert status == 0, out + err
@@ -103,6 +103,20 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
     assert re.search(r'^310 bs1 fps:[\d.]+$', out, re.MULTILINE)
     kernel = tmp_path / 'cann' / 'latest' / CANN6
     assert b'[1, 64, 2, 2, 114, 114]' in kernel.read_bytes()
+
+
+def test_lines_about_ones_own_pictures_run_as_they_stand(house):
+    commands = readme_commands('## Your own pictures')
+    assert 'RDN_upscale.py' in commands and '--tile' in commands
+    before = (
+        'python3 sample_images.py sample_images && python3 RDN_pth2onnx.py --input-file=%s --output-file=rdn_x2.onnx'
+    )
+    small = 'import sys; from PIL import Image; [Image.open(p).reduce(4).save(p) for p in sys.argv[1:]]'
+    quick = "python3 -c '%s' sample_images/*" % small  # the suite has no time for whole photographs
+    status, out, err = shell('set -e\n%s\n%s\n%s' % (before % LITE, quick, commands), house)
+    assert status == 0 and not err, out + err
+    assert '5 done, in enlarged' in out and 'report: ./result/index.html' in out
+    assert (house / 'enlarged' / 'index.html').exists() and (house / 'enlarged' / 'rocket_x2.jpg').exists()
 
 
 def test_acceptance_scripts_convert_run_and_print_both_figures(server, image_folder, tmp_path):
