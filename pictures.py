@@ -40,7 +40,11 @@ def read_picture(path):
     except Exception as error:  # Pillow's plug-ins raise anything for a broken file
         if isinstance(error, FileNotFoundError):
             raise
-        reason = 'not a picture' if 'cannot identify' in str(error) else str(error) or type(error).__name__
+        reason = (
+            'no picture, or of a kind that cannot be read'
+            if 'cannot identify' in str(error)
+            else str(error) or type(error).__name__
+        )
         raise ValueError('%s: %s' % (path, reason))
 
 
