@@ -131,16 +131,18 @@ def main(argv=None):
     for stem, case in console.progress(cases.items(), 'image'):
         hr = read_label(case.label, whole_shape(case, shape)) if case.label else None
         sr = read_prediction(stem, case, outputs, shape)
+        score = None
         if case.label:
             baseline = bicubic(hr, args.scale)
             psnr = [metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma]) for x in (baseline, sr)]
-            scores.append(Score(stem, *psnr))
-        elif args.save_images or args.report:
+            score = Score(stem, *psnr)
+            scores.append(score)
+        else:
             baseline = images.to_chw(images.enlarge(images.read_rgb(case.layout.source), args.scale))
         if args.save_images:
-            save_images(args.save_images, stem, baseline, sr, hr, scores[-1] if case.label else None, args.scale)
+            save_images(args.save_images, stem, baseline, sr, hr, score, args.scale)
         if args.report:
-            entries.append(make_entry(stem, baseline, sr, hr, scores[-1] if case.label else None, args.scale))
+            entries.append(make_entry(stem, baseline, sr, hr, score, args.scale))
     if args.report:
         print('report: %s' % report.write_report(args.report, entries))
     if scores:

@@ -19,7 +19,7 @@ import pictures
 import report
 import tiles
 import upscaling
-from canvas import FORMATS, Canvas, on_white
+from canvas import FORMATS, Canvas, check_size, on_white
 from session import PROVIDERS, Model
 
 Job = collections.namedtuple('Job', 'source target')
@@ -65,17 +65,19 @@ def enlarge(job, model, scale, args, advance):
     """
     picture = pictures.read_picture(job.source)
     height, width, channels = picture.pixels.shape
+    ending = os.path.splitext(job.target)[1].lower()
+    try:
+        check_size(width * scale, height * scale, ending)
+    except ValueError as error:
+        raise ValueError('%s: %s' % (job.target, error))
     canvas = Canvas(width * scale, height * scale, channels, picture.pixels.dtype)
     for tile, part in upscaling.enlarge(
         picture.pixels, model, scale, args.overlap, args.batch_size, args.self_ensemble
     ):
         canvas.put(*tiles.place(tile, scale), part)
         advance((tile.rows.last - tile.rows.first) * (tile.columns.last - tile.columns.first) / 1e6)
-    try:
-        with files.replacing(job.target) as file:
-            notes = canvas.save(file, os.path.splitext(job.target)[1].lower(), picture.info)
-    except ValueError as error:
-        raise ValueError('%s: %s' % (job.target, error))
+    with files.replacing(job.target) as file:
+        notes = canvas.save(file, ending, picture.info)
     return picture.notes + notes, picture, canvas
 
 

@@ -26,6 +26,13 @@ DEEP = ('PNG', 'TIFF')  # formats that hold 16 bits a channel here
 MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
 
 
+def check_size(width, height, ending):
+    """Raises ValueError for a picture too large for the format of a file name's ending."""
+    limit = LIMITS.get(FORMATS[ending])
+    if limit and max(width, height) > limit:
+        raise ValueError('%d x %d pixels: %s holds %d a side at most' % (width, height, FORMATS[ending], limit))
+
+
 class Canvas:
     """An enlarged picture that is filled part by part, then saved.
 
@@ -56,12 +63,9 @@ class Canvas:
     def save(self, file, ending, info):
         """Write to a binary file, in the format of a file name's ending, with the metadata of `info`.
 
-        Returns notes of what the format could not hold. Raises ValueError for a picture too large for it.
+        Returns notes of what the format could not hold.
         """
         kind, notes = FORMATS[ending], []
-        size = self.pixels.shape[1::-1] if self.deep else self.image.size
-        if max(size) > LIMITS.get(kind, 1 << 31):
-            raise ValueError('%d x %d pixels: %s holds %d a side at most' % (size + (kind, LIMITS[kind])))
         if self.deep and kind in DEEP:
             (_save_deep_png if kind == 'PNG' else _save_deep_tiff)(file, self.pixels, info)
             return notes

@@ -40,6 +40,7 @@ def read_rgb(path):
         with Image.open(path) as image:
             if image.mode not in EIGHT_BIT:
                 raise ValueError('%s bits a channel: save it with 8' % image.mode)
+            image.load()  # current Pillow turns a TIFF here by itself, and then knows
             return ImageOps.exif_transpose(image).convert('RGB')
     except (FileNotFoundError, PermissionError):
         raise

@@ -12,15 +12,8 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 ORIENTATION = 0x0112  # of EXIF
-DESCRIPTIVE = (
-    270,
-    271,
-    272,
-    305,
-    306,
-    315,
-    33432,
-)  # TIFF tags: description, make, model, software, date, artist, copyright
+# TIFF's tags of texts: description, make, model, software, date, artist, copyright.
+DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 33432)
 READABLE = tuple('.avif .bmp .gif .jfif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp'.split())
 
 Picture = collections.namedtuple('Picture', 'pixels info notes')
@@ -63,10 +56,12 @@ def _read(image, path):
         if image.format != 'TIFF':  # which OpenCV turns by itself
             pixels = _upright(pixels, turned)
     else:
+        image.load()  # current Pillow turns a TIFF here by itself, and then knows
+        upright = ImageOps.exif_transpose(image)
         if image.mode == 'CMYK':
             notes.append('CMYK, now RGB')
-            image = _cmyk_to_rgb(image, info.pop('icc_profile', None))
-        pixels = np.asarray(ImageOps.exif_transpose(_plain(image)))
+            upright = _cmyk_to_rgb(upright, info.pop('icc_profile', None))
+        pixels = np.asarray(_plain(upright))
     if turned in range(2, 9):
         exif[ORIENTATION] = 1
     if image.format == 'TIFF':  # all of its tags; most speak of the old pixels

@@ -38,7 +38,7 @@ def enlarge(pixels, model, scale, overlap, batch_size=1, ensemble=False):
     else:
         outputs = _batches(model, inputs, batch_size)
     for tile, part, xs in filled:
-        given = _assemble(part, [tiles.give(next(outputs), tile, scale) for _ in xs], tile, scale)
+        given = _assemble(part, [tiles.give(next(outputs), tile, scale) for _ in xs])
         yield tile, np.rint(np.clip(given, 0, 1) * top).astype(pixels.dtype).transpose(1, 2, 0)
 
 
@@ -53,8 +53,8 @@ def _inputs(part):
     return inputs
 
 
-def _assemble(part, outputs, tile, scale):
-    """A tile's planes (C, ...) from the outputs of its inputs."""
+def _assemble(part, outputs):
+    """The planes (C, ...) that a tile's `part` becomes, from the outputs of its inputs."""
     colour = outputs[0] if len(part) > 2 else outputs[0].mean(0, keepdims=True)
     if len(part) in (1, 3):
         return colour

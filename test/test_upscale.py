@@ -204,6 +204,19 @@ def test_palette_and_bilevel_and_cmyk(upscale, photo):
     assert np.abs(small - np.asarray(photo)).mean() < 20  # the colours, not their negatives
 
 
+@pytest.mark.parametrize('ending', ['jpg', 'tif'])
+def test_turned_cmyk_comes_out_upright_and_without_the_tags_of_its_old_pixels(upscale, photo, ending):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = photo.transpose(Image.ROTATE_90).convert('CMYK')
+    stored.save(str(upscale.source / ('a.' + ending)), exif=exif.tobytes(), tiffinfo={0x0112: 6})
+    assert upscale('--ext=png').status == 0
+    result = opened(upscale.target / 'a_x2.png')
+    assert result.size == (402, 254) and set(result.getexif()) <= {0x0112} | set(range(270, 273))
+    small = np.asarray(result.resize(photo.size)).astype(float)
+    assert np.abs(small - np.asarray(photo)).mean() < 20
+
+
 def test_first_frame_of_an_animation_is_taken_and_said(upscale, photo):
     photo.save(str(upscale.source / 'a.gif'), save_all=True, append_images=[photo.rotate(90), photo.rotate(180)])
     ended = upscale()
