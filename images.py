@@ -37,7 +37,8 @@ def read_rgb(path):
     Raises ValueError, naming the file, for what is no image, cut off, or has more than 8 bits a channel.
     """
     try:
-        with Image.open(path) as image:
+        # By its file, not its name: Pillow maps named ones, and then mixes up a turned TIFF.
+        with open(path, 'rb') as file, Image.open(file) as image:
             if image.mode not in EIGHT_BIT:
                 raise ValueError('%s bits a channel: save it with 8' % image.mode)
             image.load()  # current Pillow turns a TIFF here by itself, and then knows

@@ -26,7 +26,8 @@ def read_picture(path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # twice the size is an error
-            with Image.open(path) as image:
+            # By its file, not its name: Pillow maps named ones, and then mixes up a turned TIFF.
+            with open(path, 'rb') as file, Image.open(file) as image:
                 return _read(image, path)
     except PermissionError:
         raise

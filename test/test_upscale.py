@@ -204,6 +204,15 @@ def test_palette_and_bilevel_and_cmyk(upscale, photo):
     assert np.abs(small - np.asarray(photo)).mean() < 20  # the colours, not their negatives
 
 
+@pytest.mark.parametrize('mode', ['L', 'P', 'RGBX'])
+def test_turned_tiff_of_every_mode_comes_out_upright(upscale, photo, mode):
+    stored = photo.transpose(Image.ROTATE_90).convert('RGB' if mode == 'RGBX' else mode).convert(mode)
+    stored.save(str(upscale.source / 'a.tif'), tiffinfo={0x0112: 6})
+    assert upscale('--ext=png').status == 0
+    small = opened(upscale.target / 'a_x2.png').convert('L').resize(photo.size)
+    assert np.abs(np.asarray(small).astype(float) - np.asarray(photo.convert('L'))).mean() < 20
+
+
 @pytest.mark.parametrize('ending', ['jpg', 'tif'])
 def test_turned_cmyk_comes_out_upright_and_without_the_tags_of_its_old_pixels(upscale, photo, ending):
     exif = Image.Exif()
