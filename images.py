@@ -39,8 +39,8 @@ def read_rgb(path):
     try:
         # By its file, not its name: Pillow maps named ones, and then mixes up a turned TIFF.
         with open(path, 'rb') as file, Image.open(file) as image:
-            if image.mode not in EIGHT_BIT:
-                raise ValueError('%s bits a channel: save it with 8' % image.mode)
+            if is_deep(image) or image.mode not in EIGHT_BIT:
+                raise ValueError('more than 8 bits a channel: save it with 8')
             image.load()  # current Pillow turns a TIFF here by itself, and then knows
             return ImageOps.exif_transpose(image).convert('RGB')
     except (FileNotFoundError, PermissionError):
@@ -48,6 +48,18 @@ def read_rgb(path):
     except Exception as error:  # Pillow's plug-ins raise anything for a broken file
         reason = str(error) if 'cannot identify' not in str(error) else 'not a picture'
         raise ValueError('%s: cannot be used as an image: %s' % (path, reason))
+
+
+def is_deep(image):
+    """Whether an opened, not yet loaded PIL image has 16 bits a channel, which Pillow cuts to 8 for colours.
+
+    Raises ValueError for one with more.
+    """
+    if image.mode.startswith('F') or image.mode == 'I' and image.format != 'PNG':
+        raise ValueError('more than 16 bits a channel')
+    if image.format == 'TIFF':
+        return 16 in image.tag_v2.get(258, ())  # BitsPerSample
+    return image.mode.startswith('I') or image.format == 'PNG' and '16' in str(image.tile[0][3])
 
 
 def to_chw(image):

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from images import is_deep
+
 ORIENTATION = 0x0112  # of EXIF
 # TIFF's tags of texts: description, make, model, software, date, artist, copyright.
 DESCRIPTIVE = (270, 271, 272, 305, 306, 315, 33432)
@@ -43,7 +45,7 @@ def read_picture(path):
 
 
 def _read(image, path):
-    notes, deep = [], _is_deep(image)  # asked before anything loads the pixels
+    notes, deep = [], is_deep(image)  # asked before anything loads the pixels
     if getattr(image, 'n_frames', 1) > 1:
         notes.append('the first of %d frames' % image.n_frames)
     info = {key: image.info[key] for key in ('icc_profile', 'xmp') if image.info.get(key)}
@@ -71,14 +73,6 @@ def _read(image, path):
     if len(exif):
         info['exif'] = exif.tobytes()
     return Picture(pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis], info, notes)
-
-
-def _is_deep(image):
-    if image.mode.startswith('F') or image.mode == 'I' and image.format != 'PNG':
-        raise ValueError('%s: more than 16 bits a channel' % image.mode)
-    if image.format == 'TIFF':
-        return 16 in image.tag_v2.get(258, ())  # BitsPerSample
-    return image.mode.startswith('I') or image.format == 'PNG' and '16' in str(image.tile[0][3])
 
 
 def _read_deep(path):

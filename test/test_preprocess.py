@@ -113,6 +113,9 @@ def spoil(folder, kind):
     if kind == '16 bits':
         Image.fromarray(np.zeros((300, 300), np.uint16)).save(str(folder / 'deep.png'))
         return 'deep.png'
+    if kind == '16 bits of colour':
+        cv2.imwrite(str(folder / 'deep.png'), np.zeros((300, 300, 3), np.uint16))
+        return 'deep.png'
     if kind == 'folder':
         (folder / 'inner').mkdir()
         return 'inner'
@@ -121,7 +124,7 @@ def spoil(folder, kind):
 
 
 @pytest.mark.parametrize(
-    'kind', ['text', 'empty file', 'truncated', 'small', 'same stem', '16 bits', 'folder', 'space']
+    'kind', ['text', 'empty file', 'truncated', 'small', 'same stem', '16 bits', '16 bits of colour', 'folder', 'space']
 )
 def test_wrong_image_ends_in_one_line_and_leaves_the_earlier_result(script, image_folder, tmp_path, kind):
     prepare(script, image_folder, tmp_path / 'prep')
