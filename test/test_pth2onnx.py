@@ -35,6 +35,27 @@ def test_export_equals_pytorch_for_any_batch_size(script, tmp_path, scale):
         assert np.abs(actual - expected).max() < 1e-5 * np.ptp(expected)
 
 
+@pytest.mark.parametrize('scale', [2, 3, 4])
+def test_deconv_gives_the_same_numbers_without_transpose_and_reshape(script, tmp_path, scale):
+    weights, target = save(tmp_path / 'rdn.pth', tiny_rdn(scale)), str(tmp_path / 'rdn.onnx')
+    ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target, '--upsample=deconv')
+    assert ended.status == 0, ended.err
+    operators = RDN_pth2onnx.count_operators(target)
+    assert set(operators) <= {'Conv', 'Relu', 'Concat', 'Add', 'Constant', 'ConvTranspose'}
+    assert operators['ConvTranspose'] == (2 if scale == 4 else 1)
+    session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
+    x = np.random.RandomState(0).rand(2, 3, 114, 114).astype(np.float32)
+    with torch.no_grad():
+        expected = load_rdn(weights)(torch.from_numpy(x)).numpy()
+    assert np.abs(session.run(None, {'image': x})[0] - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize('factor', [2, 3])
+def test_deconv_is_the_pixel_shuffle_bit_for_bit(factor):
+    x = torch.rand(2, 5 * factor**2, 4, 6)
+    assert torch.equal(RDN_pth2onnx.Deconv(factor, 5)(x), torch.nn.functional.pixel_shuffle(x, factor))
+
+
 @pytest.mark.parametrize('scale, transposes', [(2, 1), (3, 1), (4, 2)])
 def test_only_the_contracts_operators_at_opset_9(tmp_path, scale, transposes):
     path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn(scale)
