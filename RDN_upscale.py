@@ -98,7 +98,7 @@ def main(argv=None):
         unit='MP',
         disable=None,
         leave=False,
-        bar_format='{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_fmt}]',
+        bar_format='{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]',
     )
     for job in jobs:
         try:

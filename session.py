@@ -28,7 +28,9 @@ class Model:
         provider: a key of PROVIDERS; None takes the first that the installed onnxruntime has.
         threads: of a CPU run; 0 leaves it to onnxruntime (one a core).
         """
-        with open(path, 'rb'):  # its own message for a missing or unreadable file
+        if not os.path.exists(path):
+            raise FileNotFoundError(2, 'no such model: RDN_pth2onnx.py writes it', path)
+        with open(path, 'rb'):  # its own message for an unreadable file
             pass
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
