@@ -100,6 +100,10 @@ def main(argv=None):
         leave=False,
         bar_format='{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]',
     )
+
+    def advance(amount):
+        bar.update(min(amount, bar.total - bar.n))  # the sum of parts may be a rounding more than the whole
+
     for job in jobs:
         try:
             if job.target in done:
@@ -111,7 +115,7 @@ def main(argv=None):
                     bar.total -= megapixels(job.source)
                     continue
                 raise ValueError('%s: is there already: --overwrite replaces, --resume skips it' % job.target)
-            notes, picture, canvas = enlarge(job, model, scale, args, bar.update)
+            notes, picture, canvas = enlarge(job, model, scale, args, advance)
             bar.write(job.target + (': ' + '; '.join(notes) if notes else ''))
             if args.report:
                 entries.append(make_entry(os.path.basename(job.source), picture, canvas, scale))

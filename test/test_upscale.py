@@ -1,5 +1,6 @@
 """RDN_upscale.py: people's files, of every kind, in; the same kind, twice as large, out."""
 
+import fcntl
 import io
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import termios
 import time
 import zlib
 
@@ -419,6 +421,29 @@ def test_model_is_run_one_tile_at_a_time(narrow):
     next(parts)
     assert seen == [1]
     assert sum(1 for _ in parts) == 8 and seen == [1] * 9
+
+
+def test_bar_on_a_terminal_has_megapixels_and_no_warning(tmp_path, photo, narrow):
+    photo.save(str(tmp_path / 'a.png'))
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 30, 100, 0, 0))
+    command = [
+        sys.executable,
+        os.path.join(ROOT, 'RDN_upscale.py'),
+        '--model',
+        narrow[1],
+        '--input',
+        'a.png',
+        '--output=.',
+    ]
+    process = subprocess.Popen(command, cwd=str(tmp_path), stderr=slave, stdout=subprocess.DEVNULL)
+    assert process.wait() == 0
+    os.close(slave)
+    shown = b''
+    while b'100%' not in shown:
+        shown += os.read(master, 4096)
+    os.close(master)
+    assert b'0.03/0.03 MP' in shown and b'MP/s' in shown and b'Warning' not in shown
 
 
 def test_killed_run_leaves_whole_pictures_and_resumes_to_the_same(tmp_path, photos, narrow):
