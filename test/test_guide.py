@@ -145,6 +145,29 @@ def test_wrong_use_of_a_shell_script_is_one_line(house, command, words):
     assert status not in (0, 127) and words in err and err.count('\n') == 1, err
 
 
+@pytest.mark.parametrize(
+    'asked, found', [('python3.7', 'root/versions/3.7.16/bin/python'), ('', 'python3'), ('python3.9', '')]
+)
+def test_python_is_found_on_path_and_behind_pyenvs_names(house, tmp_path, asked, found):
+    def program(path, version, works=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        body = 'import sys; sys.version_info = (%d, %d); exec(sys.argv[2])' % version
+        path.write_text(
+            '#!/bin/sh\nexec %s -c "%s" "$@"\n' % (sys.executable, body) if works else '#!/bin/sh\nexit 127\n'
+        )
+        path.chmod(0o755)
+
+    program(tmp_path / 'root' / 'shims' / 'python3.7', (3, 7), works=False)
+    program(tmp_path / 'root' / 'versions' / '3.7.16' / 'bin' / 'python', (3, 7))
+    program(tmp_path / 'root' / 'shims' / 'python3.9', (3, 9), works=False)
+    program(tmp_path / 'root' / 'versions' / '3.9.1' / 'bin' / 'python', (3, 9))
+    program(tmp_path / 'root' / 'shims' / 'python3', (3, 12))
+    command = 'PATH=%s:/usr/bin:/bin; . ./setup_venv.sh; find_python %s' % (tmp_path / 'root' / 'shims', asked)
+    status, out, err = shell(command, house)
+    assert (status == 0, out.strip().endswith(found)) == (bool(found), True), (out, err)
+    assert bool(err) == (not found)
+
+
 def test_run_sh_walks_with_onnx_runtime_where_there_is_no_device(house):
     (house / 'rdn_x2.pth').unlink()
     before = set(snapshot(house))
