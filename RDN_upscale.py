@@ -124,7 +124,7 @@ def main(argv=None):
             failed.append(console.describe(error))
             bar.write('failed: ' + failed[-1])
     bar.close()
-    return conclude(args, len(jobs), skipped, passed, failed, entries)
+    conclude(args, len(jobs), skipped, passed, failed, entries)
 
 
 def make_entry(name, picture, canvas, scale):
@@ -139,7 +139,7 @@ def make_entry(name, picture, canvas, scale):
 
 
 def conclude(args, count, skipped, passed, failed, entries):
-    """Write the report, say what was not done, return the status."""
+    """Write the report, say what was not done. Raises ValueError that names what failed."""
     if args.report and entries:
         print('report: ' + report.write_report(args.report, entries))
     if skipped:
@@ -149,7 +149,6 @@ def conclude(args, count, skipped, passed, failed, entries):
     print('%d done, in %s' % (count - skipped - len(failed), args.output))
     if failed:
         raise ValueError('%d of %d failed: %s' % (len(failed), count, ' | '.join(failed)))
-    return 0
 
 
 def megapixels(path):

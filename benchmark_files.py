@@ -45,12 +45,17 @@ def read_info(path):
     return infos
 
 
-def read_binary(path, shape):
-    """A float32 binary file of just `shape`. Raises ValueError, with the file's name, for another size."""
+def check_binary(path, shape):
+    """Raises ValueError, with the file's name, unless it has the size of float32 of `shape`."""
     size, wanted = os.path.getsize(path), 4 * int(np.prod(shape))
     if size != wanted:
         hint = ' (half of that: fp16? float32 is wanted)' if 2 * size == wanted else ''
         raise ValueError('%s: %d bytes%s, expected %d: float32 %s' % (path, size, hint, wanted, list(shape)))
+
+
+def read_binary(path, shape):
+    """A float32 binary file of just `shape`. Raises ValueError as check_binary does."""
+    check_binary(path, shape)
     return np.fromfile(path, np.float32).reshape(shape)
 
 

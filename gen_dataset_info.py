@@ -12,7 +12,7 @@ import console
 from PIL import Image
 
 import files
-from benchmark_files import InfoLine, write_info
+from benchmark_files import InfoLine, check_binary, write_info
 
 ENDINGS = {'bin': ('.bin',), 'png': ('.png',), 'jpg': ('.jpg', '.jpeg')}
 
@@ -22,12 +22,8 @@ def list_bins(paths, width, height):
 
     Raises ValueError, with the file's name, for one of another size.
     """
-    wanted = 4 * 3 * width * height
     for path in paths:
-        if os.path.getsize(path) != wanted:
-            raise ValueError(
-                '%s: %d bytes, expected %d: float32 3 x %d x %d' % (path, os.path.getsize(path), wanted, height, width)
-            )
+        check_binary(path, (3, height, width))
     return [InfoLine(path, width, height) for path in paths]
 
 

@@ -34,8 +34,12 @@ def sr_psnr(sr, hr, scale, coefficients=RDN_PYTORCH):
         raise ValueError('prediction %s and label %s differ in shape' % (sr.shape, hr.shape))
     if min(sr.shape[1:]) <= 2 * scale:
         raise ValueError('%s is too small to shave %d pixels from each side' % (sr.shape, scale))
-    inside = (slice(scale, -scale),) * 2
-    return psnr(*(luma(np.clip(x, 0, 1).astype(np.float64) * 255, coefficients)[inside] for x in (sr, hr)))
+    return psnr(*(_inner_luma(x, scale, coefficients) for x in (sr, hr)))
+
+
+def _inner_luma(rgb, scale, coefficients):
+    """What both figures compare: (3, H, W), 0...1, clipped -> luma without the border, 16...235."""
+    return luma(np.clip(rgb, 0, 1).astype(np.float64) * 255, coefficients)[scale:-scale, scale:-scale]
 
 
 def sr_ssim(sr, hr, scale):
@@ -46,8 +50,7 @@ def sr_ssim(sr, hr, scale):
     """
     from skimage.metrics import structural_similarity  # a second that only this costs
 
-    inside = (slice(scale, -scale),) * 2
-    a, b = (luma(np.clip(x, 0, 1).astype(np.float64) * 255)[inside] for x in (sr, hr))
+    a, b = (_inner_luma(x, scale, RDN_PYTORCH) for x in (sr, hr))
     if min(a.shape) < 11:
         return float('nan')
     return float(

@@ -111,13 +111,10 @@ def read(path):
 
 def install(path, source):
     """Put `source` in place of the file, in one step, with its mode and owner."""
-    with files.replacing_path(path) as partial:
-        with open(partial, 'xb') as file:
-            file.write(source)
-            file.flush()
-            os.fsync(file.fileno())
-        keep_owner(path, partial)
-        shutil.copymode(path, partial)
+    with files.replacing(path) as file:
+        file.write(source)
+        keep_owner(path, file.name)
+        shutil.copymode(path, file.name)
 
 
 def keep_owner(path, copy):
@@ -152,13 +149,14 @@ def revert(path, dry_run):
     kept = path + KEPT
     if not os.path.exists(kept):
         raise ValueError('%s: no original kept beside it (%s): nothing to revert' % (path, kept))
-    if not whitelist.is_patched(read(path), read(kept)):
+    patched, original = read(path), read(kept)
+    if not whitelist.is_patched(patched, original):
         raise ValueError(
             '%s: changed by another program since it was patched: not reverted; '
             'its former original is %s' % (path, kept)
         )
     if dry_run:
-        print_diff(path, read(path), read(kept))
+        print_diff(path, patched, original)
         return
     os.replace(kept, path)
     print('%s: the original is back' % path)

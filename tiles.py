@@ -31,7 +31,12 @@ def spans(length, size, overlap):
         raise ValueError('overlap %d: from 0 to less than a tile, %d pixels' % (overlap, size))
     count = 1 + max(0, -((size - length) // (size - overlap)))
     starts = [i * (length - size) // (count - 1) for i in range(count)] if count > 1 else [0]
-    borders = [(left + size + right) // 2 for left, right in zip(starts, starts[1:])]  # middles of the overlaps
+    return spans_at(starts, length, size)
+
+
+def spans_at(starts, length, size):
+    """The Spans of tiles that begin at `starts`: each gives its pixels up to the middles of the overlaps."""
+    borders = [(left + size + right) // 2 for left, right in zip(starts, starts[1:])]
     return [
         Span(start, start + size, first, last) for start, first, last in zip(starts, [0] + borders, borders + [length])
     ]

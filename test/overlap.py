@@ -27,8 +27,7 @@ SIZE = 114
 def tight_spans(length, overlap):
     """As tiles.spans, but at just this overlap as far as the length allows."""
     starts = list(range(0, length - SIZE, SIZE - overlap)) + [length - SIZE] if length > SIZE else [0]
-    borders = [(left + SIZE + right) // 2 for left, right in zip(starts, starts[1:])]
-    return [tiles.Span(s, s + SIZE, first, last) for s, first, last in zip(starts, [0] + borders, borders + [length])]
+    return tiles.spans_at(starts, length, SIZE)
 
 
 def run(model, picture):
