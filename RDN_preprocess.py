@@ -24,16 +24,6 @@ import tiles
 from benchmark_files import check_path, stem_of
 
 
-def crop_centre(image, width, height):
-    """The middle width x height pixels of a PIL image. Raises ValueError for a smaller one."""
-    if image.width < width or image.height < height:
-        raise ValueError(
-            '%d x %d pixels: smaller than the crop of %d x %d' % (image.width, image.height, width, height)
-        )
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
-
-
 def letterbox(image, width, height):
     """The whole PIL image within width x height, bilinear, on black: what the published script does."""
     import mmcv  # two seconds that only this way of fitting costs
@@ -47,7 +37,7 @@ def letterbox(image, width, height):
     return Image.fromarray(mmcv.impad(resized, padding=padding, pad_val=0))
 
 
-FIT = {'crop': crop_centre, 'letterbox': letterbox}
+FIT = {'crop': images.crop_centre, 'letterbox': letterbox}
 
 
 def prepare(path, args):

@@ -72,6 +72,16 @@ def to_image(chw):
     return Image.fromarray(np.rint(np.clip(chw, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 
+def crop_centre(image, width, height):
+    """The middle width x height pixels of a PIL image. Raises ValueError for a smaller one."""
+    if image.width < width or image.height < height:
+        raise ValueError(
+            '%d x %d pixels: smaller than the crop of %d x %d' % (image.width, image.height, width, height)
+        )
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
 def reduce(image, scale):
     """The low-resolution image that super-resolution starts from: Pillow's BICUBIC (antialiased)."""
     return image.resize((image.width // scale, image.height // scale), Image.BICUBIC)  # as it is for scale 1

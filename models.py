@@ -169,18 +169,7 @@ def _check_state_dict(state_dict, wanted):
 
 
 def _read_state_dict(path):
-    with open(path, 'rb'):  # its own message for a missing or unreadable file
-        pass
-    safe = {'weights_only': True} if _has_weights_only() else {'pickle_module': _TensorsOnly}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of what is about to be refused anyway
-            state_dict = torch.load(path, map_location='cpu', **safe)
-    except Exception as error:  # torch raises about ten kinds for a bad file, most of many lines
-        raise ValueError(
-            '%s: not a state dict of plain tensors that torch %s can load (%s)'
-            % (path, torch.__version__, _first_line(error))
-        )
+    state_dict = load_plain(path)
     if (
         not isinstance(state_dict, dict)
         or not state_dict
@@ -188,6 +177,25 @@ def _read_state_dict(path):
     ):
         raise ValueError('%s: not a state dict: expected names with a tensor each' % path)
     return state_dict
+
+
+def load_plain(path):
+    """What torch.save wrote of tensors, numbers, strings and containers. Never runs code from the file.
+
+    Raises ValueError, with the file's name, for anything else.
+    """
+    with open(path, 'rb'):  # its own message for a missing or unreadable file
+        pass
+    safe = {'weights_only': True} if _has_weights_only() else {'pickle_module': _TensorsOnly}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of what is about to be refused anyway
+            return torch.load(path, map_location='cpu', **safe)
+    except Exception as error:  # torch raises about ten kinds for a bad file, most of many lines
+        raise ValueError(
+            '%s: not a state dict of plain tensors that torch %s can load (%s)'
+            % (path, torch.__version__, _first_line(error))
+        )
 
 
 def _has_weights_only():

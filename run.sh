@@ -3,7 +3,7 @@
 #
 #     bash run.sh [--weights FILE] [--dataset FOLDER] [--soc-version NAME]
 #
-# --weights      default: rdn_x2.pth in this folder, else the compact weights/rdn_x2_lite.pth
+# --weights      default: rdn_x2.pth in this folder or weights/, else the compact weights/rdn_x2_lite.pth
 # --dataset      folder of images, 228 x 228 pixels at least; default: /root/dataset/set5 where it is,
 #                else five photographs that scikit-image ships
 # --soc-version  of the device, for atc; default Ascend310
@@ -70,7 +70,7 @@ command -v atc >/dev/null || { set -- && . ./env.sh >/dev/null 2>&1; } || true
 benchmark=$(command -v "./benchmark.$(uname -m)" || command -v "benchmark.$(uname -m)" || true)
 
 if [ -z "$weights" ]; then
-    for weights in rdn_x2.pth weights/rdn_x2_lite.pth; do [ -f "$weights" ] && break; done
+    for weights in rdn_x2.pth weights/rdn_x2.pth weights/rdn_x2_lite.pth; do [ -f "$weights" ] && break; done
 fi
 step python3 RDN_pth2onnx.py --input-file="$weights" --output-file=rdn_x2.onnx --scale=2
 
