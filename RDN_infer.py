@@ -20,6 +20,7 @@ import numpy as np
 
 import benchmark_files as bench
 import files
+from number_text import format_text
 from session import PROVIDERS, Model, resolve_model
 
 
@@ -51,7 +52,7 @@ def infer_dataset(model, infos, batch_size, folder, binary):
             for info, output in zip(part, outputs):
                 name = bench.output_name(bench.stem_of(info.path), binary)
                 with open(os.path.join(folder, name), 'wb') as file:
-                    file.write(output.tobytes() if binary else bench.format_text(output))
+                    file.write(output.tobytes() if binary else format_text(output))
     return stages
 
 

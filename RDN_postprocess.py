@@ -19,6 +19,7 @@ import benchmark_files as bench
 import files
 import images
 import metrics
+import parallel
 import report
 import sheet
 import tiles
@@ -120,33 +121,39 @@ def print_scores(scores, average):
         print('%-*s  %7.2f  %6.2f  %+6.2f' % (width, stem, baseline, rdn, rdn - baseline))
 
 
+def judge(stem, case, outputs, args):
+    """One image: its Score (None without a label) and its entry in the report (None where none was asked for).
+
+    Writes its pictures where --save-images asks for them. Raises ValueError as the reading functions do.
+    """
+    shape = (3, args.height * args.scale, args.width * args.scale)
+    hr = read_label(case.label, whole_shape(case, shape)) if case.label else None
+    sr = read_prediction(stem, case, outputs, shape)
+    score, entry = None, None
+    if case.label:
+        baseline = bicubic(hr, args.scale)
+        score = Score(stem, *[metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma]) for x in (baseline, sr)])
+    else:
+        baseline = images.to_chw(images.enlarge(images.read_rgb(case.layout.source), args.scale))
+    if args.save_images:
+        save_images(args.save_images, stem, baseline, sr, hr, score, args.scale)
+    if args.report:
+        entry = make_entry(stem, baseline, sr, hr, score, args.scale)
+    return score, entry
+
+
 def main(argv=None):
     args = parse_args(argv)
-    shape = (3, args.height * args.scale, args.width * args.scale)
     cases = find_cases(args.label_path, args)
     if not any(case.label for case in cases.values()) and not (args.save_images or args.report):
         raise ValueError('%s: no labels, so nothing to measure: give --save-images or --report' % args.label_path)
     outputs = bench.find_outputs(args.pred_path, output_stems(cases))
-    scores, entries = [], []
-    for stem, case in console.progress(cases.items(), 'image'):
-        hr = read_label(case.label, whole_shape(case, shape)) if case.label else None
-        sr = read_prediction(stem, case, outputs, shape)
-        score = None
-        if case.label:
-            baseline = bicubic(hr, args.scale)
-            psnr = [metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma]) for x in (baseline, sr)]
-            score = Score(stem, *psnr)
-            scores.append(score)
-        else:
-            baseline = images.to_chw(images.enlarge(images.read_rgb(case.layout.source), args.scale))
-        if args.save_images:
-            save_images(args.save_images, stem, baseline, sr, hr, score, args.scale)
-        if args.report:
-            entries.append(make_entry(stem, baseline, sr, hr, score, args.scale))
+    judged = parallel.in_order(lambda item: judge(item[0], item[1], outputs, args), cases.items())
+    scores, entries = zip(*console.progress(judged, 'image', len(cases)))
     if args.report:
         print('report: %s' % report.write_report(args.report, entries))
-    if scores:
-        conclude(scores, args)
+    if any(scores):
+        conclude([score for score in scores if score], args)
 
 
 def conclude(scores, args):

@@ -20,6 +20,7 @@ import numpy as np
 
 import files
 import images
+import parallel
 import tiles
 from benchmark_files import check_path, stem_of
 
@@ -95,6 +96,19 @@ def earlier_files(data_path, label_path):
     return inputs & data, known & label
 
 
+def write_prepared(path, args, data, labels):
+    """Prepare an image file and write what comes of it into two folders; returns the number of inputs."""
+    arrays, label, layout = prepare(path, args)
+    for stem, lr in arrays.items():
+        np.ascontiguousarray(lr).tofile(os.path.join(data, stem + '.bin'))
+    if label is not None:
+        np.save(os.path.join(labels, stem_of(path) + '.npy'), label)
+    if layout:
+        with open(os.path.join(labels, stem_of(path) + '.json'), 'wb') as file:
+            tiles.write_layout(layout, file)
+    return len(arrays)
+
+
 def main(argv=None):
     args = parse_args(argv)
     paths = images.list_images(args.src_path)
@@ -102,18 +116,9 @@ def main(argv=None):
     for path in paths:
         check_path(os.path.join(data_path, stem_of(path)))
     inputs, known = earlier_files(data_path, label_path)
-    count = 0
     with files.replacing_folder(label_path, known) as labels, files.replacing_folder(data_path, inputs) as data:
-        for path in console.progress(paths, 'image'):
-            arrays, label, layout = prepare(path, args)
-            for stem, lr in arrays.items():
-                np.ascontiguousarray(lr).tofile(os.path.join(data, stem + '.bin'))
-            if label is not None:
-                np.save(os.path.join(labels, stem_of(path) + '.npy'), label)
-            if layout:
-                with open(os.path.join(labels, stem_of(path) + '.json'), 'wb') as file:
-                    tiles.write_layout(layout, file)
-            count += len(arrays)
+        counts = parallel.in_order(lambda path: write_prepared(path, args, data, labels), paths)
+        count = sum(console.progress(counts, 'image', len(paths)))
     print('%d images' % len(paths))
     print('%d inputs of %d x %d in %s' % (count, args.width, args.height, data_path))
     print('%s in %s' % ('labels' if not args.no_label else 'layouts, no labels,', label_path))

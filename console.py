@@ -64,9 +64,9 @@ def _fail(message, status):
     sys.exit(status)
 
 
-def progress(items, unit):
-    """The items, under a bar on stderr where that is a terminal; silent in a pipe."""
-    return tqdm(items, unit=unit, disable=None, leave=False)
+def progress(items, unit, total=None):
+    """The items, under a bar on stderr where that is a terminal; silent in a pipe. total: where they have no len."""
+    return tqdm(items, unit=unit, total=total, disable=None, leave=False)
 
 
 def positive(text):

@@ -64,7 +64,8 @@ def is_deep(image):
 
 def to_chw(image):
     """PIL RGB image -> float32 (3, H, W), 0...1."""
-    return np.asarray(image, np.float32).transpose(2, 0, 1) / np.float32(255)
+    chw = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))  # as files hold it: writing is then one call
+    return chw / np.float32(255)
 
 
 def to_image(chw):

@@ -8,7 +8,6 @@ import onnx
 import onnxruntime
 import pytest
 
-import benchmark_files as bench
 import parse
 import session
 from conftest import assert_refused, snapshot
@@ -189,16 +188,3 @@ def test_providers_are_taken_in_their_order(monkeypatch):
     assert session.choose_providers('CPU', 1) == ['CPUExecutionProvider']
     with pytest.raises(ValueError, match='no TensorRT'):
         session.choose_providers('TensorRT', 0)
-
-
-@pytest.mark.parametrize(
-    'array',
-    [
-        np.array([[0, -0.5, 1.25, 0.1, 9.8999], [1e-9, -1e-7, 3, -9.5, 0.99999999]], np.float32),
-        np.array([[10, 1e30], [np.nan, -np.inf], [1e-30, -123.456]], np.float32),
-    ],
-)
-def test_text_of_numbers_reads_back(array):
-    text = bench.format_text(array).decode()
-    assert text.count('\n') == len(array)
-    assert np.allclose(np.array(text.split(), np.float64), array.ravel(), rtol=1e-8, atol=6e-9, equal_nan=True)
