@@ -12,6 +12,7 @@ rdn_x2_bs1.onnx stands for rdn_x2.onnx where only that is there: an ONNX takes a
 
 import contextlib
 import os
+import tempfile
 import time
 
 import console
@@ -20,6 +21,7 @@ import numpy as np
 
 import benchmark_files as bench
 import files
+import msprof
 from number_text import format_text
 from session import PROVIDERS, Model, resolve_model
 
@@ -97,16 +99,32 @@ def main(argv=None):
                 '%s: inputs of %d x %d, the flags say %s x %s'
                 % (args.input_text_path, info.width, info.height, args.input_width, args.input_height)
             )
-    model = Model(path, args.provider, args.device_id, args.threads)
-    check(model, path, args.batch_size, infos)
-    print('%s on %s, batches of %d' % (path, model.provider, args.batch_size))
-    if infos:
-        report, report_path = run_dataset(model, infos, args)
-    else:
-        report, report_path = run_pure(model, path, args)
-    with files.replacing(report_path) as file:
-        file.write(report.encode())
-    print(report + 'written to ' + report_path)
+    with tempfile.TemporaryDirectory() as trace:
+        model = Model(path, args.provider, args.device_id, args.threads, trace if args.profiling else None)
+        check(model, path, args.batch_size, infos)
+        print('%s on %s, batches of %d' % (path, model.provider, args.batch_size))
+        if infos:
+            report, report_path = run_dataset(model, infos, args)
+        else:
+            report, report_path = run_pure(model, path, args)
+        with files.replacing(report_path) as file:
+            file.write(report.encode())
+        print(report + 'written to ' + report_path)
+        if args.profiling:
+            write_profile(model, path, args)
+
+
+def write_profile(model, path, args):
+    """Write what onnxruntime measured of each operator, as msprof of CANN 5 would."""
+    tasks, starts = model.tasks(bench.stem_of(path))
+    summary, statistic = (
+        os.path.join(args.profiling, '%s_%d_1.csv' % (kind, args.device_id)) for kind in ('op_summary', 'op_statistic')
+    )
+    with files.replacing(summary) as file:
+        file.write(msprof.format_tasks(tasks, starts).encode())
+    with files.replacing(statistic) as file:
+        file.write(msprof.format_statistics(msprof.statistics_of(tasks)).encode())
+    print('profile: %s, %s; RDN_profile.py reads them' % (statistic, summary))
 
 
 def run_dataset(model, infos, args):
@@ -151,6 +169,7 @@ def parse_args(argv):
     parser.add_argument(
         '-provider', choices=list(PROVIDERS), help='default: the first of these that the installed onnxruntime has'
     )
+    parser.add_argument('-profiling', metavar='DIR', help="write msprof's op_statistic and op_summary files there")
     parser.add_argument('-threads', type=int, default=0, help='of a CPU run; default: one a core')
     args = parser.parse_args(argv)
     if args.useDvpp:

@@ -22,6 +22,7 @@ import sys
 import console
 
 import files
+import msprof
 import whitelist
 
 DEFAULT_SHAPE = [1, 64, 2, 2, 114, 114]
@@ -189,6 +190,21 @@ def patch(path, shapes, dry_run):
     print('the original is kept as %s; convert the model again with atc' % (path + KEPT))
 
 
+def wanted_shapes(args):
+    """The shapes that the flags ask for. Raises ValueError, with the file's name, where the file named has none."""
+    if args.onnx:
+        return transpose_shapes(args.onnx, args.batch_size)
+    if args.profile:
+        shapes = msprof.slow_transposes(msprof.read_tasks(args.profile))
+        if not shapes:
+            raise ValueError(
+                '%s: no TransposeD with known shapes that takes %g %% of the time or more: nothing to add'
+                % (args.profile, msprof.WORTHWHILE)
+            )
+        return shapes
+    return args.shape or [DEFAULT_SHAPE]
+
+
 def main(argv=None):
     args = parse_args(argv)
     path = os.path.realpath(args.transpose_py) if args.transpose_py else find_transpose_py()
@@ -196,8 +212,7 @@ def main(argv=None):
         if args.revert:
             revert(path, args.dry_run)
         else:
-            shapes = transpose_shapes(args.onnx, args.batch_size) if args.onnx else args.shape or [DEFAULT_SHAPE]
-            patch(path, shapes, args.dry_run)
+            patch(path, wanted_shapes(args), args.dry_run)
     except whitelist.WhiteListError as error:
         raise ValueError('%s: %s' % (path, error))
 
@@ -220,11 +235,12 @@ def parse_args(argv):
     )
     parser.add_argument('--onnx', metavar='FILE', help="read the shapes from this model's Transpose nodes")
     parser.add_argument('--batch-size', type=console.positive, default=1, help='with --onnx: of the offline model')
+    parser.add_argument('--profile', metavar='FILE', help="take the slow ones' shapes from msprof's op_summary_*.csv")
     parser.add_argument('--dry-run', action='store_true', help='print the change as a diff, and change nothing')
     parser.add_argument('--revert', action='store_true', help='put the kept original back')
     args = parser.parse_args(argv)
-    if bool(args.shape) + bool(args.onnx) + args.revert > 1:
-        parser.error('give one of --shape, --onnx, --revert')
+    if bool(args.shape) + bool(args.onnx) + bool(args.profile) + args.revert > 1:
+        parser.error('give one of --shape, --onnx, --profile, --revert')
     return args
 
 

@@ -1,9 +1,12 @@
 """The ONNX model in onnxruntime, on the best device that the installed build has."""
 
+import json
 import os
 import re
 
 import onnxruntime
+
+from msprof import Task
 
 # Execution providers in the order of preference; those that take the number of a device.
 PROVIDERS = {
@@ -22,11 +25,12 @@ class Model:
     batch: the number of images in a run, None where the model leaves it free.
     """
 
-    def __init__(self, path, provider=None, device_id=0, threads=0):
+    def __init__(self, path, provider=None, device_id=0, threads=0, trace=None):
         """Raises ValueError for what onnxruntime cannot load, or another kind of model.
 
         provider: a key of PROVIDERS; None takes the first that the installed onnxruntime has.
         threads: of a CPU run; 0 leaves it to onnxruntime (one a core).
+        trace: a folder for what `tasks` reads; None measures nothing.
         """
         if not os.path.exists(path):
             raise FileNotFoundError(2, 'no such model: RDN_pth2onnx.py writes it', path)
@@ -35,6 +39,9 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
+        if trace:
+            options.enable_profiling = True
+            options.profile_file_prefix = os.path.join(trace, 'onnxruntime')
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=choose_providers(provider, device_id))
         except Exception as error:  # onnxruntime's own kinds have no common base
@@ -52,6 +59,28 @@ class Model:
             return self.session.run(None, {self.name: batch})[0]
         except Exception as error:
             raise ValueError('the model failed on an input %s: %s' % (batch.shape, error))
+
+    def tasks(self, name):
+        """The operators that ran since a session with a trace began, under a model's name: msprof Tasks and the
+        times at which they started, in microseconds. Ends the trace.
+        """
+        with open(self.session.end_profiling(), encoding='utf-8', errors='replace') as file:
+            events = json.load(file)
+        ending = '_kernel_time'
+        nodes = [event for event in events if event.get('cat') == 'Node' and event['name'].endswith(ending)]
+        nodes.sort(key=lambda event: event['ts'])
+        tasks = [
+            Task(
+                name,
+                node['name'][: -len(ending)],
+                node['args']['op_name'],
+                node['args']['provider'].replace('ExecutionProvider', ''),
+                node['dur'],
+                [shape for each in node['args'].get('input_type_shape', []) for shape in each.values()] or None,
+            )
+            for node in nodes
+        ]
+        return tasks, [node['ts'] for node in nodes]
 
 
 def choose_providers(name, device_id):

@@ -3,12 +3,14 @@
     python3 test/parse.py result.json                                      PSNR:38.27
     python3 test/parse.py result/perf_vision_batchsize_1_device_0.txt      310 bs1 fps:29.577
     python3 test/parse.py result/PureInfer_perf_of_rdn_x2_bs1_in_device_0.txt
+    python3 test/parse.py ais_bench.log
     python3 test/parse.py RDN_bs1.log                                      T4 bs1 fps:25.393
 
-The file's content says which tool wrote it. A 310 card is four devices, and benchmark measures one:
+The file's content says which tool wrote it. A 310 card is four devices, and benchmark and ais_bench measure one:
 --chips 1 for a 310P, or for RDN_infer.py.
 """
 
+import collections
 import json
 import os
 import re
@@ -18,91 +20,129 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import console  # noqa: E402
 
-NUMBER = r'([0-9.]+(?:[eE][+-]?[0-9]+)?)'
+LARGEST = 1 << 26  # characters
+# A figure with a decimal comma is none: reading the digits before it would be a wrong number.
+NUMBER = r'([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![0-9.]|,[0-9])'
+
+# What a speed log says: the tool, the images in a batch (None where it does not say), images/s of one device.
+Speed = collections.namedtuple('Speed', 'tool batch rate')
 
 
 def parse_accuracy(text):
     """Average PSNR in dB of a result.json. Raises ValueError for other content."""
     try:
         values = {pair['key']: pair['value'] for pair in json.loads(text)['value']}
-        return float(values['Avg PSNR'])
-    except (KeyError, TypeError, ValueError):
+        psnr = float(values['Avg PSNR'])
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ValueError('no result.json of RDN_postprocess.py: "Avg PSNR" is missing')
+    if not 0 < psnr:  # also for nan
+        raise ValueError('"Avg PSNR" is %s' % psnr)
+    return psnr
 
 
 def parse_performance(text):
-    """Images/s inside benchmark's inference call, on one device: its Interface throughputRate."""
-    return _number(
-        r'^\[infer(?:ence)?\].*Interface throughputRate: *' + NUMBER,
+    """The Speed of benchmark's performance file: inside its inference call, Interface throughputRate."""
+    rate = _number(
+        r'^\[infer(?:ence)?\].{0,200}Interface throughputRate: *' + NUMBER,
         text,
         'an [infer] line with Interface throughputRate',
     )
+    return Speed('benchmark', None, rate)
 
 
 def parse_pure_inference(text):
-    """Images/s of one device from benchmark's file, or output, of pure inference."""
-    return _number(r'ave_throughputRate *[:=] *' + NUMBER + ' *samples/s', text, 'ave_throughputRate')
+    """The Speed of benchmark's file, or output, of pure inference."""
+    rate = _number(r'ave_throughputRate *[:=] *' + NUMBER + ' *samples/s', text, 'ave_throughputRate')
+    return Speed('benchmark', None, rate)
+
+
+def parse_ais_bench(text):
+    """The Speed of ais_bench's (ais_infer's) summary, of any version."""
+    rate = _number(r'throughput\b.{0,200}NPU_compute_time.{0,200}: *' + NUMBER + r'\s*$', text, 'throughput')
+    batch = re.search(r'throughput.{0,200}\bbatchsize(?:\.mean)?\((\d+)(?:\.0+)?\)', text)
+    return Speed('ais_bench', int(batch.group(1)) if batch else None, rate)
 
 
 def parse_trtexec(text):
-    """Mean GPU compute time of a batch in ms: TensorRT 7's block of lines, or 8's one line and later."""
-    return _number(
-        r'GPU Compute Time: .*?\bmean = ' + NUMBER + ' ms|'
+    """The Speed of a trtexec log, from the mean of GPU compute: TensorRT 7's block of lines, or the one line of 8 on."""
+    mean = _number(
+        r'GPU Compute Time: .{0,200}?\bmean = ' + NUMBER + ' ms|'
         r'GPU Compute[ \t\r]*\n(?:.*\n){0,4}?.*\bmean: ' + NUMBER + ' ms',
         text,
         'the mean of GPU Compute',
     )
-
-
-def trtexec_batch(text):
-    """The batch size in the command that a trtexec log repeats; 1 where it does not say one."""
-    match = re.search(r'--(?:shapes|optShapes)=[^:\s]+:(\d+)x|--batch=(\d+)', text)
-    return int(match.group(1) or match.group(2)) if match else 1
+    batch = re.search(r'--(?:shapes|optShapes)=[^:\s]+:(\d+)x|--batch=(\d+)', text)
+    batch = int(batch.group(1) or batch.group(2)) if batch else None
+    return Speed('trtexec', batch, 1000 * (batch or 1) / mean)
 
 
 def _number(pattern, text, what):
-    match = re.search(pattern, text, re.MULTILINE)
-    if not match:
+    numbers = {float(next(filter(None, match.groups()))) for match in re.finditer(pattern, text, re.MULTILINE)}
+    if not numbers:
         raise ValueError('%s not found in it' % what)
-    number = float(next(filter(None, match.groups())))
-    if not number > 0:
+    if len(numbers) > 1:
+        raise ValueError(
+            '%s stands in it with several values, %g and %g: of several runs?' % ((what,) + tuple(sorted(numbers)[:2]))
+        )
+    number = numbers.pop()
+    if not 0 < number < float('inf'):
         raise ValueError('%s is %s' % (what, number))
     return number
 
 
-def figure(text, name, chips=4, device=None):
-    """The line to print for a log's text; name: of its file, which may say the batch size.
+def parse_speed(text, name):
+    """The Speed of a log; name: of its file, which may say the batch size too.
 
-    Raises ValueError for the log of no known tool.
+    Raises ValueError for the log of no known tool, and where name and content differ in the batch size.
     """
-    batch = re.search(r'(?:batchsize_|_bs)(\d+)', name)
-    batch = int(batch.group(1)) if batch else 1
+    if 'GPU Compute' in text:
+        speed = parse_trtexec(text)
+    elif 'ave_throughputRate' in text:
+        speed = parse_pure_inference(text)
+    elif 'NPU_compute_time' in text:
+        speed = parse_ais_bench(text)
+    elif 'throughputRate' in text:
+        speed = parse_performance(text)
+    else:
+        raise ValueError('no log of benchmark, ais_bench or trtexec, and no result.json')
+    named = re.search(r'(?:batchsize_|_bs)(\d+)', name)
+    named = int(named.group(1)) if named else None
+    if named and speed.batch and named != speed.batch:
+        raise ValueError('measured with batches of %d, its name says %d' % (speed.batch, named))
+    if speed.tool == 'trtexec' and named and not speed.batch:
+        speed = speed._replace(rate=speed.rate * named)  # the log gives the time of a batch
+    return speed._replace(batch=speed.batch or named or 1)
+
+
+def figure(text, name, chips=4, device=None):
+    """The line to print for a file's text and name. chips: devices on the card. Raises ValueError as parse_speed does."""
     if text.lstrip().startswith('{'):
         return 'PSNR:%g' % parse_accuracy(text)
-    if 'GPU Compute' in text:
-        batch = trtexec_batch(text)
-        return '%s bs%d fps:%.3f' % (device or 'T4', batch, 1000 * batch / parse_trtexec(text))
-    if 'ave_throughputRate' in text:
-        rate = parse_pure_inference(text)
-    elif 'throughputRate' in text:
-        rate = parse_performance(text)
-    else:
-        raise ValueError('no log of benchmark or trtexec, and no result.json')
-    return '%s bs%d fps:%.3f' % (device or '310', batch, rate * chips)
+    speed = parse_speed(text, name)
+    if speed.tool == 'trtexec':
+        return '%s bs%d fps:%.3f' % (device or 'T4', speed.batch, speed.rate)
+    return '%s bs%d fps:%.3f' % (device or '310', speed.batch, speed.rate * chips)
+
+
+def read_with(function, path):
+    """function(text, name) of a file. Raises ValueError with the file's name before what the function says."""
+    with open(path, encoding='utf-8', errors='replace') as file:
+        text = file.read(LARGEST)
+    try:
+        if len(text) == LARGEST:
+            raise ValueError('too large for a log')
+        return function(text, os.path.basename(path))
+    except ValueError as error:
+        raise ValueError('%s: %s' % (path, error))
 
 
 def main(argv=None):
     parser = console.Parser(__doc__)
-    parser.add_argument('file', help='log of benchmark or trtexec, or result.json')
+    parser.add_argument('file', help='log of benchmark, ais_bench or trtexec, or result.json')
     parser.add_argument('--chips', type=console.positive, default=4, help='devices on the card; default 4')
     parser.add_argument('--device', help='name to print; default 310, or T4 for trtexec')
     args = parser.parse_args(argv)
-    with open(args.file, encoding='utf-8', errors='replace') as file:
-        text = file.read()
-    try:
-        print(figure(text, os.path.basename(args.file), args.chips, args.device))
-    except ValueError as error:
-        raise ValueError('%s: %s' % (args.file, error))
+    print(read_with(lambda text, name: figure(text, name, args.chips, args.device), args.file))
 
 
 if __name__ == '__main__':
