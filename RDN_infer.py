@@ -23,7 +23,7 @@ import benchmark_files as bench
 import files
 import msprof
 from number_text import format_text
-from session import PROVIDERS, Model, resolve_model
+from session import PRECISIONS, PROVIDERS, open_model, resolve_model
 
 
 def infer_dataset(model, infos, batch_size, folder, binary):
@@ -100,7 +100,8 @@ def main(argv=None):
                 % (args.input_text_path, info.width, info.height, args.input_width, args.input_height)
             )
     with tempfile.TemporaryDirectory() as trace:
-        model = Model(path, args.provider, args.device_id, args.threads, trace if args.profiling else None)
+        trace = trace if args.profiling else None
+        model = open_model(path, args.precision, args.provider, args.device_id, args.threads, trace=trace)
         check(model, path, args.batch_size, infos)
         print('%s on %s, batches of %d' % (path, model.provider, args.batch_size))
         if infos:
@@ -168,6 +169,9 @@ def parse_args(argv):
     parser.add_argument('-round', type=console.positive, help='pure inference: this many runs, no files')
     parser.add_argument(
         '-provider', choices=list(PROVIDERS), help='default: the first of these that the installed onnxruntime has'
+    )
+    parser.add_argument(
+        '-precision', choices=PRECISIONS, default='fp32', help='bf16: faster, on a CPU that has it; default fp32, exact'
     )
     parser.add_argument('-profiling', metavar='DIR', help="write msprof's op_statistic and op_summary files there")
     parser.add_argument('-threads', type=int, default=0, help='of a CPU run; default: one a core')

@@ -15,12 +15,15 @@ from tqdm import tqdm
 
 import files
 import images
+import parallel
 import pictures
 import report
 import tiles
 import upscaling
 from canvas import FORMATS, Canvas, check_size, on_white
-from session import PROVIDERS, Model
+from session import PRECISIONS, PROVIDERS, open_model
+
+MOST_STREAMS = 8  # tiles at a time: more would cost memory for each
 
 Job = collections.namedtuple('Job', 'source target')
 
@@ -83,7 +86,9 @@ def enlarge(job, model, scale, args, advance):
 
 def main(argv=None):
     args = parse_args(argv)
-    model = Model(args.model, args.provider, args.device_id, args.threads)
+    threads = args.threads or parallel.cores()
+    streams = min(threads, MOST_STREAMS)
+    model = open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
     scale = upscaling.scale_of(model, args.model)
     for given in args.input:
         if not os.path.exists(given):
@@ -173,6 +178,12 @@ def parse_args(argv):
     parser.add_argument('--batch-size', type=console.positive, default=1, help='tiles a run; default 1')
     parser.add_argument('--provider', choices=list(PROVIDERS), help='default: the first that onnxruntime has')
     parser.add_argument('--device-id', type=int, default=0)
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        default='fp32',
+        help='bf16: faster, on a CPU that has it; default fp32, exact',
+    )
     parser.add_argument('--threads', type=int, default=0, help='of a CPU run; default: one a core')
     args = parser.parse_args(argv)
     args.ext = args.ext and '.' + args.ext

@@ -1,11 +1,13 @@
-"""The ONNX model in onnxruntime, on the best device that the installed build has."""
+"""The ONNX model at work: in onnxruntime on the best device that the installed build has, or in bf16 in OpenVINO."""
 
 import json
 import os
 import re
+import threading
 
 import onnxruntime
 
+from hardware import has_bf16
 from msprof import Task
 
 # Execution providers in the order of preference; those that take the number of a device.
@@ -15,6 +17,8 @@ PROVIDERS = {
     'CUDA': 'CUDAExecutionProvider',
     'CPU': 'CPUExecutionProvider',
 }
+PRECISIONS = ('fp32', 'bf16')
+NOT_OF_PICTURES = '%s: expected one float32 input (N, C, H, W) and one output'
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 
 
@@ -23,22 +27,20 @@ class Model:
 
     shape: the input's (C, H, W); an axis that the model leaves free is None.
     batch: the number of images in a run, None where the model leaves it free.
+    streams: how many runs at a time, from threads of the caller's, use the device best.
     """
 
-    def __init__(self, path, provider=None, device_id=0, threads=0, trace=None):
+    def __init__(self, path, provider=None, device_id=0, threads=0, streams=1, trace=None):
         """Raises ValueError for what onnxruntime cannot load, or another kind of model.
 
         provider: a key of PROVIDERS; None takes the first that the installed onnxruntime has.
-        threads: of a CPU run; 0 leaves it to onnxruntime (one a core).
+        threads: of a CPU; 0 leaves it to onnxruntime (one a core). Several streams share them.
         trace: a folder for what `tasks` reads; None measures nothing.
         """
-        if not os.path.exists(path):
-            raise FileNotFoundError(2, 'no such model: RDN_pth2onnx.py writes it', path)
-        with open(path, 'rb'):  # its own message for an unreadable file
-            pass
+        _check_file(path)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
         if trace:
             options.enable_profiling = True
             options.profile_file_prefix = os.path.join(trace, 'onnxruntime')
@@ -48,10 +50,11 @@ class Model:
             raise ValueError('%s: onnxruntime cannot load it: %s' % (path, error))
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != 'tensor(float)':
-            raise ValueError('%s: expected one float32 input (N, C, H, W) and one output' % path)
+            raise ValueError(NOT_OF_PICTURES % path)
         self.name = inputs[0].name
         self.batch, *self.shape = [axis if isinstance(axis, int) else None for axis in inputs[0].shape]
         self.provider = self.session.get_providers()[0]
+        self.streams = streams if self.provider not in ON_DEVICE else 1
 
     def __call__(self, batch):
         """float32 (N, C, H, W) -> (N, C, scale*H, scale*W)."""
@@ -81,6 +84,66 @@ class Model:
             for node in nodes
         ]
         return tasks, [node['ts'] for node in nodes]
+
+
+class Bf16Model:
+    """The same in bfloat16, on a CPU that has it: in OpenVINO, the fastest there (README, "Your own pictures")."""
+
+    def __init__(self, path, threads=0, streams=1):
+        """Raises ValueError where the processor or OpenVINO is missing, or for what OpenVINO cannot load."""
+        _check_file(path)
+        if not has_bf16():
+            raise ValueError('this processor does not compute in bf16 (no avx512_bf16, amx_bf16 or bf16): take fp32')
+        try:
+            from openvino import Core
+        except ImportError:
+            raise ValueError('bf16 runs in OpenVINO 2023.1 or later, which is not here: pip install openvino')
+        core = Core()
+        try:
+            self.model = core.read_model(path)
+        except Exception as error:
+            raise ValueError('%s: OpenVINO cannot load it: %s' % (path, error))
+        inputs, outputs = self.model.inputs, self.model.outputs
+        if len(inputs) != 1 or len(outputs) != 1 or inputs[0].partial_shape.rank != 4:
+            raise ValueError(NOT_OF_PICTURES % path)
+        axes = [axis.get_length() if axis.is_static else None for axis in inputs[0].partial_shape]
+        self.batch, *self.shape = axes
+        self.provider, self.streams = 'OpenVINO in bf16', streams
+        hints = {'INFERENCE_PRECISION_HINT': 'bf16', 'NUM_STREAMS': streams}
+        if threads:
+            hints['INFERENCE_NUM_THREADS'] = threads
+        self._compile = lambda: core.compile_model(self.model, 'CPU', hints)
+        self._compiled, self._lock, self._local = {}, threading.Lock(), threading.local()
+
+    def __call__(self, batch):
+        """float32 (N, C, H, W) -> (N, C, scale*H, scale*W)."""
+        try:
+            with self._lock:  # compiled for each size once: OpenVINO is slower on free axes
+                if batch.shape not in self._compiled:
+                    self.model.reshape(list(batch.shape))
+                    self._compiled[batch.shape] = self._compile()
+            requests = self._local.__dict__.setdefault('requests', {})
+            if batch.shape not in requests:
+                requests[batch.shape] = self._compiled[batch.shape].create_infer_request()
+            return requests[batch.shape].infer([batch])[0].copy()
+        except Exception as error:
+            raise ValueError('the model failed on an input %s: %s' % (batch.shape, error))
+
+
+def open_model(path, precision='fp32', provider=None, device_id=0, threads=0, streams=1, trace=None):
+    """A Model, or with precision 'bf16' a Bf16Model. Raises ValueError as they do, and for bf16 with what it lacks."""
+    if precision == 'fp32':
+        return Model(path, provider, device_id, threads, streams, trace)
+    if trace or provider not in (None, 'CPU'):
+        raise ValueError('bf16 is for the CPU and without a profile: leave the provider and profiling out')
+    return Bf16Model(path, threads, streams)
+
+
+def _check_file(path):
+    if not os.path.exists(path):
+        raise FileNotFoundError(2, 'no such model: RDN_pth2onnx.py writes it', path)
+    with open(path, 'rb'):  # its own message for an unreadable file
+        pass
 
 
 def choose_providers(name, device_id):

@@ -5,6 +5,7 @@ import itertools
 import cv2
 import numpy as np
 
+import parallel
 import tiles
 
 
@@ -79,15 +80,22 @@ def bleed(colour, alpha):
 
 
 def _batches(model, inputs, batch_size):
-    """The model's outputs, one by one, of inputs (3, h, w), run `batch_size` at a time."""
+    """The model's outputs, one by one, of inputs (3, h, w), run `batch_size` at a time on each of its streams."""
     size = model.batch or batch_size
-    while True:
-        part = list(itertools.islice(inputs, size))
-        if not part:
-            return
-        batch = np.zeros((size if model.batch else len(part),) + part[0].shape, np.float32)
-        batch[: len(part)] = part
-        yield from model(batch)[: len(part)]
+
+    def batches():
+        for first in inputs:
+            part = [first] + list(itertools.islice(inputs, size - 1))
+            batch = np.zeros((size if model.batch else len(part),) + first.shape, np.float32)
+            batch[: len(part)] = part
+            yield batch, len(part)
+
+    def run(task):
+        batch, count = task
+        return model(batch)[:count]
+
+    for outputs in parallel.in_order(run, batches(), model.streams):
+        yield from outputs
 
 
 def _ensemble(model, x, batch_size):

@@ -407,7 +407,7 @@ def test_scale_comes_from_the_model(script, tmp_path, photo):
     assert opened(tmp_path / 'out' / 'a_x3.png').size == (603, 381)
 
 
-def test_model_is_run_one_tile_at_a_time(narrow):
+def test_model_is_run_tile_by_tile(narrow):
     model, seen = Model(narrow[1]), []
     run = model.session.run
 
@@ -419,7 +419,7 @@ def test_model_is_run_one_tile_at_a_time(narrow):
     model.session = Watched()
     parts = upscaling.enlarge(np.zeros((300, 300, 3), np.uint8), model, 2, 16)
     next(parts)
-    assert seen == [1]
+    assert set(seen) == {1} and len(seen) <= 2  # at most one is computed ahead
     assert sum(1 for _ in parts) == 8 and seen == [1] * 9
 
 
