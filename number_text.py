@@ -1,10 +1,29 @@
 """Arrays as text and back, as fast as numpy goes: the hidden cost of benchmark's text output."""
 
+import re
 import warnings
 
 import numpy as np
 
+BLOCK = 1 << 16  # characters that are parsed at a time: what this takes stays in the processor's cache
 DIGITS = 15  # that a float64 holds exactly
+POWERS = 10.0 ** np.arange(DIGITS + 1)
+WORD = np.uint64
+SPACES = re.compile(rb'[ \t\n\v\f\r]')
+
+DIGIT, SPACE, POINT, SIGN, OTHER = range(5)
+KINDS = bytes(  # of each byte
+    DIGIT
+    if byte in b'0123456789'
+    else SPACE
+    if byte in b' \t\n\v\f\r'
+    else POINT
+    if byte in b'.'
+    else SIGN
+    if byte in b'+-'
+    else OTHER
+    for byte in range(256)
+)
 
 
 def format_text(array):
@@ -34,42 +53,63 @@ def format_text(array):
 def parse_text(text):
     """The numbers in bytes that white space separates, float64 (n,), each the nearest to what is written.
 
-    Raises ValueError for anything that is no number. Numbers in plain notation are read digit by digit, all at once:
-    half the time of numpy's own reader, which has the rest.
+    Raises ValueError for anything that is no number. Numbers in plain notation are read a block at a time, two to
+    three times as fast as by numpy's own reader, which has the rest.
     """
-    data = np.frombuffer(b' ' + text + b' ', np.uint8)
-    space = (data == ord(' ')) | (data - np.uint8(9) < 5)  # the five from tab to carriage return
-    starts = np.flatnonzero(space[:-1] & ~space[1:]) + 1
-    lengths = np.flatnonzero(~space[:-1] & space[1:]) - starts + 1
+    blocks, start = [], 0
+    while start < len(text):
+        space = SPACES.search(text, start + BLOCK)
+        end = space.start() if space else len(text)
+        blocks.append(_parse_block(text[start:end]))
+        start = end
+    return np.concatenate(blocks) if blocks else np.zeros(0)
+
+
+def _parse_block(text):
+    text = b' ' * 16 + text + b' '  # 16: see _whole_numbers
+    data, kinds = (np.frombuffer(x, np.uint8) for x in (text, text.translate(KINDS)))
+    space = kinds == SPACE
+    edges = np.flatnonzero(space[1:] != space[:-1]) + 1
+    starts, ends = edges[::2], edges[1::2]
     if not starts.size:
         return np.zeros(0)
-    signs = (data == ord('-')) | (data == ord('+'))
-    points = data == ord('.')
-    plain = (space | signs | points | (data - np.uint8(ord('0')) < 10)).all()
-    if not plain or lengths.max() > DIGITS + 2 or signs.sum() != signs[starts].sum():
+    signs, points = kinds == SIGN, np.flatnonzero(kinds == POINT)
+    if kinds.max() == OTHER or np.count_nonzero(signs) != np.count_nonzero(signs[starts]):
         return _parse_any(text)
-    return _parse_plain(data, starts, lengths)
-
-
-def _parse_plain(data, starts, lengths):
-    """Numbers of digits, one point and a sign at most, from their last character to the first."""
-    value, power, unit = np.zeros(starts.size), np.ones(starts.size), np.ones(starts.size)
-    points = np.zeros(starts.size, np.uint8)
-    ends = starts + lengths - 1
-    for place in range(lengths.max()):
-        inside = lengths > place
-        character = data[ends - np.minimum(place, lengths - 1)]
-        digit = character - np.uint8(ord('0'))
-        is_digit = inside & (digit < 10)
-        value += power * (digit * is_digit)
-        point = inside & (character == ord('.'))
-        np.copyto(unit, power, where=point)  # what the digits after it count for
-        points += point
-        power[is_digit] *= 10
-    if points.max() > 1 or power.min() < 10 or power.max() > 10**DIGITS:
-        return _parse_any(data.tobytes())
-    value /= unit  # both whole numbers below 2^53: correctly rounded
+    if points.size != starts.size or (points < starts).any() or (points >= ends).any():  # not one point in each
+        nearest = np.searchsorted(points, ends) - 1
+        if points.size > starts.size or (np.diff(nearest) > 1).any() or nearest[0] > 0:
+            return _parse_any(text)
+        points = np.append(points, 0)[nearest]
+        points = np.where(points < starts, ends, points)
+    whole, decimals = points - starts - signs[starts], np.maximum(ends - points - 1, 0)
+    digits = whole + decimals
+    if digits.min() < 1 or digits.max() > DIGITS:
+        return _parse_any(text)
+    value = _whole_numbers(data, points, whole) * POWERS[decimals] + _whole_numbers(data, ends, decimals)
+    value /= POWERS[decimals]  # both whole numbers below 2^53: correctly rounded
     return np.where(data[starts] == ord('-'), -value, value)
+
+
+def _whole_numbers(data, ends, counts):
+    """The decimal numbers of `counts` digits, at most 16, that end before `ends`, as float64."""
+    value = _eight_digits(data, ends, np.minimum(counts, 8)).astype(np.float64)
+    if counts.max() > 8:
+        value += _eight_digits(data, ends - 8, np.maximum(counts - 8, 0)) * 1e8
+    return value
+
+
+def _eight_digits(data, ends, counts):
+    """The same for 8 digits at most, as uint64, from one word each: pairs of digits, of pairs, of fours become one.
+
+    Lemire, Quickly parsing eight digits, 2022.
+    """
+    words = np.ndarray(data.size - 7, '<u8', data, 0, (1,))[ends - 8]  # one begins at each byte
+    shift = (64 - 8 * counts).astype(np.uint64)
+    words = np.where(counts > 0, words >> np.minimum(shift, 63) << np.minimum(shift, 63), 0)  # the last ones are ours
+    words = (words & WORD(0x0F0F0F0F0F0F0F0F)) * WORD(2561) >> WORD(8)
+    words = (words & WORD(0x00FF00FF00FF00FF)) * WORD(6553601) >> WORD(16)
+    return (words & WORD(0x0000FFFF0000FFFF)) * WORD(42949672960001) >> WORD(32)
 
 
 def _parse_any(text):
