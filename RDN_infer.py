@@ -21,6 +21,7 @@ import numpy as np
 
 import benchmark_files as bench
 import files
+import manifest
 import msprof
 from number_text import format_text
 from session import PRECISIONS, PROVIDERS, open_model, resolve_model
@@ -103,6 +104,7 @@ def main(argv=None):
         trace = trace if args.profiling else None
         model = open_model(path, args.precision, args.provider, args.device_id, args.threads, trace=trace)
         check(model, path, args.batch_size, infos)
+        manifest.check([info.path for info in infos])
         print('%s on %s, batches of %d' % (path, model.provider, args.batch_size))
         if infos:
             report, report_path = run_dataset(model, infos, args)

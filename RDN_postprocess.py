@@ -18,8 +18,10 @@ import numpy as np
 import benchmark_files as bench
 import files
 import images
+import manifest
 import metrics
 import parallel
+import plausibility
 import report
 import sheet
 import tiles
@@ -71,6 +73,13 @@ def whole_shape(case, shape):
     """The (3, H, W) of a case's image, enlarged; shape: of one output."""
     layout = case.layout
     return (3, layout.height * layout.scale, layout.width * layout.scale) if layout else shape
+
+
+def label_files(cases):
+    """The names of the cases' files in the folder of labels."""
+    return [stem + '.npy' for stem, case in cases.items() if case.label] + [
+        stem + '.json' for stem, case in cases.items() if case.layout
+    ]
 
 
 def output_stems(cases):
@@ -135,6 +144,11 @@ def judge(stem, case, outputs, args):
         score = Score(stem, *[metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma]) for x in (baseline, sr)])
     else:
         baseline = images.to_chw(images.enlarge(images.read_rgb(case.layout.source), args.scale))
+    reason = None if args.allow_mismatch else plausibility.doubt(sr, baseline if hr is None else hr)
+    if reason:
+        raise ValueError(
+            '%s: %s --allow-mismatch counts it nevertheless' % (outputs[output_stems({stem: case})[0]], reason)
+        )
     if args.save_images:
         save_images(args.save_images, stem, baseline, sr, hr, score, args.scale)
     if args.report:
@@ -147,6 +161,7 @@ def main(argv=None):
     cases = find_cases(args.label_path, args)
     if not any(case.label for case in cases.values()) and not (args.save_images or args.report):
         raise ValueError('%s: no labels, so nothing to measure: give --save-images or --report' % args.label_path)
+    manifest.check_complete(args.label_path, label_files(cases))
     outputs = bench.find_outputs(args.pred_path, output_stems(cases))
     judged = parallel.in_order(lambda item: judge(item[0], item[1], outputs, args), cases.items())
     scores, entries = zip(*console.progress(judged, 'image', len(cases)))
@@ -204,6 +219,9 @@ def parse_args(argv):
         choices=sorted(metrics.LUMA, reverse=True),
         default='rdn-pytorch',
         help='coefficients: those of the published figures (default), or BT.601',
+    )
+    parser.add_argument(
+        '--allow-mismatch', action='store_true', help='count outputs that do not show what their labels show'
     )
     parser.add_argument('--min-psnr', type=decibels, metavar='DB', help='end with status 1 when the average is lower')
     parser.add_argument(

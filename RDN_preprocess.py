@@ -4,7 +4,7 @@
 
 data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.npy is what the network
 should give: float32 (1, 3, scale*height, scale*width), cut from the image's centre. The input is the
-label reduced with Pillow's BICUBIC.
+label reduced with Pillow's BICUBIC. manifest.json beside them lets the later steps see that they are still the same.
 
     python3 RDN_preprocess.py --src-path=photos --save-path=./prep_dataset --tile
 
@@ -20,6 +20,7 @@ import numpy as np
 
 import files
 import images
+import manifest
 import parallel
 import tiles
 from benchmark_files import check_path, stem_of
@@ -97,16 +98,20 @@ def earlier_files(data_path, label_path):
 
 
 def write_prepared(path, args, data, labels):
-    """Prepare an image file and write what comes of it into two folders; returns the number of inputs."""
+    """Prepare an image file and write what comes of it into two folders; returns the SHA-256s for the manifest."""
     arrays, label, layout = prepare(path, args)
+    written = {}
     for stem, lr in arrays.items():
-        np.ascontiguousarray(lr).tofile(os.path.join(data, stem + '.bin'))
+        written['data/%s.bin' % stem] = os.path.join(data, stem + '.bin')
+        np.ascontiguousarray(lr).tofile(written['data/%s.bin' % stem])
     if label is not None:
-        np.save(os.path.join(labels, stem_of(path) + '.npy'), label)
+        written['label/%s.npy' % stem_of(path)] = os.path.join(labels, stem_of(path) + '.npy')
+        np.save(written['label/%s.npy' % stem_of(path)], label)
     if layout:
-        with open(os.path.join(labels, stem_of(path) + '.json'), 'wb') as file:
+        written['label/%s.json' % stem_of(path)] = os.path.join(labels, stem_of(path) + '.json')
+        with open(written['label/%s.json' % stem_of(path)], 'wb') as file:
             tiles.write_layout(layout, file)
-    return len(arrays)
+    return {key: manifest.digest(file) for key, file in written.items()}
 
 
 def main(argv=None):
@@ -116,9 +121,15 @@ def main(argv=None):
     for path in paths:
         check_path(os.path.join(data_path, stem_of(path)))
     inputs, known = earlier_files(data_path, label_path)
+    digests = {}
     with files.replacing_folder(label_path, known) as labels, files.replacing_folder(data_path, inputs) as data:
-        counts = parallel.in_order(lambda path: write_prepared(path, args, data, labels), paths)
-        count = sum(console.progress(counts, 'image', len(paths)))
+        done = parallel.in_order(lambda path: write_prepared(path, args, data, labels), paths)
+        for each in console.progress(done, 'image', len(paths)):
+            digests.update(each)
+    # Last: of data and labels that do not belong together, after a kill in between, the older one still tells.
+    flags = {name: getattr(args, name) for name in ('width', 'height', 'scale', 'fit', 'tile', 'overlap', 'no_label')}
+    manifest.write(args.save_path, flags, digests)
+    count = sum(key.startswith('data/') for key in digests)
     print('%d images' % len(paths))
     print('%d inputs of %d x %d in %s' % (count, args.width, args.height, data_path))
     print('%s in %s' % ('labels' if not args.no_label else 'layouts, no labels,', label_path))

@@ -114,16 +114,23 @@ def find_outputs(folder, stems):
 def read_output(path, shape):
     """One dumped output as float32 of `shape`; text, float32 binary or npy, by its ending.
 
-    Raises ValueError, with the file's name, for another number of values, other types, or values
-    that are not finite.
+    Raises ValueError, with the file's name, for another number of values, other types, values that
+    are not finite, or a file that is still being written.
     """
-    ending = os.path.splitext(path)[1]
+    ending, before = os.path.splitext(path)[1], _state(path)
     array = read_binary(path, shape) if ending == '.bin' else (read_npy if ending == '.npy' else _read_text)(path)
+    if _state(path) != before:
+        raise ValueError('%s: changed while it was read: wait until inference is done' % path)
     if array.size != np.prod(shape):
         raise ValueError('%s: %d values, expected %d: %s' % (path, array.size, np.prod(shape), list(shape)))
     if not np.isfinite(array).all():
         raise ValueError('%s: holds nan or inf: the device computed no picture' % path)
     return array.astype(np.float32).reshape(shape)
+
+
+def _state(path):
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def read_npy(path):

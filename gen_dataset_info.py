@@ -12,6 +12,7 @@ import console
 from PIL import Image
 
 import files
+import manifest
 from benchmark_files import InfoLine, check_binary, write_info
 
 ENDINGS = {'bin': ('.bin',), 'png': ('.png',), 'jpg': ('.jpg', '.jpeg')}
@@ -50,7 +51,11 @@ def main(argv=None):
     ]
     if not paths:
         raise ValueError('%s: no %s files in it' % (args.folder, args.type))
-    lines = list_bins(paths, args.width, args.height) if args.type == 'bin' else list_pictures(paths)
+    if args.type == 'bin':
+        lines = list_bins(paths, args.width, args.height)
+        manifest.check_complete(args.folder, [os.path.basename(path) for path in paths])
+    else:
+        lines = list_pictures(paths)
     with files.replacing(args.info) as file:
         write_info(lines, file)
     print('%d files listed in %s' % (len(lines), args.info))

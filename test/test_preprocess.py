@@ -30,7 +30,9 @@ def test_every_bin_and_label_equals_an_independent_computation(script, image_fol
     files = snapshot(tmp_path / 'prep')
     inputs, labels = prepared
     assert sorted(files) == sorted(
-        ['data', 'label'] + ['data/%s.bin' % stem for stem in inputs] + ['label/%s.npy' % stem for stem in labels]
+        ['data', 'label', 'manifest.json']
+        + ['data/%s.bin' % stem for stem in inputs]
+        + ['label/%s.npy' % stem for stem in labels]
     )
     for stem in inputs:
         assert files['data/%s.bin' % stem] == inputs[stem].tobytes()
