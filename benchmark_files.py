@@ -16,9 +16,12 @@ InfoLine = collections.namedtuple('InfoLine', 'path width height')
 OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>[01])\.(?P<ending>txt|bin|npy)$', re.DOTALL)
 
 
+INFO_LINE = re.compile(r'([0-9]{1,9}) (\S+) ([1-9][0-9]{0,5}) ([1-9][0-9]{0,5})\s*$')
+
+
 def check_path(path):
     """Raises ValueError for a path with white space: benchmark splits its info file's lines there."""
-    if len(path.split()) != 1:
+    if path.split() != [path]:
         raise ValueError('%s: white space in a path, which benchmark cannot read: rename it' % path)
 
 
@@ -35,7 +38,7 @@ def read_info(path):
         lines = file.read().splitlines()
     infos = []
     for number, line in enumerate(lines, 1):
-        match = re.match(r'(\d+) (\S+) (\d+) (\d+)\s*$', line)
+        match = INFO_LINE.match(line)
         if not match or int(match.group(1)) != number - 1:
             raise ValueError(
                 '%s line %d: expected "%d path width height", found %r' % (path, number, number - 1, line[:80])

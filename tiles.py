@@ -12,6 +12,8 @@ import numpy as np
 
 OVERLAP = 16  # pixels of the input; measured: README, "Your own pictures"
 
+LARGEST = 1 << 17  # pixels of a picture's side that a layout may say
+
 Span = collections.namedtuple('Span', 'start stop first last')  # pixels of a tile; those of them that it gives
 Tile = collections.namedtuple('Tile', 'rows columns')  # a Span each
 Layout = collections.namedtuple('Layout', 'height width tile overlap scale source label')
@@ -99,9 +101,11 @@ def read_layout(path):
         with open(path, 'rb') as file:
             layout = Layout(**json.loads(file.read().decode()))
         numbers = [layout.height, layout.width, layout.overlap, layout.scale] + list(layout.tile)
-        if len(layout.tile) != 2 or any(type(number) is not int for number in numbers) or min(numbers) < 0:
+        if len(layout.tile) != 2 or any(type(number) is not int for number in numbers):
             raise ValueError('sizes are whole numbers')
+        if min(numbers) < 0 or max(numbers) > LARGEST or not (layout.height and layout.width and layout.scale):
+            raise ValueError('sizes are from 1 to %d pixels' % LARGEST)
         spans(layout.height, layout.tile[0], layout.overlap)
         return layout
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError('%s: no layout of tiles, as RDN_preprocess.py --tile writes it: %s' % (path, error))

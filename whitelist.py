@@ -88,7 +88,7 @@ def _find_list(tree):
         )
     try:
         shapes = ast.literal_eval(lists[0])
-    except ValueError:
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # ast says so of what is no literal
         shapes = None
     if not isinstance(shapes, list) or not all(
         isinstance(shape, list) and all(isinstance(dim, int) for dim in shape) for shape in shapes
