@@ -163,6 +163,8 @@ def main(argv=None):
         raise ValueError('%s: no labels, so nothing to measure: give --save-images or --report' % args.label_path)
     manifest.check_complete(args.label_path, label_files(cases))
     outputs = bench.find_outputs(args.pred_path, output_stems(cases))
+    if args.report:
+        import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
     judged = parallel.in_order(lambda item: judge(item[0], item[1], outputs, args), cases.items())
     scores, entries = zip(*console.progress(judged, 'image', len(cases)))
     if args.report:

@@ -7,12 +7,16 @@ Info file: `index path width height` a line. Outputs: `{stem}_1.txt|bin` from be
 import collections
 import os
 import re
+import threading
 
 import numpy as np
 
+import files
 from number_text import parse_text
 
 InfoLine = collections.namedtuple('InfoLine', 'path width height')
+# numpy reads an .npy header with `ast`, which crashes Python 3.11 when two threads are in it.
+ONE_AT_A_TIME = threading.Lock()
 OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>[01])\.(?P<ending>txt|bin|npy)$', re.DOTALL)
 
 
@@ -34,6 +38,7 @@ def write_info(lines, file):
 
 def read_info(path):
     """The InfoLines of an info file. Raises ValueError, with file and line, for any other content."""
+    files.check_size(path, 1 << 28)
     with open(path, encoding='utf-8', errors='surrogateescape') as file:
         lines = file.read().splitlines()
     infos = []
@@ -121,6 +126,7 @@ def read_output(path, shape):
     are not finite, or a file that is still being written.
     """
     ending, before = os.path.splitext(path)[1], _state(path)
+    files.check_size(path, 4096 + 64 * int(np.prod(shape)))  # no notation takes more
     array = read_binary(path, shape) if ending == '.bin' else (read_npy if ending == '.npy' else _read_text)(path)
     if _state(path) != before:
         raise ValueError('%s: changed while it was read: wait until inference is done' % path)
@@ -137,10 +143,15 @@ def _state(path):
 
 
 def read_npy(path):
-    """A float array from an .npy file. Raises ValueError, with the file's name, for anything else."""
+    """A float array from an .npy file, in memory only once it is used: its header may promise anything.
+
+    Raises ValueError, with the file's name, for anything else.
+    """
+    files.check_size(path, 1 << 36)
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        with ONE_AT_A_TIME:
+            array = np.load(path, mmap_mode='r', allow_pickle=False)
+    except Exception as error:  # numpy's reader of headers raises many kinds
         raise ValueError('%s: not a whole .npy file: %s' % (path, error))
     if not isinstance(array, np.ndarray) or array.dtype.kind != 'f':
         raise ValueError('%s: no array of floating-point numbers' % path)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 
 
 @contextlib.contextmanager
@@ -13,7 +14,7 @@ def replacing(path):
     Folders on the way are made. Raises OSError where the folder cannot be written.
     """
     with replacing_path(path) as partial:
-        with open(partial, 'xb') as file:
+        with open(partial, 'wb') as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -24,6 +25,7 @@ def replacing_path(path):
     """The same for a writer that wants a name, not a file: yields the name to write to."""
     partial = _beside(path)
     try:
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # follows no link that lies in wait there
         yield partial
         if os.path.isdir(path):
             raise IsADirectoryError(21, 'is a folder, not a file', path)
@@ -59,6 +61,17 @@ def replacing_folder(path, earlier):
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def check_size(path, limit):
+    """Raises ValueError, with the file's name, for one of more than `limit` bytes or that is no plain file."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError('%s: not a plain file' % path)
+    if status.st_size > limit:
+        raise ValueError('%s: %d bytes, more than %d: no file of this kind is so large' % (path, status.st_size, limit))
+    with open(path, 'rb'):  # its own message for an unreadable file
+        pass
 
 
 def _beside(path):

@@ -38,6 +38,7 @@ def read(folder):
     path = os.path.join(os.path.dirname(os.path.abspath(folder)), NAME)
     if not os.path.exists(path):
         return {}, None
+    files.check_size(path, 1 << 28)
     try:
         with open(path, encoding='utf-8') as file:
             content = json.load(file)

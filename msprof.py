@@ -10,6 +10,8 @@ import math
 import os
 import re
 
+import files
+
 # Times in microseconds, ratio in percent of the total; model is None where the file names none.
 Statistic = collections.namedtuple('Statistic', 'model op_type core_type count total min avg max ratio')
 # One run of one operator; duration in microseconds, shapes of its inputs, None where unknown.
@@ -45,6 +47,7 @@ SUMMARY_HEADER = (
     'Task Wait Time(us),Block Dim,Input Shapes'
 )
 WORTHWHILE = 1.0  # percent of the time that a transpose takes before its shape is worth white-listing
+LARGEST = 1 << 30  # bytes
 LONGEST_LINE = 1 << 20  # characters; a file of another kind is not read into memory whole
 
 
@@ -104,12 +107,14 @@ def read_tasks(path):
 
 def statistics_of(tasks):
     """What op_statistic would say of Tasks: Statistics, longest total first."""
-    times = collections.OrderedDict()
+    rows = collections.OrderedDict()
     for task in tasks:
-        times.setdefault((task.model, task.op_type, task.core_type), []).append(task.duration)
+        key, us = (task.model, task.op_type, task.core_type), task.duration
+        count, total, low, high = rows.get(key, (0, 0.0, us, us))
+        rows[key] = count + 1, total + us, min(low, us), max(high, us)
     rows = [
-        Statistic(*key, count=len(us), total=sum(us), min=min(us), avg=sum(us) / len(us), max=max(us), ratio=None)
-        for key, us in times.items()
+        Statistic(*key, count=count, total=total, min=low, avg=total / count, max=high, ratio=None)
+        for key, (count, total, low, high) in rows.items()
     ]
     return _with_ratios(rows, 'op_summary')
 
@@ -156,6 +161,7 @@ def _with_ratios(rows, path):
 
 
 def _open(path):
+    files.check_size(path, LARGEST)
     return open(path, encoding='utf-8-sig', errors='replace', newline='')
 
 

@@ -25,6 +25,7 @@ import files
 import msprof
 import whitelist
 
+LARGEST = 1 << 24  # bytes of a source
 DEFAULT_SHAPE = [1, 64, 2, 2, 114, 114]
 TOOLKITS = ('/usr/local/Ascend/ascend-toolkit', '~/Ascend/ascend-toolkit')
 KERNELS = 'op_impl/ai_core/tbe/impl/dynamic/transpose.py'
@@ -77,7 +78,7 @@ def transpose_shapes(path, batch_size):
     import onnx.numpy_helper  # a second that only this flag costs
 
     try:
-        graph = onnx.load(path).graph
+        graph = onnx.load(path, load_external_data=False).graph
     except OSError:
         raise
     except Exception as error:  # protobuf's own kinds
@@ -106,6 +107,7 @@ def transpose_shapes(path, batch_size):
 
 
 def read(path):
+    files.check_size(path, LARGEST)
     with open(path, 'rb') as file:
         return file.read()
 

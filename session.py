@@ -7,6 +7,7 @@ import threading
 
 import onnxruntime
 
+import files
 from hardware import has_bf16
 from msprof import Task
 
@@ -17,6 +18,7 @@ PROVIDERS = {
     'CUDA': 'CUDAExecutionProvider',
     'CPU': 'CPUExecutionProvider',
 }
+LARGEST = 1 << 31  # bytes of a model file, protobuf's own limit
 PRECISIONS = ('fp32', 'bf16')
 NOT_OF_PICTURES = '%s: expected one float32 input (N, C, H, W) and one output'
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
@@ -39,7 +41,7 @@ class Model:
         """
         _check_file(path)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what is wrong is raised, too
         options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
         if trace:
             options.enable_profiling = True
@@ -140,10 +142,37 @@ def open_model(path, precision='fp32', provider=None, device_id=0, threads=0, st
 
 
 def _check_file(path):
+    """Raises OSError or ValueError, with the file's name, for what must not come to the engine."""
     if not os.path.exists(path):
         raise FileNotFoundError(2, 'no such model: RDN_pth2onnx.py writes it', path)
-    with open(path, 'rb'):  # its own message for an unreadable file
-        pass
+    files.check_size(path, LARGEST)
+    with open(path, 'rb') as file:
+        if b'location' not in file.read():
+            return
+    import onnx  # half a second that only such a file costs
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's own kinds
+        raise ValueError('%s: not an ONNX model: %s' % (path, error))
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
+        # Older onnxruntimes follow it anywhere, ../../etc/passwd say.
+        raise ValueError('%s: keeps weights in other files, which are not read: save it as one file' % path)
+
+
+def _tensors(graph):
+    """All tensors of an ONNX graph and of the graphs inside it."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield attribute.t
+        yield from attribute.tensors
+        for sparse in [attribute.sparse_tensor] + list(attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for inner in [attribute.g] + list(attribute.graphs):
+            if inner.node or inner.initializer:
+                yield from _tensors(inner)
 
 
 def choose_providers(name, device_id):

@@ -10,6 +10,8 @@ import json
 
 import numpy as np
 
+import files
+
 OVERLAP = 16  # pixels of the input; measured: README, "Your own pictures"
 
 LARGEST = 1 << 17  # pixels of a picture's side that a layout may say
@@ -97,6 +99,7 @@ def write_layout(layout, file):
 
 def read_layout(path):
     """The Layout in a file. Raises ValueError, with the file's name, for other content."""
+    files.check_size(path, 1 << 20)
     try:
         with open(path, 'rb') as file:
             layout = Layout(**json.loads(file.read().decode()))

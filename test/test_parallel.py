@@ -1,10 +1,14 @@
 """parallel.py: the order, the errors and the memory of one after another, on all cores."""
 
+import gc
+import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
+import benchmark_files as bench
 import parallel
 
 
@@ -48,3 +52,31 @@ def test_no_more_than_two_results_a_worker_wait():
 
 def test_there_is_a_core():
     assert parallel.cores() >= 1
+
+
+def test_labels_are_read_by_many_threads_at_once(tmp_path):
+    """Python 3.11 may fail, or crash, where two threads are in numpy's header parser: here the finalizer of some
+    garbage lets the second one in.
+    """
+
+    class Garbage:
+        def __init__(self):
+            self.cycle = self
+
+        def __del__(self):
+            sum(range(2000))
+
+    def read(path):
+        Garbage()
+        return bench.read_npy(path)
+
+    np.save(str(tmp_path / 'a.npy'), np.zeros((1, 3, 4, 4), np.float32))
+    threshold, switch = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(5)
+    sys.setswitchinterval(1e-6)
+    try:
+        for array in parallel.in_order(read, [str(tmp_path / 'a.npy')] * 2000, 8):
+            assert array.shape == (1, 3, 4, 4)
+    finally:
+        gc.set_threshold(*threshold)
+        sys.setswitchinterval(switch)
