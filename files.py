@@ -23,12 +23,12 @@ def replacing(path):
 @contextlib.contextmanager
 def replacing_path(path):
     """The same for a writer that wants a name, not a file: yields the name to write to."""
+    _check_target(path)
     partial = _beside(path)
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # follows no link that lies in wait there
         yield partial
-        if os.path.isdir(path):
-            raise IsADirectoryError(21, 'is a folder, not a file', path)
+        _check_target(path)
         os.replace(partial, path)
     except BaseException:
         if os.path.exists(partial):
@@ -43,6 +43,7 @@ def replacing_folder(path, earlier):
     earlier: names of the earlier results in the old folder, which go; all else that is in there is
     kept, as hard links where the file system has them.
     """
+    _check_no_link(path)
     partial = _beside(path)
     old = partial + '.old'
     os.mkdir(partial)
@@ -72,6 +73,20 @@ def check_size(path, limit):
         raise ValueError('%s: %d bytes, more than %d: no file of this kind is so large' % (path, status.st_size, limit))
     with open(path, 'rb'):  # its own message for an unreadable file
         pass
+
+
+def _check_target(path):
+    """Raises OSError for what a file must not replace: a folder, a link, /dev/null."""
+    _check_no_link(path)
+    if os.path.isdir(path):
+        raise IsADirectoryError(21, 'is a folder, not a file', path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FileExistsError(17, 'is no plain file, and would be replaced by one', path)
+
+
+def _check_no_link(path):
+    if os.path.islink(path):
+        raise FileExistsError(17, 'is a symbolic link: remove it, or name what it points to', path)
 
 
 def _beside(path):

@@ -5,14 +5,19 @@ checkpoints, so that their state dicts load here as they are.
 """
 
 import collections
+import os
 import pickle
 import re
 import warnings
+import zipfile
 
 import torch
 from torch import nn
 
+import files
 from images import SCALES
+
+LARGEST = 1 << 33  # bytes of a checkpoint
 
 
 class DenseLayer(nn.Module):
@@ -146,13 +151,36 @@ def load_rdn(path, **expected):
         for name, value in expected.items():
             if value is not None and value != config[name]:
                 raise ValueError('%s is %d in this file, not %d' % (name, config[name], value))
-        model = RDN(**config)
-        _check_state_dict(state_dict, model.state_dict())
+        _check_state_dict(state_dict, parameter_shapes(**config))
     except ValueError as error:
         raise ValueError('%s: %s' % (path, error))
+    model = RDN(**config)  # only now: a broken file's may not fit into memory
     model.load_state_dict(state_dict)
     model.config = config
     return model.eval()
+
+
+def parameter_shapes(scale_factor, num_channels, num_features, growth_rate, num_blocks, num_layers):
+    """Key -> shape of each parameter of the RDN with these arguments, in its order, without building it."""
+    shapes = collections.OrderedDict()
+
+    def conv(name, in_channels, out_channels, size):
+        shapes[name + '.weight'] = (out_channels, in_channels, size, size)
+        shapes[name + '.bias'] = (out_channels,)
+
+    conv('sfe1', num_channels, num_features, 3)
+    conv('sfe2', num_features, num_features, 3)
+    for block in range(num_blocks):
+        for layer in range(num_layers):
+            name = 'rdbs.%d.layers.%d.conv' % (block, layer)
+            conv(name, num_features + growth_rate * layer, growth_rate, 3)
+        conv('rdbs.%d.lff' % block, num_features + growth_rate * num_layers, num_features, 1)
+    conv('gff.0', num_features * num_blocks, num_features, 1)
+    conv('gff.1', num_features, num_features, 3)
+    for step, factor in enumerate([2, 2] if scale_factor == 4 else [scale_factor]):
+        conv('upscale.%d' % (2 * step), num_features, num_features * factor**2, 3)
+    conv('output', num_features, num_channels, 3)
+    return shapes
 
 
 def _check_state_dict(state_dict, wanted):
@@ -162,8 +190,10 @@ def _check_state_dict(state_dict, wanted):
     for key, tensor in state_dict.items():
         if key not in wanted:
             raise ValueError('unknown key %s' % key)
-        if tensor.shape != wanted[key].shape:
-            raise ValueError('%s has shape %s, expected %s' % (key, list(tensor.shape), list(wanted[key].shape)))
+        if tuple(tensor.shape) != wanted[key]:
+            raise ValueError('%s has shape %s, expected %s' % (key, list(tensor.shape), list(wanted[key])))
+        if any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape)):
+            raise ValueError('%s repeats one value without holding it: save the weights as they are' % key)
         if not tensor.is_floating_point() or not bool(torch.isfinite(tensor.float()).all()):
             raise ValueError('%s holds values that are not finite numbers' % key)
 
@@ -184,8 +214,9 @@ def load_plain(path):
 
     Raises ValueError, with the file's name, for anything else.
     """
-    with open(path, 'rb'):  # its own message for a missing or unreadable file
-        pass
+    files.check_size(path, LARGEST)
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
     safe = {'weights_only': True} if _has_weights_only() else {'pickle_module': _TensorsOnly}
     try:
         with warnings.catch_warnings():
@@ -196,6 +227,17 @@ def load_plain(path):
             '%s: not a state dict of plain tensors that torch %s can load (%s)'
             % (path, torch.__version__, _first_line(error))
         )
+
+
+def _check_archive(path):
+    """Raises ValueError, with the file's name, for a zip archive that unpacks to more than it holds."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
+        raise ValueError('%s: not a whole checkpoint (%s)' % (path, error))
+    if unpacked > 2 * os.path.getsize(path) + (1 << 20):  # torch.save compresses nothing
+        raise ValueError('%s: would unpack to %d bytes: torch.save wrote no such file' % (path, unpacked))
 
 
 def _has_weights_only():

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from conftest import LITE, tiny_rdn
-from models import RDN, PixelShuffle, infer_config, load_rdn
+from models import RDN, PixelShuffle, infer_config, load_rdn, parameter_shapes
 
 
 def paper_rdn(weights, x, blocks, layers, factors):
@@ -169,3 +169,10 @@ def test_cut_off_weights_are_refused(tmp_path):
     assert not zipfile.is_zipfile(str(path))
     with pytest.raises(ValueError, match='weights.pth: not a state dict'):
         load_rdn(str(path))
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+def test_shapes_are_known_without_building_the_network(scale):
+    arguments = dict(scale_factor=scale, num_channels=3, num_features=12, growth_rate=5, num_blocks=3, num_layers=2)
+    built = {key: tuple(tensor.shape) for key, tensor in RDN(**arguments).state_dict().items()}
+    assert list(parameter_shapes(**arguments).items()) == list(built.items())
