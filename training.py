@@ -119,8 +119,8 @@ class Training:
             'average': self.average.state_dict(),
             'optimizer': self.optimizer.state_dict(),
         }
-        with files.replacing_path(path) as partial:
-            torch.save(state, partial)
+        with files.replacing(path) as file:
+            torch.save(state, file)
 
     def load(self, path):
         """Go on from a checkpoint. Raises ValueError for one of another run, with what differs, or for no checkpoint."""
@@ -146,8 +146,8 @@ class Training:
         weights = collections.OrderedDict(
             (key, value.cpu().to(kind).contiguous()) for key, value in self.average.state_dict().items()
         )
-        with files.replacing_path(path) as partial:
-            torch.save(weights, partial)
+        with files.replacing(path) as file:  # by its name, the bytes would hold it
+            torch.save(weights, file)
 
 
 class Signals:
