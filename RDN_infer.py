@@ -100,8 +100,8 @@ def main(argv=None):
                 '%s: inputs of %d x %d, the flags say %s x %s'
                 % (args.input_text_path, info.width, info.height, args.input_width, args.input_height)
             )
-    with tempfile.TemporaryDirectory() as trace:
-        trace = trace if args.profiling else None
+    with tempfile.TemporaryDirectory() as folder:
+        trace = folder if args.profiling else None
         model = open_model(path, args.precision, args.provider, args.device_id, args.threads, trace=trace)
         check(model, path, args.batch_size, infos)
         manifest.check([info.path for info in infos])

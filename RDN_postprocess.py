@@ -187,8 +187,8 @@ def conclude(scores, args):
 def make_entry(name, baseline, sr, hr, score, scale):
     """The report's entry of an image; hr and score are None where the original is not known."""
     ssim = None if hr is None else [metrics.sr_ssim(x, hr, scale) for x in (baseline, sr)]
-    pictures = [None if x is None else images.to_image(x) for x in (baseline, sr, hr)]
-    return report.make_entry(name, *pictures, psnr=score and score[1:], ssim=ssim)
+    bicubic, rdn, original = [None if x is None else images.to_image(x) for x in (baseline, sr, hr)]
+    return report.make_entry(name, bicubic, rdn, original, score and score[1:], ssim)
 
 
 def save_images(folder, stem, baseline, sr, hr, score, scale):

@@ -77,7 +77,8 @@ def enlarge(job, model, scale, args, advance):
     for tile, part in upscaling.enlarge(
         picture.pixels, model, scale, args.overlap, args.batch_size, args.self_ensemble
     ):
-        canvas.put(*tiles.place(tile, scale), part)
+        rows, columns = tiles.place(tile, scale)
+        canvas.put(rows, columns, part)
         advance((tile.rows.last - tile.rows.first) * (tile.columns.last - tile.columns.first) / 1e6)
     with files.replacing(job.target) as file:
         notes = canvas.save(file, ending, picture.info)

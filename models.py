@@ -165,8 +165,7 @@ def parameter_shapes(scale_factor, num_channels, num_features, growth_rate, num_
     shapes = collections.OrderedDict()
 
     def conv(name, in_channels, out_channels, size):
-        shapes[name + '.weight'] = (out_channels, in_channels, size, size)
-        shapes[name + '.bias'] = (out_channels,)
+        shapes.update({name + '.weight': (out_channels, in_channels, size, size), name + '.bias': (out_channels,)})
 
     conv('sfe1', num_channels, num_features, 3)
     conv('sfe2', num_features, num_features, 3)

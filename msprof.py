@@ -107,14 +107,14 @@ def read_tasks(path):
 
 def statistics_of(tasks):
     """What op_statistic would say of Tasks: Statistics, longest total first."""
-    rows = collections.OrderedDict()
+    sums = collections.OrderedDict()
     for task in tasks:
         key, us = (task.model, task.op_type, task.core_type), task.duration
-        count, total, low, high = rows.get(key, (0, 0.0, us, us))
-        rows[key] = count + 1, total + us, min(low, us), max(high, us)
+        count, total, low, high = sums.get(key, (0, 0.0, us, us))
+        sums[key] = count + 1, total + us, min(low, us), max(high, us)
     rows = [
         Statistic(*key, count=count, total=total, min=low, avg=total / count, max=high, ratio=None)
-        for key, (count, total, low, high) in rows.items()
+        for key, (count, total, low, high) in sums.items()
     ]
     return _with_ratios(rows, 'op_summary')
 
@@ -193,20 +193,21 @@ def _table(path, columns, needed):
         rows = _rows(file, path)
         header = [_plain(cell) for cell in next(rows, (1, []))[1]]
         names = [name for name, _ in header]
-        places = {key: next((names.index(n) for n in known if n in names), None) for key, known in columns.items()}
+        found = {key: next((n for n in known if n in names), None) for key, known in columns.items()}
         for key in needed:
-            if places[key] is None:
+            if found[key] is None:
                 raise ValueError('%s: no column like %r: is it of msprof?' % (path, columns[key][0]))
+        places = {key: names.index(name) for key, name in found.items() if name is not None}
         for line, cells in rows:
             if len(cells) <= max(places[key] for key in needed):
                 raise ValueError('%s line %d: cut off' % (path, line))
-            row = {}
+            row = dict.fromkeys(columns)
             for key, place in places.items():
-                text = cells[place].strip() if place is not None and place < len(cells) else ''
+                text = cells[place].strip() if place < len(cells) else ''
                 row[key] = text or None
                 if key in NUMBERS:
                     try:
-                        row[key] = _number(text, MICROSECONDS.get(header[place][1], 1) if place is not None else 1)
+                        row[key] = _number(text, MICROSECONDS.get(header[place][1], 1))
                     except ValueError:
                         raise ValueError('%s line %d: %r is no number of its column' % (path, line, text[:40]))
             yield row

@@ -27,8 +27,8 @@ bicubic, rdn, original: data URIs, the last None where the original is not known
 
 def make_entry(name, bicubic, rdn, original=None, psnr=None, ssim=None, size=None):
     """An Entry from PIL RGB images of one size; size: of the picture, where they are only its middle."""
-    uris = [image and _data_uri(_middle(image)) for image in (bicubic, rdn, original)]
-    return Entry(name, size or rdn.size, *uris, psnr=psnr, ssim=ssim)
+    bicubic_uri, rdn_uri, original_uri = [image and _data_uri(_middle(image)) for image in (bicubic, rdn, original)]
+    return Entry(name, size or rdn.size, bicubic_uri, rdn_uri, original_uri, psnr, ssim)
 
 
 def write_report(folder, entries):

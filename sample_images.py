@@ -19,7 +19,7 @@ NAMES = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'r
 def sample_paths():
     """Paths of the photographs in the installed scikit-image. Raises FileNotFoundError without it."""
     spec = importlib.util.find_spec('skimage')
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise FileNotFoundError('scikit-image is not installed: pip install scikit-image')
     return [os.path.join(os.path.dirname(spec.origin), 'data', name) for name in NAMES]
 

@@ -30,7 +30,8 @@ def enlarge(pixels, model, scale, overlap, batch_size=1, ensemble=False):
     """
     top = np.iinfo(pixels.dtype).max
     planes = pixels.transpose(2, 0, 1)
-    rows = tiles.tile_rows(*pixels.shape[:2], size=tuple(model.shape[1:]), overlap=overlap)
+    height, width = pixels.shape[:2]
+    rows = tiles.tile_rows(height, width, tuple(model.shape[1:]), overlap)
     tasks = ((tile, tiles.cut(planes, tile).astype(np.float32) / np.float32(top)) for row in rows for tile in row)
     runs, filled = itertools.tee((tile, part, _inputs(part)) for tile, part in tasks)
     inputs = (x for _, _, xs in runs for x in xs)

@@ -148,9 +148,9 @@ def host(args, model):
             for index in range(count):
                 with open(os.path.join(result, '%06d_1.txt' % index), 'wb') as file:
                     file.write(output)
-            ours = [os.path.join(root, 'RDN_postprocess.py'), '--pred-path', result, '--label-path', prep + '/label']
-            ours += ['--result-path', os.path.join(folder, 'result.json')]
-            compare_scripts('RDN_postprocess.py', count, args, ours, (peers, 'postprocess', result, prep + '/label'))
+            judge = [os.path.join(root, 'RDN_postprocess.py'), '--pred-path', result, '--label-path', prep + '/label']
+            judge += ['--result-path', os.path.join(folder, 'result.json')]
+            compare_scripts('RDN_postprocess.py', count, args, judge, (peers, 'postprocess', result, prep + '/label'))
 
 
 def compare_scripts(name, count, args, ours, peer):

@@ -29,6 +29,7 @@ import console  # noqa: E402
 
 # A script's command in its folder, and the results that may be old or new. Those in `times` differ from run to run.
 Case = collections.namedtuple('Case', 'name command results times')
+ROW = '%-32s %9d %8d %10d %12d %8d'
 CHANGES = 'rename replace remove unlink rmdir mkdir link symlink truncate chmod chown fsync'.split()
 TOOLKIT = """def _by_dynamic_static_union_version(shape):
     white_list_shape = [
@@ -124,9 +125,8 @@ def check(case, folder, old, new):
         elif case.name == 'RDN_upscale.py':  # picture by picture
             broken = [name for name in inside if now.get(name) not in (old.get(name), new.get(name))]
         else:
-            broken = (
-                not any(all(now.get(name) == state.get(name) for name in inside) for state in (old, new)) and inside
-            )
+            whole = any(all(now.get(name) == state.get(name) for name in inside) for state in (old, new))
+            broken = [] if whole else inside
         if broken:
             raise ValueError('%s: neither old nor new: %s' % (case.name, ', '.join(sorted(broken)[:5])))
 
@@ -329,9 +329,9 @@ def main(argv=None):
                 ]
                 totals.update(dict(enumerate(counts)))
                 name = case.name + (' --revert' if case.command[-1] == '--revert' else '')
-                print('%-32s %9d %8d %10d %12d %8d' % ((name,) + tuple(counts)), flush=True)
+                print(ROW % (name, *counts), flush=True)
             finish(run(case, base))
-    print('%-32s %9d %8d %10d %12d %8d' % (('all, none with a loss',) + tuple(totals[i] for i in range(5))))
+    print(ROW % ('all, none with a loss', *[totals[i] for i in range(5)]))
 
 
 def parse_args(argv):

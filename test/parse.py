@@ -71,8 +71,8 @@ def parse_trtexec(text):
         text,
         'the mean of GPU Compute',
     )
-    batch = re.search(r'--(?:shapes|optShapes)=[^:\s]+:(\d+)x|--batch=(\d+)', text)
-    batch = int(batch.group(1) or batch.group(2)) if batch else None
+    match = re.search(r'--(?:shapes|optShapes)=[^:\s]+:(\d+)x|--batch=(\d+)', text)
+    batch = int(match.group(1) or match.group(2)) if match else None
     return Speed('trtexec', batch, 1000 * (batch or 1) / mean)
 
 
@@ -105,8 +105,8 @@ def parse_speed(text, name):
         speed = parse_performance(text)
     else:
         raise ValueError('no log of benchmark, ais_bench or trtexec, and no result.json')
-    named = re.search(r'(?:batchsize_|_bs)(\d+)', name)
-    named = int(named.group(1)) if named else None
+    match = re.search(r'(?:batchsize_|_bs)(\d+)', name)
+    named = int(match.group(1)) if match else None
     if named and speed.batch and named != speed.batch:
         raise ValueError('measured with batches of %d, its name says %d' % (speed.batch, named))
     if speed.tool == 'trtexec' and named and not speed.batch:

@@ -36,7 +36,7 @@ def upscale(script, tmp_path, narrow):
         standard = {'--input': tmp_path / 'in', '--output': tmp_path / 'out', '--model': narrow[1]}
         return script('RDN_upscale', *['%s=%s' % item for item in standard.items() if item[0] not in given], *flags)
 
-    call.source, call.target = tmp_path / 'in', tmp_path / 'out'
+    vars(call).update(source=tmp_path / 'in', target=tmp_path / 'out')
     return call
 
 
