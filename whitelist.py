@@ -55,12 +55,15 @@ def decode(source):
         if text.encode(_encoding(source)) != source:
             raise WhiteListError('is in %s, which does not give the same bytes again' % _encoding(source))
         return text
-    except (SyntaxError, UnicodeError, LookupError) as error:
+    except (UnicodeError, LookupError) as error:
         raise WhiteListError('cannot be decoded: %s' % error)
 
 
 def _encoding(source):
-    return tokenize.detect_encoding(io.BytesIO(source).readline)[0]
+    try:
+        return tokenize.detect_encoding(io.BytesIO(source).readline)[0]
+    except (SyntaxError, LookupError) as error:
+        raise WhiteListError('cannot be decoded: %s' % error)
 
 
 def _parse(source):
