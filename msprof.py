@@ -94,7 +94,7 @@ def read_statistics(path):
     for row in _table(path, STATISTIC, needed=('op_type', 'count', 'total')):
         if row['count'] and row['total'] is not None:
             average = row['avg'] if row['avg'] is not None else row['total'] / row['count']
-            rows.append(Statistic(**dict(row, count=int(row['count']), avg=average)))
+            rows.append(Statistic(**dict(row, op_type=row['op_type'] or 'N/A', count=int(row['count']), avg=average)))
     return _with_ratios(rows, path)
 
 
@@ -102,7 +102,7 @@ def read_tasks(path):
     """Yield the Tasks of an op_summary file that have a duration, row by row. Raises ValueError, with file and line."""
     for row in _table(path, SUMMARY, needed=('op_type', 'duration')):
         if row['duration'] is not None:
-            yield Task(**dict(row, shapes=_shapes(row['shapes'])))
+            yield Task(**dict(row, op_type=row['op_type'] or 'N/A', shapes=_shapes(row['shapes'])))
 
 
 def statistics_of(tasks):

@@ -15,3 +15,11 @@ import whitelist
 def test_sources_that_cannot_be_changed_are_refused_as_documented(source):
     with pytest.raises(whitelist.WhiteListError):
         whitelist.add_shapes(source, [[7, 8, 9]])
+
+
+def test_rows_without_an_operator_type_are_shown_as_such(script, tmp_path):
+    path = tmp_path / 'op_statistic_0.csv'
+    path.write_text('OP Type,Count,Total Time(us)\nConv2D,2,50\n,2,50\n,1,50\n')  # equal times compared the types
+    for kind, arguments in (('table', [path]), ('comparison', [path, '--after', path])):
+        ended = script('RDN_profile', *arguments)
+        assert ended.status == 0 and 'N/A' in ended.out, kind
