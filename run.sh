@@ -95,7 +95,8 @@ step python3 gen_dataset_info.py bin ./prep_dataset/data ./RDN_prep_bin.info 114
 flags=(-model_type=vision -device_id=0 -batch_size=1 -input_text_path=./RDN_prep_bin.info
     -input_width=114 -input_height=114 -output_binary=False -useDvpp=False)
 if [ -n "$benchmark" ]; then
-    rm -f result/dumpOutput_device0/*_1.txt # those of an earlier walk, which benchmark leaves there
+    # Those of an earlier walk: benchmark leaves outputs there, and a figure if it fails.
+    rm -f result/dumpOutput_device0/*_1.txt result/perf_vision_batchsize_1_device_0.txt
     step "$benchmark" "${flags[@]}" -om_path=./rdn_x2_bs1.om
 else
     step python3 RDN_infer.py "${flags[@]}" -om_path=./rdn_x2_bs1.onnx

@@ -208,6 +208,16 @@ def test_run_sh_uses_the_device_where_there_is_one(server):
     assert 'on an Ascend device' in out and 'Avg PSNR: 34.37' in out and '310 bs1 fps:' in out
 
 
+def test_a_figure_of_an_earlier_run_is_not_shown_when_the_tool_fails(server, narrow):
+    perf = server / 'result' / 'perf_vision_batchsize_1_device_0.txt'
+    perf.parent.mkdir()
+    perf.write_text('[infer] Interface throughputRate: 9999\n')
+    (server / ('benchmark.' + os.uname().machine)).write_text('#!/bin/sh\n')  # and does not say so
+    shutil.copy(narrow[0], str(server / 'rdn_x2.pth'))
+    status, out, _ = shell('bash run.sh', server)
+    assert status and '$ ./benchmark' in out and 'fps' not in out.split('$ ./benchmark')[1] and not perf.exists()
+
+
 def test_run_sh_refuses_weights_for_another_scale(house):
     script = 'import sys, torch, models; torch.save(models.RDN(3, 3, 8, 8, 1, 1).state_dict(), sys.argv[1])'
     status, _, err = shell('python3 -c %r x3.pth && bash run.sh --weights x3.pth' % script, house)
