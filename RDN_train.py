@@ -155,7 +155,7 @@ def main(argv=None):
     for name in ('init', 'patch', 'batch_size', 'learning_rate', 'seed', 'minutes', 'steps'):
         settings[name] = getattr(args, name)
     device, bf16, compiled = choose_device()
-    training = Training(model, settings, device, bf16, compiled)
+    training = Training(model, settings, device, bf16, compiled and not args.no_compile)
     parameters = sum(tensor.numel() for tensor in model.parameters())
     print('%d parameters, %d pictures of %.1f megapixels' % (parameters, len(pairs), pixels / 1e6))
     print('%s on %s' % ('bf16' if bf16 else 'fp32', device))
@@ -204,6 +204,7 @@ def parse_args(argv):
     parser.add_argument('--learning-rate', type=fraction, default=1.5e-3, help='the highest; default %(default)s')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--half', action='store_true', help='write the weights in half precision')
+    parser.add_argument('--no-compile', action='store_true', help='on a GPU: without torch.compile')
     parser.add_argument('--report-minutes', type=fraction, help='between two lines; default a tenth of the run')
     args = parser.parse_args(argv)
     if not args.init and args.num_features < 3:
