@@ -12,6 +12,7 @@ keeps the whole image: its inputs are overlapping tiles, data/STEM_tile_rROWcCOL
 says where they lie. With --no-label the image itself is the input, and there is no label.
 """
 
+import contextlib
 import os
 
 import console
@@ -79,9 +80,15 @@ def prepare_tiles(image, path, args):
 
 
 def earlier_files(data_path, label_path):
-    """Names of an earlier preparation's files, in data/ and label/: inputs that have a label or layout, and these."""
+    """Names of an earlier preparation's files, in data/ and label/.
+
+    Those that its manifest lists, and, of before there were manifests, inputs that have a label or layout, and these.
+    """
     data, label = (set(os.listdir(path) if os.path.isdir(path) else []) for path in (data_path, label_path))
-    inputs, known = set(), set()
+    listed = manifest.names(os.path.dirname(data_path))
+    inputs, known = (
+        {name for name in names if part + name in listed} for names, part in ((data, 'data/'), (label, 'label/'))
+    )
     for name in label:
         stem, ending = os.path.splitext(name)
         if ending == '.npy' and stem + '.bin' in data:
@@ -125,12 +132,15 @@ def main(argv=None):
         import mmcv  # noqa: F401 - two seconds that only this way of fitting costs; not first in a thread
     digests = {}
     with files.replacing_folder(label_path, known) as labels, files.replacing_folder(data_path, inputs) as data:
-        done = parallel.in_order(lambda path: write_prepared(path, args, data, labels), paths)
-        for each in console.progress(done, 'image', len(paths)):
-            digests.update(each)
-    # Last: of data and labels that do not belong together, after a kill in between, the older one still tells.
-    flags = {name: getattr(args, name) for name in ('width', 'height', 'scale', 'fit', 'tile', 'overlap', 'no_label')}
-    manifest.write(args.save_path, flags, digests)
+        # Closed first of all: after Ctrl-C nobody must write any more into folders that are being removed.
+        with contextlib.closing(
+            parallel.in_order(lambda path: write_prepared(path, args, data, labels), paths)
+        ) as done:
+            for each in console.progress(done, 'image', len(paths)):
+                digests.update(each)
+        flags = 'width', 'height', 'scale', 'fit', 'tile', 'overlap', 'no_label'
+        manifest.write(args.save_path, {name: getattr(args, name) for name in flags}, digests)
+    manifest.commit(args.save_path)  # after a kill before this, the older one tells that data or labels are not its own
     count = sum(key.startswith('data/') for key in digests)
     print('%d images' % len(paths))
     print('%d inputs of %d x %d in %s' % (count, args.width, args.height, data_path))

@@ -1,6 +1,7 @@
 """Results that are there whole or not at all: written beside, then renamed."""
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -51,17 +52,29 @@ def replacing_folder(path, earlier):
         yield partial
         if os.path.isdir(path):
             _carry_over(path, partial, earlier)
-            os.rename(path, old)
-        try:
-            os.rename(partial, path)
-        except BaseException:
-            if os.path.isdir(old):
-                os.rename(old, path)
-            raise
+            if _exchange(partial, path):
+                os.rename(partial, old)
+            else:
+                os.rename(path, old)
+        if not os.path.isdir(path):
+            try:
+                os.rename(partial, path)
+            except BaseException:
+                if os.path.isdir(old):
+                    os.rename(old, path)
+                raise
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(a, b):
+    """Swap two names in one step, so that there is no moment without either; False where the system cannot."""
+    library, here, swap = ctypes.CDLL(None), -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if not hasattr(library, 'renameat2'):  # Linux; glibc 2.28 and later
+        return False
+    return library.renameat2(here, os.fsencode(a), here, os.fsencode(b), swap) == 0
 
 
 def check_size(path, limit):

@@ -12,6 +12,9 @@ import files
 import parallel
 
 NAME = 'manifest.json'
+NEXT = (
+    'manifest.next.json'  # of files that are taking the place of others just now, or were when the process was killed
+)
 
 
 def digest(path):
@@ -24,18 +27,34 @@ def digest(path):
 
 
 def write(folder, flags, digests):
-    """Write the manifest of a folder. digests: 'data/x.bin' -> SHA-256. The same files make the same bytes."""
-    with files.replacing(os.path.join(folder, NAME)) as file:
+    """Write the manifest of a folder, to be in force from `commit` on. digests: 'data/x.bin' -> SHA-256."""
+    with files.replacing(os.path.join(folder, NEXT)) as file:
         content = {'flags': flags, 'sha256': digests}
         file.write((json.dumps(content, indent=1, sort_keys=True) + '\n').encode())
 
 
-def read(folder):
+def commit(folder):
+    """Put the manifest that `write` wrote into force: the files that it lists are in their places."""
+    os.replace(os.path.join(folder, NEXT), os.path.join(folder, NAME))
+
+
+def names(folder):
+    """The files in data/ and label/ that an earlier run wrote, or was writing: a set of 'data/x.bin'."""
+    found = set()
+    for name in (NAME, NEXT):
+        try:
+            found.update(read(os.path.join(folder, 'data'), name)[1] or [])
+        except ValueError:  # not ours
+            pass
+    return found
+
+
+def read(folder, name=NAME):
     """(flags, digests) of the manifest beside a data/ or label/ folder; ({}, None) where there is none.
 
     Raises ValueError, with the file's name, for a file that is no manifest.
     """
-    path = os.path.join(os.path.dirname(os.path.abspath(folder)), NAME)
+    path = os.path.join(os.path.dirname(os.path.abspath(folder)), name)
     if not os.path.exists(path):
         return {}, None
     files.check_size(path, 1 << 28)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -115,3 +116,50 @@ def test_a_living_process_keeps_its_file(tmp_path):
         )
         assert snapshot(tmp_path)['result'] == b'second'
     assert snapshot(tmp_path) == {'result': b'first'}
+
+
+@pytest.mark.parametrize('swaps', [True, False])
+def test_a_folder_is_replaced_with_or_without_a_kernel_that_swaps_names(tmp_path, monkeypatch, swaps):
+    if not swaps:
+        monkeypatch.setattr(files, '_exchange', lambda a, b: False)
+    for version in ('first', 'second'):
+        with files.replacing_folder(str(tmp_path / 'out'), ['result']) as folder:
+            with open(os.path.join(folder, 'result'), 'w') as file:
+                file.write(version)
+        assert (tmp_path / 'out' / 'result').read_text() == version
+        assert os.listdir(str(tmp_path)) == ['out'] and os.listdir(str(tmp_path / 'out')) == ['result']
+
+
+def test_there_is_no_moment_without_the_folder(tmp_path):
+    """Where the kernel swaps names: a reader that looks all the time finds the old or the new result."""
+    if not files._exchange(*[str(make(tmp_path / name)) for name in 'ab']):
+        pytest.skip('this file system does not swap names')
+    seen, stop = set(), threading.Event()
+    path = tmp_path / 'out' / 'result'
+
+    def look():
+        while not stop.is_set():
+            try:
+                seen.add(path.read_text())
+            except FileNotFoundError:
+                seen.add('nothing')
+
+    write(tmp_path, 'old')
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(200):
+        write(tmp_path, 'new')
+    stop.set()
+    thread.join()
+    assert seen <= {'old', 'new'}
+
+
+def make(folder):
+    folder.mkdir()
+    return folder
+
+
+def write(tmp_path, text):
+    with files.replacing_folder(str(tmp_path / 'out'), ['result']) as folder:
+        with open(os.path.join(folder, 'result'), 'w') as file:
+            file.write(text)
