@@ -183,6 +183,7 @@ def test_interrupted_run_leaves_nothing_half_written(tmp_path, photos, stop):
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         universal_newlines=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background a shell ignores it
     )
     deadline = time.time() + 60
     while not list(tmp_path.glob('out/.data*/*.bin')) and time.time() < deadline:
