@@ -110,8 +110,7 @@ def main(argv=None):
             report, report_path = run_dataset(model, infos, args)
         else:
             report, report_path = run_pure(model, path, args)
-        with files.replacing(report_path) as file:
-            file.write(report.encode())
+        files.write_text(report_path, report)
         print(report + 'written to ' + report_path)
         if args.profiling:
             write_profile(model, path, args)
@@ -123,10 +122,8 @@ def write_profile(model, path, args):
     summary, statistic = (
         os.path.join(args.profiling, '%s_%d_1.csv' % (kind, args.device_id)) for kind in ('op_summary', 'op_statistic')
     )
-    with files.replacing(summary) as file:
-        file.write(msprof.format_tasks(tasks, starts).encode())
-    with files.replacing(statistic) as file:
-        file.write(msprof.format_statistics(msprof.statistics_of(tasks)).encode())
+    files.write_text(summary, msprof.format_tasks(tasks, starts))
+    files.write_text(statistic, msprof.format_statistics(msprof.statistics_of(tasks)))
     print('profile: %s, %s; RDN_profile.py reads them' % (statistic, summary))
 
 

@@ -175,8 +175,7 @@ def main(argv=None):
 
 def conclude(scores, args):
     """Write result.json and show the figures; raise ValueError where they are lower than asked for."""
-    with files.replacing(args.result_path) as file:
-        file.write(format_result([score.rdn for score in scores]).encode())
+    files.write_text(args.result_path, format_result([score.rdn for score in scores]))
     average = Score('average', *(float(np.mean(column)) for column in list(zip(*scores))[1:]))
     print_scores(scores, average)
     print('Avg PSNR: %.2f' % average.rdn)

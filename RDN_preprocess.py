@@ -64,7 +64,7 @@ def prepare_tiles(image, path, args):
     scale = 1 if args.no_label else args.scale
     if min(image.size) < scale:
         raise ValueError('%d x %d pixels: nothing left to reduce' % image.size)
-    hr = image.crop((0, 0, image.width // scale * scale, image.height // scale * scale))
+    hr = images.crop_to_multiples(image, scale)
     lr = images.to_chw(images.reduce(hr, scale))
     layout = tiles.Layout(
         height=lr.shape[1],

@@ -31,12 +31,10 @@ def read_profile(paths):
 
 
 def print_table(header, rows):
-    """Columns as wide as their longest cell; the texts to the left, the numbers to the right."""
+    """The texts to the left, the numbers to the right."""
     rows = [[cell if isinstance(cell, str) else '%.7g' % cell for cell in row] for row in rows]
-    numeric = [all(is_number(row[i]) for row in rows) for i in range(len(header))]
-    widths = [max(map(len, column)) for column in zip(header, *rows)]
-    for row in [header] + rows:
-        print('  '.join(c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric)).rstrip())
+    numeric = [column for column, cells in enumerate(zip(*rows)) if all(map(is_number, cells))]
+    print('\n'.join(console.format_columns([header] + rows, numeric)))
 
 
 def is_number(text):

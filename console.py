@@ -69,6 +69,18 @@ def progress(items, unit, total=None):
     return tqdm(items, unit=unit, total=total, disable=None, leave=False)
 
 
+def format_columns(rows, right=()):
+    """Rows of cells as lines, each column as wide as its longest cell; those whose numbers are in `right` to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return [
+        '  '.join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+
+
 def positive(text):
     """An argparse type: a whole number from 1 on."""
     number = int(text)

@@ -13,18 +13,13 @@ Score = collections.namedtuple('Score', 'psnr bicubic_psnr ssim bicubic_ssim')
 CROP = 228  # pixels of the guide's label
 
 
-def whole(image, scale):
-    """The image, cut at the right and bottom to multiples of the scale."""
-    return image.crop((0, 0, image.width // scale * scale, image.height // scale * scale))
-
-
 def centre(image, scale):
     """The guide's crop: 228 x 228 pixels, so that a x2 input has 114 x 114. Raises ValueError for a smaller image."""
     size = CROP // scale * scale
     return images.crop_centre(image, size, size)
 
 
-PROTOCOLS = {'whole images': whole, 'centre crops': centre}
+PROTOCOLS = {'whole images': images.crop_to_multiples, 'centre crops': centre}
 
 
 def score(model, image, scale, with_ssim=False):

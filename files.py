@@ -21,6 +21,12 @@ def replacing(path):
             os.fsync(file.fileno())
 
 
+def write_text(path, text):
+    """Put a file with this text in place of the one at `path`, whole or not at all."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
 @contextlib.contextmanager
 def replacing_path(path):
     """The same for a writer that wants a name, not a file: yields the name to write to."""
@@ -52,9 +58,7 @@ def replacing_folder(path, earlier):
         yield partial
         if os.path.isdir(path):
             _carry_over(path, partial, earlier)
-            if _exchange(partial, path):
-                os.rename(partial, old)
-            else:
+            if not _exchange(partial, path):
                 os.rename(path, old)
         if not os.path.isdir(path):
             try:
@@ -63,10 +67,9 @@ def replacing_folder(path, earlier):
                 if os.path.isdir(old):
                     os.rename(old, path)
                 raise
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:  # the new one if it failed, else the old one, under either name
+        for rest in (partial, old):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def _exchange(a, b):

@@ -83,6 +83,11 @@ def crop_centre(image, width, height):
     return image.crop((left, top, left + width, top + height))
 
 
+def crop_to_multiples(image, scale):
+    """A PIL image without what is over multiples of the scale at its right and bottom."""
+    return image.crop((0, 0, image.width // scale * scale, image.height // scale * scale))
+
+
 def reduce(image, scale):
     """The low-resolution image that super-resolution starts from: Pillow's BICUBIC (antialiased)."""
     return image.resize((image.width // scale, image.height // scale), Image.BICUBIC)  # as it is for scale 1

@@ -28,9 +28,8 @@ def digest(path):
 
 def write(folder, flags, digests):
     """Write the manifest of a folder, to be in force from `commit` on. digests: 'data/x.bin' -> SHA-256."""
-    with files.replacing(os.path.join(folder, NEXT)) as file:
-        content = {'flags': flags, 'sha256': digests}
-        file.write((json.dumps(content, indent=1, sort_keys=True) + '\n').encode())
+    content = {'flags': flags, 'sha256': digests}
+    files.write_text(os.path.join(folder, NEXT), json.dumps(content, indent=1, sort_keys=True) + '\n')
 
 
 def commit(folder):

@@ -35,7 +35,7 @@ def load_pair(path, scale, size, factor=1):
             '%s: %d x %d pixels, a patch needs %d x %d: remove it, or choose a smaller --patch'
             % (path, hr.width, hr.height, size * scale, size * scale)
         )
-    hr = hr.crop((0, 0, hr.width // scale * scale, hr.height // scale * scale))
+    hr = images.crop_to_multiples(hr, scale)
     return Pair(np.asarray(images.reduce(hr, scale)), np.asarray(hr))
 
 

@@ -40,12 +40,6 @@ def judge_speed(npu_path, gpu_path, chips, card, gpu_name):
     return row, rate >= gpu.rate
 
 
-def format_text(rows):
-    """Rows of cells as lines, in columns."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ['  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-
-
 def format_markdown(rows):
     """Rows of cells as the lines of a Markdown table."""
     lines = ['| %s |' % ' | '.join(row) for row in rows]
@@ -61,7 +55,7 @@ def main(argv=None):
         judged.append(judge_speed(args.npu, args.gpu, args.chips, args.card, args.gpu_name))
     rows = [('figure', 'reference', 'measured', 'verdict')]
     rows += [row + ('met' if met else 'not met',) for row, met in judged]
-    print('\n'.join(format_text(rows) + [''] + format_markdown(rows)))
+    print('\n'.join(console.format_columns(rows) + [''] + format_markdown(rows)))
     return 0 if all(met for _, met in judged) else 1
 
 

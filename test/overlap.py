@@ -54,8 +54,7 @@ def main(argv=None):
     scale = model.config['scale_factor']
     data = []
     for path in images.list_images(args.folder):
-        hr = images.read_rgb(path)
-        hr = hr.crop((0, 0, hr.width // scale * scale, hr.height // scale * scale))
+        hr = images.crop_to_multiples(images.read_rgb(path), scale)
         lr = images.to_chw(images.reduce(hr, scale))
         data.append((images.to_chw(hr), lr, run(model, lr)))
     whole = np.mean([metrics.sr_psnr(sr, hr, scale) for hr, _, sr in data])

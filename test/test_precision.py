@@ -1,6 +1,8 @@
 """-precision=bf16: refused where it would be slower or is not to be had, close to fp32 where it runs."""
 
 import builtins
+import io
+import sys
 
 import numpy as np
 import pytest
@@ -21,16 +23,10 @@ def cpuinfo(monkeypatch, machine, text):
         if path == '/proc/cpuinfo':
             if text is None:
                 raise FileNotFoundError(2, 'none', path)
-            return iter_file(text)
+            return io.StringIO(text)
         return real(path, *args, **kwargs)
 
     monkeypatch.setattr(builtins, 'open', fake)
-
-
-def iter_file(text):
-    import io
-
-    return io.StringIO(text)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +55,7 @@ def test_without_the_instructions_bf16_is_refused(script, dataset, narrow, monke
 
 def test_without_openvino_the_message_says_what_to_install(script, dataset, narrow, monkeypatch):
     monkeypatch.setattr(session, 'has_bf16', lambda: True)
-    monkeypatch.setitem(__import__('sys').modules, 'openvino', None)
+    monkeypatch.setitem(sys.modules, 'openvino', None)
     ended = script('RDN_infer', '-om_path=' + narrow[1], '-precision=bf16', *INFER)
     assert_refused(ended, 'pip install openvino')
 
