@@ -15,16 +15,12 @@ import os
 import tempfile
 import time
 
-import console
+from rdn import cli, dataset, files
+from rdn.ascend import benchmark, msprof
+from rdn.ascend.number_text import format_text
+from rdn.engine import PRECISIONS, PROVIDERS, open_model, resolve_model
 
 import numpy as np
-
-import benchmark_files as bench
-import files
-import manifest
-import msprof
-from number_text import format_text
-from session import PRECISIONS, PROVIDERS, open_model, resolve_model
 
 
 def infer_dataset(model, infos, batch_size, folder, binary):
@@ -43,17 +39,17 @@ def infer_dataset(model, infos, batch_size, folder, binary):
 
     shape = (3, infos[0].height, infos[0].width)
     batch = np.zeros((batch_size,) + shape, np.float32)
-    for start in console.progress(range(0, len(infos), batch_size), 'batch'):
+    for start in cli.progress(range(0, len(infos), batch_size), 'batch'):
         part = infos[start : start + batch_size]
         with timed('data read'):
-            arrays = [bench.read_binary(info.path, shape) for info in part]
+            arrays = [benchmark.read_binary(info.path, shape) for info in part]
         with timed('preprocess'):
             batch[: len(part)] = arrays
         with timed('infer'):  # a model of a fixed batch size computes the last one's missing images too
             outputs = model(batch if model.batch else batch[: len(part)])
         with timed('post'):
             for info, output in zip(part, outputs):
-                name = bench.output_name(bench.stem_of(info.path), binary)
+                name = benchmark.output_name(benchmark.stem_of(info.path), binary)
                 with open(os.path.join(folder, name), 'wb') as file:
                     file.write(output.tobytes() if binary else format_text(output))
     return stages
@@ -64,7 +60,7 @@ def infer_random(model, shape, rounds):
     batch = np.random.RandomState(0).rand(*shape).astype(np.float32)
     model(batch)
     start = time.perf_counter()
-    for _ in console.progress(range(rounds), 'round'):
+    for _ in cli.progress(range(rounds), 'round'):
         model(batch)
     return time.perf_counter() - start
 
@@ -82,10 +78,11 @@ def check(model, path, batch_size, infos):
             )
         if (info.width, info.height) != (infos[0].width, infos[0].height):
             raise ValueError('%s and %s differ in size' % (infos[0].path, info.path))
-        stem = bench.stem_of(info.path)
+        stem = benchmark.stem_of(info.path)
         if stem in seen:
             raise ValueError(
-                '%s and %s: their outputs would both be %s' % (seen[stem], info.path, bench.output_name(stem, False))
+                '%s and %s: their outputs would both be %s'
+                % (seen[stem], info.path, benchmark.output_name(stem, False))
             )
         seen[stem] = info.path
 
@@ -93,7 +90,7 @@ def check(model, path, batch_size, infos):
 def main(argv=None):
     args = parse_args(argv)
     path = resolve_model(args.om_path)
-    infos = bench.read_info(args.input_text_path) if args.input_text_path else []
+    infos = benchmark.read_info(args.input_text_path) if args.input_text_path else []
     for info in infos[:1]:
         if (args.input_width or info.width, args.input_height or info.height) != (info.width, info.height):
             raise ValueError(
@@ -104,7 +101,7 @@ def main(argv=None):
         trace = folder if args.profiling else None
         model = open_model(path, args.precision, args.provider, args.device_id, args.threads, trace=trace)
         check(model, path, args.batch_size, infos)
-        manifest.check([info.path for info in infos])
+        dataset.check([info.path for info in infos])
         print('%s on %s, batches of %d' % (path, model.provider, args.batch_size))
         if infos:
             report, report_path = run_dataset(model, infos, args)
@@ -118,7 +115,7 @@ def main(argv=None):
 
 def write_profile(model, path, args):
     """Write what onnxruntime measured of each operator, as msprof of CANN 5 would."""
-    tasks, starts = model.tasks(bench.stem_of(path))
+    tasks, starts = model.tasks(benchmark.stem_of(path))
     summary, statistic = (
         os.path.join(args.profiling, '%s_%d_1.csv' % (kind, args.device_id)) for kind in ('op_summary', 'op_statistic')
     )
@@ -131,9 +128,9 @@ def run_dataset(model, infos, args):
     """Write the outputs; return the performance file's text and name."""
     folder = 'result/dumpOutput_device%d' % args.device_id
     start = time.perf_counter()
-    with files.replacing_folder(folder, bench.list_outputs(folder)) as partial:
+    with files.replacing_folder(folder, benchmark.list_outputs(folder)) as partial:
         stages = infer_dataset(model, infos, args.batch_size, partial, args.output_binary)
-    report = bench.format_performance(len(infos), time.perf_counter() - start, stages)
+    report = benchmark.format_performance(len(infos), time.perf_counter() - start, stages)
     print('%d outputs in %s' % (len(infos), folder))
     return report, 'result/perf_vision_batchsize_%d_device_%d.txt' % (args.batch_size, args.device_id)
 
@@ -145,8 +142,8 @@ def run_pure(model, path, args):
         raise ValueError('%s takes any size: say which with -input_width and -input_height' % path)
     shape = (args.batch_size, model.shape[0] or 3, height, width)
     seconds = infer_random(model, shape, args.round)
-    report = bench.format_pure_inference(args.round * args.batch_size, seconds)
-    return report, 'result/PureInfer_perf_of_%s_in_device_%d.txt' % (bench.stem_of(path), args.device_id)
+    report = benchmark.format_pure_inference(args.round * args.batch_size, seconds)
+    return report, 'result/PureInfer_perf_of_%s_in_device_%d.txt' % (benchmark.stem_of(path), args.device_id)
 
 
 def parse_args(argv):
@@ -155,17 +152,17 @@ def parse_args(argv):
             raise ValueError(text)
         return text.lower() == 'true'
 
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('-model_type', choices=['vision'], default='vision')
     parser.add_argument('-device_id', type=int, default=0, help='number of the device, also in file names')
-    parser.add_argument('-batch_size', type=console.positive, default=1)
+    parser.add_argument('-batch_size', type=cli.positive, default=1)
     parser.add_argument('-om_path', required=True, help='model, .onnx')
     parser.add_argument('-input_text_path', help='info file of gen_dataset_info.py bin')
-    parser.add_argument('-input_width', type=console.positive)
-    parser.add_argument('-input_height', type=console.positive)
+    parser.add_argument('-input_width', type=cli.positive)
+    parser.add_argument('-input_height', type=cli.positive)
     parser.add_argument('-output_binary', type=boolean, default=False, help='True: float32 .bin; False: text')
     parser.add_argument('-useDvpp', type=boolean, default=False, help='only False: there is no DVPP here')
-    parser.add_argument('-round', type=console.positive, help='pure inference: this many runs, no files')
+    parser.add_argument('-round', type=cli.positive, help='pure inference: this many runs, no files')
     parser.add_argument(
         '-provider', choices=list(PROVIDERS), help='default: the first of these that the installed onnxruntime has'
     )
@@ -183,4 +180,4 @@ def parse_args(argv):
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

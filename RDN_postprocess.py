@@ -11,20 +11,12 @@ import json
 import math
 import os
 
-import console
+from rdn import cli, cpu, dataset, files, tiles
+from rdn.ascend import benchmark
+from rdn.evaluation import metrics, plausibility, report, sheet
+from rdn.imaging import images
 
 import numpy as np
-
-import benchmark_files as bench
-import files
-import images
-import manifest
-import metrics
-import parallel
-import plausibility
-import report
-import sheet
-import tiles
 
 Score = collections.namedtuple('Score', 'stem bicubic rdn')  # PSNR in dB
 Case = collections.namedtuple('Case', 'label layout')  # path of an image's label or None; Layout of its tiles or None
@@ -37,7 +29,7 @@ def find_cases(folder, args):
     """
     cases = {}
     for name in sorted(os.listdir(folder)):
-        stem, path = bench.stem_of(name), os.path.join(folder, name)
+        stem, path = benchmark.stem_of(name), os.path.join(folder, name)
         if name.endswith('.npy') and not name.startswith('.'):
             cases[stem] = Case(path, cases.get(stem, Case(None, None)).layout)
         elif name.endswith('.json') and not name.startswith('.'):
@@ -58,7 +50,7 @@ def find_cases(folder, args):
 
 def read_label(path, shape):
     """A label as float (3, H, W), 0...1. Raises ValueError, with the file's name, for another shape or range."""
-    label = bench.read_npy(path)
+    label = benchmark.read_npy(path)
     if label.shape != (1,) + shape:
         raise ValueError(
             '%s: shape %s, expected %s: prepared for another size or scale'
@@ -97,9 +89,11 @@ def read_prediction(stem, case, outputs, shape):
     shape: of one output. Raises ValueError, with the file's name, as benchmark_files.read_output does.
     """
     if not case.layout:
-        return bench.read_output(outputs[stem], shape)
+        return benchmark.read_output(outputs[stem], shape)
     parts = tiles.tile_stems(stem, case.layout)
-    return tiles.join(((tile, bench.read_output(outputs[name], shape)) for name, tile in parts.items()), case.layout)
+    return tiles.join(
+        ((tile, benchmark.read_output(outputs[name], shape)) for name, tile in parts.items()), case.layout
+    )
 
 
 def bicubic(label, scale):
@@ -161,12 +155,12 @@ def main(argv=None):
     cases = find_cases(args.label_path, args)
     if not any(case.label for case in cases.values()) and not (args.save_images or args.report):
         raise ValueError('%s: no labels, so nothing to measure: give --save-images or --report' % args.label_path)
-    manifest.check_complete(args.label_path, label_files(cases))
-    outputs = bench.find_outputs(args.pred_path, output_stems(cases))
+    dataset.check_complete(args.label_path, label_files(cases))
+    outputs = benchmark.find_outputs(args.pred_path, output_stems(cases))
     if args.report:
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
-    judged = parallel.in_order(lambda item: judge(item[0], item[1], outputs, args), cases.items())
-    scores, entries = zip(*console.progress(judged, 'image', len(cases)))
+    judged = cpu.in_order(lambda item: judge(item[0], item[1], outputs, args), cases.items())
+    scores, entries = zip(*cli.progress(judged, 'image', len(cases)))
     if args.report:
         print('report: %s' % report.write_report(args.report, entries))
     if any(scores):
@@ -208,12 +202,12 @@ def parse_args(argv):
             raise ValueError(text)
         return value
 
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('--pred-path', required=True, help="folder of the device's outputs")
     parser.add_argument('--label-path', required=True, help='folder of the labels, .npy')
     parser.add_argument('--result-path', required=True, help='result.json to write')
-    parser.add_argument('--width', type=console.positive, default=114, help='of the input, pixels')
-    parser.add_argument('--height', type=console.positive, default=114, help='of the input, pixels')
+    parser.add_argument('--width', type=cli.positive, default=114, help='of the input, pixels')
+    parser.add_argument('--height', type=cli.positive, default=114, help='of the input, pixels')
     parser.add_argument('--scale', type=int, choices=images.SCALES, default=2)
     parser.add_argument(
         '--luma',
@@ -235,4 +229,4 @@ def parse_args(argv):
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

@@ -15,16 +15,11 @@ says where they lie. With --no-label the image itself is the input, and there is
 import contextlib
 import os
 
-import console
+from rdn import cli, cpu, dataset, files, tiles
+from rdn.ascend.benchmark import check_path, stem_of
+from rdn.imaging import images
 
 import numpy as np
-
-import files
-import images
-import manifest
-import parallel
-import tiles
-from benchmark_files import check_path, stem_of
 
 
 def letterbox(image, width, height):
@@ -85,7 +80,7 @@ def earlier_files(data_path, label_path):
     Those that its manifest lists, and, of before there were manifests, inputs that have a label or layout, and these.
     """
     data, label = (set(os.listdir(path) if os.path.isdir(path) else []) for path in (data_path, label_path))
-    listed = manifest.names(os.path.dirname(data_path))
+    listed = dataset.names(os.path.dirname(data_path))
     inputs, known = (
         {name for name in names if part + name in listed} for names, part in ((data, 'data/'), (label, 'label/'))
     )
@@ -118,7 +113,7 @@ def write_prepared(path, args, data, labels):
         written['label/%s.json' % stem_of(path)] = os.path.join(labels, stem_of(path) + '.json')
         with open(written['label/%s.json' % stem_of(path)], 'wb') as file:
             tiles.write_layout(layout, file)
-    return {key: manifest.digest(file) for key, file in written.items()}
+    return {key: dataset.digest(file) for key, file in written.items()}
 
 
 def main(argv=None):
@@ -133,14 +128,12 @@ def main(argv=None):
     digests = {}
     with files.replacing_folder(label_path, known) as labels, files.replacing_folder(data_path, inputs) as data:
         # Closed first of all: after Ctrl-C nobody must write any more into folders that are being removed.
-        with contextlib.closing(
-            parallel.in_order(lambda path: write_prepared(path, args, data, labels), paths)
-        ) as done:
-            for each in console.progress(done, 'image', len(paths)):
+        with contextlib.closing(cpu.in_order(lambda path: write_prepared(path, args, data, labels), paths)) as done:
+            for each in cli.progress(done, 'image', len(paths)):
                 digests.update(each)
         flags = 'width', 'height', 'scale', 'fit', 'tile', 'overlap', 'no_label'
-        manifest.write(args.save_path, {name: getattr(args, name) for name in flags}, digests)
-    manifest.commit(args.save_path)  # after a kill before this, the older one tells that data or labels are not its own
+        dataset.write(args.save_path, {name: getattr(args, name) for name in flags}, digests)
+    dataset.commit(args.save_path)  # after a kill before this, the older one tells that data or labels are not its own
     count = sum(key.startswith('data/') for key in digests)
     print('%d images' % len(paths))
     print('%d inputs of %d x %d in %s' % (count, args.width, args.height, data_path))
@@ -148,11 +141,11 @@ def main(argv=None):
 
 
 def parse_args(argv):
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('--src-path', required=True, help='folder of images, and of nothing else')
     parser.add_argument('--save-path', required=True, help='folder for data/ and label/')
-    parser.add_argument('--width', type=console.positive, default=114, help='of the input, pixels')
-    parser.add_argument('--height', type=console.positive, default=114, help='of the input, pixels')
+    parser.add_argument('--width', type=cli.positive, default=114, help='of the input, pixels')
+    parser.add_argument('--height', type=cli.positive, default=114, help='of the input, pixels')
     parser.add_argument('--scale', type=int, choices=images.SCALES, default=2)
     parser.add_argument(
         '--fit',
@@ -175,4 +168,4 @@ def parse_args(argv):
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

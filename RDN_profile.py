@@ -14,9 +14,8 @@ A folder is searched with all that is below it. RDN_infer.py -profiling=DIR writ
 import collections
 import shlex
 
-import console
-
-import msprof
+from rdn import cli
+from rdn.ascend import msprof
 
 STANDS_OUT = 20.0  # percent of the time
 
@@ -34,7 +33,7 @@ def print_table(header, rows):
     """The texts to the left, the numbers to the right."""
     rows = [[cell if isinstance(cell, str) else '%.7g' % cell for cell in row] for row in rows]
     numeric = [column for column, cells in enumerate(zip(*rows)) if all(map(is_number, cells))]
-    print('\n'.join(console.format_columns([header] + rows, numeric)))
+    print('\n'.join(cli.format_columns([header] + rows, numeric)))
 
 
 def is_number(text):
@@ -123,11 +122,11 @@ def main(argv=None):
 
 
 def parse_args(argv):
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('profile', nargs='+', help="msprof's folder, or its op_statistic and op_summary files")
     parser.add_argument('--after', nargs='+', metavar='PROFILE', help='a later profile to compare with')
     return parser.parse_args(argv)
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

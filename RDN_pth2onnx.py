@@ -12,7 +12,8 @@ import inspect
 import os
 import warnings
 
-import console
+from rdn import cli, files
+from rdn.imaging.images import SCALES
 
 import numpy as np
 import onnx
@@ -21,8 +22,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import files
-from images import SCALES
 from models import PixelShuffle, load_rdn
 
 OPSET = 9  # from 11 on PixelShuffle becomes DepthToSpace, which the guide's atc does not have
@@ -148,11 +147,11 @@ def main(argv=None):
 
 
 def parse_args(argv):
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('--input-file', required=True, help='weights, .pth')
     parser.add_argument('--output-file', required=True, help='ONNX file to write')
-    parser.add_argument('--height', type=console.positive, default=114, help='of the input, pixels')
-    parser.add_argument('--width', type=console.positive, default=114, help='of the input, pixels')
+    parser.add_argument('--height', type=cli.positive, default=114, help='of the input, pixels')
+    parser.add_argument('--width', type=cli.positive, default=114, help='of the input, pixels')
     parser.add_argument(
         '--upsample',
         choices=['shuffle', 'deconv'],
@@ -162,9 +161,9 @@ def parse_args(argv):
     agree = parser.add_argument_group('to agree with the weights, which say them anyway')
     agree.add_argument('--scale', type=int, choices=SCALES)
     for flag in ('--num-features', '--growth-rate', '--num-blocks', '--num-layers'):
-        agree.add_argument(flag, type=console.positive)
+        agree.add_argument(flag, type=cli.positive)
     return parser.parse_args(argv)
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

@@ -8,7 +8,7 @@ cosine as the minutes pass. What is written is the moving average of the weights
 
 Once a minute all is kept in OUTPUT.checkpoint; after an interruption the same command with --resume goes on from there,
 and it begins anew where there is none. The defaults suit some minutes on two cores; for an hour or more take
---patch=36 --batch-size=16 --learning-rate=6e-4. Measure the result with test/evaluate.py.
+--patch=36 --batch-size=16 --learning-rate=6e-4. Measure the result with python3 -m tools.evaluate.
 """
 
 import collections
@@ -18,17 +18,16 @@ import re
 import sys
 import time
 
-import console
+from rdn import cli
+from rdn.hardware import has_bf16
+from rdn.imaging import images
+from rdn.training import patches, validation
+from rdn.training.trainer import Signals, Training, begin_as_interpolation
 
 import torch
 from tqdm import tqdm
 
-import evaluation
-import images
 import models
-import patches
-from hardware import has_bf16
-from training import Signals, Training, begin_as_interpolation
 
 CHECKPOINT_SECONDS = 60  # what a kill may lose
 
@@ -95,7 +94,7 @@ def report(training, text, folders):
     line = '%5.1f min  step %d  %s' % (training.seconds / 60, training.step, text)
     scale = training.settings['scale_factor']
     for name, paths in folders.items():
-        psnr = [evaluation.evaluate(training.average, paths, scale, key).psnr for key in evaluation.PROTOCOLS]
+        psnr = [validation.evaluate(training.average, paths, scale, key).psnr for key in validation.PROTOCOLS]
         line += '  %s %.2f dB, crops %.2f' % (name, *psnr)
     print(line, flush=True)
 
@@ -109,7 +108,7 @@ def load_pairs(folders, scale, size):
         if not 0 < factor <= 1:
             raise ValueError('%s: the factor of the size lies between 0 and 1' % folder)
         jobs += [(path, factor) for path in patches.find_images(name)]
-    return [patches.load_pair(path, scale, size, factor) for path, factor in console.progress(jobs, 'picture')]
+    return [patches.load_pair(path, scale, size, factor) for path, factor in cli.progress(jobs, 'picture')]
 
 
 def new_model(args):
@@ -147,8 +146,8 @@ def main(argv=None):
     scale = config['scale_factor']
     folders = collections.OrderedDict((base_name(path), images.list_images(path)) for path in args.eval_path)
     for path in sum(folders.values(), []):  # now, not at the first report
-        for protocol in evaluation.PROTOCOLS:
-            evaluation.fit(path, scale, protocol)
+        for protocol in validation.PROTOCOLS:
+            validation.fit(path, scale, protocol)
     pairs = load_pairs(args.train_path, scale, args.patch)
     pixels = sum(pair.hr.shape[0] * pair.hr.shape[1] for pair in pairs)
     settings = dict(config, pictures=len(pairs), pixels=pixels)
@@ -183,7 +182,7 @@ def parse_args(argv):
             raise ValueError(text)
         return number
 
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument(
         '--train-path', nargs='+', required=True, help='folders of photographs; FOLDER@0.5: at half size'
     )
@@ -191,16 +190,16 @@ def parse_args(argv):
     parser.add_argument('--output-file', default='rdn_x2_trained.pth', help='weights to write; default %(default)s')
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument('--minutes', type=fraction, help='how long to train; the learning rate follows the clock')
-    length.add_argument('--steps', type=console.positive, help='how many steps to train: the same result on every run')
+    length.add_argument('--steps', type=cli.positive, help='how many steps to train: the same result on every run')
     parser.add_argument('--resume', action='store_true', help='go on from OUTPUT.checkpoint if it is there')
     parser.add_argument('--init', help='weights to start from; they say the architecture')
     parser.add_argument('--scale', type=int, choices=images.SCALES, default=2)
-    parser.add_argument('--num-features', type=console.positive, default=32)
-    parser.add_argument('--growth-rate', type=console.positive, default=32)
-    parser.add_argument('--num-blocks', type=console.positive, default=6)
-    parser.add_argument('--num-layers', type=console.positive, default=4)
-    parser.add_argument('--patch', type=console.positive, default=24, help='low-resolution pixels; default %(default)s')
-    parser.add_argument('--batch-size', type=console.positive, default=8)
+    parser.add_argument('--num-features', type=cli.positive, default=32)
+    parser.add_argument('--growth-rate', type=cli.positive, default=32)
+    parser.add_argument('--num-blocks', type=cli.positive, default=6)
+    parser.add_argument('--num-layers', type=cli.positive, default=4)
+    parser.add_argument('--patch', type=cli.positive, default=24, help='low-resolution pixels; default %(default)s')
+    parser.add_argument('--batch-size', type=cli.positive, default=8)
     parser.add_argument('--learning-rate', type=fraction, default=1.5e-3, help='the highest; default %(default)s')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--half', action='store_true', help='write the weights in half precision')
@@ -213,4 +212,4 @@ def parse_args(argv):
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

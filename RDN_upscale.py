@@ -9,19 +9,13 @@ go through the model in overlapping tiles that join without seams (tiles.py).
 import collections
 import os
 
-import console
+from rdn import cli, cpu, files, tiles
+from rdn.engine import PRECISIONS, PROVIDERS, open_model
+from rdn.evaluation import report
+from rdn.imaging import images, reader, upscaler
+from rdn.imaging.writer import FORMATS, Canvas, check_size, on_white
 
 from tqdm import tqdm
-
-import files
-import images
-import parallel
-import pictures
-import report
-import tiles
-import upscaling
-from canvas import FORMATS, Canvas, check_size, on_white
-from session import PRECISIONS, PROVIDERS, open_model
 
 MOST_STREAMS = 8  # tiles at a time: more would cost memory for each
 
@@ -48,7 +42,7 @@ def plan(inputs, output, ending, scale):
                 path = os.path.join(folder, name)
                 if name.startswith('.'):
                     continue
-                if pictures.is_picture_name(name):
+                if reader.is_picture_name(name):
                     sources.append((path, os.path.relpath(path, given)))
                 else:
                     passed.append(path)
@@ -66,7 +60,7 @@ def enlarge(job, model, scale, args, advance):
 
     Raises ValueError or OSError, with a file's name, where it cannot be done.
     """
-    picture = pictures.read_picture(job.source)
+    picture = reader.read_picture(job.source)
     height, width, channels = picture.pixels.shape
     ending = os.path.splitext(job.target)[1].lower()
     try:
@@ -74,9 +68,7 @@ def enlarge(job, model, scale, args, advance):
     except ValueError as error:
         raise ValueError('%s: %s' % (job.target, error))
     canvas = Canvas(width * scale, height * scale, channels, picture.pixels.dtype)
-    for tile, part in upscaling.enlarge(
-        picture.pixels, model, scale, args.overlap, args.batch_size, args.self_ensemble
-    ):
+    for tile, part in upscaler.enlarge(picture.pixels, model, scale, args.overlap, args.batch_size, args.self_ensemble):
         rows, columns = tiles.place(tile, scale)
         canvas.put(rows, columns, part)
         advance((tile.rows.last - tile.rows.first) * (tile.columns.last - tile.columns.first) / 1e6)
@@ -87,10 +79,10 @@ def enlarge(job, model, scale, args, advance):
 
 def main(argv=None):
     args = parse_args(argv)
-    threads = args.threads or parallel.cores()
+    threads = args.threads or cpu.cores()
     streams = min(threads, MOST_STREAMS)
     model = open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
-    scale = upscaling.scale_of(model, args.model)
+    scale = upscaler.scale_of(model, args.model)
     for given in args.input:
         if not os.path.exists(given):
             raise FileNotFoundError(2, 'no such file or folder', given)
@@ -127,7 +119,7 @@ def main(argv=None):
                 entries.append(make_entry(os.path.basename(job.source), picture, canvas, scale))
             del picture, canvas
         except (ValueError, OSError, MemoryError) as error:
-            failed.append(console.describe(error))
+            failed.append(cli.describe(error))
             bar.write('failed: ' + failed[-1])
     bar.close()
     conclude(args, len(jobs), skipped, passed, failed, entries)
@@ -159,12 +151,12 @@ def conclude(args, count, skipped, passed, failed, entries):
 
 def megapixels(path):
     """Of a picture by its header; 0 where it has none, which its reading will say."""
-    size = pictures.size_of(path)
+    size = reader.size_of(path)
     return size[0] * size[1] / 1e6
 
 
 def parse_args(argv):
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('--input', nargs='+', required=True, metavar='PATH', help='pictures, or folders of them')
     parser.add_argument('--output', required=True, metavar='DIR', help='folder for the results')
     parser.add_argument('--model', default='rdn_x2.onnx', help='of RDN_pth2onnx.py; default %(default)s')
@@ -176,7 +168,7 @@ def parse_args(argv):
     )
     parser.add_argument('--report', metavar='DIR', help='write there index.html, a page with before/after sliders')
     parser.add_argument('--overlap', type=int, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s')
-    parser.add_argument('--batch-size', type=console.positive, default=1, help='tiles a run; default 1')
+    parser.add_argument('--batch-size', type=cli.positive, default=1, help='tiles a run; default 1')
     parser.add_argument('--provider', choices=list(PROVIDERS), help='default: the first that onnxruntime has')
     parser.add_argument('--device-id', type=int, default=0)
     parser.add_argument(
@@ -194,4 +186,4 @@ def parse_args(argv):
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

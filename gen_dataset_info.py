@@ -7,13 +7,10 @@
 
 import os
 
-import console
+from rdn import cli, dataset, files
+from rdn.ascend.benchmark import InfoLine, check_binary, write_info
 
 from PIL import Image
-
-import files
-import manifest
-from benchmark_files import InfoLine, check_binary, write_info
 
 ENDINGS = {'bin': ('.bin',), 'png': ('.png',), 'jpg': ('.jpg', '.jpeg')}
 
@@ -53,7 +50,7 @@ def main(argv=None):
         raise ValueError('%s: no %s files in it' % (args.folder, args.type))
     if args.type == 'bin':
         lines = list_bins(paths, args.width, args.height)
-        manifest.check_complete(args.folder, [os.path.basename(path) for path in paths])
+        dataset.check_complete(args.folder, [os.path.basename(path) for path in paths])
     else:
         lines = list_pictures(paths)
     with files.replacing(args.info) as file:
@@ -62,12 +59,12 @@ def main(argv=None):
 
 
 def parse_args(argv):
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('type', choices=sorted(ENDINGS), help='kind of the files')
     parser.add_argument('folder', help='where they are')
     parser.add_argument('info', help='info file to write')
-    parser.add_argument('width', type=console.positive, nargs='?', help='of the input in a bin, pixels')
-    parser.add_argument('height', type=console.positive, nargs='?', help='of the input in a bin, pixels')
+    parser.add_argument('width', type=cli.positive, nargs='?', help='of the input in a bin, pixels')
+    parser.add_argument('height', type=cli.positive, nargs='?', help='of the input in a bin, pixels')
     args = parser.parse_args(argv)
     if args.type == 'bin' and args.height is None:
         parser.error('bin files do not say their size: give width and height, 114 114 say')
@@ -77,4 +74,4 @@ def parse_args(argv):
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

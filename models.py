@@ -11,11 +11,11 @@ import re
 import warnings
 import zipfile
 
+from rdn import files
+from rdn.imaging.images import SCALES
+
 import torch
 from torch import nn
-
-import files
-from images import SCALES
 
 LARGEST = 1 << 33  # bytes of a checkpoint
 

@@ -19,11 +19,8 @@ import platform
 import shutil
 import sys
 
-import console
-
-import files
-import msprof
-import whitelist
+from rdn import cli, files
+from rdn.ascend import msprof, whitelist
 
 LARGEST = 1 << 24  # bytes of a source
 DEFAULT_SHAPE = [1, 64, 2, 2, 114, 114]
@@ -226,7 +223,7 @@ def parse_args(argv):
             raise argparse.ArgumentTypeError('%s: dimensions are whole numbers from 1 on' % text)
         return numbers
 
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('--transpose-py', metavar='FILE', help="the toolkit's transpose.py; default: found")
     parser.add_argument(
         '--shape',
@@ -236,7 +233,7 @@ def parse_args(argv):
         help='shape to add, may be repeated; default: %s' % DEFAULT_SHAPE,
     )
     parser.add_argument('--onnx', metavar='FILE', help="read the shapes from this model's Transpose nodes")
-    parser.add_argument('--batch-size', type=console.positive, default=1, help='with --onnx: of the offline model')
+    parser.add_argument('--batch-size', type=cli.positive, default=1, help='with --onnx: of the offline model')
     parser.add_argument('--profile', metavar='FILE', help="take the slow ones' shapes from msprof's op_summary_*.csv")
     parser.add_argument('--dry-run', action='store_true', help='print the change as a diff, and change nothing')
     parser.add_argument('--revert', action='store_true', help='put the kept original back')
@@ -247,4 +244,4 @@ def parse_args(argv):
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

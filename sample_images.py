@@ -9,9 +9,7 @@ import importlib.util
 import os
 import shutil
 
-import console
-
-import files
+from rdn import cli, files
 
 NAMES = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'rocket.jpg')
 
@@ -25,7 +23,7 @@ def sample_paths():
 
 
 def main(argv=None):
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('folder', help='where to copy them')
     args = parser.parse_args(argv)
     for source in sample_paths():
@@ -35,4 +33,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

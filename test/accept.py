@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import console  # noqa: E402
+from rdn import cli  # noqa: E402
 
 import parse  # noqa: E402
 
@@ -55,17 +55,17 @@ def main(argv=None):
         judged.append(judge_speed(args.npu, args.gpu, args.chips, args.card, args.gpu_name))
     rows = [('figure', 'reference', 'measured', 'verdict')]
     rows += [row + ('met' if met else 'not met',) for row, met in judged]
-    print('\n'.join(console.format_columns(rows) + [''] + format_markdown(rows)))
+    print('\n'.join(cli.format_columns(rows) + [''] + format_markdown(rows)))
     return 0 if all(met for _, met in judged) else 1
 
 
 def parse_args(argv):
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('--psnr', metavar='FILE', help='result.json of RDN_postprocess.py')
     parser.add_argument('--npu', metavar='FILE', help="the device's log: of benchmark or ais_bench")
     parser.add_argument('--gpu', metavar='FILE', help="the GPU's log, of trtexec")
     parser.add_argument('--official-psnr', type=float, default=OFFICIAL_PSNR, help='dB to reach; default %(default)s')
-    parser.add_argument('--chips', type=console.positive, default=4, help='devices on the card; default 4')
+    parser.add_argument('--chips', type=cli.positive, default=4, help='devices on the card; default 4')
     parser.add_argument('--card', default='310', help='name to print; default 310')
     parser.add_argument('--gpu-name', default='T4', help='name to print; default T4')
     args = parser.parse_args(argv)
@@ -77,4 +77,4 @@ def parse_args(argv):
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

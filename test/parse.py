@@ -18,7 +18,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import console  # noqa: E402
+from rdn import cli  # noqa: E402
 
 LARGEST = 1 << 26  # characters
 # A figure with a decimal comma is none: reading the digits before it would be a wrong number.
@@ -137,13 +137,13 @@ def read_with(function, path):
 
 
 def main(argv=None):
-    parser = console.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument('file', help='log of benchmark, ais_bench or trtexec, or result.json')
-    parser.add_argument('--chips', type=console.positive, default=4, help='devices on the card; default 4')
+    parser.add_argument('--chips', type=cli.positive, default=4, help='devices on the card; default 4')
     parser.add_argument('--device', help='name to print; default 310, or T4 for trtexec')
     args = parser.parse_args(argv)
     print(read_with(lambda text, name: figure(text, name, args.chips, args.device), args.file))
 
 
 if __name__ == '__main__':
-    console.run(main)
+    cli.run(main)

@@ -10,4 +10,4 @@ cd "$(dirname "$0")/.."
 python=$(find_python ${PYTHON:+"$PYTHON"})
 setup_venv "test/.venv-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
     test/requirements.txt "$python"
-exec python -m pytest test "$@"
+exec python -m pytest "$@"

@@ -1,0 +1,234 @@
+"""The guide as people walk it: the README's own lines, the acceptance scripts, run.sh."""
+
+import fnmatch
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from test_parse import TENSORRT_7
+from test_whitelist import CANN6, vendor_source
+
+import pytest
+
+from conftest import LITE, ROOT, SET5, snapshot
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A copy of the project, as cloned, without what a walk leaves behind; the weights as rdn_x2.pth."""
+    folder = tmp_path / 'house'
+    shutil.copytree(
+        ROOT,
+        str(folder),
+        ignore=lambda parent, names: [
+            name
+            for name in names
+            if name.startswith('.')
+            or name == '__pycache__'
+            or parent == ROOT
+            and (
+                name in ('prep_dataset', 'result', 'result.json', 'sample_images')
+                or name.endswith(('.onnx', '.om', '.info', '.log'))
+            )
+        ],
+    )
+    shutil.copy(LITE, str(folder / 'rdn_x2.pth'))
+    return folder
+
+
+@pytest.fixture
+def server(house, tmp_path, monkeypatch):
+    """The same on an Ascend server: the stand-ins for atc and benchmark, and a toolkit to patch."""
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    shutil.copy(os.path.join(ROOT, 'test', 'standins', 'atc'), str(tools))
+    shutil.copy(os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), str(house))
+    shutil.copy(
+        os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), str(house / ('benchmark.' + os.uname().machine))
+    )
+    kernel = tmp_path / 'cann' / 'latest' / CANN6
+    kernel.parent.mkdir(parents=True)
+    kernel.write_bytes(vendor_source())
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'cann'))
+    monkeypatch.setenv('PATH', str(tools), prepend=os.pathsep)
+    return house
+
+
+def shell(command, folder):
+    """Run bash with this Python as its python3; return its output."""
+    environment = dict(os.environ, RDN_VENV=sys.prefix)
+    environment['PATH'] = os.path.dirname(sys.executable) + os.pathsep + environment['PATH']
+    done = subprocess.run(
+        ['bash', '-c', command],
+        cwd=str(folder),
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def readme_commands(first, stop='## '):
+    """The bash blocks of the README from the heading that begins with `first` to the next one with `stop`."""
+    with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as file:
+        guide = re.search(r'^%s.*?(?=^%s)' % (first, stop), file.read(), re.DOTALL | re.MULTILINE).group()
+    return ''.join(re.findall(r'^```bash\n(.*?)^```$', guide, re.DOTALL | re.MULTILINE))
+
+
+def is_ignored(name):
+    """Whether .gitignore covers a path that a walk wrote."""
+    with open(os.path.join(ROOT, '.gitignore')) as file:
+        patterns = [line.strip().strip('/') for line in file if line.strip() and not line.startswith('#')]
+    return any(fnmatch.fnmatch(part, pattern) for part in name.split(os.sep) for pattern in patterns)
+
+
+def average(folder):
+    with open(os.path.join(str(folder), 'result.json')) as file:
+        return float(json.load(file)['value'][-1]['value'])
+
+
+def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
+    trtexec = tmp_path / 'tools' / 'trtexec'
+    trtexec.write_text(
+        '#!/bin/sh\n[ "$*" = \'--onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114\' ] || exit 1\n'
+        "cat <<'END'\n%sEND\n" % TENSORRT_7
+    )
+    trtexec.chmod(0o755)
+    commands = readme_commands('### 3 ')
+    assert [tool in commands for tool in ('RDN_pth2onnx', 'atc --f', 'benchmark.x86_64 -m', 'RDN_infer')] == [True] * 4
+    status, out, err = shell('set -e\n' + commands.replace('/root/dataset/set5', str(image_folder)), server)
+    assert status == 0, out + err
+    assert abs(average(server) - 34.37) < 0.02  # the README's figure for these photographs
+    assert '[1, 64, 2, 2, 114, 114] added' in out and 'T4 bs1 fps:25.393' in out
+    assert re.search(r'^310 bs1 fps:[\d.]+$', out, re.MULTILINE)
+    kernel = tmp_path / 'cann' / 'latest' / CANN6
+    assert b'[1, 64, 2, 2, 114, 114]' in kernel.read_bytes()
+
+
+def test_lines_about_ones_own_pictures_run_as_they_stand(house):
+    commands = readme_commands('## Your own pictures')
+    assert 'RDN_upscale.py' in commands and '--tile' in commands
+    before = (
+        'python3 sample_images.py sample_images && python3 RDN_pth2onnx.py --input-file=%s --output-file=rdn_x2.onnx'
+    )
+    small = 'import sys; from PIL import Image; [Image.open(p).reduce(4).save(p) for p in sys.argv[1:]]'
+    quick = "python3 -c '%s' sample_images/*" % small  # the suite has no time for whole photographs
+    status, out, err = shell('set -e\n%s\n%s\n%s' % (before % LITE, quick, commands), house)
+    assert status == 0 and not err, out + err
+    assert '5 done, in enlarged' in out and 'report: ./result/index.html' in out
+    assert (house / 'enlarged' / 'index.html').exists() and (house / 'enlarged' / 'rocket_x2.jpg').exists()
+
+
+def test_acceptance_scripts_convert_run_and_print_both_figures(server, image_folder, tmp_path):
+    os.rename(str(image_folder), str(tmp_path / 'set5'))
+    status, out, err = shell('bash test/pth2om.sh && bash test/eval_acc_perf.sh --datasets_path=%s' % tmp_path, server)
+    assert status == 0, out + err
+    assert re.search(r'==== accuracy ====\nPSNR:34\.\d+\n==== performance ====\n310 bs1 fps:[\d.]+\n$', out), out
+
+
+@pytest.mark.parametrize(
+    'command, words',
+    [
+        ('bash test/eval_acc_perf.sh', '--datasets_path'),
+        ('bash test/eval_acc_perf.sh --datasets_path=/nowhere', '/nowhere/set5'),
+        ('bash test/eval_acc_perf.sh --datasets_path=.. --what', '--what'),
+        ('bash test/pth2om.sh nothing.pth', 'nothing.pth'),
+        ('PATH=/usr/bin:/bin; bash test/perf_gpu.sh', 'trtexec'),
+        ('bash run.sh --weights nothing.pth', 'nothing.pth'),
+        ('bash run.sh --dataset nothing', 'nothing'),
+        ('bash run.sh --weights', '--weights'),
+        ('bash run.sh --what', '--what'),
+    ],
+)
+def test_wrong_use_of_a_shell_script_is_one_line(house, command, words):
+    status, _, err = shell(command, house)
+    assert status not in (0, 127) and words in err and err.count('\n') == 1, err
+
+
+@pytest.mark.parametrize(
+    'asked, found', [('python3.7', 'root/versions/3.7.16/bin/python'), ('', 'python3'), ('python3.9', '')]
+)
+def test_python_is_found_on_path_and_behind_pyenvs_names(house, tmp_path, asked, found):
+    def program(path, version, works=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        body = 'import sys; sys.version_info = (%d, %d); exec(sys.argv[2])' % version
+        path.write_text(
+            '#!/bin/sh\nexec %s -c "%s" "$@"\n' % (sys.executable, body) if works else '#!/bin/sh\nexit 127\n'
+        )
+        path.chmod(0o755)
+
+    program(tmp_path / 'root' / 'shims' / 'python3.7', (3, 7), works=False)
+    program(tmp_path / 'root' / 'versions' / '3.7.16' / 'bin' / 'python', (3, 7))
+    program(tmp_path / 'root' / 'shims' / 'python3.9', (3, 9), works=False)
+    program(tmp_path / 'root' / 'versions' / '3.9.1' / 'bin' / 'python', (3, 9))
+    program(tmp_path / 'root' / 'shims' / 'python3', (3, 12))
+    command = 'PATH=%s:/usr/bin:/bin; . ./setup_venv.sh; find_python %s' % (tmp_path / 'root' / 'shims', asked)
+    status, out, err = shell(command, house)
+    assert (status == 0, out.strip().endswith(found)) == (bool(found), True), (out, err)
+    assert bool(err) == (not found)
+
+
+def test_run_sh_walks_with_onnx_runtime_where_there_is_no_device(house):
+    (house / 'rdn_x2.pth').unlink()
+    before = set(snapshot(house))
+    status, out, err = shell('cd / && bash %s/run.sh' % house, house)
+    assert status == 0 and not err, out + err
+    assert 'Avg PSNR: 34.37' in out and 'RDN_infer.py with ONNX Runtime' in out and 'weights/rdn_x2_lite.pth' in out
+    first = average(house)
+    assert all(is_ignored(name) for name in set(snapshot(house)) - before)
+
+    # The commands that it shows give the same when copied.
+    shown = [line[2:] for line in out.splitlines() if line.startswith('$ ')]
+    for name in ('result.json', 'rdn_x2.onnx'):
+        (house / name).unlink()
+    status, out, err = shell('set -e\n' + '\n'.join(shown), house)
+    assert status == 0 and average(house) == first, out + err
+
+    # A second run, on other images and from another folder, starts over.
+    (house / 'my own').mkdir()
+    for name in ('coffee.png', 'chelsea.png'):
+        shutil.copy(str(house / 'sample_images' / name), str(house / 'my own'))
+    status, out, err = shell('cd test && bash ../run.sh --dataset="../my own"', house)
+    assert status == 0, out + err
+    assert len([line for line in out.splitlines() if line.startswith(('coffee ', 'chelsea ', 'rocket '))]) == 2
+    assert sorted(os.listdir(str(house / 'result' / 'images'))) == [
+        'chelsea_sheet.png',
+        'chelsea_x2.png',
+        'coffee_sheet.png',
+        'coffee_x2.png',
+    ]
+
+
+def test_run_sh_uses_the_device_where_there_is_one(server):
+    os.makedirs(str(server / 'result' / 'dumpOutput_device0'))
+    (server / 'result' / 'dumpOutput_device0' / 'stale_1.txt').write_text('1')
+    status, out, err = shell('bash run.sh', server)
+    assert status == 0, out + err
+    assert '$ atc --framework=5' in out and '$ ./benchmark.' in out and 'RDN_infer.py' not in out
+    assert 'on an Ascend device' in out and 'Avg PSNR: 34.37' in out and '310 bs1 fps:' in out
+
+
+def test_a_figure_of_an_earlier_run_is_not_shown_when_the_tool_fails(server, narrow):
+    perf = server / 'result' / 'perf_vision_batchsize_1_device_0.txt'
+    perf.parent.mkdir()
+    perf.write_text('[infer] Interface throughputRate: 9999\n')
+    (server / ('benchmark.' + os.uname().machine)).write_text('#!/bin/sh\n')  # and does not say so
+    shutil.copy(narrow[0], str(server / 'rdn_x2.pth'))
+    status, out, _ = shell('bash run.sh', server)
+    assert status and '$ ./benchmark' in out and 'fps' not in out.split('$ ./benchmark')[1] and not perf.exists()
+
+
+def test_run_sh_refuses_weights_for_another_scale(house):
+    script = 'import sys, torch, models; torch.save(models.RDN(3, 3, 8, 8, 1, 1).state_dict(), sys.argv[1])'
+    status, _, err = shell('python3 -c %r x3.pth && bash run.sh --weights x3.pth' % script, house)
+    assert status and 'scale_factor is 3 in this file, not 2' in err and err.count('\n') == 1
+
+
+@pytest.mark.skipif(not os.path.isdir(SET5), reason='no shared data here')
+def test_set5_has_the_psnr_of_the_readme(house):
+    status, out, err = shell('bash run.sh --dataset %s' % os.path.abspath(SET5), house)
+    assert status == 0, out + err
+    assert abs(average(house) - 38.67) < 0.02 and 'average      34.23' in out

@@ -1,0 +1,82 @@
+"""parallel.py: the order, the errors and the memory of one after another, on all cores."""
+
+import gc
+import sys
+import threading
+import time
+
+from rdn import cpu
+from rdn.ascend import benchmark
+
+import numpy as np
+import pytest
+
+
+def test_results_come_in_the_order_of_the_items():
+    def slow_at_first(x):
+        time.sleep(0.02 * (x == 0))
+        return x * x
+
+    assert list(cpu.in_order(slow_at_first, range(50), 4)) == [x * x for x in range(50)]
+    assert list(cpu.in_order(slow_at_first, [])) == []
+
+
+def test_several_run_at_once():
+    both = threading.Barrier(2, timeout=20)
+    assert len(list(cpu.in_order(lambda _: both.wait(), range(2), 2))) == 2  # neither passes alone
+
+
+def test_the_first_error_in_order_is_raised_and_the_rest_is_not_begun():
+    begun = []
+
+    def fails(x):
+        begun.append(x)
+        time.sleep(0.05 * (x == 3))
+        if x >= 3:
+            raise ValueError('item %d' % x)
+
+    with pytest.raises(ValueError, match='item 3'):
+        list(cpu.in_order(fails, range(1000), 2))
+    assert len(begun) < 20
+
+
+def test_no_more_than_two_results_a_worker_wait():
+    done = []
+    results = cpu.in_order(done.append, range(1000), 3)
+    next(results)
+    time.sleep(0.1)
+    assert len(done) <= 7
+    results.close()
+    assert len(done) <= 7
+
+
+def test_there_is_a_core():
+    assert cpu.cores() >= 1
+
+
+def test_labels_are_read_by_many_threads_at_once(tmp_path):
+    """Python 3.11 may fail, or crash, where two threads are in numpy's header parser: here the finalizer of some
+    garbage lets the second one in.
+    """
+
+    class Garbage:
+        def __init__(self):
+            self.cycle = self
+
+        def __del__(self):
+            sum(range(2000))
+
+    def read(path):
+        Garbage()
+        return benchmark.read_npy(path)
+
+    np.save(str(tmp_path / 'a.npy'), np.zeros((1, 3, 4, 4), np.float32))
+    threshold, switch = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(5)
+    sys.setswitchinterval(1e-6)
+    try:
+        for array in cpu.in_order(read, [str(tmp_path / 'a.npy')] * 2000, 8):
+            assert array.shape == (1, 3, 4, 4)
+    finally:
+        gc.set_threshold(*threshold)
+        sys.setswitchinterval(switch)

@@ -1,0 +1,110 @@
+"""-precision=bf16: refused where it would be slower or is not to be had, close to fp32 where it runs."""
+
+import builtins
+import io
+import sys
+
+from rdn import engine, hardware
+
+import numpy as np
+import pytest
+
+import parse
+from conftest import LITE, assert_refused
+
+INFER = ['-batch_size=1', '-input_text_path=RDN_prep_bin.info', '-output_binary=True']
+
+
+def cpuinfo(monkeypatch, machine, text):
+    monkeypatch.setattr(hardware.platform, 'machine', lambda: machine)
+    real = builtins.open
+
+    def fake(path, *args, **kwargs):
+        if path == '/proc/cpuinfo':
+            if text is None:
+                raise FileNotFoundError(2, 'none', path)
+            return io.StringIO(text)
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, 'open', fake)
+
+
+@pytest.mark.parametrize(
+    'machine, text, expected',
+    [
+        ('x86_64', 'processor: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16\n', True),
+        ('x86_64', 'flags\t\t: fpu amx_bf16 amx_tile\n', True),
+        ('x86_64', 'flags\t\t: fpu avx2 avx512f\nbugs : avx512_bf16\n', False),
+        ('aarch64', 'Features\t: fp asimd bf16 i8mm\n', True),
+        ('aarch64', 'Features\t: fp asimd\n', False),
+        ('x86_64', '', False),
+        ('x86_64', None, False),  # not Linux
+    ],
+)
+def test_bf16_is_found_in_the_processors_flags(monkeypatch, machine, text, expected):
+    cpuinfo(monkeypatch, machine, text)
+    assert hardware.has_bf16() is expected
+
+
+def test_without_the_instructions_bf16_is_refused(script, dataset, narrow, monkeypatch):
+    monkeypatch.setattr(engine, 'has_bf16', lambda: False)
+    assert_refused(script('RDN_infer', '-om_path=' + narrow[1], '-precision=bf16', *INFER), 'bf16', 'fp32')
+    flags = ['--input=prep_dataset', '--output=out', '--model=' + narrow[1], '--precision=bf16']
+    assert_refused(script('RDN_upscale', *flags), 'bf16', 'fp32')
+
+
+def test_without_openvino_the_message_says_what_to_install(script, dataset, narrow, monkeypatch):
+    monkeypatch.setattr(engine, 'has_bf16', lambda: True)
+    monkeypatch.setitem(sys.modules, 'openvino', None)
+    ended = script('RDN_infer', '-om_path=' + narrow[1], '-precision=bf16', *INFER)
+    assert_refused(ended, 'pip install openvino')
+
+
+def test_bf16_goes_with_the_cpu_and_without_a_profile(script, dataset, narrow):
+    for flag in ('-provider=CUDA', '-profiling=prof'):
+        assert_refused(script('RDN_infer', '-om_path=' + narrow[1], '-precision=bf16', flag, *INFER), 'bf16')
+
+
+@pytest.fixture
+def openvino(monkeypatch):
+    """OpenVINO at work on any processor: one without bf16 computes the same in fp32."""
+    module = pytest.importorskip('openvino')
+    monkeypatch.setattr(engine, 'has_bf16', lambda: True)
+    return module
+
+
+def test_bf16_moves_the_psnr_by_less_than_a_twentieth_of_a_decibel(script, dataset, lite_onnx, openvino):
+    psnr = {}
+    for precision in ('fp32', 'bf16'):
+        ended = script('RDN_infer', '-om_path=' + lite_onnx, '-precision=' + precision, *INFER)
+        assert ended.status == 0, ended.err
+        flags = ['--pred-path=result/dumpOutput_device0', '--label-path=prep_dataset/label', '--result-path=r.json']
+        assert script('RDN_postprocess', *flags).status == 0
+        with open('r.json') as file:
+            psnr[precision] = parse.parse_accuracy(file.read())
+    assert 'OpenVINO in bf16' in ended.out
+    assert abs(psnr['bf16'] - psnr['fp32']) < 0.05
+
+
+def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, openvino):
+    from concurrent.futures import ThreadPoolExecutor
+
+    exact, model = engine.Model(lite_onnx), engine.open_model(lite_onnx, 'bf16', threads=2, streams=2)
+    assert (model.batch, model.shape, model.streams) == (exact.batch, exact.shape, 2)
+    batches = [np.random.RandomState(n).rand(1 + n % 2, 3, 114, 114).astype(np.float32) for n in range(4)]
+    with ThreadPoolExecutor(4) as executor:
+        for batch, output in zip(batches, executor.map(model, batches)):
+            assert np.abs(output - exact(batch)).max() < 0.03
+    with pytest.raises(ValueError, match='failed on an input'):
+        model(np.zeros((1, 4, 114, 114), np.float32))
+
+
+@pytest.mark.parametrize('content', [b'', b'no onnx'])
+def test_openvino_refuses_what_is_no_model(tmp_path, openvino, content):
+    (tmp_path / 'a.onnx').write_bytes(content)
+    with pytest.raises(ValueError, match='a.onnx'):
+        engine.open_model(str(tmp_path / 'a.onnx'), 'bf16')
+    with pytest.raises(ValueError, match='rdn_x2_lite.pth'):
+        engine.open_model(LITE, 'bf16')
+    with pytest.raises(FileNotFoundError):
+        engine.open_model('gone.onnx', 'bf16')

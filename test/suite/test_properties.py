@@ -1,0 +1,341 @@
+"""Whatever is read or written, for any input: round trips, nothing else changed, and no error but the documented ones."""
+
+import csv
+import io
+import json
+import os
+import string
+import tempfile
+import tokenize
+
+from rdn import tiles
+from rdn.ascend import benchmark, msprof, whitelist
+from rdn.ascend.number_text import format_text, parse_text
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import parse
+
+settings.register_profile(
+    'suite', deadline=None, derandomize=True, max_examples=100, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile('suite')
+
+SIZES = st.integers(1, 999999)
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+def written(content):
+    """The path of a temporary file of that content; the caller's `with` removes it."""
+    folder = tempfile.TemporaryDirectory()
+    path = os.path.join(folder.name, 'file')
+    with open(path, 'wb') as file:
+        file.write(content)
+    return folder, path
+
+
+def read_by(function, content, *args):
+    folder, path = written(content)
+    with folder:
+        return function(path, *args)
+
+
+# --- the info file
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), SIZES, SIZES), min_size=1, max_size=20))
+def test_info_file_round_trip(rows):
+    lines = [benchmark.InfoLine(*row) for row in rows]
+    file = io.BytesIO()
+    try:
+        benchmark.write_info(lines, file)
+    except (ValueError, UnicodeEncodeError):
+        assert any(line.path.split() != [line.path] or not is_text(line.path) for line in lines)
+    else:
+        assert read_by(benchmark.read_info, file.getvalue()) == lines
+
+
+def is_text(path):
+    try:
+        path.encode('utf-8', 'surrogateescape')
+        return True
+    except UnicodeEncodeError:
+        return False
+
+
+@given(st.binary() | st.text('0123 .ab\n-').map(str.encode))
+def test_any_info_file_is_read_or_refused(content):
+    try:
+        lines = read_by(benchmark.read_info, content)
+    except ValueError as error:
+        assert 'file' in str(error)
+    else:
+        assert lines and all(line.width > 0 and line.height > 0 for line in lines)
+
+
+# --- outputs
+
+
+@given(st.lists(st.lists(FLOATS, min_size=3, max_size=3), min_size=1, max_size=30))
+def test_text_output_round_trip(rows):
+    array = np.array(rows, np.float32)
+    assert np.allclose(parse_text(format_text(array)), array.ravel(), rtol=1e-7, atol=5.1e-9)
+
+
+NUMBER = st.from_regex(r'[+-]?([0-9]{1,12}\.?[0-9]{0,9}|\.[0-9]{1,9})([eE][+-]?[0-9]{1,2})?', fullmatch=True)
+
+
+@given(st.lists(st.tuples(NUMBER, st.sampled_from([' ', '\n', '\t', '\r\n', '  '])), max_size=300))
+def test_numbers_are_read_as_python_reads_them(words):
+    text = ''.join(number + space for number, space in words)
+    assert parse_text(text.encode()).tolist() == [float(number) for number, _ in words]
+
+
+@given(st.binary() | st.text('0123456789.+-e \n').map(str.encode))
+def test_any_text_output_is_numbers_or_refused(content):
+    try:
+        numbers = parse_text(content)
+    except ValueError:
+        return
+    assert numbers.dtype == np.float64 and len(numbers) == len(content.split())
+    assert all(a == float(b) or a != a for a, b in zip(numbers, content.split()))
+
+
+@given(st.sampled_from(['.txt', '.bin', '.npy']), st.binary(max_size=200))
+def test_any_output_file_has_the_asked_shape_or_is_refused(ending, content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'a_1' + ending)
+        with open(path, 'wb') as file:
+            file.write(content)
+        try:
+            array = benchmark.read_output(path, (3, 2, 2))
+        except ValueError as error:
+            assert 'a_1' in str(error)
+        else:
+            assert array.shape == (3, 2, 2) and array.dtype == np.float32 and np.isfinite(array).all()
+
+
+@given(st.lists(FLOATS, min_size=12, max_size=12))
+def test_binary_output_round_trip(values):
+    array = np.array(values, np.float32).reshape(3, 2, 2)
+    assert (read_by(benchmark.read_binary, array.tobytes(), (3, 2, 2)) == array).all()
+
+
+# --- logs
+
+RATES = st.floats(1e-3, 1e6).map(lambda x: float('%.6g' % x))
+LOGS = {
+    'perf_vision_batchsize_1_device_0.txt': '[infer] throughputRate: 9, Interface throughputRate: %s, moduleLatency: 1\n',
+    'PureInfer_perf_of_m_bs1_in_device_0.txt': '[INFO] ave_throughputRate: %ssamples/s, ave_latency: 1ms\n',
+    'ais.log': '[INFO] throughput 1000*batchsize(1)/NPU_compute_time.mean(19.0): %s\n',
+}
+
+
+@given(st.sampled_from(sorted(LOGS)), RATES, st.text(string.printable, max_size=50).filter(lambda x: 'thr' not in x))
+def test_the_rate_in_a_log_is_found_among_other_lines(name, rate, other):
+    text = other + '\n' + LOGS[name] % ('%.6g' % rate) + other
+    assert parse.parse_speed(text, name).rate == rate
+
+
+@given(RATES, st.integers(1, 64), st.booleans())
+def test_gpu_time_becomes_a_rate(mean, batch, new):
+    line = (
+        'GPU Compute Time: min = 1 ms, max = 2 ms, mean = %.6g ms\n'
+        if new
+        else 'GPU Compute\nx min: 1 ms\nmean: %.6g ms\n'
+    )
+    speed = parse.parse_speed('trtexec --shapes=image:%dx3x114x114\n' % batch + line % mean, 'a.log')
+    assert speed.batch == batch and speed.rate == pytest.approx(1000 * batch / mean)
+
+
+@given(st.text() | st.text(string.digits + ' :.,=msGPUComputeTheangINFO[]\nthroughputRate'))
+def test_any_log_is_a_figure_or_refused(text):
+    for prefix in (
+        '',
+        'GPU Compute Time: mean = ',
+        'ave_throughputRate: ',
+        '[infer] Interface throughputRate: ',
+        '{"value": ',
+    ):
+        try:
+            line = parse.figure(prefix + text, 'a_bs1.log')
+        except ValueError:
+            continue
+        assert line.startswith('PSNR:') or float(line.split('fps:')[1]) >= 0
+
+
+# --- msprof's tables
+
+NAMES = st.text(st.characters(blacklist_categories=['Cs', 'Cc']), min_size=1, max_size=12).map(str.strip).filter(bool)
+SHAPES = st.lists(st.lists(st.integers(1, 9999), min_size=1, max_size=6), min_size=1, max_size=3)
+DURATIONS = st.floats(0.01, 1e9).map(lambda x: float('%.7g' % x))
+TASKS = st.lists(
+    st.builds(msprof.Task, NAMES, NAMES, NAMES, NAMES, DURATIONS, st.none() | SHAPES), min_size=1, max_size=20
+)
+
+
+@given(TASKS)
+def test_profile_round_trip(tasks):
+    text = msprof.format_tasks(tasks, range(len(tasks)))
+    assert read_by(lambda path: list(msprof.read_tasks(path)), text.encode()) == tasks
+    rows = msprof.statistics_of(tasks)
+    again = read_by(msprof.read_statistics, msprof.format_statistics(rows).encode())
+    assert [row[:4] for row in again] == [row[:4] for row in rows] or len({row.total for row in rows}) < len(rows)
+    assert sum(row.total for row in again) == pytest.approx(sum(task.duration for task in tasks), rel=1e-5)
+
+
+@given(
+    TASKS, st.randoms(use_true_random=False), st.sampled_from(['utf-8', 'utf-8-sig']), st.sampled_from(['\n', '\r\n'])
+)
+def test_columns_are_found_in_any_order_among_others(tasks, random, encoding, end):
+    rows = list(csv.reader(io.StringIO(msprof.format_tasks(tasks, range(len(tasks))))))
+    order = random.sample(range(len(rows[0])), len(rows[0]))
+    rows = [[row[i] for i in order] + ['more'] for row in rows]
+    file = io.StringIO()
+    csv.writer(file, lineterminator=end).writerows(rows)
+    assert read_by(lambda path: list(msprof.read_tasks(path)), file.getvalue().encode(encoding)) == tasks
+
+
+@given(st.binary() | st.text('OP Type,Count,Total Time(us)\n"1;N/A').map(str.encode))
+def test_any_table_is_read_or_refused(content):
+    for header in (b'', b'OP Type,Count,Total Time(us)\n', b'Op Name,OP Type,Task Duration(us),Input Shapes\n'):
+        for function in (msprof.read_statistics, lambda path: list(msprof.read_tasks(path)), msprof.kind_of):
+            try:
+                read_by(function, header + content)
+            except ValueError as error:
+                assert 'file' in str(error)
+
+
+# --- the white list
+
+DIMS = st.lists(st.integers(1, 9999), min_size=1, max_size=7)
+SPACE = st.sampled_from(['', ' ', '\n', '\n        ', '\n\t\t', '  # [1, 2], a comment ]\n    ', ' \\\n '])
+AROUND = st.sampled_from(
+    [
+        '',
+        'white_list_shape = [[9, 9]]\n',
+        '"""white_list_shape = [\n[1]]"""\n',
+        'def other():\n    white_list_shape = [[7]]\n    return white_list_shape\n',
+        "x = '[1, 64, 2, 2, 114, 114]'  # white_list_shape = [\n",
+        'def f():\n\tdef g():\n\t\twhite_list_shape_fuzzy = [[3]]\n\treturn g\n',
+        '# d\u00e9j\u00e0 vu\n',
+        'class C:\n    white_list_shape = [[5]]\n',
+        'if True: pass\n',
+    ]
+)
+
+
+@st.composite
+def sources(draw):
+    """Valid Python with one white list in the function, in any layout; bytes and the list's shapes."""
+    shapes = draw(st.lists(DIMS, max_size=6))
+    parts = []
+    for index, shape in enumerate(shapes):
+        comma = ',' if index + 1 < len(shapes) or draw(st.booleans()) else ''
+        parts.append(draw(SPACE) + str(shape) + draw(SPACE) + comma)
+    before_name = draw(
+        st.sampled_from(['', '    x = "]["  # [\n', '    def inner():\n        white_list_shape = []\n'])
+    )
+    body = 'def _by_dynamic_static_union_version(shape):\n%s    white_list_shape = [%s%s]%s\n    return 1' % (
+        before_name,
+        ''.join(parts),
+        draw(SPACE),
+        draw(st.sampled_from(['', '  # why', ' ; y = 1'])),
+    )
+    text = draw(AROUND) + draw(AROUND) + body + draw(st.sampled_from(['', '\n', '\n\n']))
+    if text.endswith('\n'):
+        text += draw(AROUND)
+    encoding = draw(st.sampled_from(['utf-8', 'utf-8-sig', 'latin-1']))
+    if encoding == 'latin-1':
+        text = '# -*- coding: latin-1 -*-\n' + text
+    text = text.replace('\n', draw(st.sampled_from(['\n', '\r\n'])))
+    source = text.encode(encoding)
+    try:
+        compile(source, 'transpose.py', 'exec')
+    except SyntaxError:  # a backslash before nothing, say
+        assume(False)
+    return source, shapes
+
+
+def other_tokens(source, shapes):
+    """All tokens but commas, brackets, numbers and line ends, and how often each of these stands."""
+    tokens = [token.string for token in tokenize.tokenize(io.BytesIO(source).readline)]
+    return [token for token in tokens if token.strip() and token not in ',[]' and not token.isdigit()]
+
+
+@given(sources(), st.lists(DIMS, min_size=1, max_size=3))
+def test_a_shape_is_added_and_nothing_else_changes(source_and_shapes, new):
+    source, shapes = source_and_shapes
+    assert whitelist.shapes_of(source) == shapes
+    patched = whitelist.add_shapes(source, new)
+    assert whitelist.shapes_of(patched) == shapes + new
+    assert other_tokens(patched, new) == other_tokens(source, new)
+    assert whitelist.is_patched(patched, source)
+    one_by_one = source
+    for shape in new:
+        one_by_one = whitelist.add_shapes(one_by_one, [shape])
+    assert one_by_one == patched
+    lines, old = patched.splitlines(True), source.splitlines(True)
+    assert lines[0] == old[0] or len(old) < 3 or b'white_list' in old[0]
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_any_source_is_a_list_or_refused(content):
+    prefix = b'def _by_dynamic_static_union_version():\n    white_list_shape = '
+    for source in (content, prefix + content, prefix + b'[' + content + b']'):
+        try:
+            whitelist.add_shapes(source, [[1, 2]])
+        except whitelist.WhiteListError:
+            pass
+
+
+# --- tiles
+
+
+@given(st.integers(1, 700), st.integers(1, 120), st.integers(0, 119))
+def test_tiles_give_every_pixel_once_from_inside_themselves(length, size, overlap):
+    assume(overlap < size)
+    spans = tiles.spans(length, size, overlap)
+    given_by = [pixel for span in spans for pixel in range(span.first, span.last)]
+    assert given_by == list(range(length))
+    assert spans[0].start == 0
+    for span in spans:
+        assert span.stop - span.start == size
+        assert span.start <= span.first < span.last <= min(span.stop, length)
+    for left, right in zip(spans, spans[1:]):
+        assert left.stop - right.start >= overlap
+        # Away from the picture's edges each pixel comes from half an overlap inside its tile.
+        assert left.stop - left.last >= overlap // 2 and right.first - right.start >= overlap // 2
+    if length >= size:
+        assert spans[-1].stop == length
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(2, 4), st.integers(1, 20), st.integers(0, 9))
+def test_cut_and_joined_is_the_picture_for_every_size(height, width, scale, size, overlap):
+    assume(overlap < size)
+    picture = np.random.RandomState(0).rand(3, height, width).astype(np.float32)
+    layout = tiles.Layout(height, width, [size, size], overlap, scale, '/a.png', True)
+    outputs = (
+        (tile, tiles.cut(picture, tile).repeat(scale, 1).repeat(scale, 2))
+        for tile in tiles.tile_stems('a', layout).values()
+    )
+    assert (tiles.join(outputs, layout) == picture.repeat(scale, 1).repeat(scale, 2)).all()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+@given(st.dictionaries(st.sampled_from(tiles.Layout._fields), JSON) | JSON)
+def test_any_layout_is_read_or_refused(content):
+    try:
+        layout = read_by(tiles.read_layout, json.dumps(content).encode())
+    except ValueError as error:
+        assert 'no layout' in str(error)
+    else:
+        assert tiles.tile_stems('a', layout)

@@ -1,0 +1,90 @@
+"""Both READMEs say the same: their commands, their tables' numbers, their links; and CONTRIBUTING.md names what is there."""
+
+import os
+import re
+
+import pytest
+
+from conftest import ROOT
+
+
+def read(name):
+    with open(os.path.join(ROOT, name), encoding='utf-8') as file:
+        return file.read()
+
+
+@pytest.fixture(scope='module')
+def both():
+    return read('README.md'), read('README.zh-CN.md')
+
+
+def blocks(text):
+    return re.findall(r'^```(\w*)\n(.*?)^```$', text, re.DOTALL | re.MULTILINE)
+
+
+def sections(text):
+    """The text of each section without its code blocks, in order."""
+    plain = re.sub(r'^```.*?^```$', '', text, flags=re.DOTALL | re.MULTILINE)
+    return re.split(r'^#+ ', plain, flags=re.MULTILINE)[1:]
+
+
+def numbers(text):
+    """The numbers in a text that can be wrong: with a decimal point, or of two digits and more, sorted."""
+    return sorted(re.findall(r'(?<![\w.])[+−-]?\d[\d,]*(?:\.\d+)+|(?<![\w.])\d[\d,]*\d(?![\w.])', text))
+
+
+def test_commands_and_printed_figures_are_the_same(both):
+    english, chinese = map(blocks, both)
+    assert english == chinese
+
+
+def test_sections_have_the_same_order_and_numbers(both):
+    english, chinese = map(sections, both)
+    assert len(english) == len(chinese)
+    for ours, theirs in zip(english, chinese):
+        title = ours.splitlines()[0]
+        number = re.match(r'[\d.]+', title)
+        if number:
+            assert theirs.startswith(number.group()), title
+        assert numbers(ours) == numbers(theirs), title
+
+
+def test_code_names_are_the_same(both):
+    """Everything in back quotes: flags, files, commands."""
+    english, chinese = (
+        sorted(set(re.findall(r'`([^`\n]+)`', re.sub(r'```.*?```', '', text, flags=re.DOTALL)))) for text in both
+    )
+    assert english == chinese
+
+
+def test_each_links_the_other_and_every_link_leads_somewhere(both):
+    for text, other in zip(both, ('README.zh-CN.md', 'README.md')):
+        assert '(%s)' % other in text.split('## ')[0]
+        headings = {slug(line.lstrip('#')) for line in text.splitlines() if line.startswith('#')}
+        for target in re.findall(r'\]\(([^)]+)\)', text):
+            if target.startswith('#'):
+                assert target[1:] in headings, target
+            elif not target.startswith('http'):
+                assert os.path.exists(os.path.join(ROOT, target)), target
+
+
+def slug(heading):
+    return re.sub(r'[^\w\- ]', '', heading.strip().lower()).replace(' ', '-')
+
+
+@pytest.mark.parametrize(
+    'name', ['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'test/README.md', 'weights/README.md']
+)
+def test_every_file_that_is_named_exists(name):
+    made = {'RDN_step.py', 'test_step.py', 'transpose.py', 'set_env.sh', 'index.html'}  # by someone else, or by a run
+    for found in set(re.findall(r'`(?:python3 |bash )?([\w./]+\.(?:py|sh|html|toml))\b', read(name))):
+        if os.path.basename(found) in made:
+            continue
+        folders = ('', 'rdn', 'test', 'test/suite', 'tools', os.path.dirname(name))
+        assert any(os.path.exists(os.path.join(ROOT, folder, found)) for folder in folders), (name, found)
+
+
+def test_every_script_and_module_is_in_the_readmes_tables(both):
+    names = [name for name in os.listdir(ROOT) if name.endswith('.py')]
+    for text in both:
+        assert [name for name in names if '`%s`' % name not in text] == []

@@ -1,0 +1,180 @@
+"""tiles.py and the tiled walk: every pixel once, whole pictures without seams."""
+
+import json
+import os
+import shutil
+
+from rdn import tiles
+from rdn.evaluation import metrics
+from rdn.imaging import images
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from conftest import assert_refused, run_python, snapshot
+from models import load_rdn
+
+
+@pytest.mark.parametrize('size, overlap', [(114, 0), (114, 16), (114, 113), (7, 3), (2, 1), (1, 0)])
+def test_spans_cover_every_length_once_and_lie_inside(size, overlap):
+    for length in list(range(1, 3 * size + 5)) + [997]:
+        found = tiles.spans(length, size, overlap)
+        given = [x for span in found for x in range(span.first, span.last)]
+        assert given == list(range(length))
+        for span in found:
+            assert span.stop - span.start == size and span.start <= span.first < span.last <= span.stop
+        if length >= size:
+            assert found[0].start == 0 and found[-1].stop == length
+            assert all(a.stop - b.start >= overlap for a, b in zip(found, found[1:]))
+            fewest = 1 if length == size else -(-(length - overlap) // (size - overlap))
+            assert len(found) == fewest
+
+
+def test_pixels_next_to_an_inner_border_have_half_the_overlap_around_them():
+    for length in range(115, 600):
+        for a, b in zip(*[iter(tiles.spans(length, 114, 16)[i:]) for i in (0, 1)]):
+            assert a.stop - a.last >= 8 and b.first - b.start >= 8
+
+
+@pytest.mark.parametrize('overlap', [-1, 114, 200])
+def test_overlap_of_a_whole_tile_is_refused(overlap):
+    with pytest.raises(ValueError, match='overlap'):
+        tiles.spans(300, 114, overlap)
+
+
+@pytest.mark.parametrize('height, width', [(1, 1), (1, 300), (113, 115), (114, 114), (260, 131)])
+def test_tiles_of_a_picture_join_to_the_picture(height, width):
+    picture = np.random.RandomState(0).rand(3, height, width)
+    layout = tiles.Layout(height, width, [114, 114], 16, 2, 'x', True)
+    parts = (
+        (tile, tiles.cut(picture, tile).repeat(2, 1).repeat(2, 2)) for tile in tiles.tile_stems('a', layout).values()
+    )
+    assert np.array_equal(tiles.join(parts, layout), picture.repeat(2, 1).repeat(2, 2))
+
+
+def test_small_picture_is_mirrored():
+    picture = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
+    part = tiles.cut(picture, tiles.tile_rows(2, 3, (4, 6), 0)[0][0])
+    assert part[0].tolist() == [[0, 1, 2, 1, 0, 1], [3, 4, 5, 4, 3, 4], [0, 1, 2, 1, 0, 1], [3, 4, 5, 4, 3, 4]]
+
+
+def test_layout_reads_back_and_other_content_is_refused(tmp_path):
+    layout = tiles.Layout(300, 200, [114, 114], 16, 2, '/a/ö.png', True)
+    path = tmp_path / 'a.json'
+    with open(str(path), 'wb') as file:
+        tiles.write_layout(layout, file)
+    assert tiles.read_layout(str(path)) == layout
+    good = json.loads(path.read_text())
+    for bad in ('', '[]', '{}', json.dumps(dict(good, height='3')), json.dumps(dict(good, overlap=114)),
+                json.dumps(dict(good, tile=[114])), json.dumps(dict(good, width=None))):  # fmt: skip
+        path.write_text(bad)
+        with pytest.raises(ValueError, match='a.json'):
+            tiles.read_layout(str(path))
+
+
+def walk(script, folder, model, *flags):
+    """Steps 4.2 to 5.2 with tiles, in the current folder."""
+    assert script('RDN_preprocess', '--src-path=%s' % folder, '--save-path=prep', '--tile', *flags).status == 0
+    assert script('gen_dataset_info', 'bin', 'prep/data', 'tiles.info', 114, 114).status == 0
+    ended = script('RDN_infer', '-om_path=%s' % model, '-input_text_path=tiles.info', '-output_binary=True')
+    assert ended.status == 0, ended.err
+
+
+def judge(script, *flags):
+    return script(
+        'RDN_postprocess',
+        '--pred-path=result/dumpOutput_device0',
+        '--label-path=prep/label',
+        '--result-path=result.json',
+        *flags,
+    )
+
+
+@pytest.fixture
+def two_photos(tmp_path, photos, monkeypatch):
+    """A folder with two photographs, one of odd size; the current folder beside it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'photos').mkdir()
+    shutil.copy(photos[1], str(tmp_path / 'photos' / 'chelsea.v1.png'))  # 451 x 300
+    Image.open(photos[0]).crop((30, 20, 331, 265)).save(str(tmp_path / 'photos' / 'a_1.png'))
+    return tmp_path / 'photos'
+
+
+def whole_image(model, lr):
+    with torch.no_grad():
+        return model(torch.from_numpy(lr)[None])[0].numpy()
+
+
+def test_tiled_walk_gives_the_psnr_of_the_whole_image(script, two_photos, narrow):
+    weights, onnx_path = narrow
+    walk(script, two_photos, onnx_path)
+    ended = judge(script, '--save-images=out')
+    assert ended.status == 0, ended.err
+    model = load_rdn(weights)
+    for name in sorted(os.listdir(str(two_photos))):
+        hr = Image.open(str(two_photos / name)).convert('RGB')
+        hr = hr.crop((0, 0, hr.width // 2 * 2, hr.height // 2 * 2))
+        sr = whole_image(model, images.to_chw(hr.resize((hr.width // 2, hr.height // 2), Image.BICUBIC)))
+        line = [line.split() for line in ended.out.splitlines() if line.startswith(name[:-4] + ' ')][0]
+        assert abs(float(line[2]) - metrics.sr_psnr(sr, images.to_chw(hr), 2)) < 0.0051
+        picture = np.asarray(Image.open('out/%s_x2.png' % name[:-4])).astype(int)
+        assert np.abs(picture - np.asarray(images.to_image(sr))).max() <= 1  # a rounding at .5
+
+
+def test_without_label_the_image_itself_is_enlarged(script, two_photos, narrow):
+    weights, onnx_path = narrow
+    walk(script, two_photos, onnx_path, '--no-label')
+    assert_refused(judge(script), 'no labels', '--save-images')
+    ended = judge(script, '--save-images=out', '--report=out')
+    assert ended.status == 0 and not os.path.exists('result.json'), ended.err
+    sr = whole_image(load_rdn(weights), images.to_chw(Image.open(str(two_photos / 'a_1.png')).convert('RGB')))
+    picture = np.asarray(Image.open('out/a_1_x2.png')).astype(int)
+    assert picture.shape == (490, 602, 3)
+    assert np.abs(picture - np.asarray(images.to_image(sr))).max() <= 1
+
+
+def test_missing_tile_is_named_with_its_image(script, two_photos, narrow):
+    walk(script, two_photos, narrow[1])
+    os.remove('result/dumpOutput_device0/chelsea.v1_tile_r001c002_1.bin')
+    assert_refused(judge(script), 'chelsea.v1_tile_r001c002')
+    assert not os.path.exists('result.json')
+
+
+def test_layout_that_does_not_fit_the_flags_or_lacks_its_label_is_refused(script, two_photos, narrow):
+    walk(script, two_photos, narrow[1])
+    assert_refused(judge(script, '--scale=3'), 'json', 'scale 2')
+    assert_refused(judge(script, '--width=64', '--height=64'), 'json', '114')
+    os.remove('prep/label/a_1.npy')
+    assert_refused(judge(script), 'a_1.npy')
+
+
+def test_other_ways_of_preparing_replace_each_others_files(script, two_photos, narrow):
+    def prepare(*flags):
+        ended = script('RDN_preprocess', '--src-path=photos', '--save-path=prep', *flags)
+        assert ended.status == 0, ended.err
+        return set(snapshot('prep')) - {'manifest.json'}
+
+    crops = prepare()
+    assert len(crops) == 2 + 2 + 2
+    tiled = prepare('--tile')
+    assert 'label/a_1.json' in tiled and 'data/a_1.bin' not in tiled
+    assert not any(name.endswith('.npy') for name in prepare('--tile', '--no-label'))
+    assert prepare('--tile') == tiled
+    assert prepare() == crops
+
+
+@pytest.mark.parametrize('flags', [['--no-label'], ['--tile', '--overlap=114'], ['--tile', '--overlap=-1']])
+def test_wrong_flags_are_refused(script, two_photos, flags):
+    assert_refused(script('RDN_preprocess', '--src-path=photos', '--save-path=prep', *flags), flags[-1].split('=')[0])
+
+
+def test_set14_measurement_of_the_readme_can_be_repeated(tmp_path, photos, narrow):
+    (tmp_path / 'photos').mkdir()
+    shutil.copy(photos[1], str(tmp_path / 'photos'))
+    script = os.path.join(os.path.dirname(__file__), 'overlap.py')
+    done = run_python(script, tmp_path / 'photos', '--weights', narrow[0], '--overlaps', 0, 16)
+    assert done.returncode == 0, done.stderr
+    rows = {int(line.split()[0]): line.split() for line in done.stdout.splitlines() if line.split()[0].isdigit()}
+    assert float(rows[0][2]) > 0.1 and float(rows[16][2]) < 0.001  # 255ths; this network sees 6 pixels far

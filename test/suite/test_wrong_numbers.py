@@ -1,0 +1,244 @@
+"""No plausible but wrong figure: each way to one is refused with a clear line (the list is in test/README.md)."""
+
+import os
+import shutil
+
+from rdn import dataset
+from rdn.ascend import benchmark, number_text
+from rdn.evaluation import plausibility
+
+import numpy as np
+import pytest
+
+import RDN_postprocess
+from conftest import assert_refused, snapshot
+
+
+@pytest.fixture
+def walked(script, image_folder, tmp_path, monkeypatch):
+    """A working folder after steps 4.2 and 4.3, and outputs that are the labels, slightly disturbed."""
+    monkeypatch.chdir(tmp_path)
+    assert prepare(script).status == 0
+    assert listing(script).status == 0
+    os.makedirs('result/dumpOutput_device0')
+    random = np.random.RandomState(0)
+    for name in os.listdir('prep_dataset/label'):
+        picture = np.load('prep_dataset/label/' + name)[0]
+        dump(name[:-4], picture + random.normal(0, 0.01, picture.shape))
+    assert judge(script).status == 0
+    os.remove('result.json')
+    return tmp_path
+
+
+def prepare(script, *flags):
+    return script('RDN_preprocess', '--src-path=images', '--save-path=prep_dataset', *flags)
+
+
+def listing(script):
+    return script('gen_dataset_info', 'bin', './prep_dataset/data', './RDN_prep_bin.info', '114', '114')
+
+
+def infer(script, model, *flags):
+    return script(
+        'RDN_infer',
+        '-om_path=' + model,
+        '-batch_size=1',
+        '-input_text_path=RDN_prep_bin.info',
+        '-output_binary=True',
+        *flags,
+    )
+
+
+def judge(script, *flags):
+    places = ['--pred-path=result/dumpOutput_device0', '--label-path=prep_dataset/label', '--result-path=result.json']
+    return script('RDN_postprocess', *(places + list(flags)))
+
+
+def dump(stem, picture):
+    with open('result/dumpOutput_device0/%s_1.txt' % stem, 'wb') as file:
+        file.write(number_text.format_text(picture.astype(np.float32)))
+
+
+def label(stem):
+    return np.load('prep_dataset/label/%s.npy' % stem)[0]
+
+
+def assert_no_figure(ended, *words):
+    assert_refused(ended, *words)
+    assert not os.path.exists('result.json') and 'PSNR' not in ended.out
+
+
+def test_an_input_of_an_earlier_preparation_is_not_listed(script, walked):
+    shutil.copy('prep_dataset/data/coffee.bin', 'prep_dataset/data/zebra.bin')
+    assert_refused(listing(script), 'zebra.bin', 'manifest.json')
+
+
+def test_a_missing_input_is_named(script, walked):
+    os.remove('prep_dataset/data/coffee.bin')
+    assert_refused(listing(script), 'coffee.bin', 'missing')
+
+
+def test_an_input_that_changed_is_neither_listed_nor_inferred(script, walked, narrow):
+    np.zeros((3, 114, 114), np.float32).tofile('prep_dataset/data/coffee.bin')
+    assert_refused(listing(script), 'coffee.bin', 'changed')
+    assert_refused(infer(script, narrow[1]), 'coffee.bin', 'changed')
+
+
+def test_a_label_that_changed_or_does_not_belong_is_not_counted(script, walked):
+    kept = label('coffee')
+    np.save('prep_dataset/label/coffee.npy', kept[np.newaxis] * np.float32(0.5))
+    assert_no_figure(judge(script), 'coffee.npy', 'changed')
+    np.save('prep_dataset/label/coffee.npy', kept[np.newaxis])
+    np.save('prep_dataset/label/zebra.npy', kept[np.newaxis])
+    dump('zebra', kept)
+    assert_no_figure(judge(script), 'zebra.npy')
+    os.remove('prep_dataset/label/zebra.npy')
+    os.remove('prep_dataset/label/coffee.npy')
+    os.remove('result/dumpOutput_device0/zebra_1.txt')
+    os.remove('result/dumpOutput_device0/coffee_1.txt')
+    assert_no_figure(judge(script), 'coffee.npy', 'missing')  # of an average over the other four
+
+
+def test_labels_of_one_preparation_beside_inputs_of_another_are_refused(script, walked, narrow):
+    """As after a kill between the two folders' renames."""
+    shutil.copytree('prep_dataset/label', 'label of crops')
+    assert prepare(script, '--fit=letterbox').status == 0
+    shutil.rmtree('prep_dataset/label')
+    os.rename('label of crops', 'prep_dataset/label')
+    assert_no_figure(judge(script), 'prep_dataset/label/', 'changed')
+    assert prepare(script).status == 0
+    assert judge(script).status == 0
+
+
+def test_without_a_manifest_the_tools_work_as_before(script, walked, narrow):
+    os.remove('prep_dataset/manifest.json')
+    assert listing(script).status == infer(script, narrow[1]).status == 0
+    shutil.rmtree('result/dumpOutput_device0')
+    os.makedirs('result/dumpOutput_device0')
+    for name in os.listdir('prep_dataset/label'):
+        dump(name[:-4], label(name[:-4]))
+    assert judge(script).status == 0
+
+
+@pytest.mark.parametrize('content', [b'', b'{', b'[]', b'{"flags": {}, "sha256": 3}', b'\xff', b'[' * 100000])
+def test_a_broken_manifest_is_named(script, walked, content):
+    with open('prep_dataset/manifest.json', 'wb') as file:
+        file.write(content)
+    assert_refused(listing(script), 'manifest.json', 'prepare again')
+
+
+def test_the_manifest_holds_the_flags_and_every_file(script, walked):
+    flags, digests = dataset.read('prep_dataset/data')
+    assert (flags['width'], flags['height'], flags['scale'], flags['fit'], flags['tile']) == (
+        114,
+        114,
+        2,
+        'crop',
+        False,
+    )
+    assert sorted(digests) == sorted(name for name in snapshot('prep_dataset') if '/' in name)
+    before = snapshot('prep_dataset')
+    assert prepare(script).status == 0
+    assert snapshot('prep_dataset') == before
+
+
+def test_outputs_of_another_preparation_are_not_counted(script, walked):
+    assert prepare(script, '--fit=letterbox').status == 0  # same names, same sizes
+    assert_no_figure(judge(script), 'another picture')
+    assert judge(script, '--allow-mismatch').status == 0
+
+
+def test_outputs_under_each_others_names_are_not_counted(script, walked):
+    dump('coffee', label('rocket'))
+    dump('rocket', label('coffee'))
+    assert_no_figure(judge(script), 'coffee_1.txt', 'another picture')
+
+
+def test_swapped_colours_are_not_counted(script, walked):
+    for name in os.listdir('prep_dataset/label'):
+        dump(name[:-4], label(name[:-4])[::-1])
+    assert_no_figure(judge(script), 'BGR')
+
+
+@pytest.mark.parametrize('value', [0, 1, 0.5, -3])
+def test_a_device_that_computed_nothing_is_noticed(script, walked, value):
+    dump('coffee', np.full((3, 228, 228), value))
+    assert_no_figure(judge(script), 'coffee_1.txt', 'one value')
+
+
+def test_values_up_to_255_are_noticed(script, walked):
+    dump('coffee', label('coffee') * 255)
+    assert_no_figure(judge(script), 'coffee_1.txt')
+
+
+@pytest.mark.parametrize('kind', [np.float16, np.uint8, np.float64])
+def test_binary_outputs_of_other_types_are_refused(script, walked, kind):
+    os.remove('result/dumpOutput_device0/coffee_1.txt')
+    label('coffee').astype(kind).tofile('result/dumpOutput_device0/coffee_1.bin')
+    assert_no_figure(judge(script), 'coffee_1.bin', 'float32')
+
+
+def test_nan_is_refused(script, walked):
+    picture = label('coffee').copy()
+    picture[0, 5, 5] = np.nan
+    dump('coffee', picture)
+    assert_no_figure(judge(script), 'coffee_1.txt', 'nan')
+
+
+def test_decimal_commas_are_refused(script, walked):
+    with open('result/dumpOutput_device0/coffee_1.txt', 'rb') as file:
+        text = file.read()
+    with open('result/dumpOutput_device0/coffee_1.txt', 'wb') as file:
+        file.write(text.replace(b'.', b','))
+    assert_no_figure(judge(script), 'coffee_1.txt', 'not a number')
+
+
+def test_an_output_that_is_still_written_is_refused(script, walked, monkeypatch):
+    read = benchmark._read_text
+
+    def slow(path):
+        array = read(path)
+        if 'coffee' in path:
+            with open(path, 'ab') as file:
+                file.write(b' ')
+        return array
+
+    monkeypatch.setattr(benchmark, '_read_text', slow)
+    assert_no_figure(judge(script), 'coffee_1.txt', 'changed while')
+
+
+def test_an_output_cut_short_is_refused(script, walked):
+    with open('result/dumpOutput_device0/coffee_1.txt', 'rb+') as file:
+        file.truncate(1000000)
+    assert_no_figure(judge(script), 'coffee_1.txt')
+
+
+def test_an_info_file_of_fewer_images_does_not_become_an_average(script, walked, narrow):
+    with open('RDN_prep_bin.info') as file:
+        lines = file.readlines()
+    with open('RDN_prep_bin.info', 'w') as file:
+        file.writelines(lines[:-1])
+    assert infer(script, narrow[1]).status == 0  # replaces the earlier outputs
+    assert_no_figure(judge(script), 'rocket')
+
+
+def test_the_wrong_scale_is_refused(script, walked):
+    assert_no_figure(judge(script, '--scale=3'), 'scale')
+    for name in os.listdir('prep_dataset/label'):
+        dump(name[:-4], np.zeros((3, 342, 342)))
+    assert_no_figure(judge(script), 'values')
+
+
+def test_enlargements_of_any_quality_are_beyond_doubt(prepared):
+    for stem, hr in prepared[1].items():
+        bicubic = RDN_postprocess.bicubic(hr, 2)
+        noisy = hr + np.random.RandomState(0).normal(0, 0.2, hr.shape)
+        nearest = hr[:, ::4, ::4].repeat(4, 1).repeat(4, 2)
+        assert all(plausibility.doubt(sr, hr) is None for sr in (hr, bicubic, noisy, nearest, hr + 0.1, hr * 0.7)), stem
+
+
+def test_pictures_without_content_are_beyond_doubt():
+    grey, black = np.full((3, 40, 40), 0.5), np.zeros((3, 40, 40))
+    noise = np.random.RandomState(0).rand(3, 60, 60)
+    assert plausibility.doubt(black, grey) is plausibility.doubt(noise, 1 - noise) is None
+    assert plausibility.doubt(np.zeros((3, 5, 5)), np.zeros((3, 5, 5))) is None

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The whole suite and run.sh on every Python that a stack exists for, and a table of what came out:
+#
+#     bash tools/matrix.sh [VERSION ...]            default: 3.7 3.10 3.11 3.12 3.13
+#
+# DATASET names the folder of images for run.sh; default: ../shared/data/set5 where it is, else what run.sh takes. Each
+# Python gets its environment under test/ by itself; logs are in matrix/. Bins and labels are compared byte by byte.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+# shellcheck source=../setup_venv.sh
+. ./setup_venv.sh
+
+dataset=${DATASET-}
+if [ -z "$dataset" ] && [ -d ../shared/data/set5 ]; then dataset=../shared/data/set5; fi
+if [ $# = 0 ]; then set -- 3.7 3.10 3.11 3.12 3.13; fi
+mkdir -p matrix
+rows='' status=0 first=''
+for version in "$@"; do
+    if ! python=$(find_python "python$version" 2>/dev/null); then
+        rows+="$version|not installed here|||"$'\n'
+        continue
+    fi
+    PYTHON=$python bash test/run_tests.sh -q >"matrix/$version-tests.log" 2>&1 || status=1
+    tests=$(tail -n 1 "matrix/$version-tests.log")
+    RDN_VENV=$PWD/test/.venv-$version bash run.sh ${dataset:+--dataset "$dataset"} >"matrix/$version-run.log" 2>&1 || status=1
+    psnr=$(sed -n 's/^Avg PSNR: //p' "matrix/$version-run.log")
+    sums=$(cd prep_dataset && cat data/*.bin label/*.npy | sha256sum | cut -c1-12)
+    first=${first:-$psnr $sums}
+    if [ "$psnr $sums" != "$first" ]; then status=1; fi
+    torch=$("test/.venv-$version/bin/python" -c 'import torch; print(torch.__version__)')
+    rows+="$version|$torch|$tests|$psnr|$sums"$'\n'
+done
+printf '%s' "Python|torch|tests|PSNR|bins and labels"$'\n'"$rows" | column -t -s '|'
+if [ "$status" = 0 ]; then echo 'all pass, all the same'; else echo 'NOT all pass or not all the same: see matrix/' >&2; fi
+exit "$status"
