@@ -10,26 +10,29 @@ result/perf_vision_batchsize_1_device_0.txt. Pure inference, random input and no
 rdn_x2_bs1.onnx stands for rdn_x2.onnx where only that is there: an ONNX takes any batch size.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import tempfile
 import time
+from typing import Sequence
 
-from rdn import cli, dataset, files
-from rdn.ascend import benchmark, msprof
-from rdn.ascend.number_text import format_text
-from rdn.engine import PRECISIONS, PROVIDERS, open_model, resolve_model
+from rdn import cli, dataset, engine, files
+from rdn.ascend import benchmark, msprof, number_text, outputs
 
 import numpy as np
 
 
-def infer_dataset(model, infos, batch_size, folder, binary):
+def infer_dataset(
+    model: engine.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
+) -> dict[str, float]:
     """Run the model over the files of an info file and write each output into `folder`.
 
     Returns the time of each of benchmark's stages, in seconds over all images. Holds one batch at a
     time. Raises ValueError, with the file's name, for an input of the wrong size.
     """
-    stages = {}
+    stages: dict[str, float] = {}
 
     @contextlib.contextmanager
     def timed(stage):
@@ -37,25 +40,25 @@ def infer_dataset(model, infos, batch_size, folder, binary):
         yield
         stages[stage] = stages.get(stage, 0) + time.perf_counter() - start
 
-    shape = (3, infos[0].height, infos[0].width)
-    batch = np.zeros((batch_size,) + shape, np.float32)
+    width, height = infos[0].width, infos[0].height
+    batch = np.zeros((batch_size, 3, height, width), np.float32)
     for start in cli.progress(range(0, len(infos), batch_size), 'batch'):
         part = infos[start : start + batch_size]
         with timed('data read'):
-            arrays = [benchmark.read_binary(info.path, shape) for info in part]
+            inputs = [dataset.read_input(info.path, width, height) for info in part]
         with timed('preprocess'):
-            batch[: len(part)] = arrays
+            batch[: len(part)] = inputs
         with timed('infer'):  # a model of a fixed batch size computes the last one's missing images too
-            outputs = model(batch if model.batch else batch[: len(part)])
+            results = model(batch if model.batch else batch[: len(part)])
         with timed('post'):
-            for info, output in zip(part, outputs):
-                name = benchmark.output_name(benchmark.stem_of(info.path), binary)
+            for info, result in zip(part, results):
+                name = benchmark.output_name(files.stem_of(info.path), binary)
                 with open(os.path.join(folder, name), 'wb') as file:
-                    file.write(output.tobytes() if binary else format_text(output))
+                    file.write(result.tobytes() if binary else number_text.format_text(result))
     return stages
 
 
-def infer_random(model, shape, rounds):
+def infer_random(model: engine.Engine, shape: Sequence[int], rounds: int) -> float:
     """Seconds that `rounds` runs of the model on random input of `shape` take, after one to warm up."""
     batch = np.random.RandomState(0).rand(*shape).astype(np.float32)
     model(batch)
@@ -65,85 +68,94 @@ def infer_random(model, shape, rounds):
     return time.perf_counter() - start
 
 
-def check(model, path, batch_size, infos):
-    """Raises ValueError when the model's input is not what the flags and the info file say."""
+def read_infos(path: str, width: int | None, height: int | None) -> list[benchmark.InfoLine]:
+    """The InfoLines of an info file. Raises ValueError, with its name, where they are not of the flags' size."""
+    infos = benchmark.read_info(path)
+    first = infos[0]
+    if (width or first.width, height or first.height) != (first.width, first.height):
+        raise ValueError(f'{path}: inputs of {first.width} x {first.height}, the flags say {width} x {height}')
+    return infos
+
+
+def check_model(model: engine.Engine, path: str, batch_size: int) -> None:
+    """Raises ValueError when the model is made for another batch size."""
     if model.batch not in (None, batch_size):
-        raise ValueError('%s: made for batches of %d, not %d' % (path, model.batch, batch_size))
-    seen = {}
+        raise ValueError(f'{path}: made for batches of {model.batch}, not {batch_size}')
+
+
+def check_inputs(model: engine.Engine, path: str, infos: Sequence[benchmark.InfoLine]) -> None:
+    """Raises ValueError when the inputs are not what the model takes, or not what was prepared."""
+    stems: dict[str, str] = {}
     for info in infos:
-        size = (3, info.height, info.width)
+        size = [3, info.height, info.width]
         if any(axis not in (None, wanted) for axis, wanted in zip(model.shape, size)):
-            raise ValueError(
-                '%s: its input is %s (C, H, W), that of %s is %s' % (path, model.shape, info.path, list(size))
-            )
+            raise ValueError(f'{path}: its input is {model.shape} (C, H, W), that of {info.path} is {size}')
         if (info.width, info.height) != (infos[0].width, infos[0].height):
-            raise ValueError('%s and %s differ in size' % (infos[0].path, info.path))
-        stem = benchmark.stem_of(info.path)
-        if stem in seen:
-            raise ValueError(
-                '%s and %s: their outputs would both be %s'
-                % (seen[stem], info.path, benchmark.output_name(stem, False))
-            )
-        seen[stem] = info.path
+            raise ValueError(f'{infos[0].path} and {info.path} differ in size')
+        stem = files.stem_of(info.path)
+        if stem in stems:
+            name = benchmark.output_name(stem, binary=False)
+            raise ValueError(f'{stems[stem]} and {info.path}: their outputs would both be {name}')
+        stems[stem] = info.path
+    dataset.check_inputs([info.path for info in infos], infos[0].width, infos[0].height)
+
+
+def run_dataset(
+    model: engine.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, device_id: int, binary: bool
+) -> tuple[str, str]:
+    """Write the outputs; return the performance file's text and name."""
+    folder = f'result/dumpOutput_device{device_id}'
+    start = time.perf_counter()
+    with files.atomic_folder(folder, outputs.list_outputs(folder)) as partial:
+        stages = infer_dataset(model, infos, batch_size, partial, binary)
+    report = benchmark.format_performance(len(infos), time.perf_counter() - start, stages)
+    print(f'{len(infos)} outputs in {folder}')
+    return report, f'result/perf_vision_batchsize_{batch_size}_device_{device_id}.txt'
+
+
+def run_pure(
+    model: engine.Engine, path: str, rounds: int, batch_size: int, device_id: int, size: tuple[int | None, int | None]
+) -> tuple[str, str]:
+    """Return the text and name of the file for pure inference. size: (height, width) for a model that takes any."""
+    height, width = model.shape[1] or size[0], model.shape[2] or size[1]
+    if not (height and width):
+        raise ValueError(f'{path} takes any size: say which with -input_width and -input_height')
+    seconds = infer_random(model, (batch_size, model.shape[0] or 3, height, width), rounds)
+    report = benchmark.format_pure_inference(rounds * batch_size, seconds)
+    return report, f'result/PureInfer_perf_of_{files.stem_of(path)}_in_device_{device_id}.txt'
+
+
+def write_profile(trace: str, model_name: str, folder: str, device_id: int) -> None:
+    """Write what onnxruntime measured of each operator into a folder, as msprof of CANN 5 would."""
+    tasks = msprof.read_onnxruntime_trace(trace, model_name)
+    summary, statistic = (os.path.join(folder, f'{kind}_{device_id}_1.csv') for kind in ('op_summary', 'op_statistic'))
+    files.write_text(summary, msprof.format_tasks(tasks))
+    files.write_text(statistic, msprof.format_statistics(msprof.statistics_of(tasks)))
+    print(f'profile: {statistic}, {summary}; RDN_profile.py reads them')
 
 
 def main(argv=None):
     args = parse_args(argv)
-    path = resolve_model(args.om_path)
-    infos = benchmark.read_info(args.input_text_path) if args.input_text_path else []
-    for info in infos[:1]:
-        if (args.input_width or info.width, args.input_height or info.height) != (info.width, info.height):
-            raise ValueError(
-                '%s: inputs of %d x %d, the flags say %s x %s'
-                % (args.input_text_path, info.width, info.height, args.input_width, args.input_height)
-            )
+    path = engine.resolve_model(args.om_path)
+    infos = []
+    if args.input_text_path:
+        infos = read_infos(args.input_text_path, args.input_width, args.input_height)
     with tempfile.TemporaryDirectory() as folder:
         trace = folder if args.profiling else None
-        model = open_model(path, args.precision, args.provider, args.device_id, args.threads, trace=trace)
-        check(model, path, args.batch_size, infos)
-        dataset.check([info.path for info in infos])
-        print('%s on %s, batches of %d' % (path, model.provider, args.batch_size))
+        model = engine.open_model(path, args.precision, args.provider, args.device_id, args.threads, trace_folder=trace)
+        check_model(model, path, args.batch_size)
         if infos:
-            report, report_path = run_dataset(model, infos, args)
+            check_inputs(model, path, infos)
+        print(f'{path} on {model.name}, batches of {args.batch_size}')
+        if infos:
+            report, report_path = run_dataset(model, infos, args.batch_size, args.device_id, args.output_binary)
         else:
-            report, report_path = run_pure(model, path, args)
+            size = args.input_height, args.input_width
+            report, report_path = run_pure(model, path, args.round, args.batch_size, args.device_id, size)
         files.write_text(report_path, report)
-        print(report + 'written to ' + report_path)
+        print(f'{report}written to {report_path}')
         if args.profiling:
-            write_profile(model, path, args)
-
-
-def write_profile(model, path, args):
-    """Write what onnxruntime measured of each operator, as msprof of CANN 5 would."""
-    tasks, starts = model.tasks(benchmark.stem_of(path))
-    summary, statistic = (
-        os.path.join(args.profiling, '%s_%d_1.csv' % (kind, args.device_id)) for kind in ('op_summary', 'op_statistic')
-    )
-    files.write_text(summary, msprof.format_tasks(tasks, starts))
-    files.write_text(statistic, msprof.format_statistics(msprof.statistics_of(tasks)))
-    print('profile: %s, %s; RDN_profile.py reads them' % (statistic, summary))
-
-
-def run_dataset(model, infos, args):
-    """Write the outputs; return the performance file's text and name."""
-    folder = 'result/dumpOutput_device%d' % args.device_id
-    start = time.perf_counter()
-    with files.replacing_folder(folder, benchmark.list_outputs(folder)) as partial:
-        stages = infer_dataset(model, infos, args.batch_size, partial, args.output_binary)
-    report = benchmark.format_performance(len(infos), time.perf_counter() - start, stages)
-    print('%d outputs in %s' % (len(infos), folder))
-    return report, 'result/perf_vision_batchsize_%d_device_%d.txt' % (args.batch_size, args.device_id)
-
-
-def run_pure(model, path, args):
-    """Return the text and name of the file for pure inference."""
-    height, width = model.shape[1] or args.input_height, model.shape[2] or args.input_width
-    if not (height and width):
-        raise ValueError('%s takes any size: say which with -input_width and -input_height' % path)
-    shape = (args.batch_size, model.shape[0] or 3, height, width)
-    seconds = infer_random(model, shape, args.round)
-    report = benchmark.format_pure_inference(args.round * args.batch_size, seconds)
-    return report, 'result/PureInfer_perf_of_%s_in_device_%d.txt' % (benchmark.stem_of(path), args.device_id)
+            write_profile(model.end_trace(), files.stem_of(path), args.profiling, args.device_id)
 
 
 def parse_args(argv):
@@ -164,10 +176,15 @@ def parse_args(argv):
     parser.add_argument('-useDvpp', type=boolean, default=False, help='only False: there is no DVPP here')
     parser.add_argument('-round', type=cli.positive, help='pure inference: this many runs, no files')
     parser.add_argument(
-        '-provider', choices=list(PROVIDERS), help='default: the first of these that the installed onnxruntime has'
+        '-provider',
+        choices=list(engine.PROVIDERS),
+        help='default: the first of these that the installed onnxruntime has',
     )
     parser.add_argument(
-        '-precision', choices=PRECISIONS, default='fp32', help='bf16: faster, on a CPU that has it; default fp32, exact'
+        '-precision',
+        choices=engine.PRECISIONS,
+        default='fp32',
+        help='bf16: faster, on a CPU that has it; default fp32, exact',
     )
     parser.add_argument('-profiling', metavar='DIR', help="write msprof's op_statistic and op_summary files there")
     parser.add_argument('-threads', type=int, default=0, help='of a CPU run; default: one a core')

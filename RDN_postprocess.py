@@ -3,196 +3,169 @@
     python3 RDN_postprocess.py --pred-path=./result/dumpOutput_device0 --label-path=./prep_dataset/label --result-path=./result.json --width=114 --height=114 --scale=2
 
 Reads the outputs of benchmark, RDN_infer.py and ais_bench; writes result.json; shows each image's
-PSNR beside that of Pillow's bicubic enlargement.
+PSNR beside that of Pillow's bicubic upsampling.
 """
 
-import collections
+from __future__ import annotations
+
 import json
 import math
 import os
+from typing import NamedTuple, Sequence
 
 from rdn import cli, cpu, dataset, files, tiles
-from rdn.ascend import benchmark
+from rdn.ascend import outputs
 from rdn.evaluation import metrics, plausibility, report, sheet
 from rdn.imaging import images
 
 import numpy as np
 
-Score = collections.namedtuple('Score', 'stem bicubic rdn')  # PSNR in dB
-Case = collections.namedtuple('Case', 'label layout')  # path of an image's label or None; Layout of its tiles or None
+
+class Score(NamedTuple):
+    """PSNR of an image in dB."""
+
+    stem: str
+    bicubic: float
+    rdn: float
 
 
-def find_cases(folder, args):
-    """Stem -> Case of each image that was prepared, sorted by stem.
+class Result(NamedTuple):
+    """An image as the device computed it, its bicubic baseline and its label (None where not known).
 
-    Raises ValueError where there is none, where a label is missing, or was prepared for another size.
+    All are float (3, H, W), RGB, 0...1.
     """
-    cases = {}
-    for name in sorted(os.listdir(folder)):
-        stem, path = benchmark.stem_of(name), os.path.join(folder, name)
-        if name.endswith('.npy') and not name.startswith('.'):
-            cases[stem] = Case(path, cases.get(stem, Case(None, None)).layout)
-        elif name.endswith('.json') and not name.startswith('.'):
-            layout = tiles.read_layout(path)
-            if (list(layout.tile), layout.scale) != ([args.height, args.width], args.scale):
-                raise ValueError(
-                    '%s: prepared for tiles of %d x %d and scale %d, not as the flags say'
-                    % (path, layout.tile[1], layout.tile[0], layout.scale)
-                )
-            cases[stem] = Case(None, layout)
-    if not cases:
-        raise ValueError('%s: no labels (.npy) in it: RDN_preprocess.py writes them' % folder)
-    for stem, case in cases.items():
-        if case.layout and case.layout.label and not case.label:
-            raise ValueError('%s: no label %s.npy beside its layout' % (folder, stem))
-    return cases
+
+    case: dataset.Case
+    sr: np.ndarray
+    bicubic: np.ndarray
+    hr: np.ndarray | None
 
 
-def read_label(path, shape):
-    """A label as float (3, H, W), 0...1. Raises ValueError, with the file's name, for another shape or range."""
-    label = benchmark.read_npy(path)
-    if label.shape != (1,) + shape:
-        raise ValueError(
-            '%s: shape %s, expected %s: prepared for another size or scale'
-            % (path, list(label.shape), [1] + list(shape))
+def read_result(case: dataset.Case, paths: dict[str, str], width: int, height: int, scale: int) -> Result:
+    """What the device computed of an image, put together where it was cut into tiles, with what it is compared to.
+
+    paths: of the outputs, by their stems. Raises ValueError, with the file's name, for a label or output that is not
+    of this size, not whole or not finite.
+    """
+    output_shape = 3, height * scale, width * scale
+    hr = None
+    if case.label_path:
+        hr = dataset.read_label(case.label_path, dataset.output_shape(case, width, height, scale))
+        bicubic = bicubic_of_label(hr, scale)
+    else:
+        source = images.read_rgb(str(case.source))
+        bicubic = images.to_chw(images.bicubic_upsample(source, scale))
+    if case.layout:
+        parts = dataset.input_tiles(case.stem, case.layout)
+        sr = tiles.join(
+            ((tile, outputs.read_output(paths[stem], output_shape)) for stem, tile in parts.items()), case.layout
         )
-    if not (label.min() >= 0 and label.max() <= 1):  # also for nan
-        raise ValueError('%s: values outside 0...1: RDN_preprocess.py writes none' % path)
-    return label[0]
+    else:
+        sr = outputs.read_output(paths[case.stem], output_shape)
+    return Result(case, sr, bicubic, hr)
 
 
-def whole_shape(case, shape):
-    """The (3, H, W) of a case's image, enlarged; shape: of one output."""
-    layout = case.layout
-    return (3, layout.height * layout.scale, layout.width * layout.scale) if layout else shape
-
-
-def label_files(cases):
-    """The names of the cases' files in the folder of labels."""
-    return [stem + '.npy' for stem, case in cases.items() if case.label] + [
-        stem + '.json' for stem, case in cases.items() if case.layout
-    ]
-
-
-def output_stems(cases):
-    """The names of all outputs that the cases ask for, image by image."""
-    return [
-        name
-        for stem, case in cases.items()
-        for name in (tiles.tile_stems(stem, case.layout) if case.layout else [stem])
-    ]
-
-
-def read_prediction(stem, case, outputs, shape):
-    """An image as the device computed it, (3, H, W); put together where it was cut into tiles.
-
-    shape: of one output. Raises ValueError, with the file's name, as benchmark_files.read_output does.
-    """
-    if not case.layout:
-        return benchmark.read_output(outputs[stem], shape)
-    parts = tiles.tile_stems(stem, case.layout)
-    return tiles.join(
-        ((tile, benchmark.read_output(outputs[name], shape)) for name, tile in parts.items()), case.layout
-    )
-
-
-def bicubic(label, scale):
+def bicubic_of_label(hr: np.ndarray, scale: int) -> np.ndarray:
     """What Pillow's bicubic makes of the reduced label: (3, H, W), 0...1 -> the same."""
-    return images.to_chw(images.enlarge(images.reduce(images.to_image(label), scale), scale))
+    lr = images.bicubic_downsample(images.to_image(hr), scale)
+    return images.to_chw(images.bicubic_upsample(lr, scale))
 
 
-def format_result(values):
+def check_plausible(result: Result, path: str) -> None:
+    """Raises ValueError, with the path of its first output, for an image that does not show what it should."""
+    reason = plausibility.mismatch_reason(result.sr, result.bicubic if result.hr is None else result.hr)
+    if reason:
+        raise ValueError(f'{path}: {reason} --allow-mismatch counts it nevertheless')
+
+
+def score_result(result: Result, scale: int, luma: str) -> Score | None:
+    """PSNR of an image and of its baseline; None without a label. luma: a key of metrics.LUMA."""
+    if result.hr is None:
+        return None
+    coefficients = metrics.LUMA[luma]
+    psnr = [metrics.sr_psnr(x, result.hr, scale, coefficients) for x in (result.bicubic, result.sr)]
+    return Score(result.case.stem, *psnr)
+
+
+def save_images(folder: str, result: Result, score: Score | None, scale: int) -> None:
+    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known."""
+    captions = ['bicubic', 'RDN', 'original']
+    if score:
+        captions[:2] = [f'bicubic {score.bicubic:.2f} dB', f'RDN {score.rdn:.2f} dB']
+    panels = [images.to_image(x) for x in (result.bicubic, result.sr, result.hr) if x is not None]
+    for suffix, image in ((f'x{scale}', panels[1]), ('sheet', sheet.compose(list(zip(captions, panels))))):
+        with files.atomic_file(os.path.join(folder, f'{result.case.stem}_{suffix}.png')) as file:
+            image.save(file, 'PNG')
+
+
+def make_entry(result: Result, score: Score | None, scale: int) -> report.Entry:
+    """The report's entry of an image."""
+    bicubic, rdn = images.to_image(result.bicubic), images.to_image(result.sr)
+    if score is None or result.hr is None:
+        return report.make_entry(result.case.stem, bicubic, rdn)
+    ssim = metrics.sr_ssim(result.bicubic, result.hr, scale), metrics.sr_ssim(result.sr, result.hr, scale)
+    original = images.to_image(result.hr)
+    return report.make_entry(result.case.stem, bicubic, rdn, original, (score.bicubic, score.rdn), ssim)
+
+
+def format_result(values: Sequence[float]) -> str:
     """The text of result.json for the PSNRs of all images, in dB, in the guide's shape."""
     rows = [('Number of images', str(len(values)))]
-    rows += [('Top%d PSNR' % rank, two_decimals(x)) for rank, x in enumerate(sorted(values, reverse=True), 1)]
-    rows += [('Avg PSNR', two_decimals(np.mean(values)))]
+    rows += [(f'Top{rank} PSNR', two_decimals(x)) for rank, x in enumerate(sorted(values, reverse=True), 1)]
+    rows += [('Avg PSNR', two_decimals(float(np.mean(values))))]
     pairs = [{'key': key, 'value': value} for key, value in rows]
     return json.dumps({'title': 'Overall statistical evaluation', 'value': pairs}, indent=4) + '\n'
 
 
-def two_decimals(value):
+def two_decimals(value: float) -> str:
     """38.9 for 38.90: as the guide writes its figures."""
-    text = '%.2f' % value
+    text = f'{value:.2f}'
     return text.rstrip('0').rstrip('.') if '.' in text else text
 
 
-def print_scores(scores, average):
-    """The console's table: an image a line, then the averages."""
-    width = max([len(score.stem) for score in scores] + [7])
-    print('%-*s  %7s  %6s  %6s' % (width, 'PSNR dB', 'bicubic', 'RDN', 'gain'))
-    for stem, baseline, rdn in scores + [average]:
-        print('%-*s  %7.2f  %6.2f  %+6.2f' % (width, stem, baseline, rdn, rdn - baseline))
+def average_of(scores: Sequence[Score]) -> Score:
+    """The mean over images."""
+    return Score('average', *(float(np.mean(column)) for column in list(zip(*scores))[1:]))
 
 
-def judge(stem, case, outputs, args):
-    """One image: its Score (None without a label) and its entry in the report (None where none was asked for).
-
-    Writes its pictures where --save-images asks for them. Raises ValueError as the reading functions do.
-    """
-    shape = (3, args.height * args.scale, args.width * args.scale)
-    hr = read_label(case.label, whole_shape(case, shape)) if case.label else None
-    sr = read_prediction(stem, case, outputs, shape)
-    score, entry = None, None
-    if case.label:
-        baseline = bicubic(hr, args.scale)
-        score = Score(stem, *[metrics.sr_psnr(x, hr, args.scale, metrics.LUMA[args.luma]) for x in (baseline, sr)])
-    else:
-        baseline = images.to_chw(images.enlarge(images.read_rgb(case.layout.source), args.scale))
-    reason = None if args.allow_mismatch else plausibility.doubt(sr, baseline if hr is None else hr)
-    if reason:
-        raise ValueError(
-            '%s: %s --allow-mismatch counts it nevertheless' % (outputs[output_stems({stem: case})[0]], reason)
-        )
-    if args.save_images:
-        save_images(args.save_images, stem, baseline, sr, hr, score, args.scale)
-    if args.report:
-        entry = make_entry(stem, baseline, sr, hr, score, args.scale)
-    return score, entry
+def format_scores(scores: Sequence[Score]) -> str:
+    """The console's table: an image a line."""
+    rows = [('PSNR dB', 'bicubic', 'RDN', 'gain')]
+    rows += [(stem, f'{bicubic:.2f}', f'{rdn:.2f}', f'{rdn - bicubic:+.2f}') for stem, bicubic, rdn in scores]
+    return cli.format_table(rows)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    cases = find_cases(args.label_path, args)
-    if not any(case.label for case in cases.values()) and not (args.save_images or args.report):
-        raise ValueError('%s: no labels, so nothing to measure: give --save-images or --report' % args.label_path)
-    dataset.check_complete(args.label_path, label_files(cases))
-    outputs = benchmark.find_outputs(args.pred_path, output_stems(cases))
+    size = args.width, args.height, args.scale
+    cases = dataset.find_cases(args.label_path, *size)
+    if not any(case.label_path for case in cases) and not (args.save_images or args.report):
+        raise ValueError(f'{args.label_path}: no labels, so nothing to measure: give --save-images or --report')
+    paths = outputs.find_outputs(args.pred_path, [stem for case in cases for stem in case.input_stems()])
     if args.report:
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
-    judged = cpu.in_order(lambda item: judge(item[0], item[1], outputs, args), cases.items())
-    scores, entries = zip(*cli.progress(judged, 'image', len(cases)))
+
+    def judge(case):
+        result = read_result(case, paths, *size)
+        score = score_result(result, args.scale, args.luma)
+        if not args.allow_mismatch:
+            check_plausible(result, paths[case.input_stems()[0]])
+        if args.save_images:
+            save_images(args.save_images, result, score, args.scale)
+        return score, make_entry(result, score, args.scale) if args.report else None
+
+    judged = list(cli.progress(cpu.map_in_order(judge, cases), 'image', len(cases)))
     if args.report:
-        print('report: %s' % report.write_report(args.report, entries))
-    if any(scores):
-        conclude([score for score in scores if score], args)
-
-
-def conclude(scores, args):
-    """Write result.json and show the figures; raise ValueError where they are lower than asked for."""
+        print(f'report: {report.write_report(args.report, [entry for _, entry in judged])}')
+    scores = [score for score, _ in judged if score]
+    if not scores:
+        return
+    average = average_of(scores)
     files.write_text(args.result_path, format_result([score.rdn for score in scores]))
-    average = Score('average', *(float(np.mean(column)) for column in list(zip(*scores))[1:]))
-    print_scores(scores, average)
-    print('Avg PSNR: %.2f' % average.rdn)
+    print(format_scores([*scores, average]))
+    print(f'Avg PSNR: {average.rdn:.2f}')
     if args.min_psnr is not None and not average.rdn >= args.min_psnr:
-        raise ValueError('accuracy not met: %.3f dB on average, --min-psnr asks for %g' % (average.rdn, args.min_psnr))
-
-
-def make_entry(name, baseline, sr, hr, score, scale):
-    """The report's entry of an image; hr and score are None where the original is not known."""
-    ssim = None if hr is None else [metrics.sr_ssim(x, hr, scale) for x in (baseline, sr)]
-    bicubic, rdn, original = [None if x is None else images.to_image(x) for x in (baseline, sr, hr)]
-    return report.make_entry(name, bicubic, rdn, original, score and score[1:], ssim)
-
-
-def save_images(folder, stem, baseline, sr, hr, score, scale):
-    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known."""
-    captions = ['bicubic', 'RDN', 'original']
-    if score:
-        captions[:2] = ['bicubic %.2f dB' % score.bicubic, 'RDN %.2f dB' % score.rdn]
-    panels = [images.to_image(x) for x in (baseline, sr, hr) if x is not None]
-    for suffix, image in (('x%d' % scale, panels[1]), ('sheet', sheet.compose(list(zip(captions, panels))))):
-        with files.replacing(os.path.join(folder, '%s_%s.png' % (stem, suffix))) as file:
-            image.save(file, 'PNG')
+        raise ValueError(f'accuracy not met: {average.rdn:.3f} dB on average, --min-psnr asks for {args.min_psnr:g}')
 
 
 def parse_args(argv):
@@ -206,9 +179,8 @@ def parse_args(argv):
     parser.add_argument('--pred-path', required=True, help="folder of the device's outputs")
     parser.add_argument('--label-path', required=True, help='folder of the labels, .npy')
     parser.add_argument('--result-path', required=True, help='result.json to write')
-    parser.add_argument('--width', type=cli.positive, default=114, help='of the input, pixels')
-    parser.add_argument('--height', type=cli.positive, default=114, help='of the input, pixels')
-    parser.add_argument('--scale', type=int, choices=images.SCALES, default=2)
+    parser.add_input_size()
+    parser.add_argument('--scale', type=int, choices=cli.SCALES, default=2)
     parser.add_argument(
         '--luma',
         choices=sorted(metrics.LUMA, reverse=True),

@@ -11,101 +11,107 @@ toolkit's white list. Before and after it, side by side:
 A folder is searched with all that is below it. RDN_infer.py -profiling=DIR writes such files where there is no device.
 """
 
-import collections
+from __future__ import annotations
+
 import shlex
+from typing import NamedTuple, Sequence
 
 from rdn import cli
 from rdn.ascend import msprof
 
-STANDS_OUT = 20.0  # percent of the time
-
-Profile = collections.namedtuple('Profile', 'rows summary')  # Statistics; path of the op_summary file or None
+STANDS_OUT_PERCENT = 20.0  # of the time
 
 
-def read_profile(paths):
+class Profile(NamedTuple):
+    """The operators of a profile, longest total first; path of its op_summary file or None."""
+
+    rows: list[msprof.Statistic]
+    summary: str | None
+
+
+def read_profile(paths: Sequence[str]) -> Profile:
     """The Profile of files or folders. Without an op_statistic file it is counted from the op_summary file."""
     statistic, summary = msprof.find_profile(paths)
-    rows = msprof.read_statistics(statistic) if statistic else msprof.statistics_of(msprof.read_tasks(summary))
-    return Profile(rows, summary)
+    if statistic:
+        return Profile(msprof.read_statistics(statistic), summary)
+    return Profile(msprof.statistics_of(msprof.read_tasks(str(summary))), summary)
 
 
-def print_table(header, rows):
-    """The texts to the left, the numbers to the right."""
-    rows = [[cell if isinstance(cell, str) else '%.7g' % cell for cell in row] for row in rows]
-    numeric = [column for column, cells in enumerate(zip(*rows)) if all(map(is_number, cells))]
-    print('\n'.join(cli.format_columns([header] + rows, numeric)))
+def format_cell(value: str | float | None) -> str:
+    """A cell of the tables: numbers of seven digits, `-` for what is not known."""
+    if value in (None, ''):
+        return '-'
+    return value if isinstance(value, str) else f'{value:.7g}'
 
 
-def is_number(text):
-    return text.replace('.', '').replace('e+', '').replace('-', '').isdigit() or text == '-'
-
-
-def print_profile(profile):
+def format_profile(profile: Profile) -> str:
     """The guide's table, longest time first."""
     header = msprof.STATISTIC_HEADER.split(',')
-    rows = [['-' if cell in (None, '') else cell for cell in row] for row in profile.rows]
-    if all(row[0] == '-' for row in rows):  # CANN 7 and later name no model
-        header, rows = header[1:], [row[1:] for row in rows]
-    print_table(header, rows)
+    rows = [header, *([format_cell(cell) for cell in row] for row in profile.rows)]
+    if all(row.model is None for row in profile.rows):  # CANN 7 and later name no model
+        rows = [row[1:] for row in rows]
+    return cli.format_table(rows)
 
 
-def print_findings(profile):
-    """What takes more than STANDS_OUT percent and is no convolution; for transposes, what to do."""
+def find_striking(profile: Profile) -> dict[str, float]:
+    """Operator type -> percent of the time, for what takes more than STANDS_OUT_PERCENT and is no convolution."""
     totals = total_by_type(profile.rows)
-    ratios = collections.OrderedDict((name, 100 * us / sum(totals.values())) for name, us in totals.items())
-    striking = [name for name, ratio in ratios.items() if ratio > STANDS_OUT and not is_convolution(name)]
-    print()
+    percent = {op_type: 100 * us / sum(totals.values()) for op_type, us in totals.items()}
+    return {op_type: x for op_type, x in percent.items() if x > STANDS_OUT_PERCENT and not is_convolution(op_type)}
+
+
+def advise(profile: Profile) -> list[str]:
+    """Lines that say what stands out; for transposes, what to do."""
+    striking = find_striking(profile)
     if not striking:
-        print('Nothing stands out: no operator but the convolutions takes more than %g %% of the time.' % STANDS_OUT)
-        return
-    for op_type in striking:
-        print('%s stands out: %.1f %% of the time.' % (op_type, ratios[op_type]))
+        return [
+            f'Nothing stands out: no operator but the convolutions takes more than {STANDS_OUT_PERCENT:g} % of the time.'
+        ]
+    lines = [f'{op_type} stands out: {percent:.1f} % of the time.' for op_type, percent in striking.items()]
     if not any(op_type in msprof.TRANSPOSES for op_type in striking):
-        return
+        return lines
     if not profile.summary:
-        print('For the shapes to white-list, name its op_summary_*.csv too.')
-        return
+        return [*lines, 'For the shapes to white-list, name its op_summary_*.csv too.']
     shapes = msprof.slow_transposes(msprof.read_tasks(profile.summary))
     if not shapes:
-        print(
-            '%s says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.'
-            % profile.summary
-        )
-        return
-    print('Put the input shape of the slow ones on the white list, and convert the model again:')
-    for shape in shapes:
-        print('    %s' % shape)
-    print('    python3 patch_transpose_whitelist.py --profile %s' % shlex.quote(profile.summary))
+        advice = f'{profile.summary} says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.'
+        return [*lines, advice]
+    lines.append('Put the input shape of the slow ones on the white list, and convert the model again:')
+    lines += [f'    {shape}' for shape in shapes]
+    return [*lines, f'    python3 patch_transpose_whitelist.py --profile {shlex.quote(profile.summary)}']
 
 
-def print_comparison(before, after):
+def count_convolutions(profile: Profile) -> int:
+    return sum(row.calls for row in profile.rows if is_convolution(row.op_type))
+
+
+def format_comparison(before: Profile, after: Profile) -> str:
     """Each operator's total time before and after, and how many times faster it became in a run of the model."""
-    totals, convolutions = [], []
-    for profile in (before, after):
-        totals.append(total_by_type(profile.rows))
-        convolutions.append(sum(row.count for row in profile.rows if is_convolution(row.op_type)))
+    old, new = total_by_type(before.rows), total_by_type(after.rows)
+    convolutions = count_convolutions(before), count_convolutions(after)
     # A run has the same convolutions before and after; so they tell how many runs a profile holds.
     runs = convolutions[1] / convolutions[0] if all(convolutions) else 1
-    names = sorted(set(totals[0]) | set(totals[1]), key=lambda name: -max(total.get(name, 0) for total in totals))
-    rows = [(name, totals[0].get(name), totals[1].get(name)) for name in names]
-    rows.append(('all', sum(totals[0].values()), sum(totals[1].values())))
-    header = ['OP Type', 'before(us)', 'after(us)', 'speed-up']
-    print_table(
-        header, [[name, a or '-', b or '-', '%.2f' % (a / b * runs) if a and b else '-'] for name, a, b in rows]
-    )
+    names = sorted(set(old) | set(new), key=lambda name: -max(old.get(name, 0), new.get(name, 0)))
+    times = [(name, old.get(name), new.get(name)) for name in names]
+    times.append(('all', sum(old.values()), sum(new.values())))
+    rows = [['OP Type', 'before(us)', 'after(us)', 'speed-up']]
+    for name, a, b in times:
+        rows.append([name, format_cell(a or None), format_cell(b or None), f'{a / b * runs:.2f}' if a and b else '-'])
+    text = cli.format_table(rows)
     if runs != 1:
-        print('The second profile holds %.4g times the runs of the first: the speed-up is that of a run.' % runs)
+        text += f'\nThe second profile holds {runs:.4g} times the runs of the first: the speed-up is that of a run.'
+    return text
 
 
-def total_by_type(rows):
+def total_by_type(rows: Sequence[msprof.Statistic]) -> dict[str, float]:
     """Operator type -> microseconds, in the order of the rows."""
-    totals = collections.OrderedDict()
+    totals: dict[str, float] = {}
     for row in rows:
         totals[row.op_type] = totals.get(row.op_type, 0) + row.total
     return totals
 
 
-def is_convolution(op_type):
+def is_convolution(op_type: str) -> bool:
     return 'conv' in op_type.lower()
 
 
@@ -114,11 +120,11 @@ def main(argv=None):
     profile = read_profile(args.profile)
     if args.after:
         after = read_profile(args.after)
-        print_comparison(profile, after)
+        print(format_comparison(profile, after))
         profile = after
     else:
-        print_profile(profile)
-    print_findings(profile)
+        print(format_profile(profile))
+    print('\n' + '\n'.join(advise(profile)))
 
 
 def parse_args(argv):

@@ -6,27 +6,26 @@ The architecture and the scale are read off the weights. The file gets its name 
 what PyTorch gives.
 """
 
-import collections
+from __future__ import annotations
+
 import copy
 import inspect
 import os
 import warnings
 
-from rdn import cli, files
-from rdn.imaging.images import SCALES
+from rdn import checkpoint, cli, engine, files, onnx_graph
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import nn
 from torch.nn import functional
 
-from models import PixelShuffle, load_rdn
+import models
 
 OPSET = 9  # from 11 on PixelShuffle becomes DepthToSpace, which the guide's atc does not have
 OPERATORS = {'Conv', 'Relu', 'Concat', 'Add', 'Reshape', 'Transpose', 'Constant', 'ConvTranspose'}
-TOLERANCE = 1e-5  # of the output's range, between ONNX Runtime and PyTorch
+TOLERANCE = 1e-5  # fraction of the output's range, between ONNX Runtime and PyTorch
 
 
 class Deconv(nn.Module):
@@ -37,29 +36,29 @@ class Deconv(nn.Module):
     converters plan grouped ones well; the zeros cost 0.3 % of the default network.
     """
 
-    def __init__(self, factor, channels):
+    def __init__(self, factor: int, channels: int):
         super().__init__()
         self.factor = factor
         kernel = torch.eye(channels * factor**2).reshape(channels * factor**2, channels, factor, factor)
         self.register_buffer('kernel', kernel)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.conv_transpose2d(x, self.kernel, stride=self.factor)
 
 
-def without_transpose(model):
+def without_transpose(model: models.RDN) -> models.RDN:
     """A copy of the network whose upscaling is a Deconv: no Transpose and no Reshape in its graph."""
     model = copy.deepcopy(model)
     deconv = None  # one for both steps of x4: of two equal kernels the exporter makes an Identity
     for index, module in enumerate(model.upscale):
-        if isinstance(module, PixelShuffle):
+        if isinstance(module, models.PixelShuffle):
             channels = model.upscale[index - 1].out_channels // module.factor**2
             deconv = deconv or Deconv(module.factor, channels)
             model.upscale[index] = deconv
     return model
 
 
-def export_onnx(model, height, width, path):
+def export_onnx(model: models.RDN, height: int, width: int, path: str) -> None:
     """Write `model` as ONNX: `image` (N, C, height, width) float32, N free -> `output`.
 
     Raises ValueError if the graph holds an operator that the offline model must do without.
@@ -77,46 +76,37 @@ def export_onnx(model, height, width, path):
         warnings.simplefilter('ignore')  # that this exporter is the older one, that opset 9 is old
         torch.onnx.export(model, image, path, **options)
     onnx.checker.check_model(path)
-    foreign = set(count_operators(path)) - OPERATORS
+    foreign = sorted(set(onnx_graph.count_operators(path)) - OPERATORS)
     if foreign:
         raise ValueError(
-            'the exported graph holds %s: torch %s exports it differently'
-            % (', '.join(sorted(foreign)), torch.__version__)
+            f'the exported graph holds {", ".join(foreign)}: torch {torch.__version__} exports it differently'
         )
 
 
-def count_operators(path):
-    """Operator -> how often it stands in the graph, most frequent first."""
-    counts = collections.Counter(node.op_type for node in onnx.load(path).graph.node)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def compare(model, path, height, width):
-    """Largest difference of ONNX Runtime to PyTorch, as a share of the output's range.
+def largest_difference(model: models.RDN, path: str, height: int, width: int) -> float:
+    """Largest difference of ONNX Runtime to PyTorch, as a fraction of the output's range.
 
     Random input, 0...1, of one image and of two, so that a batch size frozen into the graph shows.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+    exported = engine.OnnxRuntime(path, provider='CPU')
     random = np.random.RandomState(0)
-    worst = 0.0
+    largest = 0.0
     for batch in (1, 2):
         image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
-        actual = session.run(None, {'image': image})[0]
+        actual = exported(image)
         with torch.no_grad():
             expected = model(torch.from_numpy(image)).numpy()
         if actual.shape != expected.shape:
             raise ValueError(
-                'the exported graph gives %s for a batch of %d, PyTorch %s' % (actual.shape, batch, expected.shape)
+                f'the exported graph gives {actual.shape} for a batch of {batch}, PyTorch {expected.shape}'
             )
-        worst = max(worst, float(np.abs(actual - expected).max() / np.ptp(expected)))
-    return worst
+        largest = max(largest, float(np.abs(actual - expected).max() / np.ptp(expected)))
+    return largest
 
 
 def main(argv=None):
     args = parse_args(argv)
-    model = load_rdn(
+    model = checkpoint.load_rdn(
         args.input_file,
         num_features=args.num_features,
         growth_rate=args.growth_rate,
@@ -125,33 +115,30 @@ def main(argv=None):
         scale_factor=args.scale,
     )
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
-        raise ValueError('%s: --output-file would overwrite the weights' % args.output_file)
-    with files.replacing_path(args.output_file) as path:
+        raise ValueError(f'{args.output_file}: --output-file would overwrite the weights')
+    with files.atomic_path(args.output_file) as path:
         exported = without_transpose(model) if args.upsample == 'deconv' else model
         export_onnx(exported, args.height, args.width, path)
-        difference = compare(model, path, args.height, args.width)
+        difference = largest_difference(model, path, args.height, args.width)
         if not difference < TOLERANCE:
             raise ValueError(
-                'ONNX Runtime differs from PyTorch by %.1e of the range, more than %.0e: '
-                '%s was not written' % (difference, TOLERANCE, args.output_file)
+                f'ONNX Runtime differs from PyTorch by {difference:.1e} of the range, more than {TOLERANCE:.0e}: '
+                f'{args.output_file} was not written'
             )
-        operators = count_operators(path)
-    print('network     ' + ', '.join('%s=%d' % item for item in model.config.items()))
+        operators = onnx_graph.count_operators(path)
+    shape = f'(N, {model.config["num_channels"]}, {args.height}, {args.width})'
+    print('network     ' + ', '.join(f'{name}={value}' for name, value in model.config.items()))
     print(f'parameters  {sum(p.numel() for p in model.parameters()):,}')
-    print('operators   ' + ', '.join('%d %s' % (n, name) for name, n in operators.items()))
-    print('difference  %.1e of the range, largest between ONNX Runtime and PyTorch' % difference)
-    print(
-        'written     %s: opset %d, image (N, %d, %d, %d)'
-        % (args.output_file, OPSET, model.config['num_channels'], args.height, args.width)
-    )
+    print('operators   ' + ', '.join(f'{count} {name}' for name, count in operators.items()))
+    print(f'difference  {difference:.1e} of the range, largest between ONNX Runtime and PyTorch')
+    print(f'written     {args.output_file}: opset {OPSET}, image {shape}')
 
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--input-file', required=True, help='weights, .pth')
     parser.add_argument('--output-file', required=True, help='ONNX file to write')
-    parser.add_argument('--height', type=cli.positive, default=114, help='of the input, pixels')
-    parser.add_argument('--width', type=cli.positive, default=114, help='of the input, pixels')
+    parser.add_input_size()
     parser.add_argument(
         '--upsample',
         choices=['shuffle', 'deconv'],
@@ -159,7 +146,7 @@ def parse_args(argv):
         help='deconv: no Transpose in the graph, so no white list to patch; the same numbers',
     )
     agree = parser.add_argument_group('to agree with the weights, which say them anyway')
-    agree.add_argument('--scale', type=int, choices=SCALES)
+    agree.add_argument('--scale', type=int, choices=cli.SCALES)
     for flag in ('--num-features', '--growth-rate', '--num-blocks', '--num-layers'):
         agree.add_argument(flag, type=cli.positive)
     return parser.parse_args(argv)

@@ -3,156 +3,206 @@
     python3 RDN_upscale.py --input photos --output enlarged --model rdn_x2.onnx
 
 Writes enlarged/NAME_x2.png for each picture: files, or whole folders with their structure. The pictures
-go through the model in overlapping tiles that join without seams (tiles.py).
+go through the model in overlapping tiles that join without seams (rdn/tiles.py).
 """
 
-import collections
-import os
+from __future__ import annotations
 
-from rdn import cli, cpu, files, tiles
-from rdn.engine import PRECISIONS, PROVIDERS, open_model
+import errno
+import os
+from typing import Callable, Iterator, NamedTuple, Sequence
+
+from rdn import cli, cpu, engine, files, tiles
 from rdn.evaluation import report
-from rdn.imaging import images, reader, upscaler
-from rdn.imaging.writer import FORMATS, Canvas, check_size, on_white
+from rdn.imaging import images, reader, upscaler, writer
 
 from tqdm import tqdm
 
-MOST_STREAMS = 8  # tiles at a time: more would cost memory for each
+MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
+BAR_FORMAT = '{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]'
 
-Job = collections.namedtuple('Job', 'source target')
+
+class Job(NamedTuple):
+    """A picture to upscale, and the file that it becomes."""
+
+    source: str
+    target: str
 
 
-def plan(inputs, output, ending, scale):
-    """The Jobs for files and folders, sorted; and the files passed over as no pictures by their names.
+class Upscaled(NamedTuple):
+    """A picture as it was read, the upscaled one, and what a person should know of both."""
 
-    A picture in a folder keeps its place below `output`. ending: of all results, or None: that of the
-    source where it is a format that can be written, .png elsewhere.
+    picture: reader.Picture
+    canvas: writer.Canvas
+    notes: list[str]
+
+
+class Summary:
+    """What came of all Jobs: how many were done, how many skipped, one line for each failure, the report's entries."""
+
+    def __init__(self) -> None:
+        self.done, self.skipped = 0, 0
+        self.failures: list[str] = []
+        self.entries: list[report.Entry] = []
+
+
+class Options(NamedTuple):
+    """How pictures are upscaled. overlap: of tiles, pixels; batch_size: tiles a run; resume: skip results that are there."""
+
+    overlap: int = tiles.OVERLAP
+    batch_size: int = 1
+    self_ensemble: bool = False
+    overwrite: bool = False
+    resume: bool = False
+    with_report: bool = False
+
+
+def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield (path, place below the output, whether its name is a picture's) for files and folders, sorted.
+
+    A picture in a folder keeps its place. An earlier run's results in `output` are passed over.
+    Raises FileNotFoundError for what is not there.
     """
-    sources, passed = [], []
     for given in inputs:
+        if not os.path.exists(given):
+            raise FileNotFoundError(errno.ENOENT, 'no such file or folder', given)
         if not os.path.isdir(given):
-            sources.append((given, os.path.basename(given)))
+            yield given, os.path.basename(given), True
             continue
         for folder, folders, names in os.walk(given):
             folders.sort()
             if os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(given):
-                folders[:] = []  # results of an earlier run
+                folders[:] = []
                 continue
             for name in sorted(names):
                 path = os.path.join(folder, name)
-                if name.startswith('.'):
-                    continue
-                if reader.is_picture_name(name):
-                    sources.append((path, os.path.relpath(path, given)))
-                else:
-                    passed.append(path)
-    jobs = []
-    for source, place in sources:
-        stem, own = os.path.splitext(place)
-        chosen = ending or (own.lower() if own.lower() in FORMATS else '.png')
-        jobs.append(Job(source, os.path.join(output, '%s_x%d%s' % (stem, scale, chosen))))
+                if not name.startswith('.'):
+                    yield path, os.path.relpath(path, given), reader.is_picture_name(name)
+
+
+def target_of(place: str, output: str, scale: int, ending: str | None) -> str:
+    """The result's path. ending: of all results, or None: the source's own where it can be written, .png elsewhere."""
+    stem, own = os.path.splitext(place)
+    chosen = ending or (own.lower() if own.lower() in writer.FORMATS else '.png')
+    return os.path.join(output, f'{stem}_x{scale}{chosen}')
+
+
+def plan(inputs: Sequence[str], output: str, scale: int, ending: str | None) -> tuple[list[Job], list[str]]:
+    """The Jobs for files and folders, sorted; and the files passed over, which are no pictures by their names.
+
+    Raises FileNotFoundError for what is not there, ValueError where there is no picture.
+    """
+    found = list(find_pictures(inputs, output))
+    jobs = [Job(path, target_of(place, output, scale, ending)) for path, place, is_picture in found if is_picture]
+    passed = [path for path, _, is_picture in found if not is_picture]
     results = {os.path.abspath(job.target) for job in jobs}
-    return [job for job in jobs if os.path.abspath(job.source) not in results], passed
+    jobs = [job for job in jobs if os.path.abspath(job.source) not in results]
+    if not jobs:
+        raise ValueError(f'{", ".join(inputs)}: no pictures in it')
+    return jobs, passed
 
 
-def enlarge(job, model, scale, args, advance):
-    """Do one Job: read, run, write. Returns (notes, Picture, Canvas).
+def upscale_picture(
+    job: Job, model: engine.Engine, scale: int, options: Options, advance: Callable[[float], None]
+) -> Upscaled:
+    """Read, run, write. advance: called with the megapixels of the source that are done.
 
     Raises ValueError or OSError, with a file's name, where it cannot be done.
     """
     picture = reader.read_picture(job.source)
     height, width, channels = picture.pixels.shape
     ending = os.path.splitext(job.target)[1].lower()
-    try:
-        check_size(width * scale, height * scale, ending)
-    except ValueError as error:
-        raise ValueError('%s: %s' % (job.target, error))
-    canvas = Canvas(width * scale, height * scale, channels, picture.pixels.dtype)
-    for tile, part in upscaler.enlarge(picture.pixels, model, scale, args.overlap, args.batch_size, args.self_ensemble):
-        rows, columns = tiles.place(tile, scale)
-        canvas.put(rows, columns, part)
-        advance((tile.rows.last - tile.rows.first) * (tile.columns.last - tile.columns.first) / 1e6)
-    with files.replacing(job.target) as file:
+    with files.errors_naming(job.target):
+        writer.check_size(width * scale, height * scale, ending)
+    canvas = writer.Canvas(width * scale, height * scale, channels, picture.pixels.dtype)
+    parts = upscaler.upscale_pixels(
+        picture.pixels, model, scale, options.overlap, options.batch_size, options.self_ensemble
+    )
+    for tile, part in parts:
+        canvas.put(*tiles.target_slices(tile, scale), part)
+        advance(tiles.core_pixels(tile) / 1e6)
+    with files.atomic_file(job.target) as file:
         notes = canvas.save(file, ending, picture.info)
-    return picture.notes + notes, picture, canvas
+    return Upscaled(picture, canvas, picture.notes + notes)
+
+
+def upscale_all(jobs: Sequence[Job], model: engine.Engine, scale: int, options: Options) -> Summary:
+    """Do all Jobs, with a line for each; one that fails does not stop the others."""
+    summary = Summary()
+    sources: dict[str, str] = {}  # target -> source
+    total = sum(megapixels(job.source) for job in jobs)
+    with tqdm(total=total, unit='MP', disable=None, leave=False, bar_format=BAR_FORMAT) as bar:
+
+        def advance(amount: float) -> None:
+            bar.update(min(amount, bar.total - bar.n))  # the sum of parts may be a rounding more than the whole
+
+        for job in jobs:
+            try:
+                if job.target in sources:
+                    raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: rename one')
+                sources[job.target] = job.source
+                if is_done(job.target, options):
+                    summary.skipped += 1
+                    bar.total -= megapixels(job.source)
+                    continue
+                upscaled = upscale_picture(job, model, scale, options, advance)
+                bar.write(': '.join([job.target, '; '.join(upscaled.notes)]) if upscaled.notes else job.target)
+                summary.done += 1
+                if options.with_report:
+                    summary.entries.append(make_entry(os.path.basename(job.source), upscaled, scale))
+                del upscaled  # before the next one is read
+            except (ValueError, OSError, MemoryError) as error:
+                summary.failures.append(cli.describe_error(error))
+                bar.write(f'failed: {summary.failures[-1]}')
+    return summary
+
+
+def is_done(target: str, options: Options) -> bool:
+    """Whether a result is there and to be skipped. Raises ValueError where it is there and no flag says what to do."""
+    if not os.path.exists(target) or options.overwrite:
+        return False
+    if not options.resume:
+        raise ValueError(f'{target}: is there already: --overwrite replaces, --resume skips it')
+    return True
+
+
+def make_entry(name: str, upscaled: Upscaled, scale: int) -> report.Entry:
+    """The report's entry: the picture's middle, upscaled by Pillow's bicubic and as it is on the canvas."""
+    pixels = upscaled.picture.pixels
+    height, width = pixels.shape[:2]
+    side = report.SHOWN_SIDE_PIXELS // scale
+    left, top = max(0, width - side) // 2, max(0, height - side) // 2
+    right, bottom = min(width, left + side), min(height, top + side)
+    small = writer.on_white(pixels[top:bottom, left:right])
+    large = upscaled.canvas.crop((scale * left, scale * top, scale * right, scale * bottom))
+    return report.make_entry(name, images.bicubic_upsample(small, scale), large, size=(width * scale, height * scale))
+
+
+def megapixels(path: str) -> float:
+    """Of a picture by its header; 0 where it has none, which its reading will say."""
+    width, height = reader.read_size(path)
+    return width * height / 1e6
 
 
 def main(argv=None):
     args = parse_args(argv)
-    threads = args.threads or cpu.cores()
-    streams = min(threads, MOST_STREAMS)
-    model = open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
+    threads = args.threads or cpu.available_cores()
+    streams = min(threads, MAX_STREAMS)
+    model = engine.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
     scale = upscaler.scale_of(model, args.model)
-    for given in args.input:
-        if not os.path.exists(given):
-            raise FileNotFoundError(2, 'no such file or folder', given)
-    jobs, passed = plan(args.input, args.output, args.ext, scale)
-    if not jobs:
-        raise ValueError('%s: no pictures in it' % ', '.join(args.input))
-    print('%d picture%s, x%d on %s' % (len(jobs), '' if len(jobs) == 1 else 's', scale, model.provider))
-    failed, skipped, entries, done = [], 0, [], {}
-    bar = tqdm(
-        total=sum(megapixels(job.source) for job in jobs),
-        unit='MP',
-        disable=None,
-        leave=False,
-        bar_format='{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]',
-    )
-
-    def advance(amount):
-        bar.update(min(amount, bar.total - bar.n))  # the sum of parts may be a rounding more than the whole
-
-    for job in jobs:
-        try:
-            if job.target in done:
-                raise ValueError('%s: would be the result of %s too: rename one' % (job.target, done[job.target]))
-            done[job.target] = job.source
-            if os.path.exists(job.target) and not args.overwrite:
-                if args.resume:
-                    skipped += 1
-                    bar.total -= megapixels(job.source)
-                    continue
-                raise ValueError('%s: is there already: --overwrite replaces, --resume skips it' % job.target)
-            notes, picture, canvas = enlarge(job, model, scale, args, advance)
-            bar.write(job.target + (': ' + '; '.join(notes) if notes else ''))
-            if args.report:
-                entries.append(make_entry(os.path.basename(job.source), picture, canvas, scale))
-            del picture, canvas
-        except (ValueError, OSError, MemoryError) as error:
-            failed.append(cli.describe(error))
-            bar.write('failed: ' + failed[-1])
-    bar.close()
-    conclude(args, len(jobs), skipped, passed, failed, entries)
-
-
-def make_entry(name, picture, canvas, scale):
-    """The report's entry: the picture's middle, enlarged by Pillow's bicubic and as it is on the canvas."""
-    height, width = picture.pixels.shape[:2]
-    side = report.SIDE // scale
-    left, top = max(0, width - side) // 2, max(0, height - side) // 2
-    box = (left, top, min(width, left + side), min(height, top + side))
-    small = on_white(picture.pixels[box[1] : box[3], box[0] : box[2]])
-    large = canvas.crop([scale * x for x in box])
-    return report.make_entry(name, images.enlarge(small, scale), large, size=(width * scale, height * scale))
-
-
-def conclude(args, count, skipped, passed, failed, entries):
-    """Write the report, say what was not done. Raises ValueError that names what failed."""
-    if args.report and entries:
-        print('report: ' + report.write_report(args.report, entries))
-    if skipped:
-        print('%d skipped: done before' % skipped)
+    jobs, passed = plan(args.input, args.output, scale, args.ext and f'.{args.ext}')
+    print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {model.name}')
+    options = Options(args.overlap, args.batch_size, args.self_ensemble, args.overwrite, args.resume, bool(args.report))
+    summary = upscale_all(jobs, model, scale, options)
+    if summary.entries:
+        print(f'report: {report.write_report(args.report, summary.entries)}')
+    if summary.skipped:
+        print(f'{summary.skipped} skipped: done before')
     if passed:
-        print('%d passed over, no pictures by their names: %s' % (len(passed), ', '.join(passed[:5])))
-    print('%d done, in %s' % (count - skipped - len(failed), args.output))
-    if failed:
-        raise ValueError('%d of %d failed: %s' % (len(failed), count, ' | '.join(failed)))
-
-
-def megapixels(path):
-    """Of a picture by its header; 0 where it has none, which its reading will say."""
-    size = reader.size_of(path)
-    return size[0] * size[1] / 1e6
+        print(f'{len(passed)} passed over, no pictures by their names: {", ".join(passed[:5])}')
+    print(f'{summary.done} done, in {args.output}')
+    if summary.failures:
+        raise ValueError(f'{len(summary.failures)} of {len(jobs)} failed: {" | ".join(summary.failures)}')
 
 
 def parse_args(argv):
@@ -160,7 +210,7 @@ def parse_args(argv):
     parser.add_argument('--input', nargs='+', required=True, metavar='PATH', help='pictures, or folders of them')
     parser.add_argument('--output', required=True, metavar='DIR', help='folder for the results')
     parser.add_argument('--model', default='rdn_x2.onnx', help='of RDN_pth2onnx.py; default %(default)s')
-    parser.add_argument('--ext', choices=sorted(e[1:] for e in FORMATS), help="default: the source's own")
+    parser.add_argument('--ext', choices=sorted(e[1:] for e in writer.FORMATS), help="default: the source's own")
     parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
     parser.add_argument('--resume', action='store_true', help='skip results that are there')
     parser.add_argument(
@@ -169,17 +219,16 @@ def parse_args(argv):
     parser.add_argument('--report', metavar='DIR', help='write there index.html, a page with before/after sliders')
     parser.add_argument('--overlap', type=int, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s')
     parser.add_argument('--batch-size', type=cli.positive, default=1, help='tiles a run; default 1')
-    parser.add_argument('--provider', choices=list(PROVIDERS), help='default: the first that onnxruntime has')
+    parser.add_argument('--provider', choices=list(engine.PROVIDERS), help='default: the first that onnxruntime has')
     parser.add_argument('--device-id', type=int, default=0)
     parser.add_argument(
         '--precision',
-        choices=PRECISIONS,
+        choices=engine.PRECISIONS,
         default='fp32',
         help='bf16: faster, on a CPU that has it; default fp32, exact',
     )
     parser.add_argument('--threads', type=int, default=0, help='of a CPU run; default: one a core')
     args = parser.parse_args(argv)
-    args.ext = args.ext and '.' + args.ext
     if args.overwrite and args.resume:
         parser.error('give one of --overwrite and --resume')
     return args

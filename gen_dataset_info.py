@@ -5,62 +5,58 @@
 `png` or `jpg` in place of `bin` lists pictures with their own sizes, and takes no sizes.
 """
 
+from __future__ import annotations
+
 import os
 
 from rdn import cli, dataset, files
-from rdn.ascend.benchmark import InfoLine, check_binary, write_info
+from rdn.ascend import benchmark
 
 from PIL import Image
 
-ENDINGS = {'bin': ('.bin',), 'png': ('.png',), 'jpg': ('.jpg', '.jpeg')}
+ENDINGS = {'png': ('.png',), 'jpg': ('.jpg', '.jpeg')}
 
 
-def list_bins(paths, width, height):
-    """InfoLines of prepared inputs: float32 (3, height, width) files.
+def list_inputs(folder: str, width: int, height: int) -> list[benchmark.InfoLine]:
+    """InfoLines of a prepared set's inputs. Raises ValueError, with the file's name, as dataset.find_inputs does."""
+    return [benchmark.InfoLine(path, width, height) for path in dataset.find_inputs(folder, width, height)]
 
-    Raises ValueError, with the file's name, for one of another size.
+
+def list_pictures(folder: str, kind: str) -> list[benchmark.InfoLine]:
+    """InfoLines of a folder's pictures, a key of ENDINGS, with the sizes in their headers.
+
+    Raises ValueError, with the file's name, for one that is broken, and where there is none.
     """
-    for path in paths:
-        check_binary(path, (3, height, width))
-    return [InfoLine(path, width, height) for path in paths]
-
-
-def list_pictures(paths):
-    """InfoLines of picture files with the sizes in their headers. Raises ValueError, with the name."""
     lines = []
-    for path in paths:
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if not name.lower().endswith(ENDINGS[kind]) or name.startswith('.'):
+            continue
         try:
             with Image.open(path) as image:
-                lines.append(InfoLine(path, *image.size))
+                lines.append(benchmark.InfoLine(path, *image.size))
         except PermissionError:
             raise
         except Exception:  # Pillow's plug-ins raise anything for a broken file
-            raise ValueError('%s: cannot be used as an image' % path)
+            raise ValueError(f'{path}: cannot be used as an image')
+    if not lines:
+        raise ValueError(f'{folder}: no {kind} files in it')
     return lines
 
 
 def main(argv=None):
     args = parse_args(argv)
-    paths = [
-        os.path.join(args.folder, name)
-        for name in sorted(os.listdir(args.folder))
-        if name.lower().endswith(ENDINGS[args.type]) and not name.startswith('.')
-    ]
-    if not paths:
-        raise ValueError('%s: no %s files in it' % (args.folder, args.type))
     if args.type == 'bin':
-        lines = list_bins(paths, args.width, args.height)
-        dataset.check_complete(args.folder, [os.path.basename(path) for path in paths])
+        lines = list_inputs(args.folder, args.width, args.height)
     else:
-        lines = list_pictures(paths)
-    with files.replacing(args.info) as file:
-        write_info(lines, file)
-    print('%d files listed in %s' % (len(lines), args.info))
+        lines = list_pictures(args.folder, args.type)
+    files.write_text(args.info, benchmark.format_info(lines))
+    print(f'{len(lines)} files listed in {args.info}')
 
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('type', choices=sorted(ENDINGS), help='kind of the files')
+    parser.add_argument('type', choices=['bin', *sorted(ENDINGS)], help='kind of the files')
     parser.add_argument('folder', help='where they are')
     parser.add_argument('info', help='info file to write')
     parser.add_argument('width', type=cli.positive, nargs='?', help='of the input in a bin, pixels')
@@ -69,7 +65,7 @@ def parse_args(argv):
     if args.type == 'bin' and args.height is None:
         parser.error('bin files do not say their size: give width and height, 114 114 say')
     if args.type != 'bin' and args.width is not None:
-        parser.error('%s files say their size: give no width and height' % args.type)
+        parser.error(f'{args.type} files say their size: give no width and height')
     return args
 
 

@@ -5,6 +5,8 @@
 They are free to use, and on every machine that has requirements.txt installed.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import shutil
@@ -14,22 +16,27 @@ from rdn import cli, files
 NAMES = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'rocket.jpg')
 
 
-def sample_paths():
-    """Paths of the photographs in the installed scikit-image. Raises FileNotFoundError without it."""
+def sample_paths() -> list[str]:
+    """Paths of the photographs in the installed scikit-image. Raises ModuleNotFoundError without it."""
     spec = importlib.util.find_spec('skimage')
     if spec is None or spec.origin is None:
-        raise FileNotFoundError('scikit-image is not installed: pip install scikit-image')
+        raise ModuleNotFoundError(name='skimage')
     return [os.path.join(os.path.dirname(spec.origin), 'data', name) for name in NAMES]
 
 
 def main(argv=None):
+    args = parse_args(argv)
+    for source in sample_paths():
+        target = os.path.join(args.folder, os.path.basename(source))
+        with files.atomic_file(target) as copy, open(source, 'rb') as original:
+            shutil.copyfileobj(original, copy)
+    print(f'{len(NAMES)} photographs in {args.folder}')
+
+
+def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('folder', help='where to copy them')
-    args = parser.parse_args(argv)
-    for source in sample_paths():
-        with files.replacing(os.path.join(args.folder, os.path.basename(source))) as target, open(source, 'rb') as file:
-            shutil.copyfileobj(file, target)
-    print('%d photographs in %s' % (len(NAMES), args.folder))
+    return parser.parse_args(argv)
 
 
 if __name__ == '__main__':

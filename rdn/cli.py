@@ -1,24 +1,34 @@
-"""How every script speaks to the person at the terminal. Imported first, before what takes long to load."""
+"""How every script speaks to the person at the terminal: flags, one-line errors, progress, tables."""
+
+from __future__ import annotations
 
 import argparse
 import os
 import signal
 import sys
+from typing import Callable, Iterable, Sequence
 
 from tqdm import tqdm
+
+SCALES = (2, 3, 4)  # the enlargements that RDN is made for
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose help is the script's docstring and whose errors are one line."""
 
-    def __init__(self, doc):
+    def __init__(self, doc: str | None):
         super().__init__(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
 
     def error(self, message):
-        self.exit(2, '%s: %s (see --help)\n' % (self.prog, message))
+        self.exit(2, f'{self.prog}: {message} (see --help)\n')
+
+    def add_input_size(self) -> None:
+        """Add --height and --width of the network's input, 114 pixels each by default."""
+        for flag in ('--height', '--width'):
+            self.add_argument(flag, type=positive, default=114, help='of the input, pixels; default %(default)s')
 
 
-def run(main):
+def run(main: Callable[[], int | None]) -> None:
     """Call `main()` and leave the process with its status: 0 unless it returns another.
 
     What a person can mend (ValueError, OSError, MemoryError) ends in one line on stderr and status 1,
@@ -34,56 +44,62 @@ def run(main):
     except (ValueError, OSError, MemoryError) as error:
         if os.environ.get('RDN_TRACEBACK'):
             raise
-        _fail(describe(error), 1)
+        _fail(describe_error(error), 1)
     except KeyboardInterrupt:
         _fail('interrupted', 130)
 
 
-def describe(error):
+def describe_error(error: BaseException) -> str:
     """One line that says what is wrong; for an OSError the file and the system's words."""
     if isinstance(error, OSError) and error.strerror:
-        return '%s: %s' % (error.filename, error.strerror) if error.filename else error.strerror
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
     if isinstance(error, MemoryError):
-        return 'not enough memory%s' % (': %s' % error if str(error) else '')
+        return f'not enough memory: {error}' if str(error) else 'not enough memory'
     return ' '.join(str(error).split())
 
 
-def _on_uncaught(kind, error, traceback):
-    """Ctrl-C while the libraries load, before `run`, is one line too."""
-    if kind is KeyboardInterrupt:
-        print('%s: interrupted' % os.path.basename(sys.argv[0]), file=sys.stderr)
-    else:
-        sys.__excepthook__(kind, error, traceback)
-
-
-sys.excepthook = _on_uncaught
-
-
-def _fail(message, status):
-    print('%s: %s' % (os.path.basename(sys.argv[0]), message), file=sys.stderr)
+def _fail(message: str, status: int) -> None:
+    print(f'{os.path.basename(sys.argv[0])}: {message}', file=sys.stderr)
     sys.exit(status)
 
 
-def progress(items, unit, total=None):
+def progress(items: Iterable, unit: str, total: int | None = None) -> Iterable:
     """The items, under a bar on stderr where that is a terminal; silent in a pipe. total: where they have no len."""
     return tqdm(items, unit=unit, total=total, disable=None, leave=False)
 
 
-def format_columns(rows, right=()):
-    """Rows of cells as lines, each column as wide as its longest cell; those whose numbers are in `right` to the right."""
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the header first, as aligned lines. Columns of numbers stand to the right."""
+    numeric = [all(map(_is_number, column[1:])) for column in zip(*rows)]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return [
-        '  '.join(
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    ]
+    return '\n'.join(
+        format_row(row, [width if right else -width for width, right in zip(widths, numeric)]) for row in rows
+    )
 
 
-def positive(text):
+def format_row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """One line of a table; a negative width aligns its cell to the left. For tables that appear row by row."""
+    padded = [cell.rjust(width) if width > 0 else cell.ljust(-width) for cell, width in zip(cells, widths)]
+    return '  '.join(padded).rstrip()
+
+
+def format_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the header first, as a Markdown table."""
+    lines = [f'| {" | ".join(row)} |' for row in rows]
+    return '\n'.join(lines[:1] + ['|' + ' --- |' * len(rows[0])] + lines[1:])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return cell in ('', '-')
+    return True
+
+
+def positive(text: str) -> int:
     """An argparse type: a whole number from 1 on."""
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError('%s is not a whole number from 1 on' % text)
+        raise argparse.ArgumentTypeError(f'{text} is not a whole number from 1 on')
     return number

@@ -1,37 +1,49 @@
-"""Results that are there whole or not at all: written beside, then renamed."""
+"""Results that are there whole or not at all: written beside, then renamed. Foreign files: their sizes and kinds."""
+
+from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import json
 import os
 import re
 import shutil
 import stat
+from typing import Any, BinaryIO, Iterable, Iterator
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 @contextlib.contextmanager
-def replacing(path):
+def atomic_file(path: str) -> Iterator[BinaryIO]:
     """Open a binary file that takes the name `path` when the block ends well, and vanishes otherwise.
 
     Folders on the way are made. Raises OSError where the folder cannot be written.
     """
-    with replacing_path(path) as partial:
-        with open(partial, 'wb') as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+    with atomic_path(path) as partial, open(partial, 'wb') as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def write_text(path, text):
-    """Put a file with this text in place of the one at `path`, whole or not at all."""
-    with replacing(path) as file:
-        file.write(text.encode())
+def write_text(path: str, text: str) -> None:
+    """Put a file with this text, in UTF-8, in place of the one at `path`, whole or not at all.
+
+    Bytes of a file's name that are not UTF-8 (surrogates) are written as they are.
+    """
+    with atomic_file(path) as file:
+        file.write(text.encode('utf-8', 'surrogateescape'))
 
 
 @contextlib.contextmanager
-def replacing_path(path):
-    """The same for a writer that wants a name, not a file: yields the name to write to."""
+def atomic_path(path: str) -> Iterator[str]:
+    """Yield a name to write to; the file there takes the name `path` when the block ends well, and vanishes otherwise.
+
+    Raises OSError where the folder cannot be written, or for a folder, a link or a device in the way.
+    """
     _check_target(path)
-    partial = _beside(path)
+    partial = _partial_name(path)
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # follows no link that lies in wait there
         yield partial
@@ -44,21 +56,21 @@ def replacing_path(path):
 
 
 @contextlib.contextmanager
-def replacing_folder(path, earlier):
-    """A new folder that takes the place of the folder `path` when the block ends well.
+def atomic_folder(path: str, earlier: Iterable[str]) -> Iterator[str]:
+    """Yield a new folder that takes the place of the folder `path` when the block ends well, and vanishes otherwise.
 
     earlier: names of the earlier results in the old folder, which go; all else that is in there is
     kept, as hard links where the file system has them.
     """
-    _check_no_link(path)
-    partial = _beside(path)
+    _check_not_a_link(path)
+    partial = _partial_name(path)
     old = partial + '.old'
     os.mkdir(partial)
     try:
         yield partial
         if os.path.isdir(path):
             _carry_over(path, partial, earlier)
-            if not _exchange(partial, path):
+            if not exchange_names(partial, path):
                 os.rename(path, old)
         if not os.path.isdir(path):
             try:
@@ -72,53 +84,77 @@ def replacing_folder(path, earlier):
             shutil.rmtree(rest, ignore_errors=True)
 
 
-def _exchange(a, b):
+def exchange_names(a: str, b: str) -> bool:
     """Swap two names in one step, so that there is no moment without either; False where the system cannot."""
-    library, here, swap = ctypes.CDLL(None), -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    library = ctypes.CDLL(None)
     if not hasattr(library, 'renameat2'):  # Linux; glibc 2.28 and later
         return False
-    return library.renameat2(here, os.fsencode(a), here, os.fsencode(b), swap) == 0
+    return library.renameat2(AT_FDCWD, os.fsencode(a), AT_FDCWD, os.fsencode(b), RENAME_EXCHANGE) == 0
 
 
-def check_size(path, limit):
-    """Raises ValueError, with the file's name, for one of more than `limit` bytes or that is no plain file."""
+@contextlib.contextmanager
+def errors_naming(path: str) -> Iterator[None]:
+    """Put the file's name before what a ValueError inside the block says."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}')
+
+
+def stem_of(path: str) -> str:
+    """A file's name without folder and ending; the rest may hold dots and underscores."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def check_plain(path: str, max_bytes: int) -> None:
+    """Raises ValueError, with the file's name, for what is not a plain file or has more than `max_bytes`."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError('%s: not a plain file' % path)
-    if status.st_size > limit:
-        raise ValueError('%s: %d bytes, more than %d: no file of this kind is so large' % (path, status.st_size, limit))
+        raise ValueError(f'{path}: not a plain file')
+    if status.st_size > max_bytes:
+        raise ValueError(f'{path}: {status.st_size} bytes, more than {max_bytes}: no file of this kind is so large')
     with open(path, 'rb'):  # its own message for an unreadable file
         pass
 
 
-def _check_target(path):
+def read_json(path: str, max_bytes: int, what: str) -> Any:
+    """The content of a JSON file. Raises ValueError, with the file's name and `what` it is not, for another file."""
+    check_plain(path, max_bytes)
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path}: not {what}: {error}')
+
+
+def _check_target(path: str) -> None:
     """Raises OSError for what a file must not replace: a folder, a link, /dev/null."""
-    _check_no_link(path)
+    _check_not_a_link(path)
     if os.path.isdir(path):
-        raise IsADirectoryError(21, 'is a folder, not a file', path)
+        raise IsADirectoryError(errno.EISDIR, 'is a folder, not a file', path)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise FileExistsError(17, 'is no plain file, and would be replaced by one', path)
+        raise FileExistsError(errno.EEXIST, 'is not a plain file, and would be replaced by one', path)
 
 
-def _check_no_link(path):
+def _check_not_a_link(path: str) -> None:
     if os.path.islink(path):
-        raise FileExistsError(17, 'is a symbolic link: remove it, or name what it points to', path)
+        raise FileExistsError(errno.EEXIST, 'is a symbolic link: remove it, or name what it points to', path)
 
 
-def _beside(path):
+def _partial_name(path: str) -> str:
     """A hidden name next to `path`, free to use; makes the folder that holds both."""
     folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(13, 'cannot be written to', folder)
+        raise PermissionError(errno.EACCES, 'cannot be written to', folder)
     _clean_up(folder, name)
-    return os.path.join(folder, '.%s.%d.partial' % (name, os.getpid()))
+    return os.path.join(folder, f'.{name}.{os.getpid()}.partial')
 
 
-def _clean_up(folder, name):
+def _clean_up(folder: str, name: str) -> None:
     """Undo what processes left that were killed while they wrote `name`."""
     for left in os.listdir(folder):
-        match = re.match(r'\.%s\.(\d+)\.partial(\.old)?$' % re.escape(name), left)
+        match = re.match(rf'\.{re.escape(name)}\.(\d+)\.partial(\.old)?$', left)
         if not match or _is_alive(int(match.group(1))):
             continue
         path = os.path.join(folder, left)
@@ -130,7 +166,7 @@ def _clean_up(folder, name):
             os.remove(path)
 
 
-def _is_alive(process):
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -140,18 +176,18 @@ def _is_alive(process):
     return True
 
 
-def _carry_over(source, target, earlier):
+def _carry_over(source: str, target: str, earlier: Iterable[str]) -> None:
     for name in sorted(set(os.listdir(source)) - set(earlier)):
         old, new = os.path.join(source, name), os.path.join(target, name)
         if os.path.lexists(new):
-            raise FileExistsError(17, 'is in the way of a result of the same name', old)
+            raise FileExistsError(errno.EEXIST, 'is in the way of a result of the same name', old)
         if os.path.isdir(old) and not os.path.islink(old):
             shutil.copytree(old, new, symlinks=True, copy_function=_link_or_copy)
         else:
             _link_or_copy(old, new)
 
 
-def _link_or_copy(old, new):
+def _link_or_copy(old: str, new: str) -> None:
     try:
         os.link(old, new, follow_symlinks=False)
     except OSError:

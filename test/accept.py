@@ -6,57 +6,62 @@ prints the table twice, to read and as Markdown for a report. The status is 0 on
 benchmark or ais_bench, --gpu one of trtexec; --psnr, or --npu and --gpu, may be left out.
 """
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import NamedTuple
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from rdn import cli  # noqa: E402
-
-import parse  # noqa: E402
+from rdn import cli
+from rdn.ascend import logs
 
 OFFICIAL_PSNR = 38.18  # dB, RDN-pytorch's own, on Set5
 
 
-def judge_accuracy(path, official):
-    """A row of the table for a result.json, and whether the average PSNR is the official one or more."""
-    psnr = parse.read_with(lambda text, _: parse.parse_accuracy(text), path)
-    return ('PSNR, dB', 'official %g' % official, '%g' % psnr), psnr >= official
+class Verdict(NamedTuple):
+    """A row of the table: a figure, what it is compared with, and whether it is as good."""
+
+    figure: str
+    reference: str
+    measured: str
+    is_met: bool
 
 
-def judge_speed(npu_path, gpu_path, chips, card, gpu_name):
-    """A row of the table for two speed logs, and whether the card is as fast as the GPU.
+def judge_accuracy(path: str, official: float) -> Verdict:
+    """Whether the average PSNR of a result.json is the official one or more."""
+    psnr = logs.read(path, logs.parse_accuracy)
+    return Verdict('PSNR, dB', f'official {official:g}', f'{psnr:g}', psnr >= official)
+
+
+def judge_speed(npu_path: str, gpu_path: str, chips: int, card: str, gpu_name: str) -> Verdict:
+    """Whether the card of one speed log is as fast as the GPU of the other.
 
     Raises ValueError where they are of other tools, or of different batch sizes.
     """
-    npu, gpu = (parse.read_with(parse.parse_speed, path) for path in (npu_path, gpu_path))
+    npu, gpu = (logs.read(path, logs.parse_speed) for path in (npu_path, gpu_path))
     for path, speed, wanted in ((npu_path, npu, ('benchmark', 'ais_bench')), (gpu_path, gpu, ('trtexec',))):
         if speed.tool not in wanted:
-            raise ValueError('%s: a log of %s, expected one of %s' % (path, speed.tool, ' or '.join(wanted)))
+            raise ValueError(f'{path}: a log of {speed.tool}, expected one of {" or ".join(wanted)}')
     if npu.batch != gpu.batch:
-        raise ValueError('%s is of batches of %d, %s of %d' % (npu_path, npu.batch, gpu_path, gpu.batch))
+        raise ValueError(f'{npu_path} is of batches of {npu.batch}, {gpu_path} of {gpu.batch}')
     rate = chips * npu.rate
-    row = ('images/s, batch %d' % npu.batch, '%s %.3f' % (gpu_name, gpu.rate), '%s %.3f' % (card, rate))
-    return row, rate >= gpu.rate
-
-
-def format_markdown(rows):
-    """Rows of cells as the lines of a Markdown table."""
-    lines = ['| %s |' % ' | '.join(row) for row in rows]
-    return lines[:1] + ['|' + ' --- |' * len(rows[0])] + lines[1:]
+    reference, measured = f'{gpu_name} {gpu.rate:.3f}', f'{card} {rate:.3f}'
+    return Verdict(f'images/s, batch {npu.batch}', reference, measured, rate >= gpu.rate)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    judged = []
+    verdicts = []
     if args.psnr:
-        judged.append(judge_accuracy(args.psnr, args.official_psnr))
+        verdicts.append(judge_accuracy(args.psnr, args.official_psnr))
     if args.npu:
-        judged.append(judge_speed(args.npu, args.gpu, args.chips, args.card, args.gpu_name))
+        verdicts.append(judge_speed(args.npu, args.gpu, args.chips, args.card, args.gpu_name))
     rows = [('figure', 'reference', 'measured', 'verdict')]
-    rows += [row + ('met' if met else 'not met',) for row, met in judged]
-    print('\n'.join(cli.format_columns(rows) + [''] + format_markdown(rows)))
-    return 0 if all(met for _, met in judged) else 1
+    rows += [verdict[:3] + ('met' if verdict.is_met else 'not met',) for verdict in verdicts]
+    print(f'{cli.format_table(rows)}\n\n{cli.format_markdown(rows)}')
+    return 0 if all(verdict.is_met for verdict in verdicts) else 1
 
 
 def parse_args(argv):

@@ -3,34 +3,58 @@
 The columns of the versions differ; they are found by their meaning, and others are passed over.
 """
 
+from __future__ import annotations
+
 import collections
 import csv
 import io
-import math
+import json
 import os
 import re
+from typing import Iterable, Iterator, NamedTuple
 
-from rdn import files
+from rdn.ascend import csv_table
 
-# Times in microseconds, ratio in percent of the total; model is None where the file names none.
-Statistic = collections.namedtuple('Statistic', 'model op_type core_type count total min avg max ratio')
-# One run of one operator; duration in microseconds, shapes of its inputs, None where unknown.
-Task = collections.namedtuple('Task', 'model name op_type core_type duration shapes')
 
-MICROSECONDS = {'ns': 1e-3, 'us': 1, 'ms': 1e3, 's': 1e6}
+class Statistic(NamedTuple):
+    """The runs of an operator type. Times in microseconds, ratio in percent of the total; None where not known."""
+
+    model: str | None
+    op_type: str
+    core_type: str | None
+    calls: int
+    total: float
+    min: float | None
+    avg: float
+    max: float | None
+    ratio: float | None
+
+
+class Task(NamedTuple):
+    """One run of one operator. Times in microseconds; shapes of its inputs, None where unknown."""
+
+    model: str | None
+    name: str | None
+    op_type: str
+    core_type: str | None
+    duration: float
+    shapes: list[list[int]] | None
+    start: float = 0.0
+
+
 # What a column is called, in small letters without units and other signs, over the versions.
-STATISTIC = {
+STATISTIC_COLUMNS = {
     'model': ('modelname',),
     'op_type': ('optype', 'operatortype'),
     'core_type': ('coretype', 'tasktype', 'accelerator'),
-    'count': ('count', 'totalcount', 'calls', 'occurrences'),
+    'calls': ('count', 'totalcount', 'calls', 'occurrences'),
     'total': ('totaltime', 'totalduration', 'total'),
     'min': ('mintime', 'minduration', 'min', 'minimumtime'),
     'avg': ('avgtime', 'avgduration', 'averagetime', 'meantime', 'avg'),
     'max': ('maxtime', 'maxduration', 'max', 'maximumtime'),
     'ratio': ('ratio', 'percentage'),
 }
-SUMMARY = {
+SUMMARY_COLUMNS = {
     'model': ('modelname',),
     'name': ('opname', 'operatorname'),
     'op_type': ('optype', 'operatortype'),
@@ -38,7 +62,7 @@ SUMMARY = {
     'duration': ('taskduration', 'duration', 'tasktime'),
     'shapes': ('inputshapes', 'inputshape'),
 }
-NUMBERS = ('count', 'total', 'min', 'avg', 'max', 'ratio', 'duration')
+NUMBERS = {'calls', 'total', 'min', 'avg', 'max', 'ratio', 'duration'}
 TRANSPOSES = ('TransposeD', 'Transpose')
 # As CANN 5 writes them.
 STATISTIC_HEADER = 'Model Name,OP Type,Core Type,Count,Total Time(us),Min Time(us),Avg Time(us),Max Time(us),Ratio(%)'
@@ -46,17 +70,16 @@ SUMMARY_HEADER = (
     'Model Name,Model ID,Task ID,Stream ID,Infer ID,Op Name,OP Type,Task Type,Task Start Time,Task Duration(us),'
     'Task Wait Time(us),Block Dim,Input Shapes'
 )
-WORTHWHILE = 1.0  # percent of the time that a transpose takes before its shape is worth white-listing
-LARGEST = 1 << 30  # bytes
-LONGEST_LINE = 1 << 20  # characters; a file of another kind is not read into memory whole
+WORTHWHILE_PERCENT = 1.0  # of the time that a transpose takes before its shape is worth white-listing
 
 
-def find_profile(paths):
+def find_profile(paths: Iterable[str]) -> tuple[str | None, str | None]:
     """(path of op_statistic, path of op_summary) among files and in folders, either None where it is not there.
 
     Raises ValueError where there is neither, or several of a kind.
     """
-    found = {'op_statistic': [], 'op_summary': []}
+    paths = list(paths)
+    found: dict[str, list[str]] = {'op_statistic': [], 'op_summary': []}
     for path in paths:
         if not os.path.isdir(path):
             found[kind_of(path)].append(path)
@@ -70,167 +93,121 @@ def find_profile(paths):
     for several in found.values():
         if len(several) > 1:
             raise ValueError(
-                '%s and %s: two profiles of one kind: name one (two are compared with --after)' % tuple(several[:2])
+                f'{several[0]} and {several[1]}: two profiles of one kind: name one (two are compared with --after)'
             )
     if not any(found.values()):
-        raise ValueError('%s: no op_statistic_*.csv and no op_summary_*.csv in it' % paths[0])
-    return tuple(several[0] if several else None for several in found.values())
+        raise ValueError(f'{paths[0]}: no op_statistic_*.csv and no op_summary_*.csv in it')
+    statistic, summary = (several[0] if several else None for several in found.values())
+    return statistic, summary
 
 
-def kind_of(path):
+def kind_of(path: str) -> str:
     """'op_statistic' or 'op_summary', by the columns of a file. Raises ValueError, with its name, for neither."""
-    with _open(path) as file:
-        header = {_plain(cell)[0] for cell in next(_rows(file, path), (1, []))[1]}
-    if header.intersection(SUMMARY['duration']) and header.intersection(SUMMARY['name']):
+    header = set(csv_table.read_header(path))
+    if header.intersection(SUMMARY_COLUMNS['duration']) and header.intersection(SUMMARY_COLUMNS['name']):
         return 'op_summary'
-    if header.intersection(STATISTIC['total']):
+    if header.intersection(STATISTIC_COLUMNS['total']):
         return 'op_statistic'
-    raise ValueError('%s: no op_statistic and no op_summary of msprof: its first line names other columns' % path)
+    raise ValueError(f'{path}: neither op_statistic nor op_summary of msprof: its first line names other columns')
 
 
-def read_statistics(path):
+def read_statistics(path: str) -> list[Statistic]:
     """The Statistics of an op_statistic file, longest total first. Raises ValueError, with file and line."""
     rows = []
-    for row in _table(path, STATISTIC, needed=('op_type', 'count', 'total')):
-        if row['count'] and row['total'] is not None:
-            average = row['avg'] if row['avg'] is not None else row['total'] / row['count']
-            rows.append(Statistic(**dict(row, op_type=row['op_type'] or 'N/A', count=int(row['count']), avg=average)))
+    for row in csv_table.read(path, STATISTIC_COLUMNS, NUMBERS, needed=('op_type', 'calls', 'total')):
+        if row['calls'] and row['total'] is not None:
+            average = row['avg'] if row['avg'] is not None else row['total'] / row['calls']
+            rows.append(Statistic(**dict(row, op_type=row['op_type'] or 'N/A', calls=int(row['calls']), avg=average)))
     return _with_ratios(rows, path)
 
 
-def read_tasks(path):
+def read_tasks(path: str) -> Iterator[Task]:
     """Yield the Tasks of an op_summary file that have a duration, row by row. Raises ValueError, with file and line."""
-    for row in _table(path, SUMMARY, needed=('op_type', 'duration')):
+    for row in csv_table.read(path, SUMMARY_COLUMNS, NUMBERS, needed=('op_type', 'duration')):
         if row['duration'] is not None:
             yield Task(**dict(row, op_type=row['op_type'] or 'N/A', shapes=_shapes(row['shapes'])))
 
 
-def statistics_of(tasks):
+def read_onnxruntime_trace(path: str, model: str) -> list[Task]:
+    """The Tasks in onnxruntime's own profile of a run, under a model's name, in the order in which they started."""
+    with open(path, encoding='utf-8', errors='replace') as file:
+        events = json.load(file)
+    ending = '_kernel_time'
+    tasks = [
+        Task(
+            model=model,
+            name=event['name'][: -len(ending)],
+            op_type=event['args']['op_name'],
+            core_type=event['args']['provider'].replace('ExecutionProvider', ''),
+            duration=event['dur'],
+            shapes=[shape for each in event['args'].get('input_type_shape', []) for shape in each.values()] or None,
+            start=event['ts'],
+        )
+        for event in events
+        if event.get('cat') == 'Node' and event['name'].endswith(ending)
+    ]
+    return sorted(tasks, key=lambda task: task.start)
+
+
+def statistics_of(tasks: Iterable[Task]) -> list[Statistic]:
     """What op_statistic would say of Tasks: Statistics, longest total first."""
-    sums = collections.OrderedDict()
+    sums: dict[tuple[str | None, str, str | None], tuple[int, float, float, float]] = {}
     for task in tasks:
         key, us = (task.model, task.op_type, task.core_type), task.duration
-        count, total, low, high = sums.get(key, (0, 0.0, us, us))
-        sums[key] = count + 1, total + us, min(low, us), max(high, us)
+        calls, total, low, high = sums.get(key, (0, 0.0, us, us))
+        sums[key] = calls + 1, total + us, min(low, us), max(high, us)
     rows = [
-        Statistic(*key, count=count, total=total, min=low, avg=total / count, max=high, ratio=None)
-        for key, (count, total, low, high) in sums.items()
+        Statistic(*key, calls=calls, total=total, min=low, avg=total / calls, max=high, ratio=None)
+        for key, (calls, total, low, high) in sums.items()
     ]
     return _with_ratios(rows, 'op_summary')
 
 
-def slow_transposes(tasks):
-    """Shapes of the transposes that take WORTHWHILE percent of the time or more, each once, slowest first."""
-    total, times = 0.0, collections.Counter()
+def slow_transposes(tasks: Iterable[Task]) -> list[list[int]]:
+    """Shapes of the transposes that take WORTHWHILE_PERCENT of the time or more, each once, slowest first."""
+    total = 0.0
+    times: dict[tuple[int, ...], float] = collections.defaultdict(float)
     for task in tasks:
         total += task.duration
         if task.op_type in TRANSPOSES and task.shapes and task.shapes[0]:
             times[tuple(task.shapes[0])] += task.duration
-    return [list(shape) for shape, us in times.most_common() if us >= total * WORTHWHILE / 100]
+    slowest_first = sorted(times.items(), key=lambda item: -item[1])
+    return [list(shape) for shape, us in slowest_first if us >= total * WORTHWHILE_PERCENT / 100]
 
 
-def format_statistics(rows):
+def format_statistics(rows: Iterable[Statistic]) -> str:
     """The text of an op_statistic file of CANN 5 with these Statistics."""
-    return _csv(STATISTIC_HEADER, [list(row[:4]) + ['%.7g' % value for value in row[4:]] for row in rows])
+    return _csv(STATISTIC_HEADER, [[*row[:4], *(f'{value:.7g}' for value in row[4:])] for row in rows])
 
 
-def format_tasks(tasks, starts):
-    """The text of an op_summary file of CANN 5 with these Tasks and the microseconds at which they started."""
-    rows, end = [], None
-    for number, (task, start) in enumerate(zip(tasks, starts)):
-        wait = 0 if end is None else max(0, start - end)
-        end = start + task.duration
+def format_tasks(tasks: Iterable[Task]) -> str:
+    """The text of an op_summary file of CANN 5 with these Tasks, which are in the order of their starts."""
+    rows: list[list] = []
+    end = None
+    for number, task in enumerate(tasks):
+        wait = 0 if end is None else max(0, task.start - end)
+        end = task.start + task.duration
         shapes = ';'.join(','.join(map(str, shape)) for shape in task.shapes or [])
-        rows.append([task.model, 1, number, 0, 1, task.name, task.op_type, task.core_type, start, task.duration, wait])
-        rows[-1] += [1, '"%s"' % shapes if shapes else 'N/A']
+        rows.append([task.model, 1, number, 0, 1, task.name, task.op_type, task.core_type])
+        rows[-1] += [task.start, task.duration, wait, 1, f'"{shapes}"' if shapes else 'N/A']
     return _csv(SUMMARY_HEADER, rows)
 
 
-def _csv(header, rows):
+def _csv(header: str, rows: list[list]) -> str:
     file = io.StringIO()
-    csv.writer(file, lineterminator='\n').writerows([header.split(',')] + rows)
+    csv.writer(file, lineterminator='\n').writerows([header.split(','), *rows])
     return file.getvalue()
 
 
-def _with_ratios(rows, path):
+def _with_ratios(rows: list[Statistic], path: str) -> list[Statistic]:
     total = sum(row.total for row in rows)
     if not total > 0:
-        raise ValueError('%s: no operator in it took any time' % path)
+        raise ValueError(f'{path}: no operator in it took any time')
     rows = [row if row.ratio is not None else row._replace(ratio=100 * row.total / total) for row in rows]
     return sorted(rows, key=lambda row: (-row.total, row.op_type))
 
 
-def _open(path):
-    files.check_size(path, LARGEST)
-    return open(path, encoding='utf-8-sig', errors='replace', newline='')
-
-
-def _rows(file, path):
-    """Yield (line number, cells) of a CSV file that are not empty."""
-    lines = iter(lambda: file.readline(LONGEST_LINE), '')
-    reader = csv.reader(_check_line(line, path) for line in lines)
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise ValueError('%s: not a CSV file: %s' % (path, error))
-
-
-def _check_line(line, path):
-    if len(line) == LONGEST_LINE or '\0' in line:
-        raise ValueError('%s: not a CSV file' % path)
-    return line
-
-
-def _table(path, columns, needed):
-    """Yield a dict, meaning -> value, of each row of a CSV file: text or None, numbers as floats, times in microseconds.
-
-    Raises ValueError, with the file's name, where a needed column is missing or a row is cut off or holds no number
-    where one should stand.
-    """
-    with _open(path) as file:
-        rows = _rows(file, path)
-        header = [_plain(cell) for cell in next(rows, (1, []))[1]]
-        names = [name for name, _ in header]
-        found = {key: next((n for n in known if n in names), None) for key, known in columns.items()}
-        for key in needed:
-            if found[key] is None:
-                raise ValueError('%s: no column like %r: is it of msprof?' % (path, columns[key][0]))
-        places = {key: names.index(name) for key, name in found.items() if name is not None}
-        for line, cells in rows:
-            if len(cells) <= max(places[key] for key in needed):
-                raise ValueError('%s line %d: cut off' % (path, line))
-            row = dict.fromkeys(columns)
-            for key, place in places.items():
-                text = cells[place].strip() if place < len(cells) else ''
-                row[key] = text or None
-                if key in NUMBERS:
-                    try:
-                        row[key] = _number(text, MICROSECONDS.get(header[place][1], 1))
-                    except ValueError:
-                        raise ValueError('%s line %d: %r is no number of its column' % (path, line, text[:40]))
-            yield row
-
-
-def _plain(header):
-    """A column's name in small letters and digits alone, and its unit: 'Total Time(us)' -> ('totaltime', 'us')."""
-    match = re.match(r'([^(\[]*)(?:[(\[]([^)\]]*)[)\]])?', header.strip().lower())
-    return re.sub('[^a-z0-9]', '', match.group(1)), (match.group(2) or '').strip()
-
-
-def _number(text, unit):
-    """A cell as float, times its unit; None where it says that there is none."""
-    text = text.rstrip('%').strip()
-    if text.lower() in ('', 'n/a', 'na', '-'):
-        return None
-    number = float(text) * unit
-    if not 0 <= number < math.inf:
-        raise ValueError(text)
-    return number
-
-
-def _shapes(cell):
+def _shapes(cell: str | None) -> list[list[int]] | None:
     """'"1,64,2,2,114,114;6"' -> [[1, 64, 2, 2, 114, 114], [6]]; None where unknown, an unknown input is []."""
     text = (cell or '').strip().strip('"\'').strip()
     if not re.match(r'[\d,; ]*\d[\d,; ]*$', text):

@@ -3,11 +3,17 @@
 All functions take and give the file's bytes, so that encoding, byte order mark and line ends stay.
 """
 
+from __future__ import annotations
+
 import ast
 import io
 import sys
 import tokenize
 import warnings
+from typing import Iterator, List, Tuple
+
+Shape = List[int]
+Position = Tuple[int, int]  # line from 1, byte in the UTF-8 line
 
 FUNCTION, LIST = '_by_dynamic_static_union_version', 'white_list_shape'
 
@@ -16,12 +22,12 @@ class WhiteListError(ValueError):
     """The source cannot be read as Python, or does not hold one plain list of the name."""
 
 
-def shapes_of(source):
+def shapes_of(source: bytes) -> list[Shape]:
     """The list's shapes, as lists of int. Raises WhiteListError."""
     return ast.literal_eval(_find_list(_parse(source)))
 
 
-def add_shapes(source, shapes):
+def add_shapes(source: bytes, shapes: list[Shape]) -> bytes:
     """The source with the shapes appended to the list, in the list's own layout.
 
     Raises WhiteListError; also when the result would not be the old module with just that list longer.
@@ -33,14 +39,14 @@ def add_shapes(source, shapes):
     tree, old_tree = _parse(patched), _parse(source)
     after = _find_list(tree)
     if ast.literal_eval(after) != before + shapes:
-        raise WhiteListError('%s could not be extended safely: add %s by hand' % (LIST, shapes))
+        raise WhiteListError(f'{LIST} could not be extended safely: add {shapes} by hand')
     after.elts = _find_list(old_tree).elts
     if ast.dump(tree) != ast.dump(old_tree):
-        raise WhiteListError('%s could not be extended without other changes: add %s by hand' % (LIST, shapes))
+        raise WhiteListError(f'{LIST} could not be extended without other changes: add {shapes} by hand')
     return patched
 
 
-def is_patched(source, original):
+def is_patched(source: bytes, original: bytes) -> bool:
     """Whether `source` is what add_shapes makes of `original` (for some shapes, or none)."""
     try:
         return add_shapes(original, shapes_of(source)[len(shapes_of(original)) :]) == source
@@ -48,37 +54,37 @@ def is_patched(source, original):
         return False
 
 
-def decode(source):
+def decode(source: bytes) -> str:
     """The source as text, by its byte order mark or coding line. Raises WhiteListError."""
     try:
         text = source.decode(_encoding(source))
         if text.encode(_encoding(source)) != source:
-            raise WhiteListError('is in %s, which does not give the same bytes again' % _encoding(source))
+            raise WhiteListError(f'is in {_encoding(source)}, which does not give the same bytes again')
         return text
     except (UnicodeError, LookupError) as error:
-        raise WhiteListError('cannot be decoded: %s' % error)
+        raise WhiteListError(f'cannot be decoded: {error}')
 
 
-def _encoding(source):
+def _encoding(source: bytes) -> str:
     try:
         return tokenize.detect_encoding(io.BytesIO(source).readline)[0]
     except (SyntaxError, LookupError) as error:
-        raise WhiteListError('cannot be decoded: %s' % error)
+        raise WhiteListError(f'cannot be decoded: {error}')
 
 
-def _parse(source):
+def _parse(source: bytes) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # '\ ' in a string of the vendor's
             return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise WhiteListError('cannot be read as Python %d.%d: %s' % (sys.version_info[:2] + (error,)))
+        raise WhiteListError(f'cannot be read as Python {sys.version_info[0]}.{sys.version_info[1]}: {error}')
 
 
-def _find_list(tree):
+def _find_list(tree: ast.Module) -> ast.List:
     """The node of the list literal that is assigned to LIST in FUNCTION itself."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == FUNCTION]
-    lists = [
+    lists: list[ast.expr] = [
         node.value
         for function in functions
         for node in _own_nodes(function)
@@ -86,23 +92,22 @@ def _find_list(tree):
         and any(isinstance(target, ast.Name) and target.id == LIST for target in node.targets)
     ]
     if len(lists) != 1:
-        raise WhiteListError(
-            '%s %s in %s: is it the transpose.py of the toolkit?' % ('no' if not lists else len(lists), LIST, FUNCTION)
-        )
+        raise WhiteListError(f'{len(lists) or "no"} {LIST} in {FUNCTION}: is it the transpose.py of the toolkit?')
     try:
         shapes = ast.literal_eval(lists[0])
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # ast says so of what is no literal
-        shapes = None
-    if not isinstance(shapes, list) or not all(
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # ast says so of what is not a literal
+        raise WhiteListError(f'{LIST} is not a plain list of shapes')
+    node = lists[0]
+    if not isinstance(node, ast.List) or not all(
         isinstance(shape, list) and all(isinstance(dim, int) for dim in shape) for shape in shapes
     ):
-        raise WhiteListError('%s is not a plain list of shapes' % LIST)
-    return lists[0]
+        raise WhiteListError(f'{LIST} is not a plain list of shapes')
+    return node
 
 
-def _own_nodes(function):
+def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
     """The nodes of a function without those of the functions and classes inside it."""
-    waiting = list(function.body)
+    waiting: list[ast.AST] = list(function.body)
     while waiting:
         node = waiting.pop(0)
         yield node
@@ -110,7 +115,7 @@ def _own_nodes(function):
             waiting.extend(ast.iter_child_nodes(node))
 
 
-def _add_shape(source, shape):
+def _add_shape(source: bytes, shape: Shape) -> bytes:
     encoding = _encoding(source)
     text = decode(source)
     # As ast counts: lines of UTF-8 that end in \n, \r\n or \r.
@@ -119,7 +124,7 @@ def _add_shape(source, shape):
     last, comma, closing = _ends([line.decode('utf-8') for line in lines], (node.lineno, node.col_offset))
 
     after_last = comma or last
-    if after_last and closing[0] > after_last[0] and not lines[closing[0] - 1][: closing[1]].strip():
+    if last and after_last and closing[0] > after_last[0] and not lines[closing[0] - 1][: closing[1]].strip():
         # The closing bracket has a line to itself: so gets the shape.
         example, before = lines[last[0] - 1], lines[closing[0] - 2]
         indent = example[: len(example) - len(example.lstrip())]
@@ -136,14 +141,14 @@ def _add_shape(source, shape):
     return b''.join(lines).decode('utf-8').encode(encoding)
 
 
-def _ends(lines, start):
+def _ends(lines: list[str], start: Position) -> tuple[Position | None, Position | None, Position]:
     """Where the list that starts at `start` has the end of its last element, the comma after it, its `]`.
 
-    All positions are (line from 1, byte in the UTF-8 line); the first two None where there is none.
+    The first two are None where there is none.
     (ast itself knows where a node ends from Python 3.8 on only.)
     """
 
-    def position(row, column):
+    def position(row: int, column: int) -> Position:
         return row, len(lines[row - 1][:column].encode('utf-8'))
 
     depth, last, comma = 0, None, None
@@ -160,10 +165,10 @@ def _ends(lines, start):
             if token.string == '[':
                 depth += 1
     except (tokenize.TokenError, SyntaxError, IndexError) as error:
-        raise WhiteListError('cannot be split into tokens: %s' % error)
-    raise WhiteListError('%s does not end' % LIST)
+        raise WhiteListError(f'cannot be split into tokens: {error}')
+    raise WhiteListError(f'{LIST} does not end')
 
 
-def _insert(lines, position, text):
+def _insert(lines: list[bytes], position: Position, text: bytes) -> None:
     row, column = position
     lines[row - 1] = lines[row - 1][:column] + text + lines[row - 1][column:]

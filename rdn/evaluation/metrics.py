@@ -1,4 +1,6 @@
-"""Image quality: luma and PSNR as super-resolution papers report them."""
+"""Image quality: luma, PSNR and SSIM as super-resolution papers report them."""
+
+from __future__ import annotations
 
 import numpy as np
 
@@ -10,7 +12,7 @@ BT601 = np.array([65.481, 128.553, 24.966]) / 255
 LUMA = {'rdn-pytorch': RDN_PYTORCH, 'bt601': BT601}
 
 
-def luma(rgb, coefficients=RDN_PYTORCH):
+def luma(rgb: np.ndarray, coefficients: np.ndarray = RDN_PYTORCH) -> np.ndarray:
     """Y of YCbCr, 16...235: (3, H, W) RGB of 0...255 -> (H, W) float64, not rounded.
 
     Y = 16 + c . RGB; Poynton, Digital Video and HD, for BT.601's c.
@@ -18,31 +20,34 @@ def luma(rgb, coefficients=RDN_PYTORCH):
     return 16 + np.tensordot(coefficients, np.asarray(rgb, np.float64), 1)
 
 
-def psnr(a, b):
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB of two arrays of 0...255: 10 log10(255^2 / MSE); inf if equal."""
     mse = np.mean(np.square(np.asarray(a, np.float64) - b))
     return float(10 * np.log10(255**2 / mse)) if mse else float('inf')
 
 
-def sr_psnr(sr, hr, scale, coefficients=RDN_PYTORCH):
-    """PSNR in dB as SR papers define it: on luma, without the outermost `scale` pixels of each side.
+def sr_psnr(sr: np.ndarray, hr: np.ndarray, crop_border: int, coefficients: np.ndarray = RDN_PYTORCH) -> float:
+    """PSNR in dB as SR papers define it: on luma, without the outermost `crop_border` pixels of each
+    side, which are as many as the scale.
 
     sr, hr: (3, H, W), RGB, 0...1; values outside are clipped, none is rounded.
     Raises ValueError when the shapes differ or nothing is left inside the border.
     """
     if sr.shape != hr.shape:
-        raise ValueError('prediction %s and label %s differ in shape' % (sr.shape, hr.shape))
-    if min(sr.shape[1:]) <= 2 * scale:
-        raise ValueError('%s is too small to shave %d pixels from each side' % (sr.shape, scale))
-    return psnr(*(_inner_luma(x, scale, coefficients) for x in (sr, hr)))
+        raise ValueError(f'prediction {sr.shape} and label {hr.shape} differ in shape')
+    if min(sr.shape[1:]) <= 2 * crop_border:
+        raise ValueError(f'{sr.shape} is too small to shave {crop_border} pixels from each side')
+    return psnr(*(_inner_luma(x, crop_border, coefficients) for x in (sr, hr)))
 
 
-def _inner_luma(rgb, scale, coefficients):
+def _inner_luma(rgb: np.ndarray, crop_border: int, coefficients: np.ndarray) -> np.ndarray:
     """What both figures compare: (3, H, W), 0...1, clipped -> luma without the border, 16...235."""
-    return luma(np.clip(rgb, 0, 1).astype(np.float64) * 255, coefficients)[scale:-scale, scale:-scale]
+    return luma(np.clip(rgb, 0, 1).astype(np.float64) * 255, coefficients)[
+        crop_border:-crop_border, crop_border:-crop_border
+    ]
 
 
-def sr_ssim(sr, hr, scale):
+def sr_ssim(sr: np.ndarray, hr: np.ndarray, crop_border: int) -> float:
     """SSIM of the same lumas inside the same border, by scikit-image with the paper's Gaussian window.
 
     sr, hr: (3, H, W), RGB, 0...1. Wang et al., Image quality assessment, IEEE TIP 2004. nan where the
@@ -50,7 +55,7 @@ def sr_ssim(sr, hr, scale):
     """
     from skimage.metrics import structural_similarity  # a second that only this costs
 
-    a, b = (_inner_luma(x, scale, RDN_PYTORCH) for x in (sr, hr))
+    a, b = (_inner_luma(x, crop_border, RDN_PYTORCH) for x in (sr, hr))
     if min(a.shape) < 11:
         return float('nan')
     return float(

@@ -1,14 +1,16 @@
 """Whether a picture can be what a network made of another: a wrong file would give a plausible wrong PSNR."""
 
+from __future__ import annotations
+
 import numpy as np
 
-BLOCK = 12  # pixels; enlargement leaves means of so many as they are, whatever the network
+BLOCK = 12  # pixels of a side; enlargement leaves the means of such blocks as they are, whatever the network
 CONTENT = 0.05  # standard deviation of the blocks from which a picture shows something
 ALIKE = 0.8  # correlation of the blocks; of enlargements, bicubic or any network's, it is above 0.99
 COLOURS = 0.02  # root mean square difference of the blocks from which swapped channels would show
 
 
-def doubt(sr, hr):
+def mismatch_reason(sr: np.ndarray, hr: np.ndarray) -> str | None:
     """Why `sr` cannot be an enlargement that shows what `hr` shows, in words; None where it can be.
 
     sr, hr: (3, H, W), RGB, 0...1. Neither of them says much where `hr` has no content, noise or one colour; then None.
@@ -17,7 +19,7 @@ def doubt(sr, hr):
     if theirs.std() < CONTENT:
         return None
     if ours.std() < CONTENT / 10:
-        return 'it is of one value all over, %.3g: the device computed nothing' % ours.mean()
+        return f'it is of one value all over, {ours.mean():.3g}: the device computed nothing'
     difference, swapped = (np.sqrt(np.mean(np.square(x - theirs))) for x in (ours, ours[::-1]))
     if difference > COLOURS and swapped < difference / 2:
         return 'its red and blue are swapped: BGR?'
@@ -26,7 +28,7 @@ def doubt(sr, hr):
     return None
 
 
-def _blocks(chw):
+def _blocks(chw: np.ndarray) -> np.ndarray:
     """Means of BLOCK x BLOCK pixels, of clipped values: (3, H, W) -> (3, H // BLOCK, W // BLOCK), float64."""
     size = [max(1, min(BLOCK, axis)) for axis in chw.shape[1:]]
     rows, columns = (axis // each for axis, each in zip(chw.shape[1:], size))

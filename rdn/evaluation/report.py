@@ -3,133 +3,151 @@
 It needs no network and no server; all pictures are inside it.
 """
 
+from __future__ import annotations
+
 import base64
-import collections
 import html
 import io
 import os
 import string
+from typing import NamedTuple, Sequence
 
 from rdn import files
 
 import numpy as np
+from PIL import Image
 
-SIDE = 1200  # pixels of a picture's side that the page shows; of a larger one its middle
-LOSSLESS = 600 * 600  # pixels up to which a picture is put in as PNG, above as WebP of high quality
-
-Entry = collections.namedtuple('Entry', 'name size bicubic rdn original psnr ssim')
-Entry.__doc__ = """A picture on the page. name: its title; size: (width, height) of the enlarged picture.
-
-bicubic, rdn, original: data URIs, the last None where the original is not known; psnr (dB), ssim:
-(of bicubic, of RDN), None where it is not.
-"""
+SHOWN_SIDE_PIXELS = 1200  # of a larger picture the page shows the middle
+MAX_PNG_PIXELS = 600 * 600  # larger pictures are put in as WebP of high quality
 
 
-def make_entry(name, bicubic, rdn, original=None, psnr=None, ssim=None, size=None):
+class Entry(NamedTuple):
+    """A picture on the page. name: its title; size: (width, height) of the upscaled picture, pixels.
+
+    bicubic, rdn, original: data URIs; psnr (dB), ssim: (of bicubic, of RDN). The last three are None where the original
+    is not known.
+    """
+
+    name: str
+    size: tuple[int, int]
+    bicubic: str
+    rdn: str
+    original: str | None
+    psnr: tuple[float, float] | None
+    ssim: tuple[float, float] | None
+
+
+def make_entry(
+    name: str,
+    bicubic: Image.Image,
+    rdn: Image.Image,
+    original: Image.Image | None = None,
+    psnr: tuple[float, float] | None = None,
+    ssim: tuple[float, float] | None = None,
+    size: tuple[int, int] | None = None,
+) -> Entry:
     """An Entry from PIL RGB images of one size; size: of the picture, where they are only its middle."""
-    bicubic_uri, rdn_uri, original_uri = [image and _data_uri(_middle(image)) for image in (bicubic, rdn, original)]
+    original_uri = _data_uri(_middle(original)) if original else None
+    bicubic_uri, rdn_uri = (_data_uri(_middle(image)) for image in (bicubic, rdn))
     return Entry(name, size or rdn.size, bicubic_uri, rdn_uri, original_uri, psnr, ssim)
 
 
-def write_report(folder, entries):
+def write_report(folder: str, entries: Sequence[Entry]) -> str:
     """Write index.html into the folder; return its path."""
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.html'), encoding='utf-8') as file:
         page = string.Template(file.read())
     known = [entry for entry in entries if entry.psnr]
-    summary = '%d picture%s, enlarged by bicubic interpolation (left) and by RDN (right).' % (
-        len(entries),
-        '' if len(entries) == 1 else 's',
-    )
+    pictures = '1 picture' if len(entries) == 1 else f'{len(entries)} pictures'
+    summary = f'{pictures}, enlarged by bicubic interpolation (left) and by RDN (right).'
     if known:
-        summary += ' Average PSNR on luma: bicubic %.2f dB, RDN %.2f dB.' % tuple(_average(known, 'psnr'))
+        bicubic, rdn = _average(known, 'psnr')
+        summary += f' Average PSNR on luma: bicubic {bicubic:.2f} dB, RDN {rdn:.2f} dB.'
     path = os.path.join(folder, 'index.html')
-    with files.replacing(path) as file:
-        text = page.substitute(
-            summary=summary,
-            chart=_chart(known) if known else '',
-            table=_table(known) if known else '',
-            pictures='\n'.join(_figure(entry) for entry in entries),
-        )
-        file.write(text.encode('utf-8', 'surrogateescape'))
+    text = page.substitute(
+        summary=summary,
+        chart=_chart(known) if known else '',
+        table=_table(known) if known else '',
+        pictures='\n'.join(_figure(entry) for entry in entries),
+    )
+    files.write_text(path, text)
     return path
 
 
-def _average(entries, figure):
-    return np.mean([getattr(entry, figure) for entry in entries], 0)
+def _average(entries: Sequence[Entry], figure: str) -> tuple[float, float]:
+    bicubic, rdn = np.mean([getattr(entry, figure) for entry in entries], 0)
+    return bicubic, rdn
 
 
-def _middle(image):
-    left, top = (max(0, side - SIDE) // 2 for side in image.size)
-    return image.crop((left, top, min(image.width, left + SIDE), min(image.height, top + SIDE)))
+def _middle(image: Image.Image) -> Image.Image:
+    left, top = (max(0, side - SHOWN_SIDE_PIXELS) // 2 for side in image.size)
+    right, bottom = (min(side, SHOWN_SIDE_PIXELS + start) for side, start in zip(image.size, (left, top)))
+    return image.crop((left, top, right, bottom))
 
 
-def _data_uri(image):
+def _data_uri(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    if image.width * image.height <= LOSSLESS:
-        image.save(buffer, 'PNG')
-    else:
-        image.save(buffer, 'WEBP', quality=95)
-    kind = 'png' if image.width * image.height <= LOSSLESS else 'webp'
-    return 'data:image/%s;base64,%s' % (kind, base64.b64encode(buffer.getvalue()).decode())
+    kind = 'png' if image.width * image.height <= MAX_PNG_PIXELS else 'webp'
+    image.save(buffer, kind, quality=95)
+    return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'
 
 
-def _table(entries):
+def _table(entries: Sequence[Entry]) -> str:
     def row(name, psnr, ssim):
-        return '<tr><td>%s<td>%.2f<td>%.2f<td>%+.2f<td>%.4f<td>%.4f' % (
-            (html.escape(name),) + tuple(psnr) + (psnr[1] - psnr[0],) + tuple(ssim)
+        return (
+            f'<tr><td>{html.escape(name)}<td>{psnr[0]:.2f}<td>{psnr[1]:.2f}<td>{psnr[1] - psnr[0]:+.2f}'
+            f'<td>{ssim[0]:.4f}<td>{ssim[1]:.4f}'
         )
 
-    rows = [row(entry.name, entry.psnr, entry.ssim) for entry in entries]
+    rows = ['<tr><th>picture<th>PSNR bicubic<th>RDN<th>gain<th>SSIM bicubic<th>RDN']
+    rows += [row(entry.name, entry.psnr, entry.ssim) for entry in entries]
     rows.append(row('average', _average(entries, 'psnr'), _average(entries, 'ssim')))
-    head = '<tr><th>picture<th>PSNR bicubic<th>RDN<th>gain<th>SSIM bicubic<th>RDN'
-    return '<div class="wide"><table>\n%s\n%s\n</table></div>' % (head, '\n'.join(rows))
+    joined = '\n'.join(rows)
+    return f'<div class="wide"><table>\n{joined}\n</table></div>'
 
 
-def _chart(entries):
+def _chart(entries: Sequence[Entry]) -> str:
     """PSNR a picture as SVG: a hollow dot for bicubic, a full one for RDN, joined by a line."""
-    finite = [x for entry in entries for x in entry.psnr if np.isfinite(x)] or [0]
+    finite = [x for entry in entries for x in entry.psnr or () if np.isfinite(x)] or [0]
     low, high = int(np.floor(min(finite))) - 1, int(np.ceil(max(finite))) + 1
     left, width, line = 220, 1000, 26
 
-    def x(psnr):
+    def x(psnr: float) -> float:
         return left + (min(max(psnr, low), high) - low) / (high - low) * (width - left - 20)
 
     height = line * len(entries) + 40
     parts = [
-        '<div class="wide"><svg viewBox="0 0 %d %d" role="img" aria-label="PSNR of each picture in dB">'
-        % (width, height)
+        f'<div class="wide"><svg viewBox="0 0 {width} {height}" role="img" aria-label="PSNR of each picture in dB">'
     ]
     for tick in range(low, high + 1, max(1, (high - low) // 8)):
         parts.append(
-            '<line x1="{0:.1f}" x2="{0:.1f}" y1="8" y2="{1}" stroke="#8884"/>'
-            '<text x="{0:.1f}" y="{2}" text-anchor="middle">{3} dB</text>'.format(
-                x(tick), height - 28, height - 8, tick
-            )
+            f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="8" y2="{height - 28}" stroke="#8884"/>'
+            f'<text x="{x(tick):.1f}" y="{height - 8}" text-anchor="middle">{tick} dB</text>'
         )
     for index, entry in enumerate(entries):
         y = 20 + line * index
+        bicubic, rdn = entry.psnr or (0, 0)
         name = entry.name if len(entry.name) <= 28 else '…' + entry.name[-27:]
         parts.append(
-            f'<g><title>{html.escape(name)}: bicubic {entry.psnr[0]:.2f} dB, RDN {entry.psnr[1]:.2f} dB</title>'
+            f'<g><title>{html.escape(name)}: bicubic {bicubic:.2f} dB, RDN {rdn:.2f} dB</title>'
             f'<text x="{left - 14}" y="{y + 5}" text-anchor="end">{html.escape(name)}</text>'
-            f'<line x1="{x(entry.psnr[0]):.1f}" x2="{x(entry.psnr[1]):.1f}" y1="{y}" y2="{y}" stroke="var(--accent)" stroke-width="2"/>'
-            f'<circle cx="{x(entry.psnr[0]):.1f}" cy="{y}" r="5" fill="Canvas" stroke="var(--accent)" stroke-width="2"/>'
-            f'<circle cx="{x(entry.psnr[1]):.1f}" cy="{y}" r="6" fill="var(--accent)"/></g>'
+            f'<line x1="{x(bicubic):.1f}" x2="{x(rdn):.1f}" y1="{y}" y2="{y}" stroke="var(--accent)" stroke-width="2"/>'
+            f'<circle cx="{x(bicubic):.1f}" cy="{y}" r="5" fill="Canvas" stroke="var(--accent)" stroke-width="2"/>'
+            f'<circle cx="{x(rdn):.1f}" cy="{y}" r="6" fill="var(--accent)"/></g>'
         )  # fmt: skip
     return '\n'.join(parts + ['</svg></div>'])
 
 
-def _figure(entry):
+def _figure(entry: Entry) -> str:
     name = html.escape(entry.name)
-    note = '%d × %d pixels' % entry.size
-    if max(entry.size) > SIDE:
+    note = f'{entry.size[0]} × {entry.size[1]} pixels'
+    if max(entry.size) > SHOWN_SIDE_PIXELS:
         note += ', here the middle'
-    if entry.psnr:
-        note += '; PSNR %.2f → %.2f dB, SSIM %.4f → %.4f' % (tuple(entry.psnr) + tuple(entry.ssim))
+    if entry.psnr and entry.ssim:
+        note += f'; PSNR {entry.psnr[0]:.2f} → {entry.psnr[1]:.2f} dB, SSIM {entry.ssim[0]:.4f} → {entry.ssim[1]:.4f}'
     choice = original = ''
     if entry.original:
         choice = '<label>left <select><option>bicubic<option>original</select></label>'
-        original = ' data-original="%s"' % entry.original
+        original = f' data-original="{entry.original}"'
     return (
         f'<figure style="margin:0"{original}><h2>{name}</h2><p class="note">{note}</p>\n'
         '<div class="view"><div class="stack fit" style="--cut:50%">\n'

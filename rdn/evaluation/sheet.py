@@ -1,12 +1,17 @@
 """A sheet to look at: versions of one picture side by side, and their hardest detail enlarged."""
 
+from __future__ import annotations
+
+from typing import Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw
 
-MARGIN, CAPTION, ZOOM = 8, 18, 4
+MARGIN, CAPTION = 8, 18  # pixels
+ZOOM = 4
 
 
-def compose(panels):
+def compose(panels: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     """[(caption, PIL RGB image)] of one size -> a sheet; the last panel is the original.
 
     Below each picture stands, ZOOM times as large, the detail in which the first panel (the baseline)
@@ -31,7 +36,7 @@ def compose(panels):
     return sheet
 
 
-def hardest_box(baseline, original, width, height):
+def hardest_box(baseline: Image.Image, original: Image.Image, width: int, height: int) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) of the width x height window of the largest squared difference."""
     error = np.square(np.asarray(baseline, np.float64) - np.asarray(original, np.float64)).sum(2)
     total = np.pad(error, ((1, 0), (1, 0)), mode='constant').cumsum(0).cumsum(1)  # summed-area table

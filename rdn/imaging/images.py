@@ -1,56 +1,74 @@
-"""Photographs on disk and their reduction: what preparing, judging and showing have in common."""
+"""Evaluation images: read as 8-bit RGB, cropped, reduced and enlarged as the field does; PIL images and arrays."""
 
+from __future__ import annotations
+
+import contextlib
 import os
+import warnings
+from typing import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps
 
-SCALES = (2, 3, 4)  # the enlargements that RDN is made for
-EIGHT_BIT = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'LAB', 'HSV')
+EIGHT_BIT_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'LAB', 'HSV')
+BITS_PER_SAMPLE = 258  # tag of TIFF
 
 
-def list_images(folder):
+def list_images(folder: str) -> list[str]:
     """Paths of a folder's images, sorted by name; hidden files are passed over.
 
     Raises ValueError for an empty folder, a folder inside it, and two images of one stem
     (`a.png`, `a.jpg`), whose results would overwrite each other.
     """
-    paths = {}
+    paths: dict[str, str] = {}
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         if name.startswith('.'):
             continue
         if os.path.isdir(path):
-            raise ValueError('%s is a folder: keep the images alone in %s' % (path, folder))
+            raise ValueError(f'{path} is a folder: keep the images alone in {folder}')
         stem = os.path.splitext(name)[0]
         if stem in paths:
-            raise ValueError('%s and %s would both become %s: rename one' % (paths[stem], path, stem))
+            raise ValueError(f'{paths[stem]} and {path} would both become {stem}: rename one')
         paths[stem] = path
     if not paths:
-        raise ValueError('%s: no images in it' % folder)
+        raise ValueError(f'{folder}: no images in it')
     return list(paths.values())
 
 
-def read_rgb(path):
-    """An image file as a PIL image in RGB, upright (EXIF orientation applied), alpha dropped.
+@contextlib.contextmanager
+def open_image(path: str) -> Iterator[Image.Image]:
+    """The PIL image in a file, its pixels not yet loaded.
 
-    Raises ValueError, naming the file, for what is no image, cut off, or has more than 8 bits a channel.
+    Raises ValueError, with the file's name, for what is not an image, and for whatever the block raises of it.
     """
+    warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # twice the size is an error
     try:
         # By its file, not its name: Pillow maps named ones, and then mixes up a turned TIFF.
         with open(path, 'rb') as file, Image.open(file) as image:
-            if is_deep(image) or image.mode not in EIGHT_BIT:
-                raise ValueError('more than 8 bits a channel: save it with 8')
-            image.load()  # current Pillow turns a TIFF here by itself, and then knows
-            return ImageOps.exif_transpose(image).convert('RGB')
+            yield image
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # Pillow's plug-ins raise anything for a broken file
-        reason = str(error) if 'cannot identify' not in str(error) else 'not a picture'
-        raise ValueError('%s: cannot be used as an image: %s' % (path, reason))
+        reason = str(error) or type(error).__name__
+        if 'cannot identify' in reason:
+            reason = 'not a picture, or of a kind that cannot be read'
+        raise ValueError(f'{path}: cannot be used as an image: {reason}')
 
 
-def is_deep(image):
+def read_rgb(path: str) -> Image.Image:
+    """An image file as a PIL image in RGB, upright (EXIF orientation applied), alpha dropped.
+
+    Raises ValueError, with the file's name, for what is not an image, is cut off, or has more than 8 bits a channel.
+    """
+    with open_image(path) as image:
+        if has_16_bits(image) or image.mode not in EIGHT_BIT_MODES:
+            raise ValueError('more than 8 bits a channel: save it with 8')
+        image.load()  # current Pillow turns a TIFF here by itself, and then knows
+        return ImageOps.exif_transpose(image).convert('RGB')
+
+
+def has_16_bits(image: Image.Image) -> bool:
     """Whether an opened, not yet loaded PIL image has 16 bits a channel, which Pillow cuts to 8 for colours.
 
     Raises ValueError for one with more.
@@ -58,41 +76,39 @@ def is_deep(image):
     if image.mode.startswith('F') or image.mode == 'I' and image.format != 'PNG':
         raise ValueError('more than 16 bits a channel')
     if image.format == 'TIFF':
-        return 16 in image.tag_v2.get(258, ())  # BitsPerSample
+        return 16 in image.tag_v2.get(BITS_PER_SAMPLE, ())
     return image.mode.startswith('I') or image.format == 'PNG' and '16' in str(image.tile[0][3])
 
 
-def to_chw(image):
+def to_chw(image: Image.Image) -> np.ndarray:
     """PIL RGB image -> float32 (3, H, W), 0...1."""
     chw = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))  # as files hold it: writing is then one call
     return chw / np.float32(255)
 
 
-def to_image(chw):
+def to_image(chw: np.ndarray) -> Image.Image:
     """float (3, H, W), 0...1, clipped and rounded to 8 bits -> PIL RGB image."""
     return Image.fromarray(np.rint(np.clip(chw, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 
-def crop_centre(image, width, height):
-    """The middle width x height pixels of a PIL image. Raises ValueError for a smaller one."""
+def crop_center(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The middle width x height pixels. Raises ValueError for a smaller image."""
     if image.width < width or image.height < height:
-        raise ValueError(
-            '%d x %d pixels: smaller than the crop of %d x %d' % (image.width, image.height, width, height)
-        )
+        raise ValueError(f'{image.width} x {image.height} pixels: smaller than the crop of {width} x {height}')
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
 
-def crop_to_multiples(image, scale):
-    """A PIL image without what is over multiples of the scale at its right and bottom."""
+def modcrop(image: Image.Image, scale: int) -> Image.Image:
+    """The image without what is over multiples of the scale at its right and bottom."""
     return image.crop((0, 0, image.width // scale * scale, image.height // scale * scale))
 
 
-def reduce(image, scale):
+def bicubic_downsample(image: Image.Image, scale: int) -> Image.Image:
     """The low-resolution image that super-resolution starts from: Pillow's BICUBIC (antialiased)."""
     return image.resize((image.width // scale, image.height // scale), Image.BICUBIC)  # as it is for scale 1
 
 
-def enlarge(image, scale):
+def bicubic_upsample(image: Image.Image, scale: int) -> Image.Image:
     """The baseline that super-resolution is measured against: Pillow's BICUBIC."""
     return image.resize((image.width * scale, image.height * scale), Image.BICUBIC)

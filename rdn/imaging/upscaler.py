@@ -1,69 +1,88 @@
 """A picture's pixels through the model, tile by tile: grey, colour and alpha, 8 and 16 bits."""
 
+from __future__ import annotations
+
+import collections
 import itertools
+from typing import Callable, Iterable, Iterator
 
 from rdn import cpu, tiles
+from rdn.engine import Engine
 
 import cv2
 import numpy as np
 
 
-def scale_of(model, path):
-    """The enlargement of a session.Model, from a run on black.
+def scale_of(model: Engine, path: str) -> int:
+    """How many times a model enlarges, from a run on black.
 
     Raises ValueError, with the model's path, for one that does not take RGB of a fixed size.
     """
-    if model.shape[0] != 3 or not (model.shape[1] and model.shape[2]):
-        raise ValueError('%s: its input is %s, expected RGB of a fixed size' % (path, model.shape))
-    output = model(np.zeros([model.batch or 1] + model.shape, np.float32))
-    scale, rest = divmod(output.shape[2], model.shape[1])
-    if rest or not scale or output.shape[1:] != (3, model.shape[1] * scale, model.shape[2] * scale):
-        raise ValueError('%s: makes %s of %s: no enlargement' % (path, output.shape[1:], model.shape))
+    channels, height, width = model.shape
+    if channels != 3 or not (height and width):
+        raise ValueError(f'{path}: its input is {model.shape}, expected RGB of a fixed size')
+    output = model(np.zeros([model.batch or 1, channels, height, width], np.float32))
+    scale, rest = divmod(output.shape[2], height)
+    if rest or not scale or output.shape[1:] != (3, height * scale, width * scale):
+        raise ValueError(f'{path}: makes {output.shape[1:]} of {model.shape}: no enlargement')
     return scale
 
 
-def enlarge(pixels, model, scale, overlap, batch_size=1, ensemble=False):
-    """Yield (Tile, pixels (scale*h, scale*w, C) that it gives) for a picture's pixels (H, W, C).
+def upscale_pixels(
+    pixels: np.ndarray, model: Engine, scale: int, overlap: int, batch_size: int = 1, self_ensemble: bool = False
+) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
+    """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for a picture's pixels (H, W, C).
 
-    uint8 or uint16 in and out; C as in pictures.py. Holds `batch_size` runs at a time.
+    uint8 or uint16 in and out; C as in reader.py. Holds `batch_size` runs at a time.
     """
     top = np.iinfo(pixels.dtype).max
-    planes = pixels.transpose(2, 0, 1)
     height, width = pixels.shape[:2]
-    rows = tiles.tile_rows(height, width, tuple(model.shape[1:]), overlap)
-    tasks = ((tile, tiles.cut(planes, tile).astype(np.float32) / np.float32(top)) for row in rows for tile in row)
-    runs, filled = itertools.tee((tile, part, _inputs(part)) for tile, part in tasks)
-    inputs = (x for _, _, xs in runs for x in xs)
-    if ensemble:
-        outputs = (_ensemble(model, x, batch_size) for x in inputs)
-    else:
-        outputs = _batches(model, inputs, batch_size)
-    for tile, part, xs in filled:
-        given = _assemble(part, [tiles.give(next(outputs), tile, scale) for _ in xs])
-        yield tile, np.rint(np.clip(given, 0, 1) * top).astype(pixels.dtype).transpose(1, 2, 0)
+    layout = tiles.Layout(height, width, [size or 0 for size in model.shape[1:]], overlap, scale)
+    waiting: collections.deque[tuple[tiles.Tile, np.ndarray]] = collections.deque()  # went in, not yet out
+
+    def inputs() -> Iterator[np.ndarray]:
+        for tile in itertools.chain.from_iterable(tiles.tile_rows(layout)):
+            part = tiles.cut(pixels.transpose(2, 0, 1), tile).astype(np.float32) / np.float32(top)
+            waiting.append((tile, part))
+            yield _colour_input(part)
+            if _has_shape(part):
+                yield np.repeat(part[-1:], 3, 0)
+
+    run = _run_ensemble if self_ensemble else _run_batches
+    outputs = run(model, inputs(), batch_size)
+    for colour in outputs:
+        tile, part = waiting.popleft()
+        alpha = tiles.crop_core(next(outputs), tile, scale) if _has_shape(part) else None
+        planes = _assemble(part, tiles.crop_core(colour, tile, scale), alpha)
+        yield tile, np.rint(np.clip(planes, 0, 1) * top).astype(pixels.dtype).transpose(1, 2, 0)
 
 
-def _inputs(part):
-    """What the model has to enlarge of a tile's planes (C, h, w), 0...1: RGB inputs (3, h, w)."""
-    colour, alpha = (part[:-1], part[-1]) if len(part) in (2, 4) else (part, None)
-    if alpha is not None:
-        colour = bleed(colour, alpha)
-    inputs = [colour if len(colour) == 3 else np.repeat(colour, 3, 0)]
-    if alpha is not None and np.ptp(alpha):  # one that is the same all over stays so
-        inputs.append(np.repeat(alpha[np.newaxis], 3, 0))
-    return inputs
+def _has_alpha(part: np.ndarray) -> bool:
+    return len(part) in (2, 4)
 
 
-def _assemble(part, outputs):
-    """The planes (C, ...) that a tile's `part` becomes, from the outputs of its inputs."""
-    colour = outputs[0] if len(part) > 2 else outputs[0].mean(0, keepdims=True)
-    if len(part) in (1, 3):
+def _has_shape(part: np.ndarray) -> bool:
+    """Whether planes (C, h, w) have an alpha that the model has to upscale: one that is the same all over stays so."""
+    return _has_alpha(part) and np.ptp(part[-1]) > 0
+
+
+def _colour_input(part: np.ndarray) -> np.ndarray:
+    """The model's input (3, h, w) for the colours of a tile's planes (C, h, w), 0...1."""
+    colour = bleed(part[:-1], part[-1]) if _has_alpha(part) else part
+    return colour if len(colour) == 3 else np.repeat(colour, 3, 0)
+
+
+def _assemble(part: np.ndarray, colour: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """The upscaled planes (C, ...) of a tile's `part`, from the model's outputs (3, ...) for its colour and alpha."""
+    if len(part) < 3:
+        colour = colour.mean(0, keepdims=True)
+    if not _has_alpha(part):
         return colour
-    alpha = outputs[1].mean(0) if len(outputs) > 1 else np.full(colour.shape[1:], part[-1, 0, 0])
-    return np.concatenate([colour, alpha[np.newaxis]])
+    opacity = np.full(colour.shape[1:], part[-1, 0, 0]) if alpha is None else alpha.mean(0)
+    return np.concatenate([colour, opacity[np.newaxis]])
 
 
-def bleed(colour, alpha):
+def bleed(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Give invisible pixels the colour of the nearest visible one: (C, h, w), (h, w) -> (C, h, w).
 
     What stands there is arbitrary, black mostly, and would darken the edges of what is visible.
@@ -79,33 +98,39 @@ def bleed(colour, alpha):
     return table[:, labels]
 
 
-def _batches(model, inputs, batch_size):
+def _run_batches(model: Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """The model's outputs, one by one, of inputs (3, h, w), run `batch_size` at a time on each of its streams."""
     size = model.batch or batch_size
+    inputs = iter(inputs)
 
-    def batches():
-        for first in inputs:
-            part = [first] + list(itertools.islice(inputs, size - 1))
-            batch = np.zeros((size if model.batch else len(part),) + first.shape, np.float32)
-            batch[: len(part)] = part
-            yield batch, len(part)
+    def run(part: list[np.ndarray]) -> np.ndarray:
+        batch = np.zeros((size if model.batch else len(part), *part[0].shape), np.float32)
+        batch[: len(part)] = part
+        return model(batch)[: len(part)]
 
-    def run(task):
-        batch, count = task
-        return model(batch)[:count]
-
-    for outputs in cpu.in_order(run, batches(), model.streams):
+    batches = iter(lambda: list(itertools.islice(inputs, size)), [])
+    for outputs in cpu.map_in_order(run, batches, model.streams):
         yield from outputs
 
 
-def _ensemble(model, x, batch_size):
-    """The mean over the eight flips and turns of an input (the paper's RDN+, after arXiv 1707.02921)."""
-    if x.shape[1] != x.shape[2]:
-        raise ValueError('the self-ensemble turns the tiles: the model must take squares')
-    turns = [(turn, flip) for turn in range(4) for flip in (False, True)]
-    variants = (np.rot90(x[:, :, ::-1] if flip else x, turn, (1, 2)) for turn, flip in turns)
-    total = 0
-    for (turn, flip), y in zip(turns, _batches(model, variants, batch_size)):
-        y = np.rot90(y, -turn, (1, 2))
-        total = total + (y[:, :, ::-1] if flip else y)
-    return total / len(turns)
+def _run_ensemble(model: Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+    """For each input the mean over its eight flips and turns (the paper's RDN+, after arXiv 1707.02921).
+
+    Raises ValueError unless the inputs are squares.
+    """
+    for x in inputs:
+        if x.shape[1] != x.shape[2]:
+            raise ValueError('the self-ensemble turns the tiles: the model must take squares')
+        outputs = _run_batches(model, (turn(x) for turn, _ in SYMMETRIES), batch_size)
+        yield sum(turn_back(y) for (_, turn_back), y in zip(SYMMETRIES, outputs)) / len(SYMMETRIES)
+
+
+def _symmetry(turns: int, flip: bool) -> tuple[Callable, Callable]:
+    """A turn (flipped before) of (C, h, h), and its inverse."""
+    return (
+        lambda x: np.rot90(x[:, :, ::-1] if flip else x, turns, (1, 2)),
+        lambda y: np.rot90(y, -turns, (1, 2))[:, :, :: -1 if flip else 1],
+    )
+
+
+SYMMETRIES = [_symmetry(turns, flip) for turns in range(4) for flip in (False, True)]

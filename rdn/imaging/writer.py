@@ -1,11 +1,14 @@
-"""The enlarged picture: filled part by part, then saved in its format, with its metadata.
+"""The upscaled picture: filled part by part, then saved in its format, with its metadata.
 
-Pixels are as in pictures.py: (H, W, C) arrays, uint8 or uint16.
+Pixels are as in reader.py: (H, W, C) arrays, uint8 or uint16.
 """
 
-import io
+from __future__ import annotations
 
-from rdn.imaging.reader import DESCRIPTIVE
+import io
+from typing import Any, BinaryIO, Iterator
+
+from rdn.imaging import reader
 
 import cv2
 import numpy as np
@@ -21,57 +24,58 @@ FORMATS = {
     '.tiff': 'TIFF',
     '.webp': 'WEBP',
 }
-LIMITS = {'JPEG': 65500, 'WEBP': 16383}  # pixels of a side
-DEEP = ('PNG', 'TIFF')  # formats that hold 16 bits a channel here
+MAX_SIDE_PIXELS = {'JPEG': 65500, 'WEBP': 16383}
+FORMATS_OF_16_BITS = ('PNG', 'TIFF')
 MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
 
 
-def check_size(width, height, ending):
+def check_size(width: int, height: int, ending: str) -> None:
     """Raises ValueError for a picture too large for the format of a file name's ending."""
-    limit = LIMITS.get(FORMATS[ending])
+    limit = MAX_SIDE_PIXELS.get(FORMATS[ending])
     if limit and max(width, height) > limit:
-        raise ValueError('%d x %d pixels: %s holds %d a side at most' % (width, height, FORMATS[ending], limit))
+        raise ValueError(f'{width} x {height} pixels: {FORMATS[ending]} holds {limit} a side at most')
 
 
 class Canvas:
-    """An enlarged picture that is filled part by part, then saved.
+    """An upscaled picture that is filled part by part, then saved.
 
     8-bit pixels go straight into Pillow's image: two copies of a picture of 400 megapixels are too many.
     """
 
-    def __init__(self, width, height, channels, dtype):
-        self.deep = dtype == np.uint16
-        if self.deep:
+    def __init__(self, width: int, height: int, channels: int, dtype: np.dtype):
+        self.is_deep = dtype == np.uint16
+        if self.is_deep:
             self.pixels = np.empty((height, width, channels), np.uint16)
         else:
             self.image = Image.new(MODES[channels], (width, height))
 
-    def put(self, rows, columns, pixels):
+    def put(self, rows: slice, columns: slice, pixels: np.ndarray) -> None:
         """Put pixels (h, w, C) at slices of rows and columns."""
-        if self.deep:
+        if self.is_deep:
             self.pixels[rows, columns] = pixels
         else:
             part = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
             self.image.paste(part, (columns.start, rows.start))
 
-    def crop(self, box):
+    def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
         """A part as a PIL RGB image for a screen; box: left, top, right, bottom."""
-        if self.deep:
+        if self.is_deep:
             return on_white(self.pixels[box[1] : box[3], box[0] : box[2]])
         return on_white(np.asarray(self.image.crop(box)))
 
-    def save(self, file, ending, info):
+    def save(self, file: BinaryIO, ending: str, info: dict[str, Any]) -> list[str]:
         """Write to a binary file, in the format of a file name's ending, with the metadata of `info`.
 
         Returns notes of what the format could not hold.
         """
-        kind, notes = FORMATS[ending], []
-        if self.deep and kind in DEEP:
+        kind = FORMATS[ending]
+        notes: list[str] = []
+        if self.is_deep and kind in FORMATS_OF_16_BITS:
             (_save_deep_png if kind == 'PNG' else _save_deep_tiff)(file, self.pixels, info)
             return notes
-        image = self.image if not self.deep else _to_8_bits(self.pixels)
-        if self.deep:
-            notes.append('8 bits: %s holds no 16' % kind)
+        image = self.image if not self.is_deep else _to_8_bits(self.pixels)
+        if self.is_deep:
+            notes.append(f'8 bits: {kind} holds no 16')
         if image.mode in ('LA', 'RGBA') and kind == 'JPEG' or image.mode == 'LA' and kind == 'BMP':
             notes.append('without transparency, on white')
             image = _on_white(image)
@@ -79,20 +83,20 @@ class Canvas:
         return notes
 
 
-def _to_8_bits(pixels):
+def _to_8_bits(pixels: np.ndarray) -> Image.Image:
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels))
 
 
-def _on_white(image):
+def _on_white(image: Image.Image) -> Image.Image:
     white = Image.new(image.mode[:-1], image.size, 'white')
     white.paste(image.convert(white.mode), mask=image.getchannel('A'))
     return white
 
 
-def _save(file, image, kind, info):
-    options = {key: info[key] for key in ('exif', 'icc_profile', 'xmp', 'dpi') if key in info}
+def _save(file: BinaryIO, image: Image.Image, kind: str, info: dict[str, Any]) -> None:
+    options: dict[str, Any] = {key: info[key] for key in ('exif', 'icc_profile', 'xmp', 'dpi') if key in info}
     if kind == 'JPEG':  # holds no more than 64 KB of each
         options = {key: value for key, value in options.items() if key in ('dpi', 'icc_profile') or len(value) < 65000}
     if kind == 'JPEG':
@@ -109,14 +113,14 @@ def _save(file, image, kind, info):
     image.save(file, kind, **options)
 
 
-def _tiff_tags(info):
+def _tiff_tags(info: dict[str, Any]) -> dict[int, str]:
     """What a TIFF's own tags can say of the EXIF in `info`: tag -> text."""
     exif = Image.Exif()
     exif.load(info.get('exif', b''))
-    return {tag: exif[tag] for tag in DESCRIPTIVE if isinstance(exif.get(tag), str)}
+    return {tag: exif[tag] for tag in reader.DESCRIPTIVE_TAGS if isinstance(exif.get(tag), str)}
 
 
-def _save_deep_png(file, pixels, info):
+def _save_deep_png(file: BinaryIO, pixels: np.ndarray, info: dict[str, Any]) -> None:
     """OpenCV writes the pixels, Pillow the metadata: a picture of one pixel lends its chunks."""
     order = [2, 1, 0, 3][: pixels.shape[2]]
     if pixels.shape[2] == 2:
@@ -132,7 +136,7 @@ def _save_deep_png(file, pixels, info):
     file.write(coded[end_of_header:])
 
 
-def _png_chunks(data):
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     position = 8
     while position < len(data):
         length = int.from_bytes(data[position : position + 4], 'big') + 12
@@ -140,7 +144,7 @@ def _png_chunks(data):
         position += length
 
 
-def _save_deep_tiff(file, pixels, info):
+def _save_deep_tiff(file: BinaryIO, pixels: np.ndarray, info: dict[str, Any]) -> None:
     tags = [(tag, 's', 0, text, True) for tag, text in _tiff_tags(info).items()]
     if 'icc_profile' in info:
         tags.append((34675, 'B', len(info['icc_profile']), info['icc_profile'], True))
@@ -158,7 +162,7 @@ def _save_deep_tiff(file, pixels, info):
     )
 
 
-def on_white(pixels):
+def on_white(pixels: np.ndarray) -> Image.Image:
     """A picture's pixels as a PIL RGB image for a screen: 8 bits, alpha on white."""
     image = _to_8_bits(pixels)
     return (_on_white(image) if image.mode in ('LA', 'RGBA') else image).convert('RGB')

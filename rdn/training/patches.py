@@ -1,27 +1,35 @@
 """Training pictures, and the random patches that a network learns from."""
 
-import collections
+from __future__ import annotations
+
 import os
+from typing import NamedTuple, Sequence
 
 from rdn.imaging import images
 
 import numpy as np
+from PIL import Image
 
-Pair = collections.namedtuple('Pair', 'lr hr')  # of one picture: uint8 (h, w, 3) and (scale*h, scale*w, 3)
+
+class Pair(NamedTuple):
+    """A picture, uint8: low-resolution (h, w, 3), high-resolution (scale*h, scale*w, 3)."""
+
+    lr: np.ndarray
+    hr: np.ndarray
 
 
-def find_images(folder):
+def find_images(folder: str) -> list[str]:
     """Paths of all files below a folder, sorted; hidden ones are passed over. Raises ValueError for none."""
     paths = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         paths += [os.path.join(parent, name) for name in sorted(names) if not name.startswith('.')]
     if not paths:
-        raise ValueError('%s: no images in it' % folder if os.path.isdir(folder) else '%s: no such folder' % folder)
+        raise ValueError(f'{folder}: no images in it' if os.path.isdir(folder) else f'{folder}: no such folder')
     return paths
 
 
-def load_pair(path, scale, size, factor=1):
+def load_pair(path: str, scale: int, size: int, factor: float = 1) -> Pair:
     """The Pair of an image file: the whole picture is reduced, and patches are cut from it afterwards.
 
     size: of a low-resolution patch, pixels. factor: the picture itself is reduced by this first (a camera's
@@ -29,29 +37,33 @@ def load_pair(path, scale, size, factor=1):
     """
     hr = images.read_rgb(path)
     if factor != 1:
-        hr = hr.resize((round(hr.width * factor), round(hr.height * factor)), images.Image.BICUBIC)
-    if min(hr.size) < size * scale:
+        hr = hr.resize((round(hr.width * factor), round(hr.height * factor)), Image.BICUBIC)
+    needed = size * scale
+    if min(hr.size) < needed:
         raise ValueError(
-            '%s: %d x %d pixels, a patch needs %d x %d: remove it, or choose a smaller --patch'
-            % (path, hr.width, hr.height, size * scale, size * scale)
+            f'{path}: {hr.width} x {hr.height} pixels, a patch needs {needed} x {needed}: '
+            'remove it, or choose a smaller --patch'
         )
-    hr = images.crop_to_multiples(hr, scale)
-    return Pair(np.asarray(images.reduce(hr, scale)), np.asarray(hr))
+    hr = images.modcrop(hr, scale)
+    return Pair(np.asarray(images.bicubic_downsample(hr, scale)), np.asarray(hr))
 
 
-def random_batch(pairs, scale, size, count, seed):
+def random_batch(
+    pairs: Sequence[Pair], scale: int, size: int, count: int, seed: int | Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
     """`count` random patches: uint8 (count, 3, size, size) and (count, 3, scale*size, scale*size).
 
     Each comes from a random picture, place, flip and quarter turn. The same seed gives the same patches.
     """
     random = np.random.RandomState(seed)
-    batch = [], []
+    lr: list[np.ndarray] = []
+    hr: list[np.ndarray] = []
     for _ in range(count):
         pair = pairs[random.randint(len(pairs))]
         top, left = (random.randint(axis - size + 1) for axis in pair.lr.shape[:2])
         symmetry = random.randint(8)
-        for part, picture, factor in zip(batch, pair, (1, scale)):
+        for batch, picture, factor in ((lr, pair.lr, 1), (hr, pair.hr, scale)):
             patch = picture[top * factor : (top + size) * factor, left * factor : (left + size) * factor]
             patch = np.rot90(patch[:, ::-1] if symmetry & 4 else patch, symmetry & 3)
-            part.append(patch.transpose(2, 0, 1))
-    return tuple(np.stack(part) for part in batch)
+            batch.append(patch.transpose(2, 0, 1))
+    return np.stack(lr), np.stack(hr)

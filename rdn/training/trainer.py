@@ -1,25 +1,29 @@
 """How an RDN learns: its first weights, a step, the moving average, and going on after an interruption."""
 
+from __future__ import annotations
+
 import collections
 import copy
 import json
 import math
 import signal
+import time
+from typing import Any, Sequence
 
-from rdn import files
+from rdn import checkpoint, files
 from rdn.training import patches
 
 import torch
 
 import models
 
-WARM_UP = 0.02  # of the run
-LAST_RATE = 0.01  # of the highest learning rate
-MAX_NORM = 0.5  # of the gradient
-AVERAGE = 0.999  # what a step leaves of the moving average
+WARM_UP = 0.02  # fraction of the run
+LAST_RATE = 0.01  # fraction of the highest learning rate
+MAX_GRADIENT_NORM = 0.5
+AVERAGE_DECAY = 0.999  # what a step leaves of the moving average
 
 
-def learning_rate(progress, highest):
+def learning_rate(progress: float, highest: float) -> float:
     """The learning rate at `progress`, 0...1: linear warm-up, then a cosine down to LAST_RATE of the highest."""
     if progress < WARM_UP:
         return highest * max(progress, WARM_UP / 100) / WARM_UP
@@ -27,15 +31,15 @@ def learning_rate(progress, highest):
     return highest * (LAST_RATE + (1 - LAST_RATE) * cosine)
 
 
-def begin_as_interpolation(model):
-    """Set a new RDN's weights so that it computes about Pillow's bicubic enlargement; the rest stays random.
+def begin_as_interpolation(model: models.RDN) -> None:
+    """Set a new RDN's weights so that it computes about Pillow's bicubic upsampling; the rest stays random.
 
     Three features carry the colours past the blocks (the global residual), and the convolutions before the pixel
     shuffle interpolate them, by Keys's cubic (a = -1/2), its outermost fourth tap left out. Training starts at bicubic's
     PSNR instead of a grey picture's, which is half of what a run of some minutes would reach.
     """
 
-    def cubic(x):
+    def cubic(x: float) -> float:
         x = abs(x)
         return 1.5 * x**3 - 2.5 * x**2 + 1 if x < 1 else -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
 
@@ -60,13 +64,13 @@ def begin_as_interpolation(model):
                 conv.weight[channel, colour] = taps[row][:, None] * taps[column][None]
 
 
-class Training:
+class Trainer:
     """A network with its optimizer, the moving average of its weights, and how far it has come.
 
     settings: what a resumed run must share with the one it goes on with, names with plain values.
     """
 
-    def __init__(self, model, settings, device, bf16, compiled):
+    def __init__(self, model: models.RDN, settings: dict[str, Any], device: torch.device, bf16: bool, compiled: bool):
         self.settings, self.device, self.bf16 = settings, device, bf16
         layout = {'memory_format': torch.channels_last} if bf16 else {}  # in fp32 on a CPU it is slower
         self.model = model.to(device, **layout).train()
@@ -75,16 +79,17 @@ class Training:
         self.forward = torch.compile(self.model) if compiled else self.model
         self.step, self.seconds = 0, 0.0
 
-    def progress(self):
+    def progress(self) -> float:
         """0...1, by time or by steps, whichever the run was given."""
         if self.settings['steps']:
             return self.step / self.settings['steps']
         return self.seconds / (60 * self.settings['minutes'])
 
-    def rate(self):
+    def rate(self) -> float:
+        """The learning rate of the step to come."""
         return learning_rate(self.progress(), self.settings['learning_rate'])
 
-    def learn(self, pairs):
+    def learn(self, pairs: Sequence[patches.Pair]) -> torch.Tensor:
         """One step on one batch; returns the L1 loss, a tensor still on its way."""
         size, count = self.settings['patch'], self.settings['batch_size']
         batch = patches.random_batch(
@@ -101,16 +106,18 @@ class Training:
             sr = self.forward(lr)
         loss = torch.nn.functional.l1_loss(sr.float(), hr)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_NORM)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step()
         self.step += 1
-        keep = min(AVERAGE, self.step / (self.step + 9.0))  # the first steps are soon forgotten
+        keep = min(AVERAGE_DECAY, self.step / (self.step + 9.0))  # the first steps are soon forgotten
         with torch.no_grad():
             for mean, new in zip(self.average.parameters(), self.model.parameters()):
                 mean.lerp_(new, 1 - keep)
+        if self.device.type == 'cuda' and self.step % 10 == 0:
+            torch.cuda.synchronize()  # the clock must not run ahead of the work
         return loss.detach()
 
-    def save(self, path):
+    def save(self, path: str) -> None:
         """Write all that `load` needs, whole or not at all."""
         state = {
             'settings': json.dumps(self.settings),
@@ -120,48 +127,63 @@ class Training:
             'average': self.average.state_dict(),
             'optimizer': self.optimizer.state_dict(),
         }
-        with files.replacing(path) as file:
+        with files.atomic_file(path) as file:
             torch.save(state, file)
 
-    def load(self, path):
+    def load(self, path: str) -> None:
         """Go on from a checkpoint. Raises ValueError for one of another run, with what differs, or for no checkpoint."""
-        state = models.load_plain(path)
+        state = checkpoint.load_plain(path)
         try:
             theirs = json.loads(state['settings'])
             for name, ours in self.settings.items():
                 if theirs.get(name) != ours:
                     raise ValueError(
-                        '%s: of a run with %s %s, not %s: use the same flags, or remove it to begin anew'
-                        % (path, name, theirs.get(name), ours)
+                        f'{path}: of a run with {name} {theirs.get(name)}, not {ours}: '
+                        'use the same flags, or remove it to begin anew'
                     )
             self.model.load_state_dict(state['model'])
             self.average.load_state_dict(state['average'])
             self.optimizer.load_state_dict(state['optimizer'])
             self.step, self.seconds = int(state['step']), float(state['seconds'])
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-            raise ValueError('%s: no checkpoint of RDN_train.py (%s)' % (path, str(error).split('\n')[0]))
+            reason = str(error).split('\n')[0]
+            raise ValueError(f'{path}: not a checkpoint of RDN_train.py ({reason})')
 
-    def write_weights(self, path, half):
+    def write_weights(self, path: str, half: bool) -> None:
         """The moving average as a checkpoint with the contract's keys."""
         kind = torch.float16 if half else torch.float32
         weights = collections.OrderedDict(
             (key, value.cpu().to(kind).contiguous()) for key, value in self.average.state_dict().items()
         )
-        with files.replacing(path) as file:  # by its name, the bytes would hold it
+        with files.atomic_file(path) as file:  # by its name, the bytes would hold it
             torch.save(weights, file)
+
+
+class Every:
+    """A clock that is due when so many seconds have passed since it was due last, or made."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.last = seconds, time.monotonic()
+
+    def is_due(self) -> bool:
+        due = time.monotonic() - self.last >= self.seconds
+        if due:
+            self.last = time.monotonic()
+        return due
 
 
 class Signals:
     """Ctrl-C and SIGTERM, remembered until the step under way is done; the second one acts at once."""
 
-    def __init__(self):
-        self.status = None
+    def __init__(self) -> None:
+        self.status: int | None = None
         self.former = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def _remember(self, number, _):
+    def _remember(self, number: int, _: Any) -> None:
         self.status = 128 + number
         self.restore()
 
-    def restore(self):
+    def restore(self) -> None:
+        """Let the former handlers answer again."""
         for number, handler in self.former.items():
             signal.signal(number, handler)

@@ -1,0 +1,95 @@
+"""What stands in an ONNX file: its operators, the shapes of its Transposes, weights that it keeps elsewhere."""
+
+from __future__ import annotations
+
+import collections
+import errno
+import os
+from typing import Any, Iterator
+
+from rdn import files
+
+MAX_MODEL_BYTES = 1 << 31  # protobuf's own limit
+
+
+def load(path: str) -> Any:
+    """The onnx.ModelProto of a file, without what it keeps in other files.
+
+    Raises ValueError, with the file's name, for what is not an ONNX model.
+    """
+    import onnx  # half a second, which most runs of the engine need not pay
+
+    files.check_plain(path, MAX_MODEL_BYTES)
+    try:
+        return onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's own kinds
+        raise ValueError(f'{path}: not an ONNX model: {error}')
+
+
+def check_whole(path: str) -> None:
+    """Raises OSError or ValueError, with the file's name, for a file that an engine must not be given.
+
+    That is one which is not there, is too large, or keeps weights in other files: older versions of onnxruntime
+    follow such a name anywhere, ../../etc/passwd say.
+    """
+    if not os.path.exists(path):
+        raise FileNotFoundError(errno.ENOENT, 'no such model: RDN_pth2onnx.py writes it', path)
+    files.check_plain(path, MAX_MODEL_BYTES)
+    with open(path, 'rb') as file:
+        if b'location' not in file.read():
+            return
+    if any(tensor.data_location == tensor.EXTERNAL for tensor in _tensors(load(path).graph)):
+        raise ValueError(f'{path}: keeps weights in other files, which are not read: save it as one file')
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """All tensors of an ONNX graph and of the graphs inside it."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield attribute.t
+        yield from attribute.tensors
+        for sparse in [attribute.sparse_tensor] + list(attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for inner in [attribute.g] + list(attribute.graphs):
+            if inner.node or inner.initializer:
+                yield from _tensors(inner)
+
+
+def count_operators(path: str) -> dict[str, int]:
+    """Operator -> how often it stands in the graph, most frequent first. Raises ValueError as `load` does."""
+    counts = collections.Counter(node.op_type for node in load(path).graph.node)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def transpose_shapes(path: str, batch_size: int) -> list[list[int]]:
+    """Input shapes of the Transpose nodes of an ONNX model, for `batch_size` images, without repeats.
+
+    They stand in the Reshape before each: N is free there, the rest is fixed. Raises ValueError, with
+    the file's name, for what is not an ONNX model, has no Transpose, or one whose shape is not said so.
+    """
+    from onnx import numpy_helper
+
+    graph = load(path).graph
+    producers = {name: node for node in graph.node for name in node.output}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    constants.update((node.output[0], node.attribute[0].t) for node in graph.node if node.op_type == 'Constant')
+    shapes: list[list[int]] = []
+    for node in graph.node:
+        if node.op_type != 'Transpose':
+            continue
+        name = node.input[0]
+        reshape = producers.get(name)
+        if reshape is None or reshape.op_type != 'Reshape' or reshape.input[1] not in constants:
+            raise ValueError(f'{path}: the shape of {name} is not fixed: give it with --shape')
+        first, *rest = numpy_helper.to_array(constants[reshape.input[1]]).tolist()
+        if first not in (-1, 0, batch_size) or min(rest) < 1:
+            raise ValueError(
+                f'{path}: the shape of {name} is {[first] + rest}, not one of {batch_size} images: give it with --shape'
+            )
+        if [batch_size] + rest not in shapes:
+            shapes.append([batch_size] + rest)
+    if not shapes:
+        raise ValueError(f'{path}: no Transpose in it, so no shape to add')
+    return shapes
