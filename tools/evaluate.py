@@ -7,16 +7,14 @@ Whole images, as papers report them, and the guide's centre crops of 228 x 228. 
 
 import os
 
-from rdn import cli
+from rdn import checkpoint, cli
 from rdn.imaging import images
 from rdn.training import validation
-
-import models
 
 
 def main(argv=None):
     args = parse_args(argv)
-    model = models.load_rdn(args.weights)
+    model = checkpoint.load_rdn(args.weights)
     scale = model.config['scale_factor']
     folders = [(os.path.basename(os.path.normpath(folder)), images.list_images(folder)) for folder in args.folders]
     print('| images | protocol | PSNR | bicubic | SSIM | bicubic |\n| --- | --- | --- | --- | --- | --- |')
@@ -24,7 +22,7 @@ def main(argv=None):
         for protocol in validation.PROTOCOLS:
             mean = validation.evaluate(model, cli.progress(paths, 'image'), scale, protocol, with_ssim=True)
             row = name, protocol, mean.psnr, mean.bicubic_psnr, mean.ssim, mean.bicubic_ssim
-            print('| %s | %s | %.2f | %.2f | %.4f | %.4f |' % row, flush=True)
+            print('| {} | {} | {:.2f} | {:.2f} | {:.4f} | {:.4f} |'.format(*row), flush=True)
 
 
 def parse_args(argv):

@@ -28,7 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # A script's command in its folder, and the results that may be old or new. Those in `times` differ from run to run.
 Case = collections.namedtuple('Case', 'name command results times')
-ROW = '%-32s %9d %8d %10d %12d %8d'
+WIDTHS = [-38, 9, 8, 10, 12, 8]
 CHANGES = 'rename replace remove unlink rmdir mkdir link symlink truncate chmod chown fsync'.split()
 TOOLKIT = """def _by_dynamic_static_union_version(shape):
     white_list_shape = [
@@ -91,9 +91,7 @@ def finish(process, wanted=0):
     """Wait for a process; raises ValueError with what it said unless it ended as wanted (None: either way)."""
     _, error = process.communicate(timeout=300)
     if wanted is not None and process.returncode != wanted:
-        raise ValueError(
-            '%s ended with %s: %s' % (process.args[-1], process.returncode, error.decode(errors='replace')[-500:])
-        )
+        raise ValueError(f'{process.args[-1]} ended with {process.returncode}: {error.decode(errors="replace")[-500:]}')
     return process.returncode
 
 
@@ -136,7 +134,7 @@ def check(case, folder, old, new):
             whole = any(all(now.get(name) == state.get(name) for name in inside) for state in (old, new))
             broken = [] if whole else inside
         if broken:
-            raise ValueError('%s: neither old nor new: %s' % (case.name, ', '.join(sorted(broken)[:5])))
+            raise ValueError(f'{case.name}: neither old nor new: {", ".join(sorted(broken)[:5])}')
 
 
 def check_rerun(case, folder, new):
@@ -146,9 +144,9 @@ def check_rerun(case, folder, new):
     now = states(folder, case.results)
     for name in set(new) | set(now):
         if now.get(name) != new.get(name) and not any(name.startswith(path) for path in case.times):
-            raise ValueError('%s: after a rerun %s is not the new one' % (case.name, name))
+            raise ValueError(f'{case.name}: after a rerun {name} is not the new one')
     if leftovers(folder):
-        raise ValueError('%s: a rerun left %s' % (case.name, leftovers(folder)))
+        raise ValueError(f'{case.name}: a rerun left {leftovers(folder)}')
 
 
 class Bench:
@@ -211,7 +209,7 @@ def full_disks(bench, count):
             need = sum(len(content or b'') for content in bench.new.values())
             room = size + int(need * random.uniform(0, 1.2)) + (64 << 10)
             if subprocess.call(
-                ['mount', '-t', 'tmpfs', '-o', 'size=%d' % room, 'tmpfs', place], stderr=subprocess.DEVNULL
+                ['mount', '-t', 'tmpfs', '-o', f'size={room}', 'tmpfs', place], stderr=subprocess.DEVNULL
             ):
                 return number
             try:
@@ -279,7 +277,7 @@ def inner(moment, counted, script, *arguments):
 
         return call
 
-    sys.argv, sys.path[0] = [script] + list(arguments), ROOT
+    sys.argv = [script, *arguments]
     module = __import__(os.path.basename(script)[:-3])  # importing changes nothing that counts
     for name in CHANGES:
         setattr(os, name, watched(getattr(os, name)))
@@ -304,14 +302,14 @@ def write_sources(folder, version):
     os.mkdir(os.path.join(folder, 'images'))
     for index, path in enumerate(sample_images.sample_paths()):
         picture = Image.open(path).convert('RGB').crop((0, 0, 240, 240 + 2 * index + version))
-        picture.save(os.path.join(folder, 'images', '%d.png' % (index + version)))
+        picture.save(os.path.join(folder, 'images', f'{index + version}.png'))
 
 
 def main(argv=None):
     args = parse_args(argv)
     random.seed(args.seed)
     totals = collections.Counter()
-    print('%-32s %9s %8s %10s %12s %8s' % ('', 'changes', 'random', 'disk full', 'permissions', 'memory'))
+    print(cli.format_row(['', 'changes', 'random', 'disk full', 'permissions', 'memory'], WIDTHS))
     with tempfile.TemporaryDirectory() as folder:
         base = os.path.join(folder, 'base')
         os.mkdir(base)
@@ -334,9 +332,9 @@ def main(argv=None):
                 ]
                 totals.update(dict(enumerate(counts)))
                 name = case.name + (' --revert' if case.command[-1] == '--revert' else '')
-                print(ROW % (name, *counts), flush=True)
+                print(cli.format_row([name, *map(str, counts)], WIDTHS), flush=True)
             finish(run(case, base))
-    print(ROW % ('all, none with a loss', *[totals[i] for i in range(5)]))
+    print(cli.format_row(['all, none with a loss', *(str(totals[i]) for i in range(5))], WIDTHS))
 
 
 def parse_args(argv):

@@ -4,25 +4,21 @@
 
 output: benchmark's and ais_bench's outputs, text and npy, and the info file. log: the logs of benchmark, ais_bench and trtexec,
 and result.json. profile: msprof's tables. source: the toolkit's transpose.py. Ends with an error, and the input in crash-*,
-at the first exception that is not the documented one or at the first wrong result; what was found stands in test_fuzzed.py.
+at the first exception that is not the documented one or at the first wrong result; what was found stands in
+test/suite/test_fuzzed.py.
 """
 
 import os
 import sys
 import tempfile
 
+from rdn import cli
+
 import atheris
 
-sys.path.append('test')
+with atheris.instrument_imports(include=['rdn.ascend', 'rdn.arrays', 'csv', 'json', 'ast']):
+    from rdn.ascend import benchmark, logs, msprof, number_text, outputs, whitelist
 
-with atheris.instrument_imports(
-    include=['benchmark_files', 'number_text', 'parse', 'msprof', 'whitelist', 'csv', 'json', 'ast']
-):
-    from rdn.ascend import benchmark, msprof, number_text, whitelist
-
-    import parse
-
-from rdn import cli
 
 SHAPE = (3, 2, 2)
 SEEDS = {
@@ -52,7 +48,7 @@ def fuzz_output(data, path):
         with open(name, 'wb') as file:
             file.write(data)
         try:
-            array = benchmark.read_output(name, SHAPE)
+            array = outputs.read_output(name, SHAPE)
             assert array.shape == SHAPE
         except ValueError as error:
             assert name in str(error)
@@ -71,7 +67,7 @@ def fuzz_output(data, path):
 def fuzz_log(data, path):
     text = data.decode('utf-8', 'replace')
     try:
-        parse.figure(text, 'a_bs1.log')
+        logs.parse_accuracy(text) if logs.is_result(text) else logs.parse_speed(text, 'a_bs1.log')
     except ValueError:
         pass
 
@@ -119,7 +115,7 @@ def main(argv=None):
     def one(data):
         TARGETS[args.target](data, path)
 
-    flags = ['-max_total_time=%d' % (60 * args.minutes), '-max_len=4000', '-print_final_stats=1', '-verbosity=0']
+    flags = [f'-max_total_time={60 * args.minutes}', '-max_len=4000', '-print_final_stats=1', '-verbosity=0']
     atheris.Setup([sys.argv[0]] + flags + [corpus], one)
     atheris.Fuzz()
 

@@ -1,40 +1,40 @@
-"""How much the tiles must overlap: difference to the whole image, for the README's table.
+"""How much the tiles must overlap: difference to the whole image, for the table of docs/upscaling.md.
 
-    python3 -m tools.overlap ../shared/data/set14 --weights weights/rdn_x2_lite.pth
+    python3 -m tools.overlap SET14 --weights weights/rdn_x2_lite.pth
 
 The tiles lie at just the given overlap, the last one flush with the edge, so that the figures hold for
-every size of picture; tiles.py spreads them evenly and overlaps more.
+every size of picture; rdn/tiles.py spreads them evenly and overlaps more.
 """
 
-from rdn import cli, tiles
+from __future__ import annotations
+
+from rdn import checkpoint, cli, tiles
 from rdn.evaluation import metrics
 from rdn.imaging import images
 
 import numpy as np
 import torch
 
-from models import load_rdn
-
 SIZE = 114
 
 
-def tight_spans(length, overlap):
+def tight_spans(length: int, overlap: int) -> list[tiles.Span]:
     """As tiles.spans, but at just this overlap as far as the length allows."""
     starts = list(range(0, length - SIZE, SIZE - overlap)) + [length - SIZE] if length > SIZE else [0]
     return tiles.spans_at(starts, length, SIZE)
 
 
-def run(model, picture):
+def run(model: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
     """(3, H, W) -> (3, scale*H, scale*W), 0...1."""
     with torch.no_grad():
         return np.clip(model(torch.from_numpy(np.ascontiguousarray(picture))[None])[0].numpy(), 0, 1)
 
 
-def tiled(model, lr, overlap, scale):
-    """The same through tiles; and how many."""
+def run_tiled(model: torch.nn.Module, lr: np.ndarray, overlap: int, scale: int) -> tuple[np.ndarray, int]:
+    """As run, through tiles; and how many they are."""
     rows, columns = (tight_spans(length, overlap) for length in lr.shape[1:])
     grid = [tiles.Tile(row, column) for row in rows for column in columns]
-    layout = tiles.Layout(lr.shape[1], lr.shape[2], [SIZE, SIZE], overlap, scale, None, True)
+    layout = tiles.Layout(lr.shape[1], lr.shape[2], [SIZE, SIZE], overlap, scale)
     return tiles.join(((tile, run(model, tiles.cut(lr, tile))) for tile in grid), layout), len(grid)
 
 
@@ -44,26 +44,27 @@ def main(argv=None):
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth')
     parser.add_argument('--overlaps', type=int, nargs='+', default=[0, 4, 8, 12, 14, 16, 20, 24])
     args = parser.parse_args(argv)
-    model = load_rdn(args.weights)
+    model = checkpoint.load_rdn(args.weights)
     scale = model.config['scale_factor']
     data = []
     for path in images.list_images(args.folder):
-        hr = images.crop_to_multiples(images.read_rgb(path), scale)
-        lr = images.to_chw(images.reduce(hr, scale))
+        hr = images.modcrop(images.read_rgb(path), scale)
+        lr = images.to_chw(images.bicubic_downsample(hr, scale))
         data.append((images.to_chw(hr), lr, run(model, lr)))
     whole = np.mean([metrics.sr_psnr(sr, hr, scale) for hr, _, sr in data])
     pixels = sum(lr[0].size for _, lr, _ in data)
-    print('%d images, whole: %.4f dB' % (len(data), whole))
-    print('overlap  PSNR dB  largest difference/255  work: tiles, large pictures')
-    for overlap in args.overlaps:
-        psnrs, worst, count = [], 0, 0
+    print(f'{len(data)} images, whole: {whole:.4f} dB')
+    rows = [('overlap', 'PSNR dB', 'largest difference/255', 'work: these images', 'work: large pictures')]
+    for overlap in cli.progress(args.overlaps, 'overlap'):
+        psnrs, largest, count = [], 0.0, 0
         for hr, lr, sr in data:
-            joined, number = tiled(model, lr, overlap, scale)
+            joined, number = run_tiled(model, lr, overlap, scale)
             psnrs.append(metrics.sr_psnr(joined, hr, scale))
-            worst, count = max(worst, np.abs(joined - sr).max() * 255), count + number
-        large = (SIZE / (SIZE - overlap)) ** 2
-        print('%7d  %+.4f  %22.3f  %.2f, %.2f' % (
-            overlap, np.mean(psnrs) - whole, worst, count * SIZE**2 / pixels, large), flush=True)  # fmt: skip
+            largest, count = max(largest, float(np.abs(joined - sr).max() * 255)), count + number
+        work, large = count * SIZE**2 / pixels, (SIZE / (SIZE - overlap)) ** 2
+        change = np.mean(psnrs) - whole
+        rows.append((str(overlap), f'{change:+.4f}', f'{largest:.3f}', f'{work:.2f}', f'{large:.2f}'))
+    print(cli.format_table(rows))
 
 
 if __name__ == '__main__':

@@ -41,7 +41,7 @@ def postprocess(predictions, labels):
         sr, hr = (torch.from_numpy(x).clamp(0, 1).double() * 255 for x in (sr, hr))
         difference = (luma(sr) - luma(hr))[2:-2, 2:-2]
         values.append(float(10 * torch.log10(255**2 / torch.mean(difference**2))))
-    print('%.2f' % (sum(values) / len(values)))
+    print(f'{sum(values) / len(values):.2f}')
 
 
 if __name__ == '__main__':

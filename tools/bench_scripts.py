@@ -1,0 +1,94 @@
+"""For tools.bench: the scripts before and after the device, from the shell, against the public ModelZoo scripts' way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from typing import Sequence
+
+import rdn
+from rdn import cli
+from rdn.ascend import number_text
+
+import numpy as np
+
+# Measured by a small process in between: a child's peak begins with its parent's memory.
+WATCH = """
+import os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(time.perf_counter() - start, usage.ru_maxrss / 1024)
+sys.exit(status != 0)
+"""
+PEERS = [sys.executable, '-m', 'tools.peers']
+WIDTHS = [-20, 7, 7, 7, 6, 9]
+
+
+def timed(command: Sequence[str]) -> tuple[float, float]:
+    """A command's seconds from the shell, and the most memory that it took, in MiB. Raises ValueError if it fails."""
+    done = subprocess.run([sys.executable, '-c', WATCH, *command], stdout=subprocess.PIPE, cwd=rdn.ROOT)
+    if done.returncode:
+        raise ValueError(f'{" ".join(command)} failed')
+    seconds, memory = map(float, done.stdout.split())
+    return seconds, memory
+
+
+def script(name: str, *arguments: str) -> list[str]:
+    """The command of one of the project's scripts."""
+    return [sys.executable, os.path.join(rdn.ROOT, name), *arguments]
+
+
+def compare(name: str, count: int, rounds: int, ours: Sequence[str], peer: Sequence[str] | None) -> None:
+    """Run both commands in turn, and print a row with their medians; peer: None where there is none."""
+    seconds, memory, theirs = [], [], []
+    for _ in range(rounds):
+        elapsed, peak = timed(ours)
+        seconds.append(elapsed)
+        memory.append(peak)
+        if peer:
+            theirs.append(timed(peer)[0])
+    mine = statistics.median(seconds)
+    other = [f'{statistics.median(theirs):.2f}', f'{statistics.median(theirs) / mine:.2f}'] if theirs else ['-', '-']
+    print(cli.format_row([name, str(count), f'{mine:.2f}', *other, f'{max(memory):.0f}'], WIDTHS), flush=True)
+
+
+def bench(paths: Sequence[str], most: int, rounds: int) -> None:
+    """A table for a few images, for a tenth of `most` and for `most`, which are copies of the given ones."""
+    print(cli.format_row(['', 'images', 'ours, s', 'peer, s', 'ratio', 'ours, MiB'], WIDTHS))
+    for count in (len(paths), most // 10, most):
+        with tempfile.TemporaryDirectory() as folder:
+            bench_count(folder, paths, count, rounds, with_outputs=count < most)  # those of all: gigabytes of text
+
+
+def bench_count(folder: str, paths: Sequence[str], count: int, rounds: int, with_outputs: bool) -> None:
+    """The rows for one number of images."""
+    source, prep, result = (os.path.join(folder, name) for name in ('images', 'prep', 'result'))
+    os.mkdir(source)
+    for index in range(count):
+        path = paths[index % len(paths)]
+        shutil.copy(path, os.path.join(source, f'{index:06}{os.path.splitext(path)[1]}'))
+    ours = script('RDN_preprocess.py', '--src-path', source, '--save-path', prep)
+    compare('RDN_preprocess.py', count, rounds, ours, [*PEERS, 'preprocess', source, f'{prep}_peer'])
+    info = os.path.join(folder, 'RDN_prep_bin.info')
+    compare(
+        'gen_dataset_info.py',
+        count,
+        rounds,
+        script('gen_dataset_info.py', 'bin', f'{prep}/data', info, '114', '114'),
+        None,
+    )
+    if not with_outputs:
+        return
+    os.mkdir(result)
+    output = number_text.format_text(np.random.RandomState(0).rand(3, 228, 228).astype(np.float32))
+    for index in range(count):
+        with open(os.path.join(result, f'{index:06}_1.txt'), 'wb') as file:
+            file.write(output)
+    places = ['--pred-path', result, '--label-path', f'{prep}/label', '--result-path', os.path.join(folder, 'r.json')]
+    ours = script('RDN_postprocess.py', *places, '--allow-mismatch')  # noise on photographs
+    compare('RDN_postprocess.py', count, rounds, ours, [*PEERS, 'postprocess', result, f'{prep}/label'])
