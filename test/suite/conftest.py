@@ -3,6 +3,7 @@
 import collections
 import importlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,13 +17,8 @@ from PIL import Image
 
 import models
 import sample_images
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-SET5 = os.path.join(ROOT, os.pardir, 'shared', 'data', 'set5')
-LITE = os.path.join(ROOT, 'weights', 'rdn_x2_lite.pth')
-
-Ended = collections.namedtuple('Ended', 'status out err')
+from vendor import CANN6, vendor_source
+from walk import LITE, MEMORY, ROOT, Ended, run_python
 
 
 @pytest.fixture
@@ -38,44 +34,9 @@ def script(capsys, monkeypatch):
                 cli.run(importlib.import_module(name).main)
         finally:
             signal.signal(signal.SIGTERM, handler)
-        return Ended(ended.value.code or 0, *capsys.readouterr())
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
 
     return call
-
-
-def assert_refused(ended, *words):
-    """One line on stderr that holds the words, and a status that is not 0."""
-    assert ended.status, ended
-    assert ended.err.count('\n') == 1 and 'Traceback' not in ended.err, ended.err
-    for word in words:
-        assert str(word) in ended.err, ended.err
-
-
-def run_python(*arguments, **kwargs):
-    """A Python process in the project's folder or elsewhere, its output as text."""
-    return subprocess.run(
-        [sys.executable] + [str(argument) for argument in arguments],
-        capture_output=True,
-        text=True,
-        **kwargs,
-    )
-
-
-def snapshot(folder):
-    """Relative path -> bytes of all files below a folder, and of its folders None."""
-    found = {}
-    for parent, folders, names in os.walk(str(folder)):
-        for name in folders + names:
-            path = os.path.join(parent, name)
-            with open(path, 'rb') if name in names else open(os.devnull, 'rb') as file:
-                found[os.path.relpath(path, str(folder))] = file.read() if name in names else None
-    return found
-
-
-def tiny_rdn(scale=2, seed=0):
-    """A small network of random weights, and its state dict's file-ready form."""
-    models.torch.manual_seed(seed)
-    return models.RDN(scale, 3, 16, 8, 3, 2).eval()
 
 
 @pytest.fixture(scope='session')
@@ -98,7 +59,7 @@ def image_folder(tmp_path, photos):
 def lite_onnx(tmp_path_factory):
     """The compact network, exported."""
     path = tmp_path_factory.mktemp('model') / 'rdn_x2.onnx'
-    done = run_python('RDN_pth2onnx.py', '--input-file=' + LITE, '--output-file=%s' % path, cwd=ROOT)
+    done = run_python('RDN_pth2onnx.py', '--input-file=' + LITE, f'--output-file={path}', cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return str(path)
 
@@ -122,8 +83,8 @@ def narrow(tmp_path_factory):
     models.torch.save(network.state_dict(), str(folder / 'narrow.pth'))
     done = run_python(
         'RDN_pth2onnx.py',
-        '--input-file=%s' % (folder / 'narrow.pth'),
-        '--output-file=%s' % (folder / 'narrow.onnx'),
+        f'--input-file={folder / "narrow.pth"}',
+        f'--output-file={folder / "narrow.onnx"}',
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
@@ -157,9 +118,90 @@ def dataset(tmp_path, prepared, monkeypatch):
     (tmp_path / 'prep_dataset' / 'label').mkdir()
     lines = []
     for index, stem in enumerate(inputs):
-        path = './prep_dataset/data/%s.bin' % stem
+        path = f'./prep_dataset/data/{stem}.bin'
         inputs[stem].tofile(path)
-        np.save('./prep_dataset/label/%s.npy' % stem, labels[stem][np.newaxis])
-        lines.append('%d %s 114 114\n' % (index, path))
+        np.save(f'./prep_dataset/label/{stem}.npy', labels[stem][np.newaxis])
+        lines.append(f'{index} {path} 114 114\n')
     (tmp_path / 'RDN_prep_bin.info').write_text(''.join(lines))
     return tmp_path
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A copy of the project, as cloned, without what a walk leaves behind; the weights as rdn_x2.pth."""
+    folder = tmp_path / 'house'
+    shutil.copytree(
+        ROOT,
+        str(folder),
+        ignore=lambda parent, names: [
+            name
+            for name in names
+            if name.startswith('.')
+            or name == '__pycache__'
+            or parent == ROOT
+            and (
+                name in ('prep_dataset', 'result', 'result.json', 'sample_images')
+                or name.endswith(('.onnx', '.om', '.info', '.log'))
+            )
+        ],
+    )
+    shutil.copy(LITE, str(folder / 'rdn_x2.pth'))
+    return folder
+
+
+@pytest.fixture
+def server(house, tmp_path, monkeypatch):
+    """The same on an Ascend server: the stand-ins for atc and benchmark, and a toolkit to patch."""
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    shutil.copy(os.path.join(ROOT, 'test', 'standins', 'atc'), str(tools))
+    shutil.copy(os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), str(house))
+    shutil.copy(
+        os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), str(house / ('benchmark.' + os.uname().machine))
+    )
+    kernel = tmp_path / 'cann' / 'latest' / CANN6
+    kernel.parent.mkdir(parents=True)
+    kernel.write_bytes(vendor_source())
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'cann'))
+    monkeypatch.setenv('PATH', str(tools), prepend=os.pathsep)
+    return house
+
+
+@pytest.fixture
+def upscale(script, tmp_path, narrow):
+    """upscale(flags...): from in/ to out/ with a network that sees 6 pixels far; returns (status, out, err)."""
+    (tmp_path / 'in').mkdir()
+
+    def call(*flags):
+        given = {str(flag).split('=')[0] for flag in flags}
+        standard = {'--input': tmp_path / 'in', '--output': tmp_path / 'out', '--model': narrow[1]}
+        return script(
+            'RDN_upscale', *['{}={}'.format(*item) for item in standard.items() if item[0] not in given], *flags
+        )
+
+    vars(call).update(source=tmp_path / 'in', target=tmp_path / 'out')
+    return call
+
+
+@pytest.fixture
+def photo(photos):
+    """A part of a photograph, of odd size and more than one tile: PIL RGB."""
+    return Image.open(photos[0]).convert('RGB').crop((100, 40, 301, 167))
+
+
+@pytest.fixture
+def limited(tmp_path, monkeypatch):
+    """limited('RDN_infer.py', flag, ...): a process of its own in an empty folder, with MEMORY and a minute."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name, *arguments):
+        done = subprocess.run(
+            [sys.executable, os.path.join(ROOT, name)] + [str(argument) for argument in arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    return call

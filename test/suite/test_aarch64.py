@@ -4,14 +4,12 @@ import os
 import platform
 import shutil
 
-from test_env import bash, version
-from test_guide import house, server, shell  # noqa: F401 - fixtures
-from test_whitelist import DEFAULT, vendor_source, white_list
+from rdn.ascend import toolkit
 
 import pytest
 
-import patch_transpose_whitelist
-from conftest import ROOT
+from vendor import DEFAULT, vendor_source, version, white_list
+from walk import ROOT, bash, shell
 
 KERNEL = 'opp/op_impl/built-in/ai_core/tbe/impl/dynamic/transpose.py'
 
@@ -30,11 +28,11 @@ def arm(tmp_path, monkeypatch):
 @pytest.mark.parametrize('folder', ['aarch64-linux', 'arm64-linux'])
 def test_env_sh_takes_the_arm_parts_of_cann_5(arm, tmp_path, folder):
     home = version(tmp_path, '5.0.2', folder + '/atc/bin', folder + '/opp', 'x86_64-linux/atc/bin', 'x86_64-linux/opp')
-    status, out = bash('source "$ENV_SH" && echo "$ASCEND_OPP_PATH|$PATH"', tmp_path, PATH='%s:/usr/bin:/bin' % arm)
+    status, out = bash('source "$ENV_SH" && echo "$ASCEND_OPP_PATH|$PATH"', tmp_path, PATH=f'{arm}:/usr/bin:/bin')
     assert status == 0, out
     opp, path = out.splitlines()[-1].split('|')
-    assert opp == '%s/%s/opp' % (home, folder)
-    assert '%s/%s/atc/bin' % (home, folder) in path.split(':') and 'x86_64' not in path
+    assert opp == f'{home}/{folder}/opp'
+    assert f'{home}/{folder}/atc/bin' in path.split(':') and 'x86_64' not in path
 
 
 @pytest.mark.parametrize('folder', ['aarch64-linux', 'arm64-linux'])
@@ -46,17 +44,18 @@ def test_the_white_list_of_the_arm_folder_is_patched(arm, tmp_path, monkeypatch,
     monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'tk'))
     ended = script('patch_transpose_whitelist')
     assert ended.status == 0, ended.err
-    assert patch_transpose_whitelist.find_transpose_py() == str(tmp_path / 'tk' / '5.0.2' / folder / KERNEL)
+    assert toolkit.find_transpose_py() == str(tmp_path / 'tk' / '5.0.2' / folder / KERNEL)
     assert white_list((tmp_path / 'tk' / '5.0.2' / folder / KERNEL).read_bytes())[-1] == DEFAULT
     assert kernel.read_bytes() == vendor_source()
 
 
+@pytest.mark.slow
 def test_the_acceptance_scripts_run_benchmark_aarch64(arm, server, narrow, image_folder, tmp_path):  # noqa: F811
     tool = 'benchmark.' + os.uname().machine
     os.remove(str(server / tool))
     os.rename(str(image_folder), str(tmp_path / 'set5'))
     shutil.copy(narrow[0], str(server / 'rdn_x2.pth'))
-    commands = 'PATH=%s:$PATH; bash test/pth2om.sh && bash test/eval_acc_perf.sh --datasets_path=%s' % (arm, tmp_path)
+    commands = f'PATH={arm}:$PATH; bash test/pth2om.sh && bash test/eval_acc_perf.sh --datasets_path={tmp_path}'
     status, _, err = shell(commands, server)
     assert status and 'benchmark.aarch64' in err
     shutil.copy(os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), str(server / 'benchmark.aarch64'))
@@ -64,8 +63,9 @@ def test_the_acceptance_scripts_run_benchmark_aarch64(arm, server, narrow, image
     assert status == 0 and '310 bs1 fps:' in out, out + err
 
 
+@pytest.mark.slow
 def test_run_sh_runs_benchmark_aarch64(arm, server, narrow):  # noqa: F811
     shutil.copy(narrow[0], str(server / 'rdn_x2.pth'))
     os.rename(str(server / ('benchmark.' + os.uname().machine)), str(server / 'benchmark.aarch64'))
-    status, out, err = shell('PATH=%s:$PATH; bash run.sh' % arm, server)
+    status, out, err = shell(f'PATH={arm}:$PATH; bash run.sh', server)
     assert status == 0 and '$ ./benchmark.aarch64 ' in out and 'on an Ascend device' in out, out + err

@@ -2,41 +2,17 @@
 
 import os
 import platform
-import subprocess
 
 import pytest
 
-from conftest import ROOT
+from vendor import version
+from walk import bash
 
-ENV = os.path.join(ROOT, 'env.sh')
 OWN = """export ASCEND_TOOLKIT_HOME={home}
 export PATH={home}/compiler/bin:$PATH
 export LD_LIBRARY_PATH={home}/lib64:$LD_LIBRARY_PATH
 export PYTHONPATH=$PYTHONPATH:{home}/python
 """
-
-
-def bash(command, tmp_path, *flags, **variables):
-    """(status, output) of bash with an empty home."""
-    environment = {'PATH': '/usr/bin:/bin', 'HOME': str(tmp_path / 'home'), 'ENV_SH': ENV}
-    environment.update(variables)
-    done = subprocess.run(
-        ['bash', *flags, '-c', command],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=str(tmp_path),
-    )
-    return done.returncode, done.stdout
-
-
-def version(tmp_path, name, *parts):
-    """Make a version of a toolkit in the default place of a user's home; return its folder."""
-    folder = tmp_path / 'home' / 'Ascend' / 'ascend-toolkit' / name
-    for part in parts:
-        (folder / part).mkdir(parents=True)
-    return folder
 
 
 @pytest.mark.skipif(os.path.isdir('/usr/local/Ascend'), reason='a toolkit is installed here')
@@ -58,7 +34,7 @@ def test_cann_5_gets_its_variables_and_sourcing_again_adds_nothing(tmp_path, fla
     folder = version(tmp_path, '5.0.10', 'atc/bin', 'opp')
     show = 'echo "$PATH|$LD_LIBRARY_PATH|$PYTHONPATH|$ASCEND_OPP_PATH|$ASCEND_TOOLKIT_HOME"'
     status, out = bash(
-        'source "$ENV_SH"; %s; source "$ENV_SH"; source "$ENV_SH"; %s; set -o | grep nounset' % (show, show),
+        f'source "$ENV_SH"; {show}; source "$ENV_SH"; source "$ENV_SH"; {show}; set -o | grep nounset',
         tmp_path,
         *flags,
     )
@@ -68,7 +44,7 @@ def test_cann_5_gets_its_variables_and_sourcing_again_adds_nothing(tmp_path, fla
     path, libraries, python, opp, home = first.split('|')
     assert path == f'{folder}/atc/ccec_compiler/bin:{folder}/atc/bin:/usr/bin:/bin'
     assert libraries.endswith(f'{folder}/atc/lib64:{folder}/acllib/lib64')
-    assert python == '%s/atc/python/site-packages' % folder
+    assert python == f'{folder}/atc/python/site-packages'
     assert (opp, home) == (str(folder / 'opp'), str(folder))
     assert nounset.split()[1] == ('on' if flags else 'off')
 
@@ -76,7 +52,7 @@ def test_cann_5_gets_its_variables_and_sourcing_again_adds_nothing(tmp_path, fla
 def test_parts_one_folder_down_are_found(tmp_path):
     folder = version(tmp_path, '5.0.2', platform.machine() + '-linux/atc')
     _, out = bash('source "$ENV_SH"; echo "$ASCEND_OPP_PATH"', tmp_path)
-    assert out.splitlines()[-1] == '%s/%s-linux/opp' % (folder, platform.machine())
+    assert out.splitlines()[-1] == f'{folder}/{platform.machine()}-linux/opp'
 
 
 @pytest.mark.parametrize('place', ['beside', 'inside', 'bin'])
@@ -92,7 +68,7 @@ def test_toolkits_own_script_is_used_again_and_again(tmp_path, place, flags):
     script.write_text(OWN.format(home=folder))
     show = 'echo "$PATH|$LD_LIBRARY_PATH|$PYTHONPATH|$ASCEND_TOOLKIT_HOME"'
     status, out = bash(
-        'source "$ENV_SH"; %s; source "$ENV_SH"; %s' % (show, show), tmp_path, *flags, PYTHONPATH='/mine:/mine/too'
+        f'source "$ENV_SH"; {show}; source "$ENV_SH"; {show}', tmp_path, *flags, PYTHONPATH='/mine:/mine/too'
     )
     assert status == 0, out
     _, first, _, again = out.splitlines()
@@ -111,7 +87,7 @@ def test_named_folder_may_be_a_version_or_the_folder_of_versions(tmp_path):
 def test_folder_with_a_space_in_its_name(tmp_path):
     (tmp_path / 'my tools' / '5.0.2' / 'atc').mkdir(parents=True)
     _, out = bash('source "$ENV_SH"; echo "$PATH"', tmp_path, ASCEND_TOOLKIT_HOME=str(tmp_path / 'my tools'))
-    assert out.splitlines()[-1].startswith('%s/my tools/5.0.2/atc/' % tmp_path)
+    assert out.splitlines()[-1].startswith(f'{tmp_path}/my tools/5.0.2/atc/')
 
 
 def test_run_instead_of_sourced_it_says_how(tmp_path):

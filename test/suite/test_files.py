@@ -9,7 +9,7 @@ from rdn import files
 
 import pytest
 
-from conftest import ROOT, snapshot
+from walk import ROOT, snapshot
 
 
 class Stop(BaseException):
@@ -23,11 +23,11 @@ def test_file_is_the_old_one_until_the_new_one_is_whole(tmp_path, before):
         path.parent.mkdir()
         path.write_bytes(before)
     with pytest.raises(Stop):
-        with files.replacing(str(path)) as file:
+        with files.atomic_file(str(path)) as file:
             file.write(b'half')
             raise Stop
     assert snapshot(path.parent) == ({'result': before} if before else {})
-    with files.replacing(str(path)) as file:
+    with files.atomic_file(str(path)) as file:
         file.write(b'new')
         file.flush()
         assert path.exists() == bool(before)
@@ -37,7 +37,7 @@ def test_file_is_the_old_one_until_the_new_one_is_whole(tmp_path, before):
 def test_folder_in_the_place_of_a_file_is_an_error_that_names_it(tmp_path):
     (tmp_path / 'result').mkdir()
     with pytest.raises(IsADirectoryError, match='result'):
-        with files.replacing(str(tmp_path / 'result')) as file:
+        with files.atomic_file(str(tmp_path / 'result')) as file:
             file.write(b'new')
     assert os.listdir(str(tmp_path)) == ['result']
 
@@ -48,11 +48,11 @@ def test_folder_is_the_old_one_until_the_new_one_is_whole(tmp_path):
     (path / 'ours').write_text('old')
     (path / 'note').write_text('mine')
     with pytest.raises(Stop):
-        with files.replacing_folder(str(path), ['ours']) as new:
+        with files.atomic_folder(str(path), ['ours']) as new:
             open(os.path.join(new, 'ours'), 'w').close()
             raise Stop
     assert snapshot(tmp_path) == {'out': None, 'out/ours': b'old', 'out/note': b'mine'}
-    with files.replacing_folder(str(path), ['ours', 'gone']) as new:
+    with files.atomic_folder(str(path), ['ours', 'gone']) as new:
         with open(os.path.join(new, 'more'), 'w') as file:
             file.write('new')
     assert snapshot(tmp_path) == {'out': None, 'out/more': b'new', 'out/note': b'mine'}
@@ -63,7 +63,7 @@ def test_foreign_file_of_a_results_name_is_not_overwritten(tmp_path):
     path.mkdir()
     (path / 'x').write_text('mine')
     with pytest.raises(FileExistsError, match='in the way'):
-        with files.replacing_folder(str(path), []) as new:
+        with files.atomic_folder(str(path), []) as new:
             open(os.path.join(new, 'x'), 'w').close()
     assert snapshot(tmp_path) == {'out': None, 'out/x': b'mine'}
 
@@ -71,14 +71,14 @@ def test_foreign_file_of_a_results_name_is_not_overwritten(tmp_path):
 def test_file_in_the_place_of_a_folder_stays(tmp_path):
     (tmp_path / 'out').write_text('mine')
     with pytest.raises(OSError):
-        with files.replacing_folder(str(tmp_path / 'out'), []):
+        with files.atomic_folder(str(tmp_path / 'out'), []):
             pass
     assert snapshot(tmp_path) == {'out': b'mine'}
 
 
 def killed(tmp_path, body):
     """Run lines of Python that end in SIGKILL of themselves."""
-    lines = 'import os, signal; from rdn import files\n%s\n' % body
+    lines = f'import os, signal; from rdn import files\n{body}\n'
     process = subprocess.run([sys.executable, '-c', lines], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT))
     assert process.returncode == -9
 
@@ -87,12 +87,12 @@ DIE = 'os.kill(os.getpid(), signal.SIGKILL)'
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
-    killed(tmp_path, 'with files.replacing("result") as file:\n    file.write(b"half"); file.flush(); %s' % DIE)
-    killed(tmp_path, 'with files.replacing_folder("out", []) as new:\n    os.mkdir(new + "/x"); %s' % DIE)
+    killed(tmp_path, f'with files.atomic_file("result") as file:\n    file.write(b"half"); file.flush(); {DIE}')
+    killed(tmp_path, f'with files.atomic_folder("out", []) as new:\n    os.mkdir(new + "/x"); {DIE}')
     assert len(os.listdir(str(tmp_path))) == 2
-    with files.replacing(str(tmp_path / 'result')) as file:
+    with files.atomic_file(str(tmp_path / 'result')) as file:
         file.write(b'new')
-    with files.replacing_folder(str(tmp_path / 'out'), []):
+    with files.atomic_folder(str(tmp_path / 'out'), []):
         pass
     assert snapshot(tmp_path) == {'result': b'new', 'out': None}
 
@@ -100,18 +100,18 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
 def test_folder_of_a_process_killed_between_two_renames_returns(tmp_path):
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / 'note').write_text('mine')
-    killed(tmp_path, 'path = files._beside("out")\nos.mkdir(path)\nos.rename("out", path + ".old")\n' + DIE)
+    killed(tmp_path, 'path = f".out.{os.getpid()}.partial"\nos.mkdir(path)\nos.rename("out", path + ".old")\n' + DIE)
     with pytest.raises(Stop):
-        with files.replacing_folder(str(tmp_path / 'out'), []):
+        with files.atomic_folder(str(tmp_path / 'out'), []):
             raise Stop
     assert snapshot(tmp_path) == {'out': None, 'out/note': b'mine'}
 
 
 def test_a_living_process_keeps_its_file(tmp_path):
-    with files.replacing(str(tmp_path / 'result')) as first:
+    with files.atomic_file(str(tmp_path / 'result')) as first:
         first.write(b'first')
         first.flush()
-        other = 'from rdn import files\nwith files.replacing("result") as file:\n    file.write(b"second")'
+        other = 'from rdn import files\nwith files.atomic_file("result") as file:\n    file.write(b"second")'
         subprocess.run(
             [sys.executable, '-c', other], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT), check=True
         )
@@ -122,9 +122,9 @@ def test_a_living_process_keeps_its_file(tmp_path):
 @pytest.mark.parametrize('swaps', [True, False])
 def test_a_folder_is_replaced_with_or_without_a_kernel_that_swaps_names(tmp_path, monkeypatch, swaps):
     if not swaps:
-        monkeypatch.setattr(files, '_exchange', lambda a, b: False)
+        monkeypatch.setattr(files, 'exchange_names', lambda a, b: False)
     for version in ('first', 'second'):
-        with files.replacing_folder(str(tmp_path / 'out'), ['result']) as folder:
+        with files.atomic_folder(str(tmp_path / 'out'), ['result']) as folder:
             with open(os.path.join(folder, 'result'), 'w') as file:
                 file.write(version)
         assert (tmp_path / 'out' / 'result').read_text() == version
@@ -133,7 +133,7 @@ def test_a_folder_is_replaced_with_or_without_a_kernel_that_swaps_names(tmp_path
 
 def test_there_is_no_moment_without_the_folder(tmp_path):
     """Where the kernel swaps names: a reader that looks all the time finds the old or the new result."""
-    if not files._exchange(*[str(make(tmp_path / name)) for name in 'ab']):
+    if not files.exchange_names(*[str(make(tmp_path / name)) for name in 'ab']):
         pytest.skip('this file system does not swap names')
     seen, stop = set(), threading.Event()
     path = tmp_path / 'out' / 'result'
@@ -161,6 +161,6 @@ def make(folder):
 
 
 def write(tmp_path, text):
-    with files.replacing_folder(str(tmp_path / 'out'), ['result']) as folder:
+    with files.atomic_folder(str(tmp_path / 'out'), ['result']) as folder:
         with open(os.path.join(folder, 'result'), 'w') as file:
             file.write(text)

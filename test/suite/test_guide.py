@@ -5,76 +5,18 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-
-from test_parse import TENSORRT_7
-from test_whitelist import CANN6, vendor_source
 
 import pytest
 
-from conftest import LITE, ROOT, SET5, snapshot
-
-
-@pytest.fixture
-def house(tmp_path):
-    """A copy of the project, as cloned, without what a walk leaves behind; the weights as rdn_x2.pth."""
-    folder = tmp_path / 'house'
-    shutil.copytree(
-        ROOT,
-        str(folder),
-        ignore=lambda parent, names: [
-            name
-            for name in names
-            if name.startswith('.')
-            or name == '__pycache__'
-            or parent == ROOT
-            and (
-                name in ('prep_dataset', 'result', 'result.json', 'sample_images')
-                or name.endswith(('.onnx', '.om', '.info', '.log'))
-            )
-        ],
-    )
-    shutil.copy(LITE, str(folder / 'rdn_x2.pth'))
-    return folder
-
-
-@pytest.fixture
-def server(house, tmp_path, monkeypatch):
-    """The same on an Ascend server: the stand-ins for atc and benchmark, and a toolkit to patch."""
-    tools = tmp_path / 'tools'
-    tools.mkdir()
-    shutil.copy(os.path.join(ROOT, 'test', 'standins', 'atc'), str(tools))
-    shutil.copy(os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), str(house))
-    shutil.copy(
-        os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), str(house / ('benchmark.' + os.uname().machine))
-    )
-    kernel = tmp_path / 'cann' / 'latest' / CANN6
-    kernel.parent.mkdir(parents=True)
-    kernel.write_bytes(vendor_source())
-    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'cann'))
-    monkeypatch.setenv('PATH', str(tools), prepend=os.pathsep)
-    return house
-
-
-def shell(command, folder):
-    """Run bash with this Python as its python3; return its output."""
-    environment = dict(os.environ, RDN_VENV=sys.prefix)
-    environment['PATH'] = os.path.dirname(sys.executable) + os.pathsep + environment['PATH']
-    done = subprocess.run(
-        ['bash', '-c', command],
-        cwd=str(folder),
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stdout, done.stderr
+from vendor import CANN6, TENSORRT_7
+from walk import LITE, ROOT, SET5, shell, snapshot
 
 
 def readme_commands(first, stop='## '):
     """The bash blocks of the README from the heading that begins with `first` to the next one with `stop`."""
     with open(os.path.join(ROOT, 'README.md'), encoding='utf-8') as file:
-        guide = re.search(r'^%s.*?(?=^%s)' % (first, stop), file.read(), re.DOTALL | re.MULTILINE).group()
+        guide = re.findall(rf'^{first}.*?(?=^{stop})', file.read(), re.DOTALL | re.MULTILINE)[0]
     return ''.join(re.findall(r'^```bash\n(.*?)^```$', guide, re.DOTALL | re.MULTILINE))
 
 
@@ -90,11 +32,11 @@ def average(folder):
         return float(json.load(file)['value'][-1]['value'])
 
 
+@pytest.mark.slow
 def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
     trtexec = tmp_path / 'tools' / 'trtexec'
     trtexec.write_text(
-        '#!/bin/sh\n[ "$*" = \'--onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114\' ] || exit 1\n'
-        "cat <<'END'\n%sEND\n" % TENSORRT_7
+        f"#!/bin/sh\n[ \"$*\" = '--onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114' ] || exit 1\ncat <<'END'\n{TENSORRT_7}END\n"
     )
     trtexec.chmod(0o755)
     commands = readme_commands('### 3 ')
@@ -108,6 +50,7 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
     assert b'[1, 64, 2, 2, 114, 114]' in kernel.read_bytes()
 
 
+@pytest.mark.slow
 def test_lines_about_ones_own_pictures_run_as_they_stand(house):
     commands = readme_commands('## Your own pictures')
     assert 'RDN_upscale.py' in commands and '--tile' in commands
@@ -115,16 +58,17 @@ def test_lines_about_ones_own_pictures_run_as_they_stand(house):
         'python3 sample_images.py sample_images && python3 RDN_pth2onnx.py --input-file=%s --output-file=rdn_x2.onnx'
     )
     small = 'import sys; from PIL import Image; [Image.open(p).reduce(4).save(p) for p in sys.argv[1:]]'
-    quick = "python3 -c '%s' sample_images/*" % small  # the suite has no time for whole photographs
-    status, out, err = shell('set -e\n%s\n%s\n%s' % (before % LITE, quick, commands), house)
+    quick = f"python3 -c '{small}' sample_images/*"  # the suite has no time for whole photographs
+    status, out, err = shell(f'set -e\n{before % LITE}\n{quick}\n{commands}', house)
     assert status == 0 and not err, out + err
     assert '5 done, in enlarged' in out and 'report: ./result/index.html' in out
     assert (house / 'enlarged' / 'index.html').exists() and (house / 'enlarged' / 'rocket_x2.jpg').exists()
 
 
+@pytest.mark.slow
 def test_acceptance_scripts_convert_run_and_print_both_figures(server, image_folder, tmp_path):
     os.rename(str(image_folder), str(tmp_path / 'set5'))
-    status, out, err = shell('bash test/pth2om.sh && bash test/eval_acc_perf.sh --datasets_path=%s' % tmp_path, server)
+    status, out, err = shell(f'bash test/pth2om.sh && bash test/eval_acc_perf.sh --datasets_path={tmp_path}', server)
     assert status == 0, out + err
     assert re.search(r'==== accuracy ====\nPSNR:34\.\d+\n==== performance ====\n310 bs1 fps:[\d.]+\n$', out), out
 
@@ -154,10 +98,8 @@ def test_wrong_use_of_a_shell_script_is_one_line(house, command, words):
 def test_python_is_found_on_path_and_behind_pyenvs_names(house, tmp_path, asked, found):
     def program(path, version, works=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        body = 'import sys; sys.version_info = (%d, %d); exec(sys.argv[2])' % version
-        path.write_text(
-            '#!/bin/sh\nexec %s -c "%s" "$@"\n' % (sys.executable, body) if works else '#!/bin/sh\nexit 127\n'
-        )
+        body = f'import sys; sys.version_info = {version}; exec(sys.argv[2])'
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{body}" "$@"\n' if works else '#!/bin/sh\nexit 127\n')
         path.chmod(0o755)
 
     program(tmp_path / 'root' / 'shims' / 'python3.7', (3, 7), works=False)
@@ -165,16 +107,17 @@ def test_python_is_found_on_path_and_behind_pyenvs_names(house, tmp_path, asked,
     program(tmp_path / 'root' / 'shims' / 'python3.9', (3, 9), works=False)
     program(tmp_path / 'root' / 'versions' / '3.9.1' / 'bin' / 'python', (3, 9))
     program(tmp_path / 'root' / 'shims' / 'python3', (3, 12))
-    command = 'PATH=%s:/usr/bin:/bin; . ./setup_venv.sh; find_python %s' % (tmp_path / 'root' / 'shims', asked)
+    command = f'PATH={tmp_path / "root" / "shims"}:/usr/bin:/bin; . ./setup_venv.sh; find_python {asked}'
     status, out, err = shell(command, house)
     assert (status == 0, out.strip().endswith(found)) == (bool(found), True), (out, err)
     assert bool(err) == (not found)
 
 
+@pytest.mark.slow
 def test_run_sh_walks_with_onnx_runtime_where_there_is_no_device(house):
     (house / 'rdn_x2.pth').unlink()
     before = set(snapshot(house))
-    status, out, err = shell('cd / && bash %s/run.sh' % house, house)
+    status, out, err = shell(f'cd / && bash {house}/run.sh', house)
     assert status == 0 and not err, out + err
     assert 'Avg PSNR: 34.37' in out and 'RDN_infer.py with ONNX Runtime' in out and 'weights/rdn_x2_lite.pth' in out
     first = average(house)
@@ -202,6 +145,7 @@ def test_run_sh_walks_with_onnx_runtime_where_there_is_no_device(house):
     ]
 
 
+@pytest.mark.slow
 def test_run_sh_uses_the_device_where_there_is_one(server):
     os.makedirs(str(server / 'result' / 'dumpOutput_device0'))
     (server / 'result' / 'dumpOutput_device0' / 'stale_1.txt').write_text('1')
@@ -211,6 +155,7 @@ def test_run_sh_uses_the_device_where_there_is_one(server):
     assert 'on an Ascend device' in out and 'Avg PSNR: 34.37' in out and '310 bs1 fps:' in out
 
 
+@pytest.mark.slow
 def test_a_figure_of_an_earlier_run_is_not_shown_when_the_tool_fails(server, narrow):
     perf = server / 'result' / 'perf_vision_batchsize_1_device_0.txt'
     perf.parent.mkdir()
@@ -221,14 +166,16 @@ def test_a_figure_of_an_earlier_run_is_not_shown_when_the_tool_fails(server, nar
     assert status and '$ ./benchmark' in out and 'fps' not in out.split('$ ./benchmark')[1] and not perf.exists()
 
 
+@pytest.mark.slow
 def test_run_sh_refuses_weights_for_another_scale(house):
     script = 'import sys, torch, models; torch.save(models.RDN(3, 3, 8, 8, 1, 1).state_dict(), sys.argv[1])'
-    status, _, err = shell('python3 -c %r x3.pth && bash run.sh --weights x3.pth' % script, house)
+    status, _, err = shell(f'python3 -c {script!r} x3.pth && bash run.sh --weights x3.pth', house)
     assert status and 'scale_factor is 3 in this file, not 2' in err and err.count('\n') == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir(SET5), reason='no shared data here')
 def test_set5_has_the_psnr_of_the_readme(house):
-    status, out, err = shell('bash run.sh --dataset %s' % os.path.abspath(SET5), house)
+    status, out, err = shell(f'bash run.sh --dataset {os.path.abspath(SET5)}', house)
     assert status == 0, out + err
     assert abs(average(house) - 38.67) < 0.02 and 'average      34.23' in out

@@ -4,14 +4,14 @@ import os
 import re
 
 from rdn import engine
+from rdn.ascend import logs
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
-import parse
-from conftest import assert_refused, snapshot
+from walk import assert_refused, snapshot
 
 GUIDE = [
     '-model_type=vision',
@@ -36,7 +36,7 @@ def expected(lite_onnx, prepared):
 def infer(script, model, *flags):
     """The guide's flags, with these in place of their namesakes."""
     names = {flag.split('=')[0] for flag in flags}
-    return script('RDN_infer', '-om_path=%s' % model, *[f for f in GUIDE if f.split('=')[0] not in names], *flags)
+    return script('RDN_infer', f'-om_path={model}', *[f for f in GUIDE if f.split('=')[0] not in names], *flags)
 
 
 def test_text_outputs_equal_a_bare_session(script, dataset, lite_onnx, expected):
@@ -50,13 +50,13 @@ def test_text_outputs_equal_a_bare_session(script, dataset, lite_onnx, expected)
 
 @pytest.mark.parametrize('batch_size', [1, 2, 5, 8])
 def test_binary_outputs_equal_a_bare_session_for_any_batch_size(script, dataset, lite_onnx, expected, batch_size):
-    ended = infer(script, lite_onnx, '-output_binary=True', '-batch_size=%d' % batch_size)
+    ended = infer(script, lite_onnx, '-output_binary=True', f'-batch_size={batch_size}')
     assert ended.status == 0, ended.err
     assert sorted(os.listdir(DUMP)) == sorted(stem + '_1.bin' for stem in expected)
     for stem, output in expected.items():
         actual = np.fromfile(os.path.join(DUMP, stem + '_1.bin'), np.float32).reshape(3, 228, 228)
         assert np.abs(actual - output).max() < 1e-5
-    assert os.path.exists('result/perf_vision_batchsize_%d_device_0.txt' % batch_size)
+    assert os.path.exists(f'result/perf_vision_batchsize_{batch_size}_device_0.txt')
 
 
 def fixed_batch(path, target, size):
@@ -96,9 +96,9 @@ def test_performance_file_is_that_of_benchmark(script, dataset, lite_onnx):
         ).replace('N', number),
         text,
     )
-    rate, latency = (float(x) for x in re.search(r'\[e2e\] throughputRate: (.*), latency: (.*)', text).groups())
+    rate, latency = (float(x) for x in re.findall(r'\[e2e\] throughputRate: (.*), latency: (.*)', text)[0])
     assert abs(rate * latency / 1e3 - 5) < 1e-3  # five images
-    assert parse.parse_performance(text).rate > rate
+    assert logs.parse_speed(text, '').rate > rate
     assert os.path.isdir('result/dumpOutput_device3')
 
 
@@ -110,10 +110,10 @@ def test_pure_inference_writes_benchmarks_file(script, dataset, lite_onnx):
         text = file.read()
     rate, latency = (
         float(x)
-        for x in re.match(r'\[INFO\] ave_throughputRate: ([\d.]+)samples/s, ave_latency: ([\d.]+)ms\n$', text).groups()
+        for x in re.findall(r'^\[INFO\] ave_throughputRate: ([\d.]+)samples/s, ave_latency: ([\d.]+)ms\n$', text)[0]
     )
     assert abs(rate * latency - 1000) < 1
-    assert text in ended.out and parse.parse_pure_inference(text).rate == rate
+    assert text in ended.out and logs.parse_speed(text, '').rate == rate
 
 
 def test_outputs_of_an_earlier_run_are_replaced_and_other_files_kept(script, dataset, lite_onnx):

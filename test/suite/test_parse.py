@@ -1,56 +1,11 @@
 """test/parse.py and accept.py: the guide's figures and verdicts from the guide's logs."""
 
-from rdn.ascend import benchmark
+from rdn.ascend import benchmark, logs
 
 import pytest
 
-import parse
-from conftest import assert_refused
-
-GUIDE_PERF = """[e2e] throughputRate: 1.32351, latency: 3777.82
-[data read] throughputRate: 263.518, moduleLatency: 3.7948
-[preprocess] throughputRate: 3.93749, moduleLatency: 253.969
-[infer] throughputRate: 6.8117, Interface throughputRate: 7.39423, moduleLatency: 139.064
-[post] throughputRate: 3.24091, moduleLatency: 308.555
-"""
-OTHER_PERF = """[e2e] throughputRate: 60.5samples/s, latency: 82644ms
-[data read] throughputRate: 64.8samples/s, moduleLatency: 15.4ms
-[preprocess] throughputRate: 64.5samples/s, moduleLatency: 15.5ms
-[inference] throughputRate: 64.3samples/s, Interface throughputRate: 7.39423samples/s, moduleLatency: 13.2ms
-[postprocess] throughputRate: 64.2samples/s, moduleLatency: 15.6ms
-"""
-TENSORRT_7 = """&&&& RUNNING TensorRT.trtexec # trtexec --onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114
-[09/04/2021-07:06:46] [I] Host Latency
-[09/04/2021-07:06:46] [I] min: 38.7 ms (end to end 38.8 ms)
-[09/04/2021-07:06:46] [I] max: 45.1 ms (end to end 45.2 ms)
-[09/04/2021-07:06:46] [I] mean: 39.6 ms (end to end 39.7 ms)
-[09/04/2021-07:06:46] [I] GPU Compute
-[09/04/2021-07:06:46] [I] min: 38.6577 ms
-[09/04/2021-07:06:46] [I] max: 44.8702 ms
-[09/04/2021-07:06:46] [I] mean: 39.3814 ms
-[09/04/2021-07:06:46] [I] median: 39.0232 ms
-[09/04/2021-07:06:46] [I] percentile: 44.8702 ms at 99%
-[09/04/2021-07:06:46] [I] total compute time: 3.07175 s
-"""
-TENSORRT_8 = """[I] === Explanations of the performance metrics ===
-[I] GPU Compute Time: the GPU latency to execute the kernels for a query.
-[I] Latency: min = 4.4 ms, max = 5.5 ms, mean = 4.5 ms, median = 4.4 ms, percentile(99%) = 5.4 ms
-[I] Enqueue Time: min = 0.4 ms, max = 0.5 ms, mean = 0.45 ms, median = 0.4 ms, percentile(99%) = 0.5 ms
-[I] H2D Latency: min = 0.1 ms, max = 0.2 ms, mean = 0.15 ms, median = 0.1 ms, percentile(99%) = 0.2 ms
-[I] GPU Compute Time: min = 4.23773 ms, max = 5.25439 ms, mean = 4.26986 ms, median = 4.25195 ms, percentile(99%) = 5.2 ms
-[I] D2H Latency: min = 0.1 ms, max = 0.2 ms, mean = 0.15 ms, median = 0.1 ms, percentile(99%) = 0.2 ms
-[I] Total GPU Compute Time: 3.1 s
-"""
-AIS_BENCH = """[INFO] -----------------Performance Summary------------------
-[INFO] H2D_latency (ms): min = 0.05, max = 0.12, mean = 0.06, median = 0.06, percentile(99%) = 0.11
-[INFO] NPU_compute_time (ms): min = 18.80500030517578, max = 33.78099822998047, mean = 19.04405264540241, median = 18.972999572753906, percentile(99%) = 19.706099739074705
-[INFO] D2H_latency (ms): min = 0.04, max = 0.14, mean = 0.07, median = 0.07, percentile(99%) = 0.13
-[INFO] throughput 1000*batchsize(1)/NPU_compute_time.mean(19.04405264540241): 52.50983173696586
-[INFO] ------------------------------------------------------
-"""
-AIS_BENCH_NEW = '[INFO] throughput 1000*batchsize.mean(8)/NPU_compute_time.mean(109.48): 73.07\n'
-AIS_INFER_OLD = '[INFO] throughput (1000*batchsize/NPU_compute_time): 171.57\n'
-PURE = '[INFO] ave_throughputRate: 1.67129samples/s, ave_latency: 599.028ms\n'
+from vendor import AIS_BENCH, AIS_BENCH_NEW, AIS_INFER_OLD, GUIDE_PERF, OTHER_PERF, PURE, TENSORRT_7, TENSORRT_8
+from walk import assert_refused
 
 
 @pytest.mark.parametrize(
@@ -112,10 +67,10 @@ def test_other_content_is_refused_with_the_files_name(script, tmp_path, text):
 
 def test_own_performance_file_reads_back():
     text = benchmark.format_performance(5, 4.0, {'data read': 0.5, 'preprocess': 0.25, 'infer': 2.0, 'post': 1.0})
-    assert parse.parse_performance(text).rate == 2.5
+    assert logs.parse_speed(text, '').rate == 2.5
     assert '[e2e] throughputRate: 1.25, latency: 4000\n' in text
     assert '[post] throughputRate: 5, moduleLatency: 200\n' in text
-    assert parse.parse_pure_inference(benchmark.format_pure_inference(40, 8.0)).rate == 5
+    assert logs.parse_speed(benchmark.format_pure_inference(40, 8.0), '').rate == 5
 
 
 def test_a_name_and_content_of_different_batches_are_refused(script, tmp_path):
@@ -126,7 +81,7 @@ def test_a_name_and_content_of_different_batches_are_refused(script, tmp_path):
 
 
 @pytest.fixture
-def logs(tmp_path, monkeypatch):
+def guide_logs(tmp_path, monkeypatch):
     """The guide's three files, in the current folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'result.json').write_text('{"title": "t", "value": [{"key": "Avg PSNR", "value": "38.27"}]}')
@@ -138,7 +93,7 @@ def logs(tmp_path, monkeypatch):
 ACCEPT = ['--psnr=result.json', '--npu=perf_vision_batchsize_1_device_0.txt', '--gpu=RDN_bs1.log']
 
 
-def test_the_guide_is_accepted_with_its_own_figures(script, logs):
+def test_the_guide_is_accepted_with_its_own_figures(script, guide_logs):
     ended = script('accept', *ACCEPT)
     assert ended.status == 0, ended.err
     assert (
@@ -165,7 +120,7 @@ images/s, batch 1  T4 25.393       310 29.577  met
         (ACCEPT + ['--official-psnr=40', '--chips=1'], ['not met', 'not met']),
     ],
 )
-def test_the_status_is_the_verdict(script, logs, flags, verdicts):
+def test_the_status_is_the_verdict(script, guide_logs, flags, verdicts):
     ended = script('accept', *flags)
     assert [line.split(' | ')[-1].rstrip(' |') for line in ended.out.splitlines() if line.startswith('|')][
         2:
@@ -173,8 +128,8 @@ def test_the_status_is_the_verdict(script, logs, flags, verdicts):
     assert ended.status == (0 if set(verdicts) == {'met'} else 1)
 
 
-def test_what_cannot_be_compared_is_refused(script, logs):
-    (logs / 'RDN_bs4.log').write_text(TENSORRT_7.replace('image:1x3', 'image:4x3'))
+def test_what_cannot_be_compared_is_refused(script, guide_logs):
+    (guide_logs / 'RDN_bs4.log').write_text(TENSORRT_7.replace('image:1x3', 'image:4x3'))
     assert_refused(script('accept', *(ACCEPT[:2] + ['--gpu=RDN_bs4.log'])), 'batches of 1', 'RDN_bs4.log of 4')
     swapped = ['--npu=RDN_bs1.log', '--gpu=perf_vision_batchsize_1_device_0.txt']
     assert_refused(script('accept', *swapped), 'RDN_bs1.log', 'a log of trtexec')

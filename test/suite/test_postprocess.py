@@ -12,7 +12,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 import RDN_postprocess
-from conftest import assert_refused, snapshot
+from walk import assert_refused, snapshot
 
 
 def judge(script, *flags):
@@ -47,7 +47,7 @@ def predictions(dataset, prepared):
     }
     os.mkdir('pred')
     for stem, picture in pictures.items():
-        np.savetxt('pred/%s_1.txt' % stem, picture.reshape(1, -1), '%.6g')
+        np.savetxt(f'pred/{stem}_1.txt', picture.reshape(1, -1), '%.6g')
     return pictures
 
 
@@ -61,13 +61,13 @@ def test_psnr_equals_an_independent_computation(script, predictions, prepared):
         bicubic = np.asarray(small.resize((228, 228), Image.BICUBIC)).transpose(2, 0, 1) / 255
         assert abs(float(lines[stem][1]) - reference(bicubic, prepared[1][stem])) < 0.0051
         assert abs(float(lines[stem][2]) - value) < 0.0051
-    assert ended.out.splitlines()[-1] == 'Avg PSNR: %.2f' % np.mean(list(expected.values()))
+    assert ended.out.splitlines()[-1] == f'Avg PSNR: {np.mean(list(expected.values())):.2f}'
 
 
 def test_bt601_luma_by_flag(script, predictions, prepared):
     bt601 = ((65.481, 128.553, 24.966), 255)
     expected = np.mean([reference(sr, prepared[1][stem], *bt601) for stem, sr in predictions.items()])
-    assert judge(script, '--luma=bt601').out.splitlines()[-1] == 'Avg PSNR: %.2f' % expected
+    assert judge(script, '--luma=bt601').out.splitlines()[-1] == f'Avg PSNR: {expected:.2f}'
 
 
 def test_result_json_has_the_shape_of_the_guide(script, predictions, prepared):
@@ -110,7 +110,7 @@ def test_outputs_of_every_tool_give_the_same(script, predictions, ending):
     shutil.rmtree('pred')
     os.mkdir('pred')
     for stem, picture in predictions.items():
-        path = 'pred/%s_%s' % (stem, ending)
+        path = f'pred/{stem}_{ending}'
         if ending.endswith('bin'):
             picture.tofile(path)
         elif ending.endswith('npy'):
@@ -123,8 +123,8 @@ def test_outputs_of_every_tool_give_the_same(script, predictions, ending):
 
 
 def rename(old, new):
-    os.rename('prep_dataset/label/%s.npy' % old, 'prep_dataset/label/%s.npy' % new)
-    os.rename('pred/%s_1.txt' % old, 'pred/%s_1.txt' % new)
+    os.rename(f'prep_dataset/label/{old}.npy', f'prep_dataset/label/{new}.npy')
+    os.rename(f'pred/{old}_1.txt', f'pred/{new}_1.txt')
 
 
 def test_stems_may_hold_underscores_dots_and_digits(script, predictions):
@@ -236,23 +236,23 @@ def test_missing_folder_is_named(script, predictions, folder):
 
 def test_min_psnr_decides_the_status(script, predictions):
     average = float(judge(script).out.splitlines()[-1].split()[-1])
-    assert judge(script, '--min-psnr=%g' % (average - 0.1)).status == 0
-    ended = judge(script, '--min-psnr=%g' % (average + 0.1))
+    assert judge(script, f'--min-psnr={average - 0.1:g}').status == 0
+    ended = judge(script, f'--min-psnr={average + 0.1:g}')
     assert_refused(ended, 'accuracy not met')
-    assert ended.out.splitlines()[-1] == 'Avg PSNR: %.2f' % average and os.path.exists('result.json')
+    assert ended.out.splitlines()[-1] == f'Avg PSNR: {average:.2f}' and os.path.exists('result.json')
     assert_refused(judge(script, '--min-psnr=nan'), '--min-psnr')
 
 
 def test_pictures_and_sheets_show_what_was_measured(script, predictions, prepared):
     assert judge(script, '--save-images=out/images').status == 0
     assert sorted(os.listdir('out/images')) == sorted(
-        '%s_%s.png' % (stem, kind) for stem in predictions for kind in ('x2', 'sheet')
+        f'{stem}_{kind}.png' for stem in predictions for kind in ('x2', 'sheet')
     )
     for stem, picture in predictions.items():
-        saved = np.asarray(Image.open('out/images/%s_x2.png' % stem))
+        saved = np.asarray(Image.open(f'out/images/{stem}_x2.png'))
         exact = np.clip(picture, 0, 1).transpose(1, 2, 0) * 255
         assert np.abs(saved - exact).max() < 0.501  # rounded, from a text of 6 digits
-        sheet = np.asarray(Image.open('out/images/%s_sheet.png' % stem).convert('RGB'))
+        sheet = np.asarray(Image.open(f'out/images/{stem}_sheet.png').convert('RGB'))
         hr = np.rint(prepared[1][stem] * 255).astype(np.uint8).transpose(1, 2, 0)
         assert sheet.shape[1] > 3 * 228 and holds(sheet, saved[:40, :40]) and holds(sheet, hr[:40, :40])
 
@@ -276,7 +276,6 @@ def test_equal_picture_counts_as_infinite(script, predictions, prepared):
 
 
 def test_info_file_round_trip(tmp_path):
-    lines = [benchmark.InfoLine('./d/%s.bin' % stem, 3, 4) for stem in ('a', 'b.c', 'ö_1')]
-    with open(str(tmp_path / 'x.info'), 'wb') as file:
-        benchmark.write_info(lines, file)
+    lines = [benchmark.InfoLine(f'./d/{stem}.bin', 3, 4) for stem in ('a', 'b.c', 'ö_1')]
+    (tmp_path / 'x.info').write_text(benchmark.format_info(lines), encoding='utf-8')
     assert benchmark.read_info(str(tmp_path / 'x.info')) == lines

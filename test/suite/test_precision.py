@@ -4,19 +4,19 @@ import builtins
 import io
 import sys
 
-from rdn import engine, hardware
+from rdn import cpu, engine
+from rdn.ascend import logs
 
 import numpy as np
 import pytest
 
-import parse
-from conftest import LITE, assert_refused
+from walk import LITE, assert_refused
 
 INFER = ['-batch_size=1', '-input_text_path=RDN_prep_bin.info', '-output_binary=True']
 
 
 def cpuinfo(monkeypatch, machine, text):
-    monkeypatch.setattr(hardware.platform, 'machine', lambda: machine)
+    monkeypatch.setattr(cpu.platform, 'machine', lambda: machine)
     real = builtins.open
 
     def fake(path, *args, **kwargs):
@@ -43,18 +43,18 @@ def cpuinfo(monkeypatch, machine, text):
 )
 def test_bf16_is_found_in_the_processors_flags(monkeypatch, machine, text, expected):
     cpuinfo(monkeypatch, machine, text)
-    assert hardware.has_bf16() is expected
+    assert cpu.has_bf16() is expected
 
 
 def test_without_the_instructions_bf16_is_refused(script, dataset, narrow, monkeypatch):
-    monkeypatch.setattr(engine, 'has_bf16', lambda: False)
+    monkeypatch.setattr(cpu, 'has_bf16', lambda: False)
     assert_refused(script('RDN_infer', '-om_path=' + narrow[1], '-precision=bf16', *INFER), 'bf16', 'fp32')
     flags = ['--input=prep_dataset', '--output=out', '--model=' + narrow[1], '--precision=bf16']
     assert_refused(script('RDN_upscale', *flags), 'bf16', 'fp32')
 
 
 def test_without_openvino_the_message_says_what_to_install(script, dataset, narrow, monkeypatch):
-    monkeypatch.setattr(engine, 'has_bf16', lambda: True)
+    monkeypatch.setattr(cpu, 'has_bf16', lambda: True)
     monkeypatch.setitem(sys.modules, 'openvino', None)
     ended = script('RDN_infer', '-om_path=' + narrow[1], '-precision=bf16', *INFER)
     assert_refused(ended, 'pip install openvino')
@@ -69,10 +69,11 @@ def test_bf16_goes_with_the_cpu_and_without_a_profile(script, dataset, narrow):
 def openvino(monkeypatch):
     """OpenVINO at work on any processor: one without bf16 computes the same in fp32."""
     module = pytest.importorskip('openvino')
-    monkeypatch.setattr(engine, 'has_bf16', lambda: True)
+    monkeypatch.setattr(cpu, 'has_bf16', lambda: True)
     return module
 
 
+@pytest.mark.slow
 def test_bf16_moves_the_psnr_by_less_than_a_twentieth_of_a_decibel(script, dataset, lite_onnx, openvino):
     psnr = {}
     for precision in ('fp32', 'bf16'):
@@ -81,15 +82,16 @@ def test_bf16_moves_the_psnr_by_less_than_a_twentieth_of_a_decibel(script, datas
         flags = ['--pred-path=result/dumpOutput_device0', '--label-path=prep_dataset/label', '--result-path=r.json']
         assert script('RDN_postprocess', *flags).status == 0
         with open('r.json') as file:
-            psnr[precision] = parse.parse_accuracy(file.read())
+            psnr[precision] = logs.parse_accuracy(file.read())
     assert 'OpenVINO in bf16' in ended.out
     assert abs(psnr['bf16'] - psnr['fp32']) < 0.05
 
 
+@pytest.mark.slow
 def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, openvino):
     from concurrent.futures import ThreadPoolExecutor
 
-    exact, model = engine.Model(lite_onnx), engine.open_model(lite_onnx, 'bf16', threads=2, streams=2)
+    exact, model = engine.OnnxRuntime(lite_onnx), engine.open_model(lite_onnx, 'bf16', threads=2, streams=2)
     assert (model.batch, model.shape, model.streams) == (exact.batch, exact.shape, 2)
     batches = [np.random.RandomState(n).rand(1 + n % 2, 3, 114, 114).astype(np.float32) for n in range(4)]
     with ThreadPoolExecutor(4) as executor:

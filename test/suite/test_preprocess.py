@@ -7,21 +7,23 @@ import subprocess
 import sys
 import time
 
+from rdn import dataset
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 import RDN_preprocess
-from conftest import ROOT, SET5, assert_refused, snapshot
+from walk import ROOT, SET5, assert_refused, snapshot
 
 
 def prepare(script, source, target, *flags):
-    return script('RDN_preprocess', '--src-path=%s' % source, '--save-path=%s' % target, *flags)
+    return script('RDN_preprocess', f'--src-path={source}', f'--save-path={target}', *flags)
 
 
-def flags(*given):
-    return RDN_preprocess.parse_args(['--src-path=a', '--save-path=b', *given])
+def settings(fit='crop'):
+    return dataset.Settings(114, 114, 2, fit, tile=False, overlap=16, no_label=False)
 
 
 def test_every_bin_and_label_equals_an_independent_computation(script, image_folder, tmp_path, prepared):
@@ -31,11 +33,11 @@ def test_every_bin_and_label_equals_an_independent_computation(script, image_fol
     inputs, labels = prepared
     assert sorted(files) == sorted(
         ['data', 'label', 'manifest.json']
-        + ['data/%s.bin' % stem for stem in inputs]
-        + ['label/%s.npy' % stem for stem in labels]
+        + [f'data/{stem}.bin' for stem in inputs]
+        + [f'label/{stem}.npy' for stem in labels]
     )
     for stem in inputs:
-        assert files['data/%s.bin' % stem] == inputs[stem].tobytes()
+        assert files[f'data/{stem}.bin'] == inputs[stem].tobytes()
         label = np.load(str(tmp_path / 'prep' / 'label' / (stem + '.npy')))
         assert label.dtype == np.float32 and np.array_equal(label, labels[stem][np.newaxis])
 
@@ -57,15 +59,15 @@ def test_other_scales_and_sizes(script, image_folder, tmp_path):
 @pytest.mark.parametrize('name', ['coffee.png', 'motorcycle_left.png', 'astronaut.png'])
 def test_letterbox_equals_opencv(image_folder, name):
     path = str(image_folder / name)
-    _, label, _ = RDN_preprocess.prepare(path, flags('--fit=letterbox'))
-    picture = cv2.imread(path)[:, :, ::-1]
+    label = RDN_preprocess.prepare_image(path, settings('letterbox')).hr
+    picture = np.asarray(cv2.imread(path))[:, :, ::-1]
     height, width = picture.shape[:2]
     ratio = min(228 / width, 228 / height)
     small = cv2.resize(picture, (int(width * ratio), int(height * ratio)), interpolation=cv2.INTER_LINEAR)
     expected = np.zeros((228, 228, 3), np.uint8)
     top, left = (228 - small.shape[0]) // 2, (228 - small.shape[1]) // 2
     expected[top : top + small.shape[0], left : left + small.shape[1]] = small
-    assert np.array_equal(np.rint(label[0] * 255).astype(np.uint8), expected.transpose(2, 0, 1))
+    assert label is not None and np.array_equal(np.rint(label * 255).astype(np.uint8), expected.transpose(2, 0, 1))
 
 
 def test_letterbox_takes_a_small_image(script, tmp_path, photos):
@@ -88,10 +90,10 @@ def test_photo_of_a_turned_camera_is_upright(tmp_path, photos):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned by a quarter
     picture.transpose(Image.ROTATE_90).save(str(tmp_path / 'turned.png'), exif=exif)
-    turned = RDN_preprocess.prepare(str(tmp_path / 'turned.png'), flags())
+    turned = RDN_preprocess.prepare_image(str(tmp_path / 'turned.png'), settings())
     picture.save(str(tmp_path / 'upright.png'))
-    upright = RDN_preprocess.prepare(str(tmp_path / 'upright.png'), flags())
-    assert np.array_equal(turned[1], upright[1])
+    upright = RDN_preprocess.prepare_image(str(tmp_path / 'upright.png'), settings())
+    assert np.array_equal(turned.hr, upright.hr)
 
 
 def spoil(folder, kind):
@@ -176,7 +178,7 @@ def test_read_only_target_is_named(script, image_folder):
 def test_interrupted_run_leaves_nothing_half_written(tmp_path, photos, stop):
     (tmp_path / 'in').mkdir()
     for number in range(2000):
-        os.symlink(photos[0], str(tmp_path / 'in' / ('%d.png' % number)))
+        os.symlink(photos[0], str(tmp_path / 'in' / (f'{number}.png')))
     process = subprocess.Popen(
         [sys.executable, os.path.join(ROOT, 'RDN_preprocess.py'), '--src-path=in', '--save-path=out'],
         cwd=str(tmp_path),
@@ -214,7 +216,7 @@ def test_ctrl_c_while_the_libraries_load_is_one_line(tmp_path, name):
 
 def numpy_is_loading(pid):
     """Whether a process has mapped the first of numpy's libraries."""
-    with open('/proc/%d/maps' % pid) as file:
+    with open(f'/proc/{pid}/maps') as file:
         return 'numpy' in file.read()
 
 
@@ -240,8 +242,9 @@ def test_info_file_of_pictures_has_their_own_sizes(script, image_folder, tmp_pat
     assert script('gen_dataset_info', kind, image_folder, tmp_path / 'x.info').status == 0
     expected = []
     for index, name in enumerate(names):
-        path = str(image_folder / ('%s.%s' % (name, kind)))
-        expected.append('%d %s %d %d' % ((index, path) + Image.open(path).size))
+        path = str(image_folder / (f'{name}.{kind}'))
+        width, height = Image.open(path).size
+        expected.append(f'{index} {path} {width} {height}')
     assert (tmp_path / 'x.info').read_text().splitlines() == expected
 
 

@@ -2,6 +2,8 @@
 
 import os
 
+from rdn import checkpoint, onnx_graph
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -10,13 +12,8 @@ import torch
 from onnx import shape_inference
 
 import RDN_pth2onnx
-from conftest import LITE, assert_refused, snapshot, tiny_rdn
-from models import RDN, load_rdn
-
-
-def save(path, model):
-    torch.save(model.state_dict(), str(path))
-    return str(path)
+from models import RDN
+from walk import LITE, assert_refused, save, snapshot, tiny_rdn
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
@@ -24,7 +21,7 @@ def test_export_equals_pytorch_for_any_batch_size(script, tmp_path, scale):
     weights, target = save(tmp_path / 'rdn.pth', tiny_rdn(scale)), str(tmp_path / 'out' / 'rdn.onnx')
     ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target)
     assert ended.status == 0, ended.err
-    model = load_rdn(weights)
+    model = checkpoint.load_rdn(weights)
     session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
     for batch in (1, 3):
         x = np.random.RandomState(batch).rand(batch, 3, 114, 114).astype(np.float32)
@@ -40,13 +37,13 @@ def test_deconv_gives_the_same_numbers_without_transpose_and_reshape(script, tmp
     weights, target = save(tmp_path / 'rdn.pth', tiny_rdn(scale)), str(tmp_path / 'rdn.onnx')
     ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target, '--upsample=deconv')
     assert ended.status == 0, ended.err
-    operators = RDN_pth2onnx.count_operators(target)
+    operators = onnx_graph.count_operators(target)
     assert set(operators) <= {'Conv', 'Relu', 'Concat', 'Add', 'Constant', 'ConvTranspose'}
     assert operators['ConvTranspose'] == (2 if scale == 4 else 1)
     session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
     x = np.random.RandomState(0).rand(2, 3, 114, 114).astype(np.float32)
     with torch.no_grad():
-        expected = load_rdn(weights)(torch.from_numpy(x)).numpy()
+        expected = checkpoint.load_rdn(weights)(torch.from_numpy(x)).numpy()
     assert np.abs(session.run(None, {'image': x})[0] - expected).max() < 1e-6
 
 
@@ -59,11 +56,10 @@ def test_deconv_is_the_pixel_shuffle_bit_for_bit(factor):
 @pytest.mark.parametrize('scale, transposes', [(2, 1), (3, 1), (4, 2)])
 def test_only_the_contracts_operators_at_opset_9(tmp_path, scale, transposes):
     path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn(scale)
-    model.config = dict(num_channels=3)
     RDN_pth2onnx.export_onnx(model, 30, 20, path)
     graph = onnx.load(path)
     assert [entry.version for entry in graph.opset_import] == [9]
-    operators = RDN_pth2onnx.count_operators(path)
+    operators = onnx_graph.count_operators(path)
     assert set(operators) <= {'Conv', 'Relu', 'Concat', 'Add', 'Reshape', 'Transpose', 'Constant'}
     assert operators['Transpose'] == transposes
     dims = graph.graph.input[0].type.tensor_type.shape.dim
@@ -71,11 +67,11 @@ def test_only_the_contracts_operators_at_opset_9(tmp_path, scale, transposes):
     assert [dim.dim_value for dim in dims[1:]] == [3, 30, 20]
 
 
+@pytest.mark.slow
 def test_default_network_has_the_profile_of_the_guide(tmp_path):
     path, model = str(tmp_path / 'rdn.onnx'), RDN(2, 3, 64, 64, 16, 8).eval()
-    model.config = dict(num_channels=3)
     RDN_pth2onnx.export_onnx(model, 114, 114, path)
-    operators = RDN_pth2onnx.count_operators(path)
+    operators = onnx_graph.count_operators(path)
     assert [operators[name] for name in ('Conv', 'Concat', 'Transpose')] == [150, 129, 1]
     shapes = shape_inference.infer_shapes(onnx.load(path)).graph.value_info
     transpose = [node for node in onnx.load(path).graph.node if node.op_type == 'Transpose'][0]
@@ -89,7 +85,7 @@ def test_summary_names_operators_parameters_and_difference(script, tmp_path):
 
 
 def test_difference_to_pytorch_leaves_no_file(script, tmp_path, monkeypatch):
-    monkeypatch.setattr(RDN_pth2onnx, 'compare', lambda *_: 1e-3)
+    monkeypatch.setattr(RDN_pth2onnx, 'largest_difference', lambda *_: 1e-3)
     target = tmp_path / 'out' / 'rdn.onnx'
     target.parent.mkdir()
     weights = save(tmp_path / 'rdn.pth', tiny_rdn())
@@ -99,12 +95,11 @@ def test_difference_to_pytorch_leaves_no_file(script, tmp_path, monkeypatch):
 
 def test_comparison_sees_a_wrong_weight(tmp_path):
     path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn()
-    model.config = dict(num_channels=3)
     RDN_pth2onnx.export_onnx(model, 20, 20, path)
-    assert RDN_pth2onnx.compare(model, path, 20, 20) < 1e-5
+    assert RDN_pth2onnx.largest_difference(model, path, 20, 20) < 1e-5
     with torch.no_grad():
         model.gff[1].weight[0, 0, 0, 0] += 0.1
-    assert RDN_pth2onnx.compare(model, path, 20, 20) > 1e-5
+    assert RDN_pth2onnx.largest_difference(model, path, 20, 20) > 1e-5
 
 
 @pytest.mark.parametrize(

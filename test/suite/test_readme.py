@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import ROOT
+from walk import ROOT
 
 
 def read(name):
@@ -59,7 +59,7 @@ def test_code_names_are_the_same(both):
 
 def test_each_links_the_other_and_every_link_leads_somewhere(both):
     for text, other in zip(both, ('README.zh-CN.md', 'README.md')):
-        assert '(%s)' % other in text.split('## ')[0]
+        assert f'({other})' in text.split('## ')[0]
         headings = {slug(line.lstrip('#')) for line in text.splitlines() if line.startswith('#')}
         for target in re.findall(r'\]\(([^)]+)\)', text):
             if target.startswith('#'):
@@ -87,4 +87,4 @@ def test_every_file_that_is_named_exists(name):
 def test_every_script_and_module_is_in_the_readmes_tables(both):
     names = [name for name in os.listdir(ROOT) if name.endswith('.py')]
     for text in both:
-        assert [name for name in names if '`%s`' % name not in text] == []
+        assert [name for name in names if f'`{name}`' not in text] == []

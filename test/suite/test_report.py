@@ -109,13 +109,14 @@ def test_names_are_text_and_figures_are_shown(page):
     assert 'bicubic 30.25 dB, RDN 35.50 dB' in text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason='no Chromium: apt install chromium')
 @pytest.mark.parametrize('width', [1280, 390])
 def test_page_works_in_a_browser(page, tmp_path, width):
     trial = tmp_path / 'trial.html'
     trial.write_text(read(page).replace('<h1>', PERSON + '<h1>', 1), encoding='utf-8')
     command = [CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking',
-               '--user-data-dir=%s' % (tmp_path / 'profile'), '--window-size=%d,800' % width,
+               f"--user-data-dir={tmp_path / 'profile'}", f'--window-size={width},800',
                '--enable-logging=stderr', '--virtual-time-budget=10000', '--dump-dom', trial.as_uri()]  # fmt: skip
     done = subprocess.run(command, capture_output=True, timeout=120)
     match = re.search(r'<pre>SEEN (.*?)</pre>', done.stdout.decode('utf-8'), re.DOTALL)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from rdn import checkpoint, cli
 from rdn.imaging import images
 from rdn.training import patches, trainer, validation
 
@@ -16,7 +17,7 @@ import pytest
 from PIL import Image
 
 import models
-from conftest import LITE, ROOT, SET5, assert_refused, run_python
+from walk import LITE, ROOT, SET5, assert_refused, run_python
 
 torch = models.torch
 
@@ -29,7 +30,7 @@ def train(script, image_folder, tmp_path):
 
     def call(*flags, output='out.pth'):
         train_path = [] if any(str(flag).startswith('--train-path') for flag in flags) else [image_folder]
-        arguments = ['--output-file=%s' % (tmp_path / output)] + TINY + list(flags)
+        arguments = [f'--output-file={tmp_path / output}'] + TINY + list(flags)
         return script('RDN_train', *(['--train-path'] + train_path if train_path else []), *arguments)
 
     return call
@@ -54,10 +55,10 @@ def test_a_low_resolution_patch_is_cut_from_the_reduced_whole_picture(photos):
     assert differs_at_the_border
 
 
-@pytest.mark.parametrize('scale', images.SCALES)
+@pytest.mark.parametrize('scale', cli.SCALES)
 def test_patches_come_in_all_eight_symmetries(photos, scale):
     picture = images.read_rgb(photos[0]).crop((0, 0, 8 * scale, 8 * scale))  # only one place for a patch of 8
-    pair = patches.Pair(np.asarray(images.reduce(picture, scale)), np.asarray(picture))
+    pair = patches.Pair(np.asarray(images.bicubic_downsample(picture, scale)), np.asarray(picture))
     _, hr = patches.random_batch([pair], scale, 8, 200, seed=0)
     wanted = set()
     for turned in (np.rot90(pair.hr, k) for k in range(4)):
@@ -75,7 +76,7 @@ def test_the_same_seed_gives_the_same_patches(photos):
 def test_at_half_the_size_the_picture_itself_is_reduced_first(photos):
     pair, half = (patches.load_pair(photos[0], 2, 16, factor) for factor in (1, 0.5))
     assert half.hr.shape[0] == pair.hr.shape[0] // 2 and half.lr.shape[0] == pair.lr.shape[0] // 2
-    assert (half.hr == np.asarray(images.reduce(images.read_rgb(photos[0]), 2))).all()
+    assert (half.hr == np.asarray(images.bicubic_downsample(images.read_rgb(photos[0]), 2))).all()
 
 
 def test_images_are_found_below_a_folder_in_order(tmp_path):
@@ -96,7 +97,7 @@ def test_the_learning_rate_warms_up_and_falls_along_a_cosine():
     assert trainer.learning_rate(1.5, 1.0) == pytest.approx(0.01)  # the last step may end late
 
 
-@pytest.mark.parametrize('scale', images.SCALES)
+@pytest.mark.parametrize('scale', cli.SCALES)
 def test_a_new_network_interpolates(photos, scale):
     model = interpolation(scale)
     with torch.no_grad():
@@ -104,14 +105,14 @@ def test_a_new_network_interpolates(photos, scale):
     shave = 4 * scale  # the network pads with black
     assert float((flat[..., shave:-shave, shave:-shave] - 0.25).abs().max()) < 1e-6
     for path in photos[:3]:
-        score = validation.score(model, validation.fit(path, scale, 'centre crops'), scale)
+        score = validation.score_image(model, validation.fit_image(path, scale, 'centre crops'), scale)
         assert abs(score.psnr - score.bicubic_psnr) < 0.7
 
 
 def test_the_average_forgets_its_beginning_first(photos):
     pairs = [patches.load_pair(photos[0], 2, 16)]
     settings = dict(scale_factor=2, patch=16, batch_size=2, learning_rate=1e-2, seed=0, minutes=None, steps=3)
-    run = trainer.Training(interpolation(2), settings, torch.device('cpu'), False, False)
+    run = trainer.Trainer(interpolation(2), settings, torch.device('cpu'), False, False)
     mean, name = run.average.output.bias.clone(), 'output.bias'
     for step in range(3):
         run.learn(pairs)
@@ -123,14 +124,14 @@ def test_the_average_forgets_its_beginning_first(photos):
 def test_training_learns_more_than_interpolation(train, tmp_path, image_folder):
     ended = train('--steps=150', '--learning-rate=5e-3', '--eval-path', image_folder)
     assert ended.status == 0, ended.err
-    model = models.load_rdn(str(tmp_path / 'out.pth'))
+    model = checkpoint.load_rdn(str(tmp_path / 'out.pth'))
     assert model.config == dict(
         scale_factor=2, num_channels=3, num_features=8, growth_rate=4, num_blocks=2, num_layers=2
     )
     mean = validation.evaluate(model, images.list_images(str(image_folder)), 2, 'centre crops')
     assert mean.psnr > mean.bicubic_psnr + 0.2
     last = ended.out.splitlines()[-2]
-    assert 'step 150 ' in last and 'images %.2f dB' % evaluation_of(model, image_folder) in last
+    assert 'step 150 ' in last and f'images {evaluation_of(model, image_folder):.2f} dB' in last
     assert sorted(os.listdir(str(tmp_path))) == ['images', 'out.pth']  # the checkpoint went
 
 
@@ -148,17 +149,17 @@ def assert_same(a, b):
 
 def test_stopped_and_resumed_is_the_run_that_was_never_stopped(train, tmp_path, monkeypatch):
     assert train('--steps=6', output='whole.pth').status == 0
-    learn = trainer.Training.learn
+    learn = trainer.Trainer.learn
 
     def interrupted(run, pairs):
         if run.step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
         return learn(run, pairs)
 
-    monkeypatch.setattr(trainer.Training, 'learn', interrupted)
+    monkeypatch.setattr(trainer.Trainer, 'learn', interrupted)
     ended = train('--steps=6')
     assert ended.status == 143 and '--resume' in ended.err and not (tmp_path / 'out.pth').exists()
-    monkeypatch.setattr(trainer.Training, 'learn', learn)
+    monkeypatch.setattr(trainer.Trainer, 'learn', learn)
     ended = train('--steps=6', '--resume')
     assert ended.status == 0 and 'resumed at step 3' in ended.out
     assert_same(weights(tmp_path / 'whole.pth'), weights(tmp_path / 'out.pth'))
@@ -166,22 +167,24 @@ def test_stopped_and_resumed_is_the_run_that_was_never_stopped(train, tmp_path, 
         assert (tmp_path / 'whole.pth').read_bytes() == (tmp_path / 'out.pth').read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_goes_on_from_the_last_checkpoint(tmp_path, image_folder, train):
     output = tmp_path / 'out.pth'
-    flags = ['--train-path', str(image_folder), '--output-file=%s' % output, '--minutes=60'] + TINY
+    flags = ['--train-path', str(image_folder), f'--output-file={output}', '--minutes=60'] + TINY
     code = 'import sys, RDN_train; from rdn import cli; RDN_train.CHECKPOINT_SECONDS = 0; cli.run(RDN_train.main)'
     process = subprocess.Popen([sys.executable, '-c', code] + flags, cwd=ROOT, stdout=subprocess.DEVNULL)
-    checkpoint, deadline = tmp_path / 'out.pth.checkpoint', time.time() + 60
-    while not checkpoint.exists() and time.time() < deadline:
+    kept, deadline = tmp_path / 'out.pth.checkpoint', time.time() + 60
+    while not kept.exists() and time.time() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    state = models.load_plain(str(checkpoint))
+    state = checkpoint.load_plain(str(kept))
     assert state['step'] > 0 and 0 < state['seconds'] < 60
     assert_refused(train('--steps=1', '--resume'), 'minutes')  # another schedule
-    assert checkpoint.exists()
+    assert kept.exists()
 
 
+@pytest.mark.slow
 def test_minutes_are_what_the_run_takes(train, tmp_path):
     start = time.time()
     ended = train('--minutes=0.05', '--report-minutes=0.01')
@@ -193,13 +196,13 @@ def test_minutes_are_what_the_run_takes(train, tmp_path):
 def test_weights_to_start_from_say_the_architecture(train, tmp_path, image_folder):
     ended = train('--steps=1', '--init=' + LITE, '--learning-rate=1e-9')
     assert ended.status == 0 and '648067 parameters' in ended.out
-    before, after = models.load_rdn(LITE).state_dict(), weights(tmp_path / 'out.pth')
+    before, after = checkpoint.load_rdn(LITE).state_dict(), weights(tmp_path / 'out.pth')
     assert all(torch.allclose(before[key], after[key], atol=1e-6) for key in before)
 
 
 def test_half_precision_halves_the_file_and_loads_as_float32(train, tmp_path):
     assert train('--steps=1').status == train('--steps=1', '--half', output='half.pth').status == 0
-    full, half = (models.load_rdn(str(tmp_path / name)) for name in ('out.pth', 'half.pth'))
+    full, half = (checkpoint.load_rdn(str(tmp_path / name)) for name in ('out.pth', 'half.pth'))
     assert weights(tmp_path / 'half.pth')['output.weight'].dtype == torch.float16
     for a, b in zip(full.parameters(), half.parameters()):
         assert b.dtype == torch.float32 and torch.allclose(a, b, atol=1e-3)
@@ -207,35 +210,35 @@ def test_half_precision_halves_the_file_and_loads_as_float32(train, tmp_path):
 
 def test_other_scales_are_trained_too(train, tmp_path):
     for scale in (3, 4):
-        assert train('--steps=1', '--scale=%d' % scale, output='x%d.pth' % scale).status == 0
-        assert models.load_rdn(str(tmp_path / ('x%d.pth' % scale))).config['scale_factor'] == scale
+        assert train('--steps=1', f'--scale={scale}', output=f'x{scale}.pth').status == 0
+        assert checkpoint.load_rdn(str(tmp_path / (f'x{scale}.pth'))).config['scale_factor'] == scale
 
 
 def test_unusable_data_is_named(train, tmp_path, image_folder):
     empty, small = tmp_path / 'empty', tmp_path / 'small'
     empty.mkdir(), small.mkdir()
     Image.new('RGB', (40, 31)).save(str(small / 'tiny.png'))
-    assert_refused(train('--steps=1', '--train-path=%s' % empty), empty, 'no images')
-    assert_refused(train('--steps=1', '--train-path=%s' % (tmp_path / 'gone')), 'gone', 'no such folder')
-    assert_refused(train('--steps=1', '--train-path=%s' % small), 'tiny.png', '32 x 32', '--patch')
-    assert_refused(train('--steps=1', '--train-path=%s@0' % image_folder), '@0', 'factor')
-    assert_refused(train('--steps=1', '--train-path=%s@x' % image_folder), '@x', 'no such folder')
+    assert_refused(train('--steps=1', f'--train-path={empty}'), empty, 'no images')
+    assert_refused(train('--steps=1', f'--train-path={tmp_path / "gone"}'), 'gone', 'no such folder')
+    assert_refused(train('--steps=1', f'--train-path={small}'), 'tiny.png', '32 x 32', '--patch')
+    assert_refused(train('--steps=1', f'--train-path={image_folder}@0'), '@0', 'factor')
+    assert_refused(train('--steps=1', f'--train-path={image_folder}@x'), '@x', 'no such folder')
     assert_refused(train('--steps=1', '--eval-path', small), 'tiny.png', '228')
     assert not (tmp_path / 'out.pth').exists()
 
 
 def test_a_checkpoint_is_neither_overwritten_nor_mixed(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer.Training, 'write_weights', lambda *_: (_ for _ in ()).throw(OSError(28, 'full')))
+    monkeypatch.setattr(trainer.Trainer, 'write_weights', lambda *_: (_ for _ in ()).throw(OSError(28, 'full')))
     assert_refused(train('--steps=2'), 'full')
-    checkpoint = tmp_path / 'out.pth.checkpoint'
-    kept = checkpoint.read_bytes()
-    assert_refused(train('--steps=2'), checkpoint, '--resume')
-    assert_refused(train('--steps=2', '--resume', '--num-blocks=3'), checkpoint, 'num_blocks 2, not 3')
-    assert_refused(train('--steps=2', '--resume', '--seed=1'), checkpoint, 'seed')
-    assert checkpoint.read_bytes() == kept
+    path = tmp_path / 'out.pth.checkpoint'
+    kept = path.read_bytes()
+    assert_refused(train('--steps=2'), path, '--resume')
+    assert_refused(train('--steps=2', '--resume', '--num-blocks=3'), path, 'num_blocks 2, not 3')
+    assert_refused(train('--steps=2', '--resume', '--seed=1'), path, 'seed')
+    assert path.read_bytes() == kept
     monkeypatch.undo()
     assert train('--steps=2', '--resume').status == 0
-    assert not checkpoint.exists()
+    assert not path.exists()
 
 
 def test_a_broken_checkpoint_is_named_and_kept(train, tmp_path):
@@ -245,7 +248,7 @@ def test_a_broken_checkpoint_is_named_and_kept(train, tmp_path):
         assert_refused(train('--steps=2', '--resume'), checkpoint)
         assert checkpoint.read_bytes() == content
     torch.save(collections.OrderedDict(step=1), str(checkpoint))
-    assert_refused(train('--steps=2', '--resume'), checkpoint, 'no checkpoint of RDN_train.py')
+    assert_refused(train('--steps=2', '--resume'), checkpoint, 'not a checkpoint of RDN_train.py')
 
 
 def test_a_loss_that_is_no_number_ends_the_run(train, tmp_path):
@@ -253,6 +256,7 @@ def test_a_loss_that_is_no_number_ends_the_run(train, tmp_path):
     assert os.listdir(str(tmp_path)) == ['images']
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir(SET5), reason='no Set5 here')
 def test_the_cards_figures_come_out_of_its_command():
     """The table of weights/README.md, for Set5: tools.evaluate prints the very lines that stand there."""
@@ -267,8 +271,8 @@ def test_the_cards_figures_come_out_of_its_command():
 def test_evaluation_agrees_with_scikit_image(photos):
     from skimage.metrics import peak_signal_noise_ratio
 
-    hr = validation.fit(photos[1], 2, 'whole images')
-    score = validation.score(interpolation(2), hr, 2)
+    hr = validation.fit_image(photos[1], 2, 'whole images')
+    score = validation.score_image(interpolation(2), hr, 2)
     enlarged = hr.resize((hr.width // 2, hr.height // 2), Image.BICUBIC).resize(hr.size, Image.BICUBIC)
     lumas = [np.asarray(x, float) @ [64.738, 129.057, 25.064] / 256 for x in (hr, enlarged)]
     inner = [x[2:-2, 2:-2] for x in lumas]

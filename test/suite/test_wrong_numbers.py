@@ -3,15 +3,16 @@
 import os
 import shutil
 
-from rdn import dataset
-from rdn.ascend import benchmark, number_text
+from rdn import manifest
+from rdn.ascend import number_text
 from rdn.evaluation import plausibility
 
 import numpy as np
 import pytest
+import torch
 
 import RDN_postprocess
-from conftest import assert_refused, snapshot
+from walk import assert_refused, snapshot, tiny_rdn
 
 
 @pytest.fixture
@@ -55,12 +56,12 @@ def judge(script, *flags):
 
 
 def dump(stem, picture):
-    with open('result/dumpOutput_device0/%s_1.txt' % stem, 'wb') as file:
+    with open(f'result/dumpOutput_device0/{stem}_1.txt', 'wb') as file:
         file.write(number_text.format_text(picture.astype(np.float32)))
 
 
 def label(stem):
-    return np.load('prep_dataset/label/%s.npy' % stem)[0]
+    return np.load(f'prep_dataset/label/{stem}.npy')[0]
 
 
 def assert_no_figure(ended, *words):
@@ -120,15 +121,55 @@ def test_without_a_manifest_the_tools_work_as_before(script, walked, narrow):
     assert judge(script).status == 0
 
 
+def test_without_a_manifest_nothing_is_prepared_over_the_set(script, walked):
+    """Of before there were manifests, or of another program: whose files these are is not guessed."""
+    os.remove('prep_dataset/manifest.json')
+    before = snapshot('prep_dataset')
+    assert_refused(prepare(script), 'prep_dataset/', 'prepare into a new folder')
+    assert snapshot('prep_dataset') == before
+    assert script('RDN_preprocess', '--src-path=images', '--save-path=prep_2').status == 0
+    assert snapshot('prep_dataset') == before and snapshot('prep_2').items() >= before.items()
+
+
+@pytest.mark.parametrize(
+    'flags, said',
+    [
+        (['--width=57', '--height=57', '--scale=4'], 'width 114, not 57'),  # as many pixels in the outputs
+        (['--width=57', '--height=228'], 'width 114, not 57'),
+        (['--height=57'], 'height 114, not 57'),
+        (['--scale=3'], 'scale 2, not 3'),
+    ],
+)
+def test_other_flags_than_those_of_the_preparation_are_refused(script, walked, flags, said):
+    assert_no_figure(judge(script, *flags), 'manifest.json', said)
+
+
+def test_inputs_are_listed_and_read_only_in_the_size_of_the_preparation(script, walked, tmp_path):
+    ended = script('gen_dataset_info', 'bin', './prep_dataset/data', 'other.info', '57', '228')
+    assert_refused(ended, 'manifest.json', 'width 114, not 57')
+    assert not os.path.exists('other.info')
+    torch.save(tiny_rdn().state_dict(), 'tiny.pth')
+    sizes = ['--height=228', '--width=57']
+    assert script('RDN_pth2onnx', '--input-file=tiny.pth', '--output-file=tall.onnx', *sizes).status == 0
+    with open('RDN_prep_bin.info') as file:
+        lines = file.read()
+    with open('RDN_prep_bin.info', 'w') as file:
+        file.write(lines.replace(' 114 114', ' 57 228'))
+    assert_refused(infer(script, 'tall.onnx'), 'manifest.json', 'width 114, not 57')
+    assert not [name for name in snapshot('result') if name.startswith('perf')]
+
+
 @pytest.mark.parametrize('content', [b'', b'{', b'[]', b'{"flags": {}, "sha256": 3}', b'\xff', b'[' * 100000])
 def test_a_broken_manifest_is_named(script, walked, content):
     with open('prep_dataset/manifest.json', 'wb') as file:
         file.write(content)
-    assert_refused(listing(script), 'manifest.json', 'prepare again')
+    assert_refused(listing(script), 'manifest.json', 'prepare into a new folder')
 
 
 def test_the_manifest_holds_the_flags_and_every_file(script, walked):
-    flags, digests = dataset.read('prep_dataset/data')
+    written = manifest.read('prep_dataset')
+    assert written
+    _, flags, digests = written
     assert (flags['width'], flags['height'], flags['scale'], flags['fit'], flags['tile']) == (
         114,
         114,
@@ -194,16 +235,14 @@ def test_decimal_commas_are_refused(script, walked):
 
 
 def test_an_output_that_is_still_written_is_refused(script, walked, monkeypatch):
-    read = benchmark._read_text
+    parse, path = number_text.parse_text, 'result/dumpOutput_device0/coffee_1.txt'
 
-    def slow(path):
-        array = read(path)
-        if 'coffee' in path:
-            with open(path, 'ab') as file:
-                file.write(b' ')
-        return array
+    def parse_slowly(text):
+        with open(path, 'ab') as file:
+            file.write(b' ')
+        return parse(text)
 
-    monkeypatch.setattr(benchmark, '_read_text', slow)
+    monkeypatch.setattr(number_text, 'parse_text', parse_slowly)
     assert_no_figure(judge(script), 'coffee_1.txt', 'changed while')
 
 
@@ -231,14 +270,16 @@ def test_the_wrong_scale_is_refused(script, walked):
 
 def test_enlargements_of_any_quality_are_beyond_doubt(prepared):
     for stem, hr in prepared[1].items():
-        bicubic = RDN_postprocess.bicubic(hr, 2)
+        bicubic = RDN_postprocess.bicubic_of_label(hr, 2)
         noisy = hr + np.random.RandomState(0).normal(0, 0.2, hr.shape)
         nearest = hr[:, ::4, ::4].repeat(4, 1).repeat(4, 2)
-        assert all(plausibility.doubt(sr, hr) is None for sr in (hr, bicubic, noisy, nearest, hr + 0.1, hr * 0.7)), stem
+        assert all(
+            plausibility.mismatch_reason(sr, hr) is None for sr in (hr, bicubic, noisy, nearest, hr + 0.1, hr * 0.7)
+        ), stem
 
 
 def test_pictures_without_content_are_beyond_doubt():
     grey, black = np.full((3, 40, 40), 0.5), np.zeros((3, 40, 40))
     noise = np.random.RandomState(0).rand(3, 60, 60)
-    assert plausibility.doubt(black, grey) is plausibility.doubt(noise, 1 - noise) is None
-    assert plausibility.doubt(np.zeros((3, 5, 5)), np.zeros((3, 5, 5))) is None
+    assert plausibility.mismatch_reason(black, grey) is plausibility.mismatch_reason(noise, 1 - noise) is None
+    assert plausibility.mismatch_reason(np.zeros((3, 5, 5)), np.zeros((3, 5, 5))) is None

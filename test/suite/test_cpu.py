@@ -1,15 +1,17 @@
-"""parallel.py: the order, the errors and the memory of one after another, on all cores."""
+"""rdn/cpu.py: the order, the errors and the memory of one after another, on all cores."""
 
 import gc
+import os
 import sys
 import threading
 import time
 
-from rdn import cpu
-from rdn.ascend import benchmark
+from rdn import arrays, cpu
 
 import numpy as np
 import pytest
+
+from walk import ROOT, run_python
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -17,13 +19,13 @@ def test_results_come_in_the_order_of_the_items():
         time.sleep(0.02 * (x == 0))
         return x * x
 
-    assert list(cpu.in_order(slow_at_first, range(50), 4)) == [x * x for x in range(50)]
-    assert list(cpu.in_order(slow_at_first, [])) == []
+    assert list(cpu.map_in_order(slow_at_first, range(50), 4)) == [x * x for x in range(50)]
+    assert list(cpu.map_in_order(slow_at_first, [])) == []
 
 
 def test_several_run_at_once():
     both = threading.Barrier(2, timeout=20)
-    assert len(list(cpu.in_order(lambda _: both.wait(), range(2), 2))) == 2  # neither passes alone
+    assert len(list(cpu.map_in_order(lambda _: both.wait(), range(2), 2))) == 2  # neither passes alone
 
 
 def test_the_first_error_in_order_is_raised_and_the_rest_is_not_begun():
@@ -33,16 +35,16 @@ def test_the_first_error_in_order_is_raised_and_the_rest_is_not_begun():
         begun.append(x)
         time.sleep(0.05 * (x == 3))
         if x >= 3:
-            raise ValueError('item %d' % x)
+            raise ValueError(f'item {x}')
 
     with pytest.raises(ValueError, match='item 3'):
-        list(cpu.in_order(fails, range(1000), 2))
+        list(cpu.map_in_order(fails, range(1000), 2))
     assert len(begun) < 20
 
 
 def test_no_more_than_two_results_a_worker_wait():
     done = []
-    results = cpu.in_order(done.append, range(1000), 3)
+    results = cpu.map_in_order(done.append, range(1000), 3)
     next(results)
     time.sleep(0.1)
     assert len(done) <= 7
@@ -50,8 +52,11 @@ def test_no_more_than_two_results_a_worker_wait():
     assert len(done) <= 7
 
 
-def test_there_is_a_core():
-    assert cpu.cores() >= 1
+@pytest.mark.skipif(not hasattr(os, 'sched_setaffinity'), reason='this system binds no process to cores')
+def test_a_process_that_is_bound_to_one_core_uses_one():
+    code = 'import os; from rdn import cpu; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print(cpu.available_cores())'
+    assert run_python('-c', code, cwd=ROOT).stdout == '1\n'
+    assert cpu.available_cores() == len(os.sched_getaffinity(0))
 
 
 def test_labels_are_read_by_many_threads_at_once(tmp_path):
@@ -68,14 +73,14 @@ def test_labels_are_read_by_many_threads_at_once(tmp_path):
 
     def read(path):
         Garbage()
-        return benchmark.read_npy(path)
+        return arrays.read_npy(path)
 
     np.save(str(tmp_path / 'a.npy'), np.zeros((1, 3, 4, 4), np.float32))
     threshold, switch = gc.get_threshold(), sys.getswitchinterval()
     gc.set_threshold(5)
     sys.setswitchinterval(1e-6)
     try:
-        for array in cpu.in_order(read, [str(tmp_path / 'a.npy')] * 2000, 8):
+        for array in cpu.map_in_order(read, [str(tmp_path / 'a.npy')] * 2000, 8):
             assert array.shape == (1, 3, 4, 4)
     finally:
         gc.set_threshold(*threshold)

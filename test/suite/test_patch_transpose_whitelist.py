@@ -1,0 +1,157 @@
+"""patch_transpose_whitelist.py on an installed toolkit: found, patched once, reverted byte for byte."""
+
+import os
+import platform
+import shutil
+import stat
+
+from rdn import onnx_graph
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from vendor import CANN5, CANN6, DEFAULT, vendor_source, white_list
+from walk import LITE, assert_refused, save, snapshot, tiny_rdn
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A CANN 5 toolkit as the guide's, with a latest link beside it; returns its transpose.py."""
+    path = tmp_path / 'tk' / '5.0.2' / (platform.machine() + '-linux') / CANN5
+    path.parent.mkdir(parents=True)
+    path.write_bytes(vendor_source(newline='\r\n'))
+    os.chmod(str(path), 0o640)
+    os.symlink('5.0.2', str(tmp_path / 'tk' / 'latest'))
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'tk'))
+    return path
+
+
+def test_installed_file_is_patched_once_and_reverted_byte_for_byte(script, installed):
+    original, status = installed.read_bytes(), os.stat(str(installed))
+    ended = script('patch_transpose_whitelist')
+    assert ended.status == 0 and str(DEFAULT) in ended.out
+    patched = installed.read_bytes()
+    assert white_list(patched) == white_list(original) + [DEFAULT]
+    now = os.stat(str(installed))
+    assert (stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid) == (0o640, status.st_uid, status.st_gid)
+    kept = [name for name in os.listdir(str(installed.parent)) if name != 'transpose.py']
+    assert kept == ['transpose.py.rdn-original'] and (installed.parent / kept[0]).read_bytes() == original
+
+    ended = script('patch_transpose_whitelist')
+    assert ended.status == 0 and 'already' in ended.out and installed.read_bytes() == patched
+    assert script('patch_transpose_whitelist', '--shape', '2,3', '--shape', '[4, 5, 6]').status == 0
+    assert white_list(installed.read_bytes()) == white_list(original) + [DEFAULT, [2, 3], [4, 5, 6]]
+    assert (installed.parent / kept[0]).read_bytes() == original
+
+    assert script('patch_transpose_whitelist', '--revert').status == 0
+    assert snapshot(installed.parent) == {'transpose.py': original}
+    assert stat.S_IMODE(os.stat(str(installed)).st_mode) == 0o640
+    assert_refused(script('patch_transpose_whitelist', '--revert'), 'nothing to revert')
+
+
+@pytest.mark.skipif(not hasattr(os, 'geteuid') or os.geteuid() != 0, reason='only root gives files away')
+def test_owner_is_kept(script, installed):
+    os.chown(str(installed), 12345, 23456)
+    assert script('patch_transpose_whitelist').status == 0
+    for path in (installed, installed.parent / 'transpose.py.rdn-original'):
+        assert (os.stat(str(path)).st_uid, os.stat(str(path)).st_gid) == (12345, 23456)
+
+
+def test_dry_run_prints_a_diff_and_changes_nothing(script, installed):
+    before = snapshot(installed.parent)
+    ended = script('patch_transpose_whitelist', '--dry-run')
+    assert ended.status == 0 and snapshot(installed.parent) == before
+    added = [line for line in ended.out.splitlines() if line.startswith('+') and not line.startswith('+++')]
+    assert added[-1].strip('+ ') == str(DEFAULT) and '\n@@ ' in ended.out
+
+
+def test_file_changed_since_by_another_is_neither_patched_over_nor_reverted(script, installed):
+    script('patch_transpose_whitelist')
+    update = vendor_source('trailing comma')
+    installed.write_bytes(update)
+    assert_refused(script('patch_transpose_whitelist'), 'rdn-original')
+    assert_refused(script('patch_transpose_whitelist', '--revert'), 'not reverted')
+    assert installed.read_bytes() == update
+
+
+def test_layout_of_cann_6_is_found(script, tmp_path, monkeypatch):
+    path = tmp_path / 'home' / 'Ascend' / 'ascend-toolkit' / '8.0.RC1' / CANN6
+    path.parent.mkdir(parents=True)
+    path.write_bytes(vendor_source())
+    monkeypatch.delenv('ASCEND_TOOLKIT_HOME', raising=False)
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    assert script('patch_transpose_whitelist').status == 0
+    assert white_list(path.read_bytes())[-1] == DEFAULT
+
+
+def test_latest_comes_before_numbered_versions(script, installed, tmp_path):
+    shutil.copytree(str(tmp_path / 'tk' / '5.0.2'), str(tmp_path / 'tk' / '5.0.1'))
+    assert script('patch_transpose_whitelist').status == 0
+    assert installed.read_bytes() != vendor_source(newline='\r\n')
+
+
+def test_two_candidates_are_an_error_that_names_both(script, installed, tmp_path):
+    (tmp_path / 'tk' / 'latest').unlink()
+    shutil.copytree(str(tmp_path / 'tk' / '5.0.2'), str(tmp_path / 'tk' / '5.0.3'))
+    before = snapshot(tmp_path)
+    assert_refused(script('patch_transpose_whitelist'), '5.0.2', '5.0.3', '--transpose-py')
+    assert snapshot(tmp_path) == before
+    assert script('patch_transpose_whitelist', '--transpose-py', installed).status == 0
+
+
+def test_link_to_the_file_stays_a_link(script, installed, tmp_path):
+    link = tmp_path / 'transpose.py'
+    os.symlink(str(installed), str(link))
+    assert script('patch_transpose_whitelist', '--transpose-py', link).status == 0
+    assert os.path.islink(str(link)) and white_list(installed.read_bytes())[-1] == DEFAULT
+
+
+def test_missing_toolkit_file_and_list_are_one_line_each(script, tmp_path, monkeypatch):
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'nowhere'))
+    assert_refused(script('patch_transpose_whitelist'), tmp_path / 'nowhere', '--transpose-py')
+    assert_refused(script('patch_transpose_whitelist', '--transpose-py', tmp_path / 'x.py'), 'x.py')
+    (tmp_path / 'x.py').write_text('pass\n')
+    assert_refused(script('patch_transpose_whitelist', '--transpose-py', tmp_path / 'x.py'), 'x.py', 'white_list_shape')
+    for flags in (['--shape', '1,x'], ['--shape', '0,1'], ['--shape', '1', '--revert'], ['--batch-size', '0']):
+        assert_refused(script('patch_transpose_whitelist', *flags), flags[0])
+
+
+def test_folder_without_permission_is_named(script, installed, monkeypatch):
+    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+    before = snapshot(installed.parent)
+    assert_refused(script('patch_transpose_whitelist'), installed.parent, 'cannot be written')
+    assert snapshot(installed.parent) == before
+
+
+@pytest.mark.parametrize('batch_size', [1, 8])
+def test_shapes_come_from_the_models_own_transpose_nodes(script, installed, lite_onnx, batch_size):
+    ended = script('patch_transpose_whitelist', '--onnx', lite_onnx, '--batch-size', batch_size)
+    assert ended.status == 0, ended.err
+    assert white_list(installed.read_bytes())[-1] == [batch_size, 32, 2, 2, 114, 114]
+
+
+def test_x4_model_has_two_shapes(script, tmp_path):
+    weights = save(tmp_path / 'x4.pth', tiny_rdn(4))
+    assert script('RDN_pth2onnx', '--input-file', weights, '--output-file', tmp_path / 'x4.onnx').status == 0
+    assert onnx_graph.transpose_shapes(str(tmp_path / 'x4.onnx'), 1) == [
+        [1, 16, 2, 2, 114, 114],
+        [1, 16, 2, 2, 228, 228],
+    ]
+
+
+def test_models_without_a_readable_shape_are_refused(script, installed, tmp_path):
+    def model(nodes):
+        path = str(tmp_path / 'model.onnx')
+        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, 3]) for name in ('x', 'y')]
+        onnx.save(helper.make_model(helper.make_graph(nodes, 'g', values[:1], values[1:])), path)
+        return path
+
+    before = snapshot(installed.parent)
+    for path in (
+        LITE,
+        model([helper.make_node('Relu', ['x'], ['y'])]),
+        model([helper.make_node('Transpose', ['x'], ['y'], perm=[0, 1, 2])]),
+    ):
+        assert_refused(script('patch_transpose_whitelist', '--onnx', path), path)
+    assert snapshot(installed.parent) == before

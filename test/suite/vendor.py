@@ -1,0 +1,160 @@
+"""The vendor's side in the tests: logs as its tools write them, and source and folders of its toolkit."""
+
+import io
+import tokenize
+
+CANN5 = 'opp/op_impl/built-in/ai_core/tbe/impl/dynamic/transpose.py'
+
+
+CANN6 = 'opp/built-in/op_impl/ai_core/tbe/impl/dynamic/transpose.py'
+
+
+DEFAULT = [1, 64, 2, 2, 114, 114]
+
+
+# In the form of the vendor's file: several lists of similar names, comments, trailing commas inside.
+VENDOR = '''# -*- coding: utf-8 -*-
+"""transpose: white_list_shape = [[0]]"""
+from ..util import util_common
+
+
+def _fuzzy_match(shape_t):
+    white_list_shape_fuzzy =  [
+                               [-1, 12, 197, 64], [-1, 197, 12, 64],
+                               [-1, 3, 300, 18, 2]
+                              ]
+    white_list_shape = [[5, 5]]
+    return shape_t in white_list_shape_fuzzy
+
+
+def _by_dynamic_static_union_version(shape, core_num):
+    """
+    temporary function: white_list_shape = [[1]]
+    """
+    if core_num == 1:
+        white_list_shape_lhisi = [[1, 24, 3, 20], [8, 128, 3, 21]]
+        return list(shape) in white_list_shape_lhisi
+    black_list_shape = [[6, 6]]
+
+    def nested():
+        white_list_shape = [[7, 7]]
+        return white_list_shape
+
+    white_list_shape = %s
+    shape_t = list(shape)
+    if shape_t in white_list_shape: # é, tab:\tend
+        return True
+    return _fuzzy_match(shape_t) or nested() == black_list_shape \\
+        or "white_list_shape = [[8]]" == shape
+'''
+
+
+LISTS = {
+    'vendor': '[\n'
+    + ' ' * 25
+    + '[2, 512, 1024], [1024, 91], [2, 512, 1024],\n'
+    + ' ' * 25
+    + '[160, 160, 3, 3,], [320, 160, 3, 3]\n'
+    + ' ' * 23
+    + ']',
+    'trailing comma': '[\n        [2, 512],\n        [1024, 91],\n    ]',
+    'comments': '[  # first [1\n        [2, 512],  # a, b]\n        # [9, 9],\n        [3, 4]  # last ]\n        # after\n    ]',
+    'one line': '[[2, 512], [1024, 91]]',
+    'one line, comma': '[[2, 512], [1024, 91], ]',
+    'closing bracket behind': '[[2, 512],\n        [1024, 91]]',
+    'closing bracket behind a comma': '[[2, 512],\n        [1024, 91],]  # why',
+    'shape over lines': '[\n        [2,\n         512], [1024,\n                91]\n    ]',
+    'empty': '[]',
+    'empty, two lines': '[\n    ]',
+    'tabs': '[\n\t\t[2, 512],\n\t\t[1024, 91]\n\t]',
+    'continued': '[ \\\n        [2, 512], \\\n        [1024, 91] \\\n        ]',
+}
+
+
+def vendor_source(kind='vendor', newline='\n', encoding='utf-8', end=True):
+    text = VENDOR % LISTS[kind]
+    text = text if end else text.rstrip('\n')
+    return text.replace('utf-8', encoding.replace('-sig', '')).replace('\n', newline).encode(encoding)
+
+
+def white_list(source):
+    """The list, found by running the function's source: by no code of ours."""
+    namespace = {}
+    text = source.decode(tokenize.detect_encoding(io.BytesIO(source).readline)[0])
+    start = text.index('def _by_dynamic')
+    lines = (
+        text[start:]
+        .replace('\r\n', '\n')
+        .replace('\r', '\n')
+        .replace('shape_t = list(shape)', 'return white_list_shape', 1)
+    )
+    exec(lines, namespace)  # noqa: S102 our own text
+    return namespace['_by_dynamic_static_union_version']((1,), 2)
+
+
+def version(tmp_path, name, *parts):
+    """Make a version of a toolkit in the default place of a user's home; return its folder."""
+    folder = tmp_path / 'home' / 'Ascend' / 'ascend-toolkit' / name
+    for part in parts:
+        (folder / part).mkdir(parents=True)
+    return folder
+
+
+GUIDE_PERF = """[e2e] throughputRate: 1.32351, latency: 3777.82
+[data read] throughputRate: 263.518, moduleLatency: 3.7948
+[preprocess] throughputRate: 3.93749, moduleLatency: 253.969
+[infer] throughputRate: 6.8117, Interface throughputRate: 7.39423, moduleLatency: 139.064
+[post] throughputRate: 3.24091, moduleLatency: 308.555
+"""
+
+
+OTHER_PERF = """[e2e] throughputRate: 60.5samples/s, latency: 82644ms
+[data read] throughputRate: 64.8samples/s, moduleLatency: 15.4ms
+[preprocess] throughputRate: 64.5samples/s, moduleLatency: 15.5ms
+[inference] throughputRate: 64.3samples/s, Interface throughputRate: 7.39423samples/s, moduleLatency: 13.2ms
+[postprocess] throughputRate: 64.2samples/s, moduleLatency: 15.6ms
+"""
+
+
+TENSORRT_7 = """&&&& RUNNING TensorRT.trtexec # trtexec --onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114
+[09/04/2021-07:06:46] [I] Host Latency
+[09/04/2021-07:06:46] [I] min: 38.7 ms (end to end 38.8 ms)
+[09/04/2021-07:06:46] [I] max: 45.1 ms (end to end 45.2 ms)
+[09/04/2021-07:06:46] [I] mean: 39.6 ms (end to end 39.7 ms)
+[09/04/2021-07:06:46] [I] GPU Compute
+[09/04/2021-07:06:46] [I] min: 38.6577 ms
+[09/04/2021-07:06:46] [I] max: 44.8702 ms
+[09/04/2021-07:06:46] [I] mean: 39.3814 ms
+[09/04/2021-07:06:46] [I] median: 39.0232 ms
+[09/04/2021-07:06:46] [I] percentile: 44.8702 ms at 99%
+[09/04/2021-07:06:46] [I] total compute time: 3.07175 s
+"""
+
+
+TENSORRT_8 = """[I] === Explanations of the performance metrics ===
+[I] GPU Compute Time: the GPU latency to execute the kernels for a query.
+[I] Latency: min = 4.4 ms, max = 5.5 ms, mean = 4.5 ms, median = 4.4 ms, percentile(99%) = 5.4 ms
+[I] Enqueue Time: min = 0.4 ms, max = 0.5 ms, mean = 0.45 ms, median = 0.4 ms, percentile(99%) = 0.5 ms
+[I] H2D Latency: min = 0.1 ms, max = 0.2 ms, mean = 0.15 ms, median = 0.1 ms, percentile(99%) = 0.2 ms
+[I] GPU Compute Time: min = 4.23773 ms, max = 5.25439 ms, mean = 4.26986 ms, median = 4.25195 ms, percentile(99%) = 5.2 ms
+[I] D2H Latency: min = 0.1 ms, max = 0.2 ms, mean = 0.15 ms, median = 0.1 ms, percentile(99%) = 0.2 ms
+[I] Total GPU Compute Time: 3.1 s
+"""
+
+
+AIS_BENCH = """[INFO] -----------------Performance Summary------------------
+[INFO] H2D_latency (ms): min = 0.05, max = 0.12, mean = 0.06, median = 0.06, percentile(99%) = 0.11
+[INFO] NPU_compute_time (ms): min = 18.80500030517578, max = 33.78099822998047, mean = 19.04405264540241, median = 18.972999572753906, percentile(99%) = 19.706099739074705
+[INFO] D2H_latency (ms): min = 0.04, max = 0.14, mean = 0.07, median = 0.07, percentile(99%) = 0.13
+[INFO] throughput 1000*batchsize(1)/NPU_compute_time.mean(19.04405264540241): 52.50983173696586
+[INFO] ------------------------------------------------------
+"""
+
+
+AIS_BENCH_NEW = '[INFO] throughput 1000*batchsize.mean(8)/NPU_compute_time.mean(109.48): 73.07\n'
+
+
+AIS_INFER_OLD = '[INFO] throughput (1000*batchsize/NPU_compute_time): 171.57\n'
+
+
+PURE = '[INFO] ave_throughputRate: 1.67129samples/s, ave_latency: 599.028ms\n'
