@@ -7,6 +7,9 @@ import pytest
 
 from walk import ROOT
 
+PAGES = ['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'weights/README.md']
+PAGES += sorted(f'docs/{name}' for name in os.listdir(os.path.join(ROOT, 'docs')) if name.endswith('.md'))
+
 
 def read(name):
     with open(os.path.join(ROOT, name), encoding='utf-8') as file:
@@ -57,34 +60,55 @@ def test_code_names_are_the_same(both):
     assert english == chinese
 
 
-def test_each_links_the_other_and_every_link_leads_somewhere(both):
+def test_each_links_the_other(both):
     for text, other in zip(both, ('README.zh-CN.md', 'README.md')):
         assert f'({other})' in text.split('## ')[0]
-        headings = {slug(line.lstrip('#')) for line in text.splitlines() if line.startswith('#')}
-        for target in re.findall(r'\]\(([^)]+)\)', text):
-            if target.startswith('#'):
-                assert target[1:] in headings, target
-            elif not target.startswith('http'):
-                assert os.path.exists(os.path.join(ROOT, target)), target
+
+
+def headings(text):
+    return {slug(line.lstrip('#')) for line in text.splitlines() if line.startswith('#')}
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_every_link_leads_somewhere(name):
+    for target in re.findall(r'\]\(([^)]+)\)', read(name)):
+        if target.startswith('http'):
+            continue
+        path, _, heading = target.partition('#')
+        page = os.path.normpath(os.path.join(os.path.dirname(name), path)) if path else name
+        assert os.path.exists(os.path.join(ROOT, page)), (name, target)
+        assert not heading or heading in headings(read(page)), (name, target)
 
 
 def slug(heading):
     return re.sub(r'[^\w\- ]', '', heading.strip().lower()).replace(' ', '-')
 
 
-@pytest.mark.parametrize(
-    'name', ['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'test/README.md', 'weights/README.md']
-)
+@pytest.mark.parametrize('name', PAGES)
 def test_every_file_that_is_named_exists(name):
     made = {'RDN_step.py', 'test_step.py', 'transpose.py', 'set_env.sh', 'index.html'}  # by someone else, or by a run
     for found in set(re.findall(r'`(?:python3 |bash )?([\w./]+\.(?:py|sh|html|toml))\b', read(name))):
         if os.path.basename(found) in made:
             continue
-        folders = ('', 'rdn', 'test', 'test/suite', 'tools', os.path.dirname(name))
+        folders = ('', 'test/suite', 'tools', os.path.dirname(name))
         assert any(os.path.exists(os.path.join(ROOT, folder, found)) for folder in folders), (name, found)
 
 
-def test_every_script_and_module_is_in_the_readmes_tables(both):
-    names = [name for name in os.listdir(ROOT) if name.endswith('.py')]
+def test_every_script_is_named_in_both(both):
+    names = [name for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py']
     for text in both:
         assert [name for name in names if f'`{name}`' not in text] == []
+
+
+def test_every_module_stands_in_the_tree_of_contributing():
+    tree = dict(blocks(read('CONTRIBUTING.md')))['']
+    for folder, _, names in os.walk(os.path.join(ROOT, 'rdn')):
+        for name in names:
+            if name.endswith(('.py', '.html')) and name != '__init__.py':
+                assert name in tree, os.path.join(folder, name)
+
+
+def test_every_test_file_stands_in_the_page_on_testing():
+    named = read('docs/testing.md')
+    names = os.listdir(os.path.join(ROOT, 'test', 'suite'))
+    assert [name for name in names if name.startswith('test_') and f'`{name}`' not in named] == []
