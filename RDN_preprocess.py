@@ -14,6 +14,7 @@ says where they lie. With --no-label the image itself is the input, and there is
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from rdn import cli, cpu, dataset, files, tiles
@@ -67,8 +68,11 @@ def main(argv=None):
         benchmark.check_path(os.path.join(data_path, dataset.input_name(files.stem_of(path))))
     if args.fit == 'letterbox':
         import mmcv  # noqa: F401 - two seconds that only this way of fitting costs; not first in a thread
-    prepared = cpu.map_in_order(lambda path: prepare_image(path, settings), paths)
-    count = dataset.write(args.save_path, settings, cli.progress(prepared, 'image', len(paths)))
+    with dataset.writing(args.save_path, settings) as write:
+        # Closed first of all: after Ctrl-C nobody must write any more into folders that are being removed.
+        prepared = cpu.map_in_order(lambda path: write(prepare_image(path, settings)), paths)
+        with contextlib.closing(prepared):
+            count = sum(cli.progress(prepared, 'image', len(paths)))
     print(f'{len(paths)} images')
     print(f'{count} inputs of {args.width} x {args.height} in {data_path}')
     print(f'{"layouts, no labels," if args.no_label else "labels"} in {label_path}')

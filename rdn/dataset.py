@@ -13,9 +13,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import Iterable, NamedTuple
+from typing import Callable, Iterable, Iterator, NamedTuple
 
-from rdn import arrays, cpu, files, manifest, tiles
+from rdn import arrays, files, manifest, tiles
 
 import numpy as np
 
@@ -71,26 +71,29 @@ def input_tiles(stem: str, layout: tiles.Layout) -> dict[str, tiles.Tile]:
 # --- writing
 
 
-def write(folder: str, settings: Settings, images: Iterable[PreparedImage]) -> int:
-    """Write a set, in place of an earlier one in the folder, whole or not at all; returns the number of its inputs.
+@contextlib.contextmanager
+def writing(folder: str, settings: Settings) -> Iterator[Callable[[PreparedImage], int]]:
+    """Yield write(image), which writes what is prepared of an image and returns the number of its inputs.
 
-    Raises ValueError, with the folder's name, where data/ and label/ hold files of which no manifest says whose they are.
+    Threads may call it at once. When the block ends well the new set takes the place of an earlier one in the folder;
+    otherwise the earlier one stays. Raises ValueError, with the folder's name, where data/ and label/ hold files of
+    which no manifest says whose they are.
     """
     earlier = _earlier_files(folder)
     data_path, label_path = (os.path.join(folder, part) for part in ('data', 'label'))
     digests: dict[str, str] = {}
-    with files.atomic_folder(label_path, earlier['label']) as labels, files.atomic_folder(
-        data_path, earlier['data']
-    ) as data:
-        # Closed first of all: after Ctrl-C nobody must write any more into folders that are being removed.
-        with contextlib.closing(
-            cpu.map_in_order(lambda image: _write_image(image, settings, data, labels), images)
-        ) as written:
-            for each in written:
-                digests.update(each)
+    with contextlib.ExitStack() as stack:
+        labels = stack.enter_context(files.atomic_folder(label_path, earlier['label']))
+        data = stack.enter_context(files.atomic_folder(data_path, earlier['data']))
+
+        def write(image: PreparedImage) -> int:
+            written = _write_image(image, settings, data, labels)
+            digests.update(written)
+            return sum(key.startswith('data/') for key in written)
+
+        yield write
         manifest.write_next(folder, settings._asdict(), digests)
     manifest.commit(folder)  # after a kill before this, the older one tells that data or labels are not its own
-    return sum(key.startswith('data/') for key in digests)
 
 
 def _write_image(image: PreparedImage, settings: Settings, data: str, labels: str) -> dict[str, str]:
