@@ -110,7 +110,8 @@ def _write_image(image: PreparedImage, settings: Settings, data: str, labels: st
         layout = tiles.Layout(image.lr.shape[1], image.lr.shape[2], size, settings.overlap, settings.scale)
         inputs = {stem: tiles.cut(image.lr, tile) for stem, tile in input_tiles(image.stem, layout).items()}
         content = dict(layout._asdict(), source=os.path.abspath(image.source), label=image.hr is not None)
-        files.write_text(place('label', labels, f'{image.stem}.json'), json.dumps(content, indent=1) + '\n')
+        with open(place('label', labels, f'{image.stem}.json'), 'w') as file:
+            file.write(json.dumps(content, indent=1) + '\n')
     for stem, lr in inputs.items():
         np.ascontiguousarray(lr).tofile(place('data', data, input_name(stem)))
     if image.hr is not None:
