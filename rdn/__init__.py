@@ -1,7 +1,7 @@
 """What the steps of the guide share.
 
 Imported before every other package: what goes wrong while those load ends in one line, too. That is Ctrl-C, and a
-Python that does not have them.
+Python that does not have them or cannot load them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: Tra
         print(f'{script}: interrupted', file=sys.stderr)
     elif isinstance(error, ModuleNotFoundError):
         print(f'{script}: {sys.executable} has no module {error.name}: {_what_to_do()}', file=sys.stderr)
+    elif isinstance(error, ImportError):  # a system's library is missing; numpy also makes one of Ctrl-C
+        print(f'{script}: {sys.executable} cannot load {error.name or "a library"}: {error}', file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
 

@@ -48,3 +48,11 @@ def test_scripts_run_from_any_folder_and_by_any_path(tmp_path):
     for path in (os.path.relpath(ROOT, str(tmp_path)), 'house', ROOT):
         done = run_python(os.path.join(path, 'gen_dataset_info.py'), '--help', cwd=str(tmp_path))
         assert done.returncode == 0 and 'usage: gen_dataset_info.py' in done.stdout, done.stderr
+
+
+def test_a_library_that_cannot_be_loaded_is_one_line(tmp_path):
+    house = house_without_packages(tmp_path)
+    (house / 'tqdm.py').write_text('raise ImportError("libGL.so.1: cannot open shared object file", name="cv2")\n')
+    done = run_python('-S', house / 'RDN_infer.py', '--help', cwd=str(tmp_path))
+    assert done.returncode == 1 and done.stderr.count('\n') == 1, done.stderr
+    assert 'cannot load cv2: libGL.so.1' in done.stderr
