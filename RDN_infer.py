@@ -18,7 +18,7 @@ import tempfile
 import time
 from typing import Sequence
 
-from rdn import cli, dataset, engine, files
+from rdn import cli, dataset, engine, files, manifest, run_record
 from rdn.ascend import benchmark, msprof, number_text, outputs
 
 import numpy as np
@@ -101,28 +101,39 @@ def check_inputs(model: engine.Engine, path: str, infos: Sequence[benchmark.Info
 
 
 def run_dataset(
-    model: engine.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, device_id: int, binary: bool
-) -> tuple[str, str]:
-    """Write the outputs; return the performance file's text and name."""
-    folder = f'result/dumpOutput_device{device_id}'
+    model: engine.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
+) -> str:
+    """Write the outputs into a folder, in place of earlier ones; return the performance file's text."""
     start = time.perf_counter()
     with files.atomic_folder(folder, outputs.list_outputs(folder)) as partial:
         stages = infer_dataset(model, infos, batch_size, partial, binary)
-    report = benchmark.format_performance(len(infos), time.perf_counter() - start, stages)
     print(f'{len(infos)} outputs in {folder}')
-    return report, f'result/perf_vision_batchsize_{batch_size}_device_{device_id}.txt'
+    return benchmark.format_performance(len(infos), time.perf_counter() - start, stages)
 
 
-def run_pure(
-    model: engine.Engine, path: str, rounds: int, batch_size: int, device_id: int, size: tuple[int | None, int | None]
-) -> tuple[str, str]:
-    """Return the text and name of the file for pure inference. size: (height, width) for a model that takes any."""
+def run_pure(model: engine.Engine, path: str, rounds: int, batch_size: int, size: tuple[int | None, int | None]) -> str:
+    """Return the text of the file for pure inference. size: (height, width) for a model that takes any."""
     height, width = model.shape[1] or size[0], model.shape[2] or size[1]
     if not (height and width):
         raise ValueError(f'{path} takes any size: say which with -input_width and -input_height')
     seconds = infer_random(model, (batch_size, model.shape[0] or 3, height, width), rounds)
-    report = benchmark.format_pure_inference(rounds * batch_size, seconds)
-    return report, f'result/PureInfer_perf_of_{files.stem_of(path)}_in_device_{device_id}.txt'
+    return benchmark.format_pure_inference(rounds * batch_size, seconds)
+
+
+def make_record(
+    model: engine.Engine, path: str, precision: str, batch_size: int, infos: Sequence[benchmark.InfoLine]
+) -> run_record.Record:
+    """What the later steps are to know of this run."""
+    return run_record.Record(
+        tool='RDN_infer.py',
+        version=model.version,
+        engine=model.name,
+        precision=precision,
+        chip=model.name.replace('ExecutionProvider', '') if model.name in engine.ON_DEVICE else run_record.HOST,
+        batch_size=batch_size,
+        model=manifest.digest(path),
+        manifest=manifest.digest_beside(os.path.dirname(infos[0].path)) if infos else None,
+    )
 
 
 def write_profile(trace: str, model_name: str, folder: str, device_id: int) -> None:
@@ -147,12 +158,18 @@ def main(argv=None):
         if infos:
             check_inputs(model, path, infos)
         print(f'{path} on {model.name}, batches of {args.batch_size}')
+        folder = f'result/dumpOutput_device{args.device_id}'
         if infos:
-            report, report_path = run_dataset(model, infos, args.batch_size, args.device_id, args.output_binary)
+            report = run_dataset(model, infos, args.batch_size, folder, args.output_binary)
+            report_path = f'result/perf_vision_batchsize_{args.batch_size}_device_{args.device_id}.txt'
         else:
             size = args.input_height, args.input_width
-            report, report_path = run_pure(model, path, args.round, args.batch_size, args.device_id, size)
+            report = run_pure(model, path, args.round, args.batch_size, size)
+            report_path = f'result/PureInfer_perf_of_{files.stem_of(args.om_path)}_in_device_{args.device_id}.txt'
         files.write_text(report_path, report)
+        record = make_record(model, path, args.precision, args.batch_size, infos)
+        for target in [folder, report_path] if infos else [report_path]:
+            run_record.write(target, record)
         print(f'{report}written to {report_path}')
         if args.profiling:
             write_profile(model.end_trace(), files.stem_of(path), args.profiling, args.device_id)

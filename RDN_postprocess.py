@@ -3,7 +3,12 @@
     python3 RDN_postprocess.py --pred-path=./result/dumpOutput_device0 --label-path=./prep_dataset/label --result-path=./result.json --width=114 --height=114 --scale=2
 
 Reads the outputs of benchmark, RDN_infer.py and ais_bench; writes result.json; shows each image's
-PSNR beside that of Pillow's bicubic upsampling.
+PSNR beside that of Pillow's bicubic upsampling. With
+
+    --reference=rdn_x2.pth
+
+it compares the outputs with what PyTorch makes of the very same inputs, and the status says whether accuracy was kept.
+result.run.json beside result.json says where the figures come from, for test/accept.py.
 """
 
 from __future__ import annotations
@@ -11,11 +16,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
-from rdn import cli, cpu, dataset, files, tiles
+from rdn import cli, cpu, dataset, files, manifest, run_record, tiles
 from rdn.ascend import outputs
-from rdn.evaluation import metrics, plausibility, report, sheet
+from rdn.evaluation import agreement, metrics, plausibility, report, sheet
 from rdn.imaging import images
 
 import numpy as np
@@ -55,14 +60,15 @@ def read_result(case: dataset.Case, paths: dict[str, str], width: int, height: i
     else:
         source = images.read_rgb(str(case.source))
         bicubic = images.to_chw(images.bicubic_upsample(source, scale))
-    if case.layout:
-        parts = dataset.input_tiles(case.stem, case.layout)
-        sr = tiles.join(
-            ((tile, outputs.read_output(paths[stem], output_shape)) for stem, tile in parts.items()), case.layout
-        )
-    else:
-        sr = outputs.read_output(paths[case.stem], output_shape)
-    return Result(case, sr, bicubic, hr)
+    return Result(case, join_outputs(case, lambda stem: outputs.read_output(paths[stem], output_shape)), bicubic, hr)
+
+
+def join_outputs(case: dataset.Case, read: Callable[[str], np.ndarray]) -> np.ndarray:
+    """An image (3, H, W) from the outputs of its inputs. read: from the name of an input to its output."""
+    if not case.layout:
+        return read(case.stem)
+    parts = dataset.input_tiles(case.stem, case.layout)
+    return tiles.join(((tile, read(stem)) for stem, tile in parts.items()), case.layout)
 
 
 def bicubic_of_label(hr: np.ndarray, scale: int) -> np.ndarray:
@@ -135,13 +141,54 @@ def format_scores(scores: Sequence[Score]) -> str:
     return cli.format_table(rows)
 
 
+def check_record(pred_path: str, label_path: str) -> run_record.Record | None:
+    """The record of what computed the outputs; None where it is not known.
+
+    Raises ValueError where they were computed from another preparation than the labels are of.
+    """
+    record = run_record.read(pred_path)
+    prepared = manifest.digest_beside(label_path)
+    if record and record.manifest and prepared and record.manifest != prepared:
+        raise ValueError(
+            f'{pred_path}: computed from another preparation than {label_path} is of: run inference on this one'
+        )
+    return record
+
+
+def write_result(
+    path: str,
+    scores: Sequence[Score],
+    protocol: str | None,
+    luma: str,
+    record: run_record.Record | None,
+    verdict: agreement.Verdict | None,
+) -> None:
+    """Write result.json in the guide's shape, and beside it where its figures come from."""
+    files.write_text(path, format_result([score.rdn for score in scores]))
+    origin: dict[str, Any] = {
+        'of': manifest.digest(path),
+        'protocol': protocol,
+        'luma': luma,
+        'images': len(scores),
+        'outputs': record and record._asdict(),
+        'verdict': verdict and verdict._asdict(),
+    }
+    files.write_text(run_record.path_of(path), json.dumps(origin, indent=1) + '\n')
+
+
 def main(argv=None):
     args = parse_args(argv)
     size = args.width, args.height, args.scale
     cases = dataset.find_cases(args.label_path, *size)
+    if not all(case.label_path for case in cases) and args.reference:
+        raise ValueError(f'{args.label_path}: no labels, so no PSNR to compare: leave --reference out')
     if not any(case.label_path for case in cases) and not (args.save_images or args.report):
         raise ValueError(f'{args.label_path}: no labels, so nothing to measure: give --save-images or --report')
+    record = check_record(args.pred_path, args.label_path)
     paths = outputs.find_outputs(args.pred_path, [stem for case in cases for stem in case.input_stems()])
+    reference = None
+    if args.reference:
+        reference = agreement.reference_outputs(args.reference, args.label_path, cases, args.width, args.height)
     if args.report:
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
 
@@ -152,20 +199,36 @@ def main(argv=None):
             check_plausible(result, paths[case.input_stems()[0]])
         if args.save_images:
             save_images(args.save_images, result, score, args.scale)
-        return score, make_entry(result, score, args.scale) if args.report else None
+        entry = make_entry(result, score, args.scale) if args.report else None
+        compared = None
+        if reference:
+            expected = join_outputs(case, reference)
+            expected_score = score_result(result._replace(sr=expected), args.scale, args.luma)
+            psnr = [x.rdn for x in (score, expected_score) if x]
+            compared = agreement.compare(case.stem, result.sr, expected, *psnr)
+        return score, entry, compared
 
     judged = list(cli.progress(cpu.map_in_order(judge, cases), 'image', len(cases)))
     if args.report:
-        print(f'report: {report.write_report(args.report, [entry for _, entry in judged])}')
-    scores = [score for score, _ in judged if score]
+        print(f'report: {report.write_report(args.report, [entry for _, entry, _ in judged])}')
+    scores = [score for score, _, _ in judged if score]
     if not scores:
         return
+    verdict = None
+    if reference:
+        agreements = [compared for _, _, compared in judged]
+        verdict = agreement.judge(agreements, args.max_loss, args.max_image_loss)
+        print(f'{agreement.format_agreements(agreements)}\nagainst PyTorch: {verdict.describe()}\n')
+    protocol = dataset.protocol_of(args.label_path)
     average = average_of(scores)
-    files.write_text(args.result_path, format_result([score.rdn for score in scores]))
+    write_result(args.result_path, scores, protocol, args.luma, record, verdict)
+    print(f'outputs: {record.describe() if record else "origin unknown"}; {protocol or "protocol unknown"}')
     print(format_scores([*scores, average]))
     print(f'Avg PSNR: {average.rdn:.2f}')
     if args.min_psnr is not None and not average.rdn >= args.min_psnr:
         raise ValueError(f'accuracy not met: {average.rdn:.3f} dB on average, --min-psnr asks for {args.min_psnr:g}')
+    if verdict and not verdict.is_kept:
+        raise ValueError(f'accuracy not kept against PyTorch: {verdict.describe()}')
 
 
 def parse_args(argv):
@@ -189,6 +252,21 @@ def parse_args(argv):
     )
     parser.add_argument(
         '--allow-mismatch', action='store_true', help='count outputs that do not show what their labels show'
+    )
+    parser.add_argument('--reference', metavar='WEIGHTS', help='compare with what PyTorch makes of the same inputs')
+    parser.add_argument(
+        '--max-loss',
+        type=decibels,
+        default=agreement.MAX_LOSS,
+        metavar='DB',
+        help='with --reference: by how much the average may change, either way; default %(default)s',
+    )
+    parser.add_argument(
+        '--max-image-loss',
+        type=decibels,
+        default=agreement.MAX_IMAGE_LOSS,
+        metavar='DB',
+        help="with --reference: by how much any image's PSNR may change; default %(default)s",
     )
     parser.add_argument('--min-psnr', type=decibels, metavar='DB', help='end with status 1 when the average is lower')
     parser.add_argument(

@@ -75,12 +75,11 @@ fi
 step python3 RDN_pth2onnx.py --input-file="$weights" --output-file=rdn_x2.onnx --scale=2
 
 if [ -n "$benchmark" ] && command -v atc >/dev/null; then
-    where="$benchmark on an Ascend device" chips=(--chips 4 --device 310)
-    case $soc in Ascend310P*) chips=(--chips 1 --device 310P) ;; esac
+    where="$benchmark on an Ascend device"
     step atc --framework=5 --model=rdn_x2.onnx --output=rdn_x2_bs1 --input_format=NCHW \
         --input_shape=image:1,3,114,114 --log=error --soc_version="$soc"
 else
-    benchmark='' where='RDN_infer.py with ONNX Runtime (no atc and benchmark here)' chips=(--chips 1 --device host)
+    benchmark='' where='RDN_infer.py with ONNX Runtime (no atc and benchmark here)'
 fi
 
 if [ -z "$dataset" ] && [ -d /root/dataset/set5 ]; then
@@ -96,8 +95,10 @@ flags=(-model_type=vision -device_id=0 -batch_size=1 -input_text_path=./RDN_prep
     -input_width=114 -input_height=114 -output_binary=False -useDvpp=False)
 if [ -n "$benchmark" ]; then
     # Those of an earlier walk: benchmark leaves outputs there, and a figure if it fails.
-    rm -f result/dumpOutput_device0/*_1.txt result/perf_vision_batchsize_1_device_0.txt
+    rm -f result/dumpOutput_device0/*_1.txt result/perf_vision_batchsize_1_device_0.* result/*.run.json
     step "$benchmark" "${flags[@]}" -om_path=./rdn_x2_bs1.om
+    python3 -m rdn.run_record result/dumpOutput_device0 result/perf_vision_batchsize_1_device_0.txt \
+        --tool benchmark --chip "$soc" --model rdn_x2_bs1.om --inputs prep_dataset/data
 else
     step python3 RDN_infer.py "${flags[@]}" -om_path=./rdn_x2_bs1.onnx
 fi
@@ -105,7 +106,7 @@ fi
 rm -f result/images/*_x2.png result/images/*_sheet.png
 step python3 RDN_postprocess.py --pred-path=./result/dumpOutput_device0 --label-path=./prep_dataset/label \
     --result-path=./result.json --width=114 --height=114 --scale=2 --save-images=./result/images
-step python3 test/parse.py result/perf_vision_batchsize_1_device_0.txt "${chips[@]}"
+step python3 test/parse.py result/perf_vision_batchsize_1_device_0.txt
 
 cat <<END
 

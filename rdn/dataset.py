@@ -193,6 +193,33 @@ def find_cases(folder: str, width: int, height: int, scale: int) -> list[Case]:
     return list(cases.values())
 
 
+def input_path(label_folder: str, stem: str) -> str:
+    """The path of an input, by its name without ending, in the set whose label/ is given."""
+    return os.path.join(os.path.dirname(os.path.realpath(label_folder)), 'data', input_name(stem))
+
+
+def reference_folder(label_folder: str, weights_digest: str) -> str:
+    """Where PyTorch's outputs for a set and for weights are kept: reference/ beside data/ and label/.
+
+    Other weights or another preparation have another folder. Raises ValueError, with the folder's name, where the set
+    has no manifest to tell one preparation from another.
+    """
+    digest = manifest.digest_beside(label_folder)
+    if digest is None:
+        raise ValueError(f'{label_folder}: no {manifest.NAME} beside it, which tells one preparation from another')
+    return os.path.join(
+        os.path.dirname(os.path.realpath(label_folder)), 'reference', f'{digest[:16]}-{weights_digest[:16]}'
+    )
+
+
+def protocol_of(label_folder: str) -> str | None:
+    """How the images of a set were fitted, in words; None without a manifest."""
+    flags = manifest.read_flags(label_folder)
+    if flags is None:
+        return None
+    return 'whole images' if flags.get('tile') else {'crop': 'centre crop'}.get(str(flags.get('fit')), flags.get('fit'))
+
+
 def output_shape(case: Case, width: int, height: int, scale: int) -> tuple[int, int, int]:
     """(3, H, W) of what the network makes of a case's whole image."""
     if case.layout:

@@ -27,12 +27,13 @@ PRECISIONS = ('fp32', 'bf16')
 class Engine(abc.ABC):
     """A model of one picture input (N, C, H, W) and one output, ready to run.
 
-    name: what computes, for the console. streams: how many runs at a time, from threads of the caller's, use the
+    name: what computes, for the console; version: of the engine. streams: how many runs at a time, from threads of the caller's, use the
     device best. batch: the number of images in a run; shape: the input's [C, H, W]. An axis that the model leaves
     free is None.
     """
 
     name: str
+    version: str
     streams: int
     batch: int | None
     shape: list[int | None]
@@ -98,6 +99,7 @@ class OnnxRuntime(Engine):
         self._set_input(path, axes, len(self.session.get_outputs()))
         self.input_name = inputs[0].name
         self.name = self.session.get_providers()[0]
+        self.version = f'ONNX Runtime {onnxruntime.__version__}'
         self.streams = 1 if self.name in ON_DEVICE else streams
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
@@ -116,7 +118,7 @@ class OpenVino(Engine):
         if not cpu.has_bf16():
             raise ValueError('this processor does not compute in bf16 (no avx512_bf16, amx_bf16 or bf16): take fp32')
         try:
-            from openvino import Core
+            from openvino import Core, get_version
         except ImportError:
             raise ValueError('bf16 runs in OpenVINO 2023.1 or later, which is not here: pip install openvino')
         self._core = Core()
@@ -129,7 +131,7 @@ class OpenVino(Engine):
         if len(inputs) == 1 and inputs[0].partial_shape.rank == 4:
             axes = [axis.get_length() if axis.is_static else None for axis in inputs[0].partial_shape]
         self._set_input(path, axes, len(self._model.outputs))
-        self.name, self.streams = 'OpenVINO in bf16', streams
+        self.name, self.version, self.streams = 'OpenVINO in bf16', f'OpenVINO {get_version()}', streams
         self._hints: dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'bf16', 'NUM_STREAMS': streams}
         if threads:
             self._hints['INFERENCE_NUM_THREADS'] = threads

@@ -78,7 +78,7 @@ def check_flags(part_folder: str, **given: int) -> None:
 def check_complete(part_folder: str, names: Iterable[str]) -> None:
     """As check_files for the names in a folder, and for a file that the manifest lists and that is not among them."""
     manifest, names = _beside(part_folder), set(names)
-    part = os.path.basename(os.path.abspath(part_folder)) + '/'
+    part = os.path.basename(os.path.realpath(part_folder)) + '/'
     listed = manifest.digests if manifest else {}
     missing = sorted(key for key in listed if key.startswith(part) and key[len(part) :] not in names)
     if missing:
@@ -90,7 +90,7 @@ def check_files(paths: Iterable[str]) -> None:
     """Raises ValueError, with the file's name, for a file in data/ or label/ that is not as its manifest says."""
 
     def check(path: str) -> None:
-        folder, name = os.path.split(os.path.abspath(path))
+        folder, name = os.path.realpath(os.path.dirname(path)), os.path.basename(path)
         manifest = manifests[folder]
         if manifest is None:
             return
@@ -101,7 +101,7 @@ def check_files(paths: Iterable[str]) -> None:
             raise ValueError(f'{path}: changed since it was prepared, says {manifest.path}: prepare again')
 
     paths = list(paths)
-    manifests = {folder: _beside(folder) for folder in {os.path.dirname(os.path.abspath(path)) for path in paths}}
+    manifests = {folder: _beside(folder) for folder in {os.path.realpath(os.path.dirname(path)) for path in paths}}
     for _ in cpu.map_in_order(check, paths):
         pass
 
@@ -115,6 +115,23 @@ def digest(path: str) -> str:
     return total.hexdigest()
 
 
+def digest_of_text(text: str) -> str:
+    """The SHA-256 of a text, in hexadecimal digits."""
+    return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
+
+
+def read_flags(part_folder: str) -> dict[str, Any] | None:
+    """The flags in the manifest beside a set's data/ or label/; None where there is none."""
+    manifest = _beside(part_folder)
+    return manifest.flags if manifest else None
+
+
+def digest_beside(part_folder: str) -> str | None:
+    """The SHA-256 of the manifest beside a set's data/ or label/; None where there is none."""
+    manifest = _beside(part_folder)
+    return digest(manifest.path) if manifest else None
+
+
 def _beside(part_folder: str) -> Manifest | None:
     """The manifest of the set whose data/ or label/ is the given folder."""
-    return read(os.path.dirname(os.path.abspath(part_folder)))
+    return read(os.path.dirname(os.path.realpath(part_folder)))

@@ -1,13 +1,14 @@
 """Guide 6 and 7: turn the log of a step into its figure.
 
     python3 test/parse.py result.json                                      PSNR:38.27
-    python3 test/parse.py result/perf_vision_batchsize_1_device_0.txt      310 bs1 fps:29.577
+    python3 test/parse.py result/perf_vision_batchsize_1_device_0.txt      310 bs1 fps:29.577 (benchmark's, as given)
     python3 test/parse.py result/PureInfer_perf_of_rdn_x2_bs1_in_device_0.txt
     python3 test/parse.py ais_bench.log
-    python3 test/parse.py RDN_bs1.log                                      T4 bs1 fps:25.393
+    python3 test/parse.py RDN_bs1.log                                      T4 bs1 fps:25.393 (trtexec's, as given)
 
-The file's content says which tool wrote it. A 310 card is four devices, and benchmark and ais_bench measure one:
---chips 1 for a 310P, or for RDN_infer.py.
+The file's content says which tool wrote it. Where a record lies beside the file (FILE.run.json: RDN_infer.py and run.sh
+write it), it says on what the figure was measured: a figure of this machine's processor is printed as `host`. Without
+one a file of benchmark's is taken for one of four devices of a 310 card; --chips and --device say otherwise.
 """
 
 from __future__ import annotations
@@ -17,33 +18,41 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from rdn import cli
+from rdn import cli, files, run_record
 from rdn.ascend import logs
 
 
-def format_figure(text: str, name: str, chips: int = 4, device: str | None = None) -> str:
-    """The line to print for a file's text and name. chips: devices on the card; device: the name to print.
+def format_speed(
+    speed: logs.Speed, record: run_record.Record | None, chips: int | None = None, device: str | None = None
+) -> str:
+    """The line to print for a speed. chips: devices on the card; device: the name to print; None: as is known.
 
-    Raises ValueError as logs.parse_accuracy and logs.parse_speed do.
+    Raises ValueError for a log of several devices that is to be multiplied by --chips.
     """
-    if logs.is_result(text):
-        return f'PSNR:{logs.parse_accuracy(text):g}'
-    speed = logs.parse_speed(text, name)
-    if speed.tool == 'trtexec':
-        return f'{device or "T4"} bs{speed.batch} fps:{speed.rate:.3f}'
-    return f'{device or "310"} bs{speed.batch} fps:{speed.rate * chips:.3f}'
+    rate, name, devices = logs.card_rate(speed, record, chips, device)
+    batch = record.batch_size if record else speed.batch
+    origin = '' if record else f" ({speed.tool}'s, as given)"
+    return f'{name} bs{batch} fps:{rate:.3f}{f", of {devices} devices" if speed.devices > 1 else ""}{origin}'
 
 
 def main(argv=None):
     args = parse_args(argv)
-    print(logs.read(args.file, lambda text, name: format_figure(text, name, args.chips, args.device)))
+    text = logs.read(args.file, lambda text, name: text)
+    if logs.is_result(text):
+        print(f'PSNR:{logs.read(args.file, logs.parse_accuracy):g}')
+        return
+    speed = logs.read(args.file, logs.parse_speed)
+    with files.errors_naming(args.file):
+        print(format_speed(speed, run_record.read(args.file), args.chips, args.device))
 
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('file', help='log of benchmark, ais_bench or trtexec, or result.json')
-    parser.add_argument('--chips', type=cli.positive, default=4, help='devices on the card; default 4')
-    parser.add_argument('--device', help='name to print; default 310, or T4 for trtexec')
+    parser.add_argument('file', help="log of benchmark, ais_bench or trtexec, ais_bench's summary, or result.json")
+    parser.add_argument(
+        '--chips', type=cli.positive, help="devices on the card; default: as the record says, or 4 for benchmark's log"
+    )
+    parser.add_argument('--device', help='name to print; default: as the record says, else 310, or T4 for trtexec')
     return parser.parse_args(argv)
 
 

@@ -158,3 +158,28 @@ AIS_INFER_OLD = '[INFO] throughput (1000*batchsize/NPU_compute_time): 171.57\n'
 
 
 PURE = '[INFO] ave_throughputRate: 1.67129samples/s, ave_latency: 599.028ms\n'
+# Two devices with the same figure each: only the last line is of both.
+AIS_TWO_DEVICES = """[INFO] NPU_compute_time (ms): min = 18.8, max = 33.7, mean = 19.044, median = 18.9, percentile(99%) = 19.7
+[INFO] throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(19.044): 52.51
+[INFO] NPU_compute_time (ms): min = 18.8, max = 33.7, mean = 19.044, median = 18.9, percentile(99%) = 19.7
+[INFO] throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(19.044): 52.51
+[INFO] i:0 device_0 throughput:52.51 start_time:1.0 end_time:2.0
+[INFO] i:1 device_1 throughput:52.51 start_time:1.0 end_time:2.0
+[INFO] summary throughput:105.02
+"""
+AIS_INFER_16 = """[INFO] NPU_compute_time (ms): min = 13.7, max = 14.1, mean = 13.79518, median = 13.7, percentile(99%) = 14.0
+[INFO] throughput (1000*batchsize/NPU_compute_time): 1159.825
+"""
+AIS_SUMMARY = (
+    '{"filesinfo": {}, "args": {"batchsize": 4, "loop": 1}, "NPU_compute_time": {"min": 54.0, "max": 56.0, '
+    '"mean": 54.742, "median": 54.7, "percentile(99%)": 55.9, "count": 20}, "throughput": 73.07}'
+)
+TENSORRT_8_BOUND = """[I] &&&& RUNNING TensorRT.trtexec [TensorRT v8502] # trtexec --loadEngine=RDN.engine
+[I] Created input binding for image with dimensions 10x3x114x114
+[I] Output binding for output with dimensions 4x3x228x228 is created.
+[I] GPU Compute Time: min = 23.1 ms, max = 25.2 ms, mean = 23.8437 ms, median = 23.8 ms, percentile(99%) = 25.2 ms
+"""
+TENSORRT_8_STREAMS = """&&&& RUNNING TensorRT.trtexec # trtexec --onnx=a.onnx --shapes=image:1x3x114x114 --streams=32
+[I] Throughput: 17990.4 qps
+[I] GPU Compute Time: min = 0.4 ms, max = 0.5 ms, mean = 0.41477 ms, median = 0.4 ms, percentile(99%) = 0.5 ms
+"""

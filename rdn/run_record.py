@@ -1,0 +1,117 @@
+"""What computed a folder of outputs or a performance file: kept beside it, as {folder}.run.json or {file stem}.run.json.
+
+Never inside the folder: the vendor's and the public scripts list that. RDN_infer.py writes it; for the device's tools
+run.sh does:
+
+    python3 -m rdn.run_record result/dumpOutput_device0 --tool benchmark --chip Ascend310 --batch-size 1 --model rdn_x2_bs1.om --inputs prep_dataset/data
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import NamedTuple
+
+from rdn import cli, files, manifest
+
+MAX_RECORD_BYTES = 1 << 20
+HOST = 'host'  # the chip's name where this machine's processor computed
+# Devices on a card, by the chip's name; the others have one.
+DEVICES = {'310': 4, '300I Duo': 2}
+
+
+class Record(NamedTuple):
+    """Where outputs or a figure come from; None where not known.
+
+    chip: as npu-smi names it, or HOST. model, manifest: SHA-256 of the model's file and of the prepared set's manifest.
+    """
+
+    tool: str
+    version: str | None
+    engine: str | None
+    precision: str | None
+    chip: str
+    batch_size: int
+    model: str
+    manifest: str | None
+
+    def devices(self) -> int:
+        """How many devices the card holds."""
+        return DEVICES.get(self.chip, 1)
+
+    def describe(self) -> str:
+        """In words: 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32) on host, batches of 1'."""
+        details = ', '.join(x for x in (self.version, self.engine, self.precision) if x)
+        return f'{self.tool}{f" ({details})" if details else ""} on {self.chip}, batches of {self.batch_size}'
+
+
+def path_of(target: str) -> str:
+    """The record's path, for a folder of outputs or a performance file."""
+    target = os.path.normpath(target)
+    return f'{target if os.path.isdir(target) else os.path.splitext(target)[0]}.run.json'
+
+
+def write(target: str, record: Record) -> None:
+    """Write the record of what is there now."""
+    content = dict(record._asdict(), of=_digest(target))
+    files.write_text(path_of(target), json.dumps(content, indent=1) + '\n')
+
+
+def read(target: str) -> Record | None:
+    """The record of what is there; None where there is none, or where the record is of what was there before.
+
+    Raises ValueError, with the file's name, for a file that is not a record.
+    """
+    path = path_of(target)
+    if not os.path.exists(path):
+        return None
+    what = 'a record of what computed the outputs: remove it'
+    content = files.read_json(path, MAX_RECORD_BYTES, what)
+    try:
+        digest = content.pop('of')
+        record = Record(**content)
+        if type(record.batch_size) is not int or not isinstance(record.chip, str) or not isinstance(record.tool, str):
+            raise ValueError('of another form')
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path}: not {what} ({error})')
+    return record if digest == _digest(target) else None
+
+
+def _digest(target: str) -> str:
+    """The SHA-256 of a file; of a folder, that of its files' names and digests."""
+    if not os.path.isdir(target):
+        return manifest.digest(target)
+    names = sorted(name for name in os.listdir(target) if os.path.isfile(os.path.join(target, name)))
+    return manifest.digest_of_text(''.join(f'{manifest.digest(os.path.join(target, name))} {name}\n' for name in names))
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    record = Record(
+        tool=args.tool,
+        version=args.tool_version,
+        engine=None,
+        precision=None,
+        chip=args.chip[len('Ascend') :] if args.chip.startswith('Ascend') else args.chip,
+        batch_size=args.batch_size,
+        model=manifest.digest(args.model),
+        manifest=manifest.digest_beside(args.inputs),
+    )
+    for target in args.targets:
+        write(target, record)
+
+
+def parse_args(argv):
+    parser = cli.Parser(__doc__)
+    parser.add_argument('targets', nargs='+', metavar='TARGET', help='folder of outputs, or performance file')
+    parser.add_argument('--tool', required=True, help='what computed it: benchmark, ais_bench')
+    parser.add_argument('--tool-version', help='of the tool or its toolkit, where known')
+    parser.add_argument('--chip', required=True, help='as npu-smi names it, 310P3 say, or as atc does, Ascend310P3')
+    parser.add_argument('--batch-size', type=cli.positive, default=1)
+    parser.add_argument('--model', required=True, help='the offline model')
+    parser.add_argument('--inputs', required=True, metavar='FOLDER', help="the prepared set's data/")
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    cli.run(main)
