@@ -176,6 +176,16 @@ def write_result(
     files.write_text(run_record.path_of(path), json.dumps(origin, indent=1) + '\n')
 
 
+def compare_result(
+    result: Result, score: Score, reference: Callable[[str], np.ndarray], scale: int, luma: str
+) -> agreement.Agreement:
+    """An image's Agreement with PyTorch. reference: from the name of an input to PyTorch's output."""
+    expected = join_outputs(result.case, reference)
+    expected_score = score_result(result._replace(sr=expected), scale, luma)
+    assert expected_score  # as the result has one
+    return agreement.compare(result.case.stem, result.sr, expected, score.rdn, expected_score.rdn)
+
+
 def main(argv=None):
     args = parse_args(argv)
     size = args.width, args.height, args.scale
@@ -192,7 +202,7 @@ def main(argv=None):
     if args.report:
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
 
-    def judge(case):
+    def judge(case: dataset.Case) -> tuple[Score | None, report.Entry | None, agreement.Agreement | None]:
         result = read_result(case, paths, *size)
         score = score_result(result, args.scale, args.luma)
         if not args.allow_mismatch:
@@ -200,33 +210,31 @@ def main(argv=None):
         if args.save_images:
             save_images(args.save_images, result, score, args.scale)
         entry = make_entry(result, score, args.scale) if args.report else None
-        compared = None
-        if reference:
-            expected = join_outputs(case, reference)
-            expected_score = score_result(result._replace(sr=expected), args.scale, args.luma)
-            psnr = [x.rdn for x in (score, expected_score) if x]
-            compared = agreement.compare(case.stem, result.sr, expected, *psnr)
+        compared = compare_result(result, score, reference, args.scale, args.luma) if reference and score else None
         return score, entry, compared
 
     judged = list(cli.progress(cpu.map_in_order(judge, cases), 'image', len(cases)))
     if args.report:
-        print(f'report: {report.write_report(args.report, [entry for _, entry, _ in judged])}')
+        print(f'report: {report.write_report(args.report, [entry for _, entry, _ in judged if entry])}')
     scores = [score for score, _, _ in judged if score]
     if not scores:
         return
-    verdict = None
-    if reference:
-        agreements = [compared for _, _, compared in judged]
-        verdict = agreement.judge(agreements, args.max_loss, args.max_image_loss)
+    agreements = [compared for _, _, compared in judged if compared]
+    verdict = agreement.judge(agreements, args.max_loss, args.max_image_loss) if agreements else None
+    write_result(args.result_path, scores, dataset.protocol_of(args.label_path), args.luma, record, verdict)
+    if verdict:
         print(f'{agreement.format_agreements(agreements)}\nagainst PyTorch: {verdict.describe()}\n')
-    protocol = dataset.protocol_of(args.label_path)
+    origin = record.describe() if record else 'origin unknown'
+    print(f'outputs: {origin}; {dataset.protocol_of(args.label_path) or "protocol unknown"}')
     average = average_of(scores)
-    write_result(args.result_path, scores, protocol, args.luma, record, verdict)
-    print(f'outputs: {record.describe() if record else "origin unknown"}; {protocol or "protocol unknown"}')
-    print(format_scores([*scores, average]))
-    print(f'Avg PSNR: {average.rdn:.2f}')
-    if args.min_psnr is not None and not average.rdn >= args.min_psnr:
-        raise ValueError(f'accuracy not met: {average.rdn:.3f} dB on average, --min-psnr asks for {args.min_psnr:g}')
+    print(f'{format_scores([*scores, average])}\nAvg PSNR: {average.rdn:.2f}')
+    check_accuracy(average, args.min_psnr, verdict)
+
+
+def check_accuracy(average: Score, min_psnr: float | None, verdict: agreement.Verdict | None) -> None:
+    """Raises ValueError where the accuracy is lower than asked for, or is not PyTorch's."""
+    if min_psnr is not None and not average.rdn >= min_psnr:
+        raise ValueError(f'accuracy not met: {average.rdn:.3f} dB on average, --min-psnr asks for {min_psnr:g}')
     if verdict and not verdict.is_kept:
         raise ValueError(f'accuracy not kept against PyTorch: {verdict.describe()}')
 

@@ -21,23 +21,7 @@ from rdn import cli, cpu, dataset, files, tiles
 from rdn.ascend import benchmark
 from rdn.imaging import images
 
-import numpy as np
-from PIL import Image
-
-
-def letterbox(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The whole PIL image within width x height, bilinear, on black: what the published script does."""
-    import mmcv
-
-    ratio = min(width / image.width, height / image.height)
-    size = (max(1, int(image.width * ratio)), max(1, int(image.height * ratio)))
-    resized = mmcv.imresize(np.asarray(image), size, interpolation='bilinear', backend='cv2')
-    left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    padding = (left, top, width - size[0] - left, height - size[1] - top)
-    return Image.fromarray(mmcv.impad(resized, padding=padding, pad_val=0))
-
-
-FIT = {'crop': images.crop_center, 'letterbox': letterbox}
+FIT = {'crop': images.crop_center, 'letterbox': images.letterbox}
 
 
 def prepare_image(path: str, settings: dataset.Settings) -> dataset.PreparedImage:
@@ -63,7 +47,7 @@ def main(argv=None):
     args = parse_args(argv)
     settings = dataset.Settings(args.width, args.height, args.scale, args.fit, args.tile, args.overlap, args.no_label)
     paths = images.list_images(args.src_path)
-    data_path, label_path = (os.path.join(args.save_path, part) for part in ('data', 'label'))
+    data_path, label_path = (os.path.join(args.save_path, part) for part in dataset.PARTS)
     for path in paths:
         benchmark.check_path(os.path.join(data_path, dataset.input_name(files.stem_of(path))))
     if args.fit == 'letterbox':

@@ -20,21 +20,22 @@ from rdn import cli
 from rdn.ascend import msprof
 
 STANDS_OUT_PERCENT = 20.0  # of the time
+TRANSPOSED = ('transpose', 'deconv', 'backprop')  # in the types of transposed convolutions
 
 
 class Profile(NamedTuple):
-    """The operators of a profile, longest total first; path of its op_summary file or None."""
+    """The operators of a profile, longest total first; paths of its op_summary files, which may be missing."""
 
     rows: list[msprof.Statistic]
-    summary: str | None
+    summaries: list[str]
 
 
 def read_profile(paths: Sequence[str]) -> Profile:
     """The Profile of files or folders. Without an op_statistic file it is counted from the op_summary file."""
-    statistic, summary = msprof.find_profile(paths)
-    if statistic:
-        return Profile(msprof.read_statistics(statistic), summary)
-    return Profile(msprof.statistics_of(msprof.read_tasks(str(summary))), summary)
+    statistics, summaries = msprof.find_profile(paths)
+    if statistics:
+        return Profile(msprof.read_statistics(statistics), summaries)
+    return Profile(msprof.statistics_of(msprof.read_tasks(*summaries), summaries[0]), summaries)
 
 
 def format_cell(value: str | float | None) -> str:
@@ -54,7 +55,7 @@ def format_profile(profile: Profile) -> str:
 
 
 def find_striking(profile: Profile) -> dict[str, float]:
-    """Operator type -> percent of the time, for what takes more than STANDS_OUT_PERCENT and is no convolution."""
+    """Operator type -> percent of the time, for what takes more than STANDS_OUT_PERCENT, convolutions left out."""
     totals = total_by_type(profile.rows)
     percent = {op_type: 100 * us / sum(totals.values()) for op_type, us in totals.items()}
     return {op_type: x for op_type, x in percent.items() if x > STANDS_OUT_PERCENT and not is_convolution(op_type)}
@@ -70,27 +71,45 @@ def advise(profile: Profile) -> list[str]:
     lines = [f'{op_type} stands out: {percent:.1f} % of the time.' for op_type, percent in striking.items()]
     if not any(op_type in msprof.TRANSPOSES for op_type in striking):
         return lines
-    if not profile.summary:
+    if not profile.summaries:
         return [*lines, 'For the shapes to white-list, name its op_summary_*.csv too.']
-    shapes = msprof.slow_transposes(msprof.read_tasks(profile.summary))
+    shapes = msprof.slow_transposes(msprof.read_tasks(*profile.summaries))
     if not shapes:
-        advice = f'{profile.summary} says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.'
+        advice = f'{profile.summaries[0]} says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.'
         return [*lines, advice]
     lines.append('Put the input shape of the slow ones on the white list, and convert the model again:')
     lines += [f'    {shape}' for shape in shapes]
-    return [*lines, f'    python3 patch_transpose_whitelist.py --profile {shlex.quote(profile.summary)}']
+    return [*lines, f'    python3 patch_transpose_whitelist.py --profile {shlex.quote(profile.summaries[0])}']
 
 
-def count_convolutions(profile: Profile) -> int:
-    return sum(row.calls for row in profile.rows if is_convolution(row.op_type))
+def count_calls(profile: Profile, part: str) -> int:
+    """How often operators ran whose types hold a word, without those that a transposed convolution adds."""
+    types = [row for row in profile.rows if part in row.op_type.lower()]
+    return sum(row.calls for row in types if not any(word in row.op_type.lower() for word in TRANSPOSED))
+
+
+def count_runs(before: Profile, after: Profile) -> float:
+    """How many times the runs of the first profile the second holds: a run has the same convolutions in both.
+
+    Raises ValueError for profiles of two models, whose convolutions and concatenations are of other proportions.
+    """
+    ratios = []
+    for part in ('conv', 'concat'):
+        counts = count_calls(before, part), count_calls(after, part)
+        if all(counts):
+            ratios.append(counts[1] / counts[0])
+    if len(ratios) == 2 and abs(ratios[0] - ratios[1]) > 1e-6 * ratios[0]:
+        raise ValueError(
+            f'profiles of two models: {count_calls(before, "conv")} and {count_calls(after, "conv")} convolutions, '
+            f'{count_calls(before, "concat")} and {count_calls(after, "concat")} concatenations'
+        )
+    return ratios[0] if ratios else 1
 
 
 def format_comparison(before: Profile, after: Profile) -> str:
     """Each operator's total time before and after, and how many times faster it became in a run of the model."""
     old, new = total_by_type(before.rows), total_by_type(after.rows)
-    convolutions = count_convolutions(before), count_convolutions(after)
-    # A run has the same convolutions before and after; so they tell how many runs a profile holds.
-    runs = convolutions[1] / convolutions[0] if all(convolutions) else 1
+    runs = count_runs(before, after)
     names = sorted(set(old) | set(new), key=lambda name: -max(old.get(name, 0), new.get(name, 0)))
     times = [(name, old.get(name), new.get(name)) for name in names]
     times.append(('all', sum(old.values()), sum(new.values())))

@@ -1,6 +1,6 @@
 """Train RDN weights on a folder of photographs.
 
-    python3 RDN_train.py --train-path=PHOTOGRAPHS --eval-path=/root/dataset/set5 --output-file=rdn_x2.pth --minutes=4
+    python3 RDN_train.py --train-path=PHOTOGRAPHS --eval-path=/root/dataset/set5 --output-file=rdn_x2_mine.pth --minutes=4
 
 Folders are searched with all that is below them; FOLDER@0.5 takes the pictures at half their size. The low-resolution
 pictures are made by Pillow's BICUBIC of the whole picture. L1 loss, Adam, the learning rate warms up and falls along a
@@ -93,19 +93,21 @@ def train(
     Raises ValueError when the loss is not a number any more.
     """
     signals = trainer.Signals()
-    started = time.monotonic() - run.seconds
     saving, reporting = trainer.Every(CHECKPOINT_SECONDS), trainer.Every(report_seconds)
     with reporter.bar:
         while run.progress() < 1 and signals.status is None:
+            started = time.monotonic()
             loss = run.learn(pairs)
-            run.seconds = time.monotonic() - started
+            run.seconds += time.monotonic() - started  # neither reports nor checkpoints count as training
             reporter.add(loss)
             done = run.progress() >= 1
             if saving.is_due() or done:
                 reporter.check_loss()
                 run.save(checkpoint_path)
+                saving.restart()
             if reporting.is_due() or done:
                 reporter.write_line()
+                reporting.restart()  # now: measuring takes its time
     signals.restore()
     if signals.status is not None:
         run.save(checkpoint_path)
@@ -152,6 +154,9 @@ def main(argv=None):
     checkpoint_path = args.output_file + '.checkpoint'
     if os.path.exists(checkpoint_path) and not args.resume:
         raise ValueError(f'{checkpoint_path}: of an interrupted run: --resume goes on with it; remove it to begin anew')
+    resumes = args.resume and os.path.exists(checkpoint_path)
+    if os.path.exists(args.output_file) and not (args.overwrite or resumes):
+        raise ValueError(f'{args.output_file}: is there already: --overwrite replaces it, once the training is done')
     torch.manual_seed(args.seed)
     model = (
         checkpoint.load_rdn(args.init)
@@ -177,7 +182,7 @@ def main(argv=None):
     parameters = sum(tensor.numel() for tensor in model.parameters())
     print(f'{parameters} parameters, {len(pairs)} pictures of {pixels / 1e6:.1f} megapixels')
     print(f'{"bf16" if bf16 else "fp32"} on {device}')
-    if args.resume and os.path.exists(checkpoint_path):
+    if resumes:
         run.load(checkpoint_path)
         print(f'resumed at step {run.step}, after {run.seconds / 60:.1f} minutes')
     sys.stdout.flush()
@@ -209,6 +214,7 @@ def parse_args(argv):
         '--minutes', type=positive_number, help='how long to train; the learning rate follows the clock'
     )
     length.add_argument('--steps', type=cli.positive, help='how many steps to train: the same result on every run')
+    parser.add_argument('--overwrite', action='store_true', help='replace weights that are there')
     parser.add_argument('--resume', action='store_true', help='go on from OUTPUT.checkpoint if it is there')
     parser.add_argument('--init', help='weights to start from; they say the architecture')
     parser.add_argument('--scale', type=int, choices=cli.SCALES, default=2)

@@ -8,6 +8,7 @@ go through the model in overlapping tiles that join without seams (rdn/tiles.py)
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 from typing import Callable, Iterator, NamedTuple, Sequence
@@ -37,13 +38,14 @@ class Upscaled(NamedTuple):
     notes: list[str]
 
 
+@dataclasses.dataclass
 class Summary:
     """What came of all Jobs: how many were done, how many skipped, one line for each failure, the report's entries."""
 
-    def __init__(self) -> None:
-        self.done, self.skipped = 0, 0
-        self.failures: list[str] = []
-        self.entries: list[report.Entry] = []
+    done: int = 0
+    skipped: int = 0
+    failures: list[str] = dataclasses.field(default_factory=list)
+    entries: list[report.Entry] = dataclasses.field(default_factory=list)
 
 
 class Options(NamedTuple):
@@ -88,7 +90,7 @@ def target_of(place: str, output: str, scale: int, ending: str | None) -> str:
 
 
 def plan(inputs: Sequence[str], output: str, scale: int, ending: str | None) -> tuple[list[Job], list[str]]:
-    """The Jobs for files and folders, sorted; and the files passed over, which are no pictures by their names.
+    """The Jobs for files and folders, sorted; and the files passed over, whose names are not those of pictures.
 
     Raises FileNotFoundError for what is not there, ValueError where there is no picture.
     """
@@ -147,10 +149,10 @@ def upscale_all(jobs: Sequence[Job], model: engine.Engine, scale: int, options: 
                     continue
                 upscaled = upscale_picture(job, model, scale, options, advance)
                 bar.write(': '.join([job.target, '; '.join(upscaled.notes)]) if upscaled.notes else job.target)
-                summary.done += 1
                 if options.with_report:
                     summary.entries.append(make_entry(os.path.basename(job.source), upscaled, scale))
                 del upscaled  # before the next one is read
+                summary.done += 1
             except (ValueError, OSError, MemoryError) as error:
                 summary.failures.append(cli.describe_error(error))
                 bar.write(f'failed: {summary.failures[-1]}')
@@ -199,7 +201,7 @@ def main(argv=None):
     if summary.skipped:
         print(f'{summary.skipped} skipped: done before')
     if passed:
-        print(f'{len(passed)} passed over, no pictures by their names: {", ".join(passed[:5])}')
+        print(f'{len(passed)} passed over, not pictures by their names: {", ".join(passed[:5])}')
     print(f'{summary.done} done, in {args.output}')
     if summary.failures:
         raise ValueError(f'{len(summary.failures)} of {len(jobs)} failed: {" | ".join(summary.failures)}')

@@ -66,7 +66,9 @@ def keep_original(path: str, source: bytes) -> None:
             )
         return
     with files.atomic_path(kept) as partial:
-        shutil.copy2(path, partial)
+        with open(partial, 'wb') as file:
+            file.write(source)  # what was read, whatever stands there by now
+        shutil.copystat(path, partial)
         keep_owner(path, partial)
 
 
@@ -128,26 +130,29 @@ def profiled_shapes(path: str) -> list[list[int]]:
 def main(argv=None):
     args = parse_args(argv)
     path = os.path.realpath(args.transpose_py) if args.transpose_py else toolkit.find_transpose_py()
-    shapes = args.shape or [DEFAULT_SHAPE]
+    shapes = args.shape or [[args.batch_size, *DEFAULT_SHAPE[1:]]]
     if args.onnx:
         shapes = onnx_graph.transpose_shapes(args.onnx, args.batch_size)
     if args.profile:
         shapes = profiled_shapes(args.profile)
     try:
-        if args.revert:
-            revert(path, args.dry_run)
-        else:
-            patch(path, shapes, args.dry_run)
+        with files.locked(os.path.dirname(path)):
+            if args.revert:
+                revert(path, args.dry_run)
+            else:
+                patch(path, shapes, args.dry_run)
     except whitelist.WhiteListError as error:
         raise ValueError(f'{path}: {error}')
 
 
 def parse_args(argv):
     def shape(text):
-        numbers = [int(number) for number in text.strip('[]').split(',')]
-        if min(numbers) < 1:
-            raise argparse.ArgumentTypeError(f'{text}: dimensions are whole numbers from 1 on')
-        return numbers
+        parts = [part.strip() for part in text.strip('[] ').split(',')]
+        if not all(part.isdigit() and 0 < len(part) < 10 and int(part) for part in parts):
+            raise argparse.ArgumentTypeError(
+                f'{text[:40]}: dimensions are whole numbers from 1 on, as in 1,64,2,2,114,114'
+            )
+        return [int(part) for part in parts]
 
     parser = cli.Parser(__doc__)
     parser.add_argument('--transpose-py', metavar='FILE', help="the toolkit's transpose.py; default: found")
@@ -159,7 +164,7 @@ def parse_args(argv):
         help=f'shape to add, may be repeated; default: {DEFAULT_SHAPE}',
     )
     parser.add_argument('--onnx', metavar='FILE', help="read the shapes from this model's Transpose nodes")
-    parser.add_argument('--batch-size', type=cli.positive, default=1, help='with --onnx: of the offline model')
+    parser.add_argument('--batch-size', type=cli.positive, default=1, help='of the offline model; default 1')
     parser.add_argument('--profile', metavar='FILE', help="take the slow ones' shapes from msprof's op_summary_*.csv")
     parser.add_argument('--dry-run', action='store_true', help='print the change as a diff, and change nothing')
     parser.add_argument('--revert', action='store_true', help='put the kept original back')

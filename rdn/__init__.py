@@ -1,7 +1,7 @@
 """What the steps of the guide share.
 
-Imported before every other package: what goes wrong while those load ends in one line, too. That is Ctrl-C, and a
-Python that does not have them or cannot load them.
+Imported before every other package by the project's scripts: what goes wrong while those load ends in one line, too.
+That is Ctrl-C, and a Python that does not have them or cannot load them.
 """
 
 from __future__ import annotations
@@ -10,28 +10,33 @@ import os
 import sys
 from types import TracebackType
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 
 def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    script = os.path.basename(sys.argv[0])
-    if os.environ.get('RDN_TRACEBACK'):
+    name = getattr(error, 'name', None) or 'a library'
+    if os.environ.get('RDN_TRACEBACK') or name.split('.')[0] in ('rdn', 'models'):
         sys.__excepthook__(kind, error, traceback)
     elif isinstance(error, KeyboardInterrupt):
-        print(f'{script}: interrupted', file=sys.stderr)
+        print(f'{SCRIPT}: interrupted', file=sys.stderr, flush=True)
+        os._exit(130)  # numpy would go on, and fail for want of what was interrupted
     elif isinstance(error, ModuleNotFoundError):
-        print(f'{script}: {sys.executable} has no module {error.name}: {_what_to_do()}', file=sys.stderr)
-    elif isinstance(error, ImportError):  # a system's library is missing; numpy also makes one of Ctrl-C
-        print(f'{script}: {sys.executable} cannot load {error.name or "a library"}: {error}', file=sys.stderr)
+        print(f'{SCRIPT}: {sys.executable} has no module {name}: {_what_to_do(name)}', file=sys.stderr)
+    elif isinstance(error, ImportError):  # a library of the system's is missing, say
+        print(f'{SCRIPT}: {sys.executable} cannot load {name}: {" ".join(str(error).split())}', file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
 
 
-def _what_to_do() -> str:
-    activate = os.path.join(ROOT, '.venv', 'bin', 'activate')
-    if os.path.exists(activate) and sys.prefix != os.path.dirname(os.path.dirname(activate)):
-        return f'first give: source {activate}'
-    return f'first give: {sys.executable} -m pip install -r {os.path.join(ROOT, "requirements.txt")}'
+def _what_to_do(module: str) -> str:
+    environment = os.path.join(ROOT, '.venv')
+    if os.path.realpath(sys.prefix).startswith(ROOT + os.sep):
+        return f'{sys.executable} -m pip install {module}'
+    if os.path.exists(os.path.join(environment, 'bin', 'activate')):
+        return f'first give: source {environment}/bin/activate'
+    return f'first give: bash {ROOT}/run.sh, which sets up {environment}; or pip install -r {ROOT}/requirements.txt'
 
 
-sys.excepthook = _on_uncaught
+SCRIPT = os.path.basename(sys.argv[0])
+if os.path.dirname(os.path.realpath(sys.argv[0])) in (ROOT, os.path.join(ROOT, 'test'), os.path.join(ROOT, 'tools')):
+    sys.excepthook = _on_uncaught  # not in another program that uses a module of ours

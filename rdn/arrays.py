@@ -11,6 +11,7 @@ import numpy as np
 
 # numpy reads an .npy header with `ast`, which crashes Python 3.11 when two threads are in it.
 NPY_HEADER_LOCK = threading.Lock()
+MAX_NPY_BYTES = 1 << 36
 
 
 def read_npy(path: str) -> np.ndarray:
@@ -18,7 +19,7 @@ def read_npy(path: str) -> np.ndarray:
 
     Raises ValueError, with the file's name, for anything else.
     """
-    files.check_plain(path, 1 << 36)
+    files.check_plain(path, MAX_NPY_BYTES)
     try:
         with NPY_HEADER_LOCK:
             array = np.load(path, mmap_mode='r', allow_pickle=False)

@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from typing import Callable, Iterable, Sequence
+from typing import Callable, Iterable, NoReturn, Sequence
 
 from tqdm import tqdm
 
@@ -19,7 +19,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, doc: str | None):
         super().__init__(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f'{self.prog}: {message} (see --help)\n')
 
     def add_input_size(self) -> None:
@@ -36,7 +36,7 @@ def run(main: Callable[[], int | None]) -> None:
     RDN_TRACEBACK=1 in the environment shows where an error came from.
     """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, 'reconfigure'):  # a file's name may be no text
+        if hasattr(stream, 'reconfigure'):  # a file's name may hold bytes that are not text
             stream.reconfigure(errors='backslashreplace')
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

@@ -19,6 +19,7 @@ from rdn import arrays, files, manifest, tiles
 
 import numpy as np
 
+PARTS = ('data', 'label')
 MAX_LAYOUT_BYTES = 1 << 20
 MAX_SIDE_PIXELS = 1 << 17  # of a picture that a layout may speak of
 
@@ -80,7 +81,7 @@ def writing(folder: str, settings: Settings) -> Iterator[Callable[[PreparedImage
     which no manifest says whose they are.
     """
     earlier = _earlier_files(folder)
-    data_path, label_path = (os.path.join(folder, part) for part in ('data', 'label'))
+    data_path, label_path = (os.path.join(folder, part) for part in PARTS)
     digests: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         labels = stack.enter_context(files.atomic_folder(label_path, earlier['label']))
@@ -123,11 +124,15 @@ def _earlier_files(folder: str) -> dict[str, set[str]]:
     """'data' and 'label' -> names of the files there that an earlier preparation wrote, or was writing."""
     known = manifest.earlier_files(folder)
     parts = {}
-    for part in ('data', 'label'):
+    for part in PARTS:
         place = os.path.join(folder, part)
-        present = os.listdir(place) if os.path.isdir(place) else []
-        if present and known is None:
-            raise ValueError(f'{place}: holds files, and no manifest says what they are: prepare into a new folder')
+        present = sorted(os.listdir(place)) if os.path.isdir(place) else []
+        visible = [name for name in present if not name.startswith('.')]
+        if visible and known is None:
+            raise ValueError(
+                f'{os.path.join(place, visible[0])}: no manifest says what this is: prepare into a new folder, '
+                'or move the old one away'
+            )
         parts[part] = {name for name in present if known and f'{part}/{name}' in known}
     return parts
 

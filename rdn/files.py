@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
+import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 from typing import Any, BinaryIO, Iterable, Iterator
 
+LOCK_ENDING = '.lock'
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
@@ -43,16 +47,16 @@ def atomic_path(path: str) -> Iterator[str]:
     Raises OSError where the folder cannot be written, or for a folder, a link or a device in the way.
     """
     _check_target(path)
-    partial = _partial_name(path)
-    try:
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # follows no link that lies in wait there
-        yield partial
-        _check_target(path)
-        os.replace(partial, path)
-    except BaseException:
-        if os.path.exists(partial):
-            os.remove(partial)
-        raise
+    with _partial_name(path) as partial:
+        try:
+            os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # follows no link that lies in wait there
+            yield partial
+            _check_target(path)
+            os.replace(partial, path)
+        except BaseException:
+            if os.path.exists(partial):
+                os.remove(partial)
+            raise
 
 
 @contextlib.contextmanager
@@ -63,25 +67,36 @@ def atomic_folder(path: str, earlier: Iterable[str]) -> Iterator[str]:
     kept, as hard links where the file system has them.
     """
     _check_not_a_link(path)
-    partial = _partial_name(path)
-    old = partial + '.old'
-    os.mkdir(partial)
-    try:
-        yield partial
-        if os.path.isdir(path):
-            _carry_over(path, partial, earlier)
-            if not exchange_names(partial, path):
-                os.rename(path, old)
-        if not os.path.isdir(path):
-            try:
+    with _partial_name(path) as partial:
+        old, swapped = partial + '.old', False
+        os.mkdir(partial)
+        try:
+            yield partial
+            if os.path.isdir(path):
+                _carry_over(path, partial, earlier)
+                swapped = exchange_names(partial, path)
+                if not swapped:
+                    os.rename(path, old)
+            if not swapped:
                 os.rename(partial, path)
-            except BaseException:
-                if os.path.isdir(old):
-                    os.rename(old, path)
-                raise
-    finally:  # the new one if it failed, else the old one, under either name
-        for rest in (partial, old):
-            shutil.rmtree(rest, ignore_errors=True)
+        except BaseException:
+            if os.path.isdir(old) and not os.path.isdir(path):
+                os.rename(old, path)  # stopped between the two renames
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        shutil.rmtree(partial if swapped else old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Wait until no other process is in such a block for the folder; where the system locks no folders, go on."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def exchange_names(a: str, b: str) -> bool:
@@ -141,39 +156,75 @@ def _check_not_a_link(path: str) -> None:
         raise FileExistsError(errno.EEXIST, 'is a symbolic link: remove it, or name what it points to', path)
 
 
-def _partial_name(path: str) -> str:
-    """A hidden name next to `path`, free to use; makes the folder that holds both."""
+@contextlib.contextmanager
+def _partial_name(path: str) -> Iterator[str]:
+    """A hidden name next to `path`, ours while the block lasts; makes the folder that holds both.
+
+    A lock that the kernel frees when the process ends says whose it is, in containers and on shared folders too, where
+    the number of a process says nothing.
+    """
     folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, 'cannot be written to', folder)
     _clean_up(folder, name)
-    return os.path.join(folder, f'.{name}.{os.getpid()}.partial')
+    while True:
+        partial = os.path.join(folder, f'.{_short(name)}.{secrets.token_hex(4)}.partial')
+        descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        if _try_lock(descriptor) is not False and os.path.exists(partial + LOCK_ENDING):
+            break
+        os.close(descriptor)  # another process took it for a dead one's before it was locked
+    try:
+        yield partial
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(partial + LOCK_ENDING)
+        os.close(descriptor)
+
+
+def _short(name: str) -> str:
+    """The name, or where that leaves no room for more letters its digest."""
+    return name if len(os.fsencode(name)) < 200 else hashlib.sha256(os.fsencode(name)).hexdigest()
+
+
+def _try_lock(descriptor: int) -> bool | None:
+    """Whether the lock is ours now; None where the file system knows no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _clean_up(folder: str, name: str) -> None:
     """Undo what processes left that were killed while they wrote `name`."""
-    for left in os.listdir(folder):
-        match = re.match(rf'\.{re.escape(name)}\.(\d+)\.partial(\.old)?$', left)
-        if not match or _is_alive(int(match.group(1))):
+    pattern = re.compile(rf'(\.{re.escape(_short(name))}\.[0-9a-f]{{8}}\.partial)(\.old|\.lock)?$')
+    matches = [match for match in map(pattern.match, os.listdir(folder)) if match]
+    for partial in sorted({os.path.join(folder, match.group(1)) for match in matches}):
+        try:
+            descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        except OSError:  # of another user, say
             continue
-        path = os.path.join(folder, left)
-        if match.group(2) and not os.path.lexists(os.path.join(folder, name)):
-            os.rename(path, os.path.join(folder, name))  # killed between two renames: the old result returns
-        elif os.path.isdir(path):
-            shutil.rmtree(path)
-        else:
-            os.remove(path)
+        try:
+            if _try_lock(descriptor):
+                _remove_left(partial, os.path.join(folder, name))
+        finally:
+            os.close(descriptor)
 
 
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # of another user
-    return True
+def _remove_left(partial: str, path: str) -> None:
+    """Remove what a process that is no more left under a name of its own; an old result returns where there is none."""
+    old = partial + '.old'
+    if os.path.isdir(old) and not os.path.lexists(path):
+        os.rename(old, path)  # killed between two renames
+    for rest in (partial, old):
+        if os.path.isdir(rest):
+            shutil.rmtree(rest)
+        elif os.path.exists(rest):
+            os.remove(rest)
+    os.remove(partial + LOCK_ENDING)
 
 
 def _carry_over(source: str, target: str, earlier: Iterable[str]) -> None:

@@ -76,7 +76,7 @@ def check_flags(part_folder: str, **given: int) -> None:
 
 
 def check_complete(part_folder: str, names: Iterable[str]) -> None:
-    """As check_files for the names in a folder, and for a file that the manifest lists and that is not among them."""
+    """Raises ValueError, with the file's name, unless a folder's files are just those that its manifest lists, unchanged."""
     manifest, names = _beside(part_folder), set(names)
     part = os.path.basename(os.path.realpath(part_folder)) + '/'
     listed = manifest.digests if manifest else {}

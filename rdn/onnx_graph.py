@@ -35,6 +35,12 @@ def check_whole(path: str) -> None:
     if not os.path.exists(path):
         raise FileNotFoundError(errno.ENOENT, 'no such model: RDN_pth2onnx.py writes it', path)
     files.check_plain(path, MAX_MODEL_BYTES)
+    if path.endswith('.om'):
+        raise ValueError(
+            f'{path}: an offline model, which runs on an Ascend device only: give the .onnx it was made from'
+        )
+    if path.endswith(('.pth', '.pt')):
+        raise ValueError(f'{path}: weights of PyTorch: RDN_pth2onnx.py --input-file={path} makes an ONNX model of them')
     with open(path, 'rb') as file:
         if b'location' not in file.read():
             return

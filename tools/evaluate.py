@@ -1,6 +1,6 @@
 """PSNR and SSIM of weights on folders of images, through PyTorch, next to bicubic's.
 
-    python3 -m tools.evaluate --weights weights/rdn_x2_lite.pth ../shared/data/set5 ../shared/data/set14
+    python3 -m tools.evaluate --weights weights/rdn_x2_lite.pth SET5 SET14
 
 Whole images, as papers report them, and the guide's centre crops of 228 x 228. The rows of a Markdown table.
 """
@@ -17,12 +17,13 @@ def main(argv=None):
     model = checkpoint.load_rdn(args.weights)
     scale = model.config['scale_factor']
     folders = [(os.path.basename(os.path.normpath(folder)), images.list_images(folder)) for folder in args.folders]
-    print('| images | protocol | PSNR | bicubic | SSIM | bicubic |\n| --- | --- | --- | --- | --- | --- |')
+    rows = [('images', 'protocol', 'PSNR', 'bicubic', 'SSIM', 'bicubic')]
     for name, paths in folders:
         for protocol in validation.PROTOCOLS:
             mean = validation.evaluate(model, cli.progress(paths, 'image'), scale, protocol, with_ssim=True)
-            row = name, protocol, mean.psnr, mean.bicubic_psnr, mean.ssim, mean.bicubic_ssim
-            print('| {} | {} | {:.2f} | {:.2f} | {:.4f} | {:.4f} |'.format(*row), flush=True)
+            psnr, ssim = (f'{x:.2f}' for x in mean[:2]), (f'{x:.4f}' for x in mean[2:])
+            rows.append((name, protocol, *psnr, *ssim))
+    print(cli.format_markdown(rows))
 
 
 def parse_args(argv):

@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 from rdn import cli
+from rdn.ascend import benchmark, logs, msprof, number_text, outputs, whitelist
 
 import atheris
 
@@ -75,7 +76,7 @@ def fuzz_log(data, path):
 def fuzz_profile(data, path):
     with open(path, 'wb') as file:
         file.write(data)
-    for function in (msprof.read_statistics, msprof.kind_of):
+    for function in (lambda name: msprof.read_statistics([name]), msprof.kind_of):
         try:
             function(path)
         except ValueError as error:

@@ -12,6 +12,7 @@ from typing import Iterable, Mapping, NamedTuple
 from rdn import files
 
 INFO_LINE = re.compile(r'([0-9]{1,9}) (\S+) ([1-9][0-9]{0,5}) ([1-9][0-9]{0,5})\s*$')
+MAX_INFO_BYTES = 1 << 28
 
 
 class InfoLine(NamedTuple):
@@ -39,7 +40,7 @@ def format_info(lines: Iterable[InfoLine]) -> str:
 
 def read_info(path: str) -> list[InfoLine]:
     """The InfoLines of an info file. Raises ValueError, with file and line, for any other content."""
-    files.check_plain(path, 1 << 28)
+    files.check_plain(path, MAX_INFO_BYTES)
     with open(path, encoding='utf-8', errors='surrogateescape') as file:
         lines = file.read().splitlines()
     infos = []

@@ -27,19 +27,19 @@ def read(path: str, columns: Columns, numbers: Collection[str], needed: Collecti
 
     columns: meaning -> what its column may be called, in small letters and digits alone. numbers: the meanings of
     columns of numbers. needed: those without which a row says nothing.
-    Raises ValueError, with the file's name, where a needed column is missing or a row is cut off or holds something
-    else where a number should stand.
+    Raises ValueError, with the file's name, where a needed column is missing, a row or the file is cut off, or something
+    else stands where a number should.
     """
     with _open(path) as file:
         rows = _rows(file, path)
         header = [_split_unit(cell) for cell in next(rows, (1, []))[1]]
         places = _find_columns([name for name, _ in header], columns, needed, path)
         for line, cells in rows:
-            if len(cells) <= max(places[key] for key in needed):
-                raise ValueError(f'{path} line {line}: cut off')
+            if len(cells) < len(header):
+                raise ValueError(f'{path} line {line}: cut off: {len(cells)} of {len(header)} columns')
             row: dict[str, Any] = dict.fromkeys(columns)
             for key, place in places.items():
-                text = cells[place].strip() if place < len(cells) else ''
+                text = cells[place].strip()
                 row[key] = text or None
                 if key in numbers:
                     try:
@@ -56,7 +56,7 @@ def _open(path: str) -> TextIO:
 
 def _rows(file: TextIO, path: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, cells) of the rows of a CSV file that are not empty."""
-    lines = iter(lambda: file.readline(MAX_LINE_LENGTH), '')
+    lines = iter(lambda: file.readline(MAX_LINE_LENGTH), '')  # each with its end
     reader = csv.reader(_check_line(line, path) for line in lines)
     try:
         for cells in reader:
@@ -69,6 +69,8 @@ def _rows(file: TextIO, path: str) -> Iterator[tuple[int, list[str]]]:
 def _check_line(line: str, path: str) -> str:
     if len(line) == MAX_LINE_LENGTH or '\0' in line:
         raise ValueError(f'{path}: not a CSV file')
+    if not line.endswith(('\n', '\r')):
+        raise ValueError(f'{path}: cut off: its last line does not end')
     return line
 
 

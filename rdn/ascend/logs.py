@@ -113,7 +113,7 @@ def card_rate(
 
 
 def _performance(text: str) -> Speed:
-    """Of benchmark's performance file: inside its inference call, Interface throughputRate."""
+    """The Speed in benchmark's performance file: inside its inference call, Interface throughputRate."""
     rate = _number(
         rf'^\[infer(?:ence)?\].{{0,200}}Interface throughputRate: *{NUMBER} *(?:samples/s)?(?=,|[ \t]*\n)',
         text,
@@ -123,13 +123,13 @@ def _performance(text: str) -> Speed:
 
 
 def _pure_inference(text: str) -> Speed:
-    """Of benchmark's file, or output, of pure inference."""
+    """The Speed in benchmark's file, or output, of pure inference."""
     rate = _number(rf'ave_throughputRate *[:=] *{NUMBER} *samples/s', text, 'ave_throughputRate')
     return Speed('benchmark', None, rate)
 
 
 def _ais_bench(text: str) -> Speed:
-    """Of ais_bench's (ais_infer's) output, of any version, on one device or several."""
+    """The Speed in ais_bench's (ais_infer's) output, of any version, on one device or several."""
     batches = {int(x) for x in re.findall(r'(?i)throughput.{0,200}\bbatchsize(?:\.mean)?\((\d+)(?:\.0+)?\)', text)}
     if len(batches) > 1:
         raise ValueError(
@@ -147,7 +147,7 @@ def _ais_bench(text: str) -> Speed:
 
 
 def _ais_bench_summary(text: str) -> Speed:
-    """Of ais_bench's *_summary.json, or the older sumary.json."""
+    """The Speed in ais_bench's *_summary.json, or the older sumary.json."""
     try:
         content = json.loads(text)
         rate, mean = float(content['throughput']), float(content['NPU_compute_time']['mean'])
@@ -171,7 +171,7 @@ def _batch_of(rate: float, milliseconds: float) -> int | None:
 
 
 def _trtexec(text: str) -> Speed:
-    """Of trtexec, from the mean of GPU compute: TensorRT 7's block of lines, or the one line of 8 on.
+    """The Speed in trtexec's log, from the mean of GPU compute: TensorRT 7's block of lines, or the one line of 8 on.
 
     With several streams that mean is of one of them, and the rate in queries is the figure of the whole.
     """

@@ -11,7 +11,7 @@ import io
 import json
 import os
 import re
-from typing import Iterable, Iterator, NamedTuple
+from typing import Iterable, Iterator, NamedTuple, Sequence
 
 from rdn.ascend import csv_table
 
@@ -73,10 +73,11 @@ SUMMARY_HEADER = (
 WORTHWHILE_PERCENT = 1.0  # of the time that a transpose takes before its shape is worth white-listing
 
 
-def find_profile(paths: Iterable[str]) -> tuple[str | None, str | None]:
-    """(path of op_statistic, path of op_summary) among files and in folders, either None where it is not there.
+def find_profile(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(paths of op_statistic, paths of op_summary) among files and in folders, either empty where none is there.
 
-    Raises ValueError where there is neither, or several of a kind.
+    Several of a kind are of one profile when they are slices of one table, or iterations of one model on one device.
+    Raises ValueError where there is neither kind, or two profiles.
     """
     paths = list(paths)
     found: dict[str, list[str]] = {'op_statistic': [], 'op_summary': []}
@@ -91,14 +92,22 @@ def find_profile(paths: Iterable[str]) -> tuple[str | None, str | None]:
                     if name.startswith(kind) and name.endswith('.csv'):
                         found[kind].append(os.path.join(parent, name))
     for several in found.values():
-        if len(several) > 1:
-            raise ValueError(
-                f'{several[0]} and {several[1]}: two profiles of one kind: name one (two are compared with --after)'
-            )
+        for path in several[1:]:
+            if _profile_of(path) != _profile_of(several[0]):
+                raise ValueError(
+                    f'{several[0]} and {path}: two profiles of one kind: name one (two are compared with --after)'
+                )
     if not any(found.values()):
         raise ValueError(f'{paths[0]}: no op_statistic_*.csv and no op_summary_*.csv in it')
-    statistic, summary = (several[0] if several else None for several in found.values())
-    return statistic, summary
+    return found['op_statistic'], found['op_summary']
+
+
+def _profile_of(path: str) -> str:
+    """What the files of one profile share: the path without the number of a slice or of an iteration.
+
+    op_summary_slice_0_20240101120000.csv, op_summary_0_1_2.csv (device, model, iteration), op_summary_0_1.csv.
+    """
+    return re.sub(r'(_slice)_\d+|_\d{1,6}(?=\.csv$)', r'\1', path)
 
 
 def kind_of(path: str) -> str:
@@ -111,21 +120,44 @@ def kind_of(path: str) -> str:
     raise ValueError(f'{path}: neither op_statistic nor op_summary of msprof: its first line names other columns')
 
 
-def read_statistics(path: str) -> list[Statistic]:
-    """The Statistics of an op_statistic file, longest total first. Raises ValueError, with file and line."""
+def read_statistics(paths: Sequence[str]) -> list[Statistic]:
+    """The Statistics of a profile's op_statistic files, longest total first. Raises ValueError, with file and line."""
+    rows = [row for path in paths for row in _read_statistics(path)]
+    if len(paths) > 1:
+        rows = _add_up(rows)
+    return _with_ratios(rows, ' and '.join(paths))
+
+
+def _add_up(rows: Iterable[Statistic]) -> list[Statistic]:
+    """The Statistics of several iterations as one: a row for each operator type."""
+    sums: dict[tuple[str | None, str, str | None], Statistic] = {}
+    for row in rows:
+        key = row.model, row.op_type, row.core_type
+        old = sums.get(key)
+        if old:
+            calls, total = old.calls + row.calls, old.total + row.total
+            low, high = (function(x for x in (a, b) if x is not None) if (a, b) != (None, None) else None
+                         for function, a, b in ((min, old.min, row.min), (max, old.max, row.max)))  # fmt: skip
+            row = row._replace(calls=calls, total=total, min=low, max=high, avg=total / calls)
+        sums[key] = row._replace(ratio=None)
+    return list(sums.values())
+
+
+def _read_statistics(path: str) -> list[Statistic]:
     rows = []
     for row in csv_table.read(path, STATISTIC_COLUMNS, NUMBERS, needed=('op_type', 'calls', 'total')):
         if row['calls'] and row['total'] is not None:
             average = row['avg'] if row['avg'] is not None else row['total'] / row['calls']
             rows.append(Statistic(**dict(row, op_type=row['op_type'] or 'N/A', calls=int(row['calls']), avg=average)))
-    return _with_ratios(rows, path)
+    return rows
 
 
-def read_tasks(path: str) -> Iterator[Task]:
-    """Yield the Tasks of an op_summary file that have a duration, row by row. Raises ValueError, with file and line."""
-    for row in csv_table.read(path, SUMMARY_COLUMNS, NUMBERS, needed=('op_type', 'duration')):
-        if row['duration'] is not None:
-            yield Task(**dict(row, op_type=row['op_type'] or 'N/A', shapes=_shapes(row['shapes'])))
+def read_tasks(*paths: str) -> Iterator[Task]:
+    """Yield the Tasks in a profile's op_summary files that have a duration. Raises ValueError, with file and line."""
+    for path in paths:
+        for row in csv_table.read(path, SUMMARY_COLUMNS, NUMBERS, needed=('op_type', 'duration')):
+            if row['duration'] is not None:
+                yield Task(**dict(row, op_type=row['op_type'] or 'N/A', shapes=_shapes(row['shapes'])))
 
 
 def read_onnxruntime_trace(path: str, model: str) -> list[Task]:
@@ -149,8 +181,8 @@ def read_onnxruntime_trace(path: str, model: str) -> list[Task]:
     return sorted(tasks, key=lambda task: task.start)
 
 
-def statistics_of(tasks: Iterable[Task]) -> list[Statistic]:
-    """What op_statistic would say of Tasks: Statistics, longest total first."""
+def statistics_of(tasks: Iterable[Task], origin: str = 'the profile') -> list[Statistic]:
+    """What op_statistic would say of Tasks: Statistics, longest total first. origin: of the tasks, for errors."""
     sums: dict[tuple[str | None, str, str | None], tuple[int, float, float, float]] = {}
     for task in tasks:
         key, us = (task.model, task.op_type, task.core_type), task.duration
@@ -160,7 +192,7 @@ def statistics_of(tasks: Iterable[Task]) -> list[Statistic]:
         Statistic(*key, calls=calls, total=total, min=low, avg=total / calls, max=high, ratio=None)
         for key, (calls, total, low, high) in sums.items()
     ]
-    return _with_ratios(rows, 'op_summary')
+    return _with_ratios(rows, origin)
 
 
 def slow_transposes(tasks: Iterable[Task]) -> list[list[int]]:
@@ -210,6 +242,9 @@ def _with_ratios(rows: list[Statistic], path: str) -> list[Statistic]:
 def _shapes(cell: str | None) -> list[list[int]] | None:
     """'"1,64,2,2,114,114;6"' -> [[1, 64, 2, 2, 114, 114], [6]]; None where unknown, an unknown input is []."""
     text = (cell or '').strip().strip('"\'').strip()
-    if not re.match(r'[\d,; ]*\d[\d,; ]*$', text):
+    if not set(text) <= set('0123456789,; ') or not set(text) & set('0123456789'):
         return None
-    return [[int(size) for size in part.split(',') if size.strip()] for part in text.split(';')]
+    parts = [[size.strip() for size in part.split(',') if size.strip()] for part in text.split(';')]
+    if any(len(size) > 9 or not size.isdigit() for part in parts for size in part):  # 9: Python refuses 4,300 digits
+        return None
+    return [[int(size) for size in part] for part in parts]

@@ -76,9 +76,11 @@ def read_output(path: str, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(f'{path}: changed while it was read: wait until inference is done')
     if array.size != np.prod(shape):
         raise ValueError(f'{path}: {array.size} values, expected {np.prod(shape)}: {list(shape)}')
-    if not np.isfinite(array).all():
-        raise ValueError(f'{path}: holds nan or inf: the device computed no picture')
-    return array.astype(np.float32).reshape(shape)
+    with np.errstate(over='ignore'):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():  # also for what float32 does not hold, 1e300 say
+        raise ValueError(f'{path}: holds nan, inf or a number beyond float32: the device computed no picture')
+    return array.reshape(shape)
 
 
 def _read_values(path: str, shape: tuple[int, ...]) -> np.ndarray:

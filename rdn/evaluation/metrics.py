@@ -48,7 +48,7 @@ def _inner_luma(rgb: np.ndarray, crop_border: int, coefficients: np.ndarray) -> 
 
 
 def sr_ssim(sr: np.ndarray, hr: np.ndarray, crop_border: int) -> float:
-    """SSIM of the same lumas inside the same border, by scikit-image with the paper's Gaussian window.
+    """Structural similarity of the lumas without the outermost `crop_border` pixels, by scikit-image with a Gaussian window.
 
     sr, hr: (3, H, W), RGB, 0...1. Wang et al., Image quality assessment, IEEE TIP 2004. nan where the
     picture is smaller than the window of 11 x 11.

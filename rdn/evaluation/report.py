@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 SHOWN_SIDE_PIXELS = 1200  # of a larger picture the page shows the middle
-MAX_PNG_PIXELS = 600 * 600  # larger pictures are put in as WebP of high quality
+MAX_PNG_PIXELS = 600 * 600  # larger pictures are put in as WebP of WEBP_QUALITY
+WEBP_QUALITY = 95
 
 
 class Entry(NamedTuple):
@@ -87,19 +88,19 @@ def _middle(image: Image.Image) -> Image.Image:
 def _data_uri(image: Image.Image) -> str:
     buffer = io.BytesIO()
     kind = 'png' if image.width * image.height <= MAX_PNG_PIXELS else 'webp'
-    image.save(buffer, kind, quality=95)
+    image.save(buffer, kind, quality=WEBP_QUALITY)
     return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'
 
 
 def _table(entries: Sequence[Entry]) -> str:
-    def row(name, psnr, ssim):
+    def row(name: str, psnr: Sequence[float], ssim: Sequence[float]) -> str:
         return (
             f'<tr><td>{html.escape(name)}<td>{psnr[0]:.2f}<td>{psnr[1]:.2f}<td>{psnr[1] - psnr[0]:+.2f}'
             f'<td>{ssim[0]:.4f}<td>{ssim[1]:.4f}'
         )
 
     rows = ['<tr><th>picture<th>PSNR bicubic<th>RDN<th>gain<th>SSIM bicubic<th>RDN']
-    rows += [row(entry.name, entry.psnr, entry.ssim) for entry in entries]
+    rows += [row(entry.name, entry.psnr or (), entry.ssim or ()) for entry in entries]
     rows.append(row('average', _average(entries, 'psnr'), _average(entries, 'ssim')))
     joined = '\n'.join(rows)
     return f'<div class="wide"><table>\n{joined}\n</table></div>'

@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 
 EIGHT_BIT_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'LAB', 'HSV')
 BITS_PER_SAMPLE = 258  # tag of TIFF
+# Once, since threads share the filters; twice the size is an error.
+warnings.simplefilter('ignore', Image.DecompressionBombWarning)
 
 
 def list_images(folder: str) -> list[str]:
@@ -42,7 +44,6 @@ def open_image(path: str) -> Iterator[Image.Image]:
 
     Raises ValueError, with the file's name, for what is not an image, and for whatever the block raises of it.
     """
-    warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # twice the size is an error
     try:
         # By its file, not its name: Pillow maps named ones, and then mixes up a turned TIFF.
         with open(path, 'rb') as file, Image.open(file) as image:
@@ -97,6 +98,18 @@ def crop_center(image: Image.Image, width: int, height: int) -> Image.Image:
         raise ValueError(f'{image.width} x {image.height} pixels: smaller than the crop of {width} x {height}')
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
+
+
+def letterbox(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The whole image within width x height, bilinear, on black: what the published script behind the guide does."""
+    import mmcv  # two seconds that only this way of fitting costs
+
+    ratio = min(width / image.width, height / image.height)
+    size = (max(1, int(image.width * ratio)), max(1, int(image.height * ratio)))
+    resized = mmcv.imresize(np.asarray(image), size, interpolation='bilinear', backend='cv2')
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    padding = (left, top, width - size[0] - left, height - size[1] - top)
+    return Image.fromarray(mmcv.impad(resized, padding=padding, pad_val=0))
 
 
 def modcrop(image: Image.Image, scale: int) -> Image.Image:

@@ -48,13 +48,13 @@ def read_size(path: str) -> tuple[int, int]:
 def read_picture(path: str) -> Picture:
     """A Picture, upright, from any file that Pillow opens. Raises ValueError, with the file's name, for another."""
     with images.open_image(path) as image:
-        notes, is_deep = [], images.has_16_bits(image)  # asked before anything loads the pixels
+        notes, has_16_bits = [], images.has_16_bits(image)  # asked before anything loads the pixels
         if getattr(image, 'n_frames', 1) > 1:
             notes.append(f'the first of {image.n_frames} frames')
         info = _read_info(image)
         exif = image.getexif()
         orientation = exif.get(ORIENTATION, 1)
-        if is_deep:
+        if has_16_bits:
             pixels = _read_16_bits(path)
             if image.format != 'TIFF':  # which OpenCV turns by itself
                 pixels = _upright(pixels, orientation)

@@ -6,14 +6,13 @@ import collections
 import itertools
 from typing import Callable, Iterable, Iterator
 
-from rdn import cpu, tiles
-from rdn.engine import Engine
+from rdn import cpu, engine, tiles
 
 import cv2
 import numpy as np
 
 
-def scale_of(model: Engine, path: str) -> int:
+def scale_of(model: engine.Engine, path: str) -> int:
     """How many times a model enlarges, from a run on black.
 
     Raises ValueError, with the model's path, for one that does not take RGB of a fixed size.
@@ -29,7 +28,7 @@ def scale_of(model: Engine, path: str) -> int:
 
 
 def upscale_pixels(
-    pixels: np.ndarray, model: Engine, scale: int, overlap: int, batch_size: int = 1, self_ensemble: bool = False
+    pixels: np.ndarray, model: engine.Engine, scale: int, overlap: int, batch_size: int = 1, self_ensemble: bool = False
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
     """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for a picture's pixels (H, W, C).
 
@@ -98,7 +97,7 @@ def bleed(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return table[:, labels]
 
 
-def _run_batches(model: Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+def _run_batches(model: engine.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """The model's outputs, one by one, of inputs (3, h, w), run `batch_size` at a time on each of its streams."""
     size = model.batch or batch_size
     inputs = iter(inputs)
@@ -113,7 +112,7 @@ def _run_batches(model: Engine, inputs: Iterable[np.ndarray], batch_size: int) -
         yield from outputs
 
 
-def _run_ensemble(model: Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+def _run_ensemble(model: engine.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """For each input the mean over its eight flips and turns (the paper's RDN+, after arXiv 1707.02921).
 
     Raises ValueError unless the inputs are squares.

@@ -26,6 +26,7 @@ FORMATS = {
 }
 MAX_SIDE_PIXELS = {'JPEG': 65500, 'WEBP': 16383}
 FORMATS_OF_16_BITS = ('PNG', 'TIFF')
+QUALITY = 95  # of JPEG and WebP
 MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
 
 
@@ -43,15 +44,15 @@ class Canvas:
     """
 
     def __init__(self, width: int, height: int, channels: int, dtype: np.dtype):
-        self.is_deep = dtype == np.uint16
-        if self.is_deep:
+        self.has_16_bits = dtype == np.uint16
+        if self.has_16_bits:
             self.pixels = np.empty((height, width, channels), np.uint16)
         else:
             self.image = Image.new(MODES[channels], (width, height))
 
     def put(self, rows: slice, columns: slice, pixels: np.ndarray) -> None:
         """Put pixels (h, w, C) at slices of rows and columns."""
-        if self.is_deep:
+        if self.has_16_bits:
             self.pixels[rows, columns] = pixels
         else:
             part = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
@@ -59,7 +60,7 @@ class Canvas:
 
     def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
         """A part as a PIL RGB image for a screen; box: left, top, right, bottom."""
-        if self.is_deep:
+        if self.has_16_bits:
             return on_white(self.pixels[box[1] : box[3], box[0] : box[2]])
         return on_white(np.asarray(self.image.crop(box)))
 
@@ -70,11 +71,11 @@ class Canvas:
         """
         kind = FORMATS[ending]
         notes: list[str] = []
-        if self.is_deep and kind in FORMATS_OF_16_BITS:
-            (_save_deep_png if kind == 'PNG' else _save_deep_tiff)(file, self.pixels, info)
+        if self.has_16_bits and kind in FORMATS_OF_16_BITS:
+            (_save_16_bit_png if kind == 'PNG' else _save_16_bit_tiff)(file, self.pixels, info)
             return notes
-        image = self.image if not self.is_deep else _to_8_bits(self.pixels)
-        if self.is_deep:
+        image = self.image if not self.has_16_bits else _to_8_bits(self.pixels)
+        if self.has_16_bits:
             notes.append(f'8 bits: {kind} holds no 16')
         if image.mode in ('LA', 'RGBA') and kind == 'JPEG' or image.mode == 'LA' and kind == 'BMP':
             notes.append('without transparency, on white')
@@ -100,9 +101,9 @@ def _save(file: BinaryIO, image: Image.Image, kind: str, info: dict[str, Any]) -
     if kind == 'JPEG':  # holds no more than 64 KB of each
         options = {key: value for key, value in options.items() if key in ('dpi', 'icc_profile') or len(value) < 65000}
     if kind == 'JPEG':
-        options.update(quality=95, subsampling=0)
+        options.update(quality=QUALITY, subsampling=0)
     elif kind == 'WEBP':
-        options.update(quality=95)
+        options.update(quality=QUALITY)
     elif kind == 'TIFF':
         options.pop('exif', None)  # Pillow 8.2 takes none here
         options.update(compression='tiff_deflate', tiffinfo=_tiff_tags(info))
@@ -120,7 +121,7 @@ def _tiff_tags(info: dict[str, Any]) -> dict[int, str]:
     return {tag: exif[tag] for tag in reader.DESCRIPTIVE_TAGS if isinstance(exif.get(tag), str)}
 
 
-def _save_deep_png(file: BinaryIO, pixels: np.ndarray, info: dict[str, Any]) -> None:
+def _save_16_bit_png(file: BinaryIO, pixels: np.ndarray, info: dict[str, Any]) -> None:
     """OpenCV writes the pixels, Pillow the metadata: a picture of one pixel lends its chunks."""
     order = [2, 1, 0, 3][: pixels.shape[2]]
     if pixels.shape[2] == 2:
@@ -144,7 +145,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += length
 
 
-def _save_deep_tiff(file: BinaryIO, pixels: np.ndarray, info: dict[str, Any]) -> None:
+def _save_16_bit_tiff(file: BinaryIO, pixels: np.ndarray, info: dict[str, Any]) -> None:
     tags = [(tag, 's', 0, text, True) for tag, text in _tiff_tags(info).items()]
     if 'icc_profile' in info:
         tags.append((34675, 'B', len(info['icc_profile']), info['icc_profile'], True))

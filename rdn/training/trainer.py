@@ -160,16 +160,16 @@ class Trainer:
 
 
 class Every:
-    """A clock that is due when so many seconds have passed since it was due last, or made."""
+    """A clock that is due when so many seconds have passed since it was made or started again."""
 
     def __init__(self, seconds: float):
-        self.seconds, self.last = seconds, time.monotonic()
+        self.seconds, self.since = seconds, time.monotonic()
 
     def is_due(self) -> bool:
-        due = time.monotonic() - self.last >= self.seconds
-        if due:
-            self.last = time.monotonic()
-        return due
+        return time.monotonic() - self.since >= self.seconds
+
+    def restart(self) -> None:
+        self.since = time.monotonic()
 
 
 class Signals:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from rdn import cli
+from rdn import cli, cpu
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from PIL import Image
 import models
 import sample_images
 from vendor import CANN6, vendor_source
-from walk import LITE, MEMORY, ROOT, Ended, run_python
+from walk import LITE, MEMORY, ROOT, TINY, Ended, run_python
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def house(tmp_path):
 
 @pytest.fixture
 def server(house, tmp_path, monkeypatch):
-    """The same on an Ascend server: the stand-ins for atc and benchmark, and a toolkit to patch."""
+    """A copy of the project on an Ascend server: the stand-ins for atc and benchmark, and a toolkit to patch."""
     tools = tmp_path / 'tools'
     tools.mkdir()
     shutil.copy(os.path.join(ROOT, 'test', 'standins', 'atc'), str(tools))
@@ -176,7 +176,7 @@ def upscale(script, tmp_path, narrow):
         given = {str(flag).split('=')[0] for flag in flags}
         standard = {'--input': tmp_path / 'in', '--output': tmp_path / 'out', '--model': narrow[1]}
         return script(
-            'RDN_upscale', *['{}={}'.format(*item) for item in standard.items() if item[0] not in given], *flags
+            'RDN_upscale', *[f'{name}={value}' for name, value in standard.items() if name not in given], *flags
         )
 
     vars(call).update(source=tmp_path / 'in', target=tmp_path / 'out')
@@ -203,5 +203,18 @@ def limited(tmp_path, monkeypatch):
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
         )
         return Ended(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def train(script, image_folder, tmp_path, monkeypatch):
+    """train(flag, ...): RDN_train.py on the five photographs, a tiny network; in fp32, whatever the processor has."""
+    monkeypatch.setattr(cpu, 'has_bf16', lambda: False)
+
+    def call(*flags, output='out.pth'):
+        train_path = [] if any(str(flag).startswith('--train-path') for flag in flags) else [image_folder]
+        arguments = [f'--output-file={tmp_path / output}'] + TINY + list(flags)
+        return script('RDN_train', *(['--train-path'] + train_path if train_path else []), *arguments)
 
     return call

@@ -8,10 +8,8 @@ from rdn.ascend import toolkit
 
 import pytest
 
-from vendor import DEFAULT, vendor_source, version, white_list
+from vendor import CANN5, DEFAULT, vendor_source, version, white_list
 from walk import ROOT, bash, shell
-
-KERNEL = 'opp/op_impl/built-in/ai_core/tbe/impl/dynamic/transpose.py'
 
 
 @pytest.fixture
@@ -38,19 +36,19 @@ def test_env_sh_takes_the_arm_parts_of_cann_5(arm, tmp_path, folder):
 @pytest.mark.parametrize('folder', ['aarch64-linux', 'arm64-linux'])
 def test_the_white_list_of_the_arm_folder_is_patched(arm, tmp_path, monkeypatch, script, folder):
     for name in (folder, 'x86_64-linux'):
-        kernel = tmp_path / 'tk' / '5.0.2' / name / KERNEL
+        kernel = tmp_path / 'tk' / '5.0.2' / name / CANN5
         kernel.parent.mkdir(parents=True)
         kernel.write_bytes(vendor_source())
     monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'tk'))
     ended = script('patch_transpose_whitelist')
     assert ended.status == 0, ended.err
-    assert toolkit.find_transpose_py() == str(tmp_path / 'tk' / '5.0.2' / folder / KERNEL)
-    assert white_list((tmp_path / 'tk' / '5.0.2' / folder / KERNEL).read_bytes())[-1] == DEFAULT
+    assert toolkit.find_transpose_py() == str(tmp_path / 'tk' / '5.0.2' / folder / CANN5)
+    assert white_list((tmp_path / 'tk' / '5.0.2' / folder / CANN5).read_bytes())[-1] == DEFAULT
     assert kernel.read_bytes() == vendor_source()
 
 
 @pytest.mark.slow
-def test_the_acceptance_scripts_run_benchmark_aarch64(arm, server, narrow, image_folder, tmp_path):  # noqa: F811
+def test_the_acceptance_scripts_run_benchmark_aarch64(arm, server, narrow, image_folder, tmp_path):
     tool = 'benchmark.' + os.uname().machine
     os.remove(str(server / tool))
     os.rename(str(image_folder), str(tmp_path / 'set5'))
@@ -64,7 +62,7 @@ def test_the_acceptance_scripts_run_benchmark_aarch64(arm, server, narrow, image
 
 
 @pytest.mark.slow
-def test_run_sh_runs_benchmark_aarch64(arm, server, narrow):  # noqa: F811
+def test_run_sh_runs_benchmark_aarch64(arm, server, narrow):
     shutil.copy(narrow[0], str(server / 'rdn_x2.pth'))
     os.rename(str(server / ('benchmark.' + os.uname().machine)), str(server / 'benchmark.aarch64'))
     status, out, err = shell(f'PATH={arm}:$PATH; bash run.sh', server)

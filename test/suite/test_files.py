@@ -1,9 +1,11 @@
 """files.py: results that are there whole or not at all."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 
 from rdn import files
 
@@ -89,7 +91,7 @@ DIE = 'os.kill(os.getpid(), signal.SIGKILL)'
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
     killed(tmp_path, f'with files.atomic_file("result") as file:\n    file.write(b"half"); file.flush(); {DIE}')
     killed(tmp_path, f'with files.atomic_folder("out", []) as new:\n    os.mkdir(new + "/x"); {DIE}')
-    assert len(os.listdir(str(tmp_path))) == 2
+    assert not (tmp_path / 'result').exists() and os.listdir(str(tmp_path))
     with files.atomic_file(str(tmp_path / 'result')) as file:
         file.write(b'new')
     with files.atomic_folder(str(tmp_path / 'out'), []):
@@ -100,7 +102,14 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
 def test_folder_of_a_process_killed_between_two_renames_returns(tmp_path):
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / 'note').write_text('mine')
-    killed(tmp_path, 'path = f".out.{os.getpid()}.partial"\nos.mkdir(path)\nos.rename("out", path + ".old")\n' + DIE)
+    lines = f"""
+files.exchange_names = lambda a, b: False
+rename = os.rename
+os.rename = lambda a, b: (rename(a, b), {DIE})
+with files.atomic_folder('out', []):
+    pass"""
+    killed(tmp_path, lines)
+    assert not (tmp_path / 'out').exists()
     with pytest.raises(Stop):
         with files.atomic_folder(str(tmp_path / 'out'), []):
             raise Stop
@@ -164,3 +173,39 @@ def write(tmp_path, text):
     with files.atomic_folder(str(tmp_path / 'out'), ['result']) as folder:
         with open(os.path.join(folder, 'result'), 'w') as file:
             file.write(text)
+
+
+@pytest.mark.skipif(
+    not shutil.which('unshare') or os.getuid() != 0, reason='makes a PID namespace: needs unshare, as root'
+)
+def test_in_containers_where_every_process_is_number_1_the_next_one_cleans_up(tmp_path):
+    """After a kill the next container's process has the same number as the dead one."""
+
+    def in_container(body):
+        lines = f'import os, signal; from rdn import files; assert os.getpid() == 1\n{body}\n'
+        command = ['unshare', '--pid', '--fork', '--kill-child', sys.executable, '-c', lines]
+        return subprocess.run(command, cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT), capture_output=True)
+
+    write = 'with files.atomic_folder("out", ["result"]) as new:\n    open(new + "/result", "w").close()\n    {}'
+    process = subprocess.Popen(
+        ['unshare', '--pid', '--fork', '--kill-child', sys.executable, '-c',
+         'import os, time; from rdn import files\n' + write.format('print(flush=True); time.sleep(60)')],
+        cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE)  # fmt: skip
+    assert process.stdout and process.stdout.readline()
+    assert in_container(write.format('pass')).returncode == 0  # beside a living one of the same number
+    process.kill()
+    process.communicate()
+    deadline = time.time() + 20
+    while len(os.listdir(str(tmp_path))) > 1 and time.time() < deadline:
+        done = in_container(write.format('pass'))
+        assert done.returncode == 0, done.stderr
+    assert snapshot(tmp_path) == {'out': None, 'out/result': b''}
+
+
+def test_a_name_as_long_as_a_name_may_be_can_be_written(tmp_path):
+    for name in ('a' * 251 + '.txt', 'ö' * 125 + '.json'):
+        with files.atomic_file(str(tmp_path / name)) as file:
+            file.write(b'x')
+        with files.atomic_folder(str(tmp_path / name[:-5]), []):
+            pass
+    assert len(os.listdir(str(tmp_path))) == 4

@@ -189,3 +189,12 @@ def test_providers_are_taken_in_their_order(monkeypatch):
     assert engine.choose_providers('CPU', 1) == ['CPUExecutionProvider']
     with pytest.raises(ValueError, match='no TensorRT'):
         engine.choose_providers('TensorRT', 0)
+
+
+@pytest.mark.parametrize(
+    'name, words', [('rdn_x2_bs1.om', ['Ascend device', '.onnx']), ('rdn_x2.pth', ['RDN_pth2onnx.py'])]
+)
+def test_what_is_not_an_onnx_model_is_called_by_its_name(script, dataset, name, words):
+    with open(name, 'w') as file:
+        file.write('IMOD')
+    assert_refused(infer(script, name), name, *words)

@@ -4,6 +4,8 @@ import os
 import platform
 import shutil
 import stat
+import subprocess
+import sys
 
 from rdn import onnx_graph
 
@@ -12,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from vendor import CANN5, CANN6, DEFAULT, vendor_source, white_list
-from walk import LITE, assert_refused, save, snapshot, tiny_rdn
+from walk import LITE, ROOT, assert_refused, save, snapshot, tiny_rdn
 
 
 @pytest.fixture
@@ -155,3 +157,29 @@ def test_models_without_a_readable_shape_are_refused(script, installed, tmp_path
     ):
         assert_refused(script('patch_transpose_whitelist', '--onnx', path), path)
     assert snapshot(installed.parent) == before
+
+
+def test_a_batch_size_alone_is_that_of_the_guides_network(script, installed):
+    assert script('patch_transpose_whitelist', '--batch-size=4').status == 0
+    assert white_list(installed.read_bytes())[-1] == [4, 64, 2, 2, 114, 114]
+
+
+def test_two_at_once_both_add_their_shapes_and_keep_the_original(installed):
+    original = installed.read_bytes()
+    old = white_list(original)
+    shapes = [[size, 64, 2, 2, 57, 57] for size in range(2, 8)]
+    commands = [
+        [sys.executable, os.path.join(ROOT, 'patch_transpose_whitelist.py'), '--shape=' + ','.join(map(str, shape))]
+        for shape in shapes
+    ]
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
+    assert [process.wait(60) for process in processes] == [0] * 6
+    assert sorted(white_list(installed.read_bytes())[len(old) :]) == shapes
+    assert (installed.parent / 'transpose.py.rdn-original').read_bytes() == original
+
+
+@pytest.mark.parametrize('shape', ['1 64', '1,,2', '1,-2', '0,2', '9' * 5000, 'x'])
+def test_a_shape_that_is_none_is_named(script, installed, shape):
+    ended = script('patch_transpose_whitelist', f'--shape={shape}')
+    assert_refused(ended, shape[:40], 'whole numbers')
+    assert ended.status == 2

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 
 from rdn.ascend import msprof, whitelist
 
@@ -138,7 +139,7 @@ def test_the_speed_up_is_that_of_a_run_however_many_a_profile_holds(script, prof
     thrice = [line.split(',') for line in STATISTIC_5.splitlines()]
     for cells in thrice[1:]:
         cells[3:5] = [str(3 * int(cells[3])), str(3 * float(cells[4]))]
-    (profiles / 'thrice.csv').write_text('\n'.join(map(','.join, thrice)))
+    (profiles / 'thrice.csv').write_text('\n'.join(map(','.join, thrice)) + '\n')
     ended = script('RDN_profile', 'five', '--after', 'thrice.csv')
     assert [line.split()[-1] for line in ended.out.splitlines()[1:7]] == ['1.00'] * 6
     assert '3 times the runs' in ended.out
@@ -162,7 +163,8 @@ def test_nothing_stands_out_where_convolutions_take_the_time(script, profiles):
         ('OP Type,Count,Total Time(us)\nConv2D,1,nan\n', ['line 2', "'nan'"]),
         ('OP Type,Count,Total Time(us)\nConv2D,1,-5\n', ['line 2', "'-5'"]),
         ('Count,Total Time(us)\n1,2\n', ['optype']),
-        ('OP Type,Count,Total Time(us)\n"Conv2D,1,' + 'x' * 200000, ['not a CSV']),
+        ('OP Type,Count,Total Time(us)\n"Conv2D,1,' + 'x' * 200000, ['cut off']),
+        ('OP Type,Count,Total Time(us)\n"Conv2D,1,' + 'x' * 200000 + '\n', ['not a CSV']),
         ('OP Type,Count,Total Time(us)\nConv2D\0,1,2\n', ['not a CSV']),
     ],
 )
@@ -181,7 +183,7 @@ def test_folders_without_a_profile_or_with_several_are_refused(script, profiles)
 def test_without_a_device_infer_writes_the_same_files(script, dataset, narrow):
     ended = script('RDN_infer', '-om_path=' + narrow[1], '-batch_size=1', '-round=3', '-profiling=prof')
     assert ended.status == 0, ended.err
-    rows = {row.op_type: row for row in msprof.read_statistics('prof/op_statistic_0_1.csv')}
+    rows = {row.op_type: row for row in msprof.read_statistics(['prof/op_statistic_0_1.csv'])}
     runs = 4  # three, and one to warm up
     assert rows['Transpose'].calls == runs and rows['Conv'].calls == 8 * runs and rows['Conv'].model == 'narrow'
     tasks = list(msprof.read_tasks('prof/op_summary_0_1.csv'))
@@ -216,3 +218,53 @@ def test_written_tables_read_back():
     text = msprof.format_tasks(tasks)
     assert next(csv.DictReader(io.StringIO(text)))['Input Shapes'] == '"1,2;3"'
     assert [row['Task Wait Time(us)'] for row in csv.DictReader(io.StringIO(text))] == ['0', '7.5']
+
+
+@pytest.mark.parametrize('name', ['five/summary/op_summary_0_1.csv', 'five/summary/op_statistic_0_1.csv'])
+def test_a_table_cut_anywhere_but_between_two_rows_is_refused(script, profiles, name):
+    """A number cut short, or operators that are missing, would be a wrong profile."""
+    path = profiles / name
+    content = path.read_bytes()
+    for end in range(content.index(b'\n') + 1, len(content), 7):
+        path.write_bytes(content[:end])
+        if not content[:end].endswith(b'\n'):
+            assert_refused(script('RDN_profile', name), name, 'cut off')
+
+
+def test_slices_and_iterations_of_one_profile_are_joined(script, profiles):
+    header, *rows = SUMMARY_8.splitlines(True)
+    for number, row in enumerate(rows):
+        (profiles / 'eight' / f'op_summary_slice_{number}_20240101120000.csv').write_bytes((header + row).encode())
+    for name in ('op_summary_20240101.csv', 'op_statistic_20240101.csv'):
+        (profiles / 'eight' / name).unlink()
+    ended = script('RDN_profile', 'eight')
+    assert ended.status == 0 and '[1, 64, 2, 2, 114, 114]' in ended.out, ended.err
+    (profiles / 'five/summary/op_statistic_0_2.csv').write_text(STATISTIC_5)
+    (profiles / 'five/summary/op_summary_0_2.csv').write_text(SUMMARY_5)
+    ended = script('RDN_profile', 'five')
+    assert ended.status == 0, ended.err
+    transpose = next(line for line in ended.out.splitlines() if ' TransposeD ' in line).split()
+    assert transpose[4:8] == ['2', '1868576', '934287.8', '934287.8']  # calls, total, least, average
+
+
+def test_profiles_of_two_models_are_not_compared(script, profiles):
+    compact = 'OP Type,Count,Total Time(us)\nConv2D,36,1000\nConcatD,25,300\n'
+    (profiles / 'compact.csv').write_text(compact)
+    assert_refused(script('RDN_profile', 'five', '--after', 'compact.csv'), 'two models', '150', '36')
+    deconv = STATISTIC_5.replace('TransposeD', 'Conv2DBackpropInput')  # exported with --upsample=deconv
+    (profiles / 'deconv.csv').write_text(deconv)
+    assert script('RDN_profile', 'five', '--after', 'deconv.csv').status == 0
+
+
+def test_a_cell_of_shapes_of_any_length_is_read_at_once(profiles):
+    """A regular expression took minutes for 120 kB that end in another sign."""
+    for cell in ('1,' * 60000 + '-1', '9' * 60000, ' ' * 60000 + 'x'):
+        text = msprof.format_tasks([msprof.Task('m', 'n', 'TransposeD', 'c', 1.0, None)]).replace('N/A', f'"{cell}"')
+        started = time.process_time()
+        with open('cell.csv', 'w') as file:
+            file.write(text)
+        try:
+            list(msprof.read_tasks('cell.csv'))
+        except ValueError as error:
+            assert 'cell.csv' in str(error)
+        assert time.process_time() - started < 5

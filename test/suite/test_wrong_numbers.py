@@ -1,17 +1,15 @@
-"""No plausible but wrong figure: each way to one is refused with a clear line (the list is in test/README.md)."""
+"""No plausible but wrong figure: each way to one is refused with a clear line (the list is in docs/testing.md)."""
 
 import os
 import shutil
 
 from rdn import manifest
 from rdn.ascend import number_text
-from rdn.evaluation import plausibility
 
 import numpy as np
 import pytest
 import torch
 
-import RDN_postprocess
 from walk import assert_refused, snapshot, tiny_rdn
 
 
@@ -268,18 +266,20 @@ def test_the_wrong_scale_is_refused(script, walked):
     assert_no_figure(judge(script), 'values')
 
 
-def test_enlargements_of_any_quality_are_beyond_doubt(prepared):
-    for stem, hr in prepared[1].items():
-        bicubic = RDN_postprocess.bicubic_of_label(hr, 2)
-        noisy = hr + np.random.RandomState(0).normal(0, 0.2, hr.shape)
-        nearest = hr[:, ::4, ::4].repeat(4, 1).repeat(4, 2)
-        assert all(
-            plausibility.mismatch_reason(sr, hr) is None for sr in (hr, bicubic, noisy, nearest, hr + 0.1, hr * 0.7)
-        ), stem
+def test_a_label_folder_reached_through_a_link_keeps_its_manifest(script, walked):
+    os.symlink('prep_dataset/label', 'labels')
+    flags = ['--pred-path=result/dumpOutput_device0', '--label-path=labels', '--result-path=result.json']
+    assert script('RDN_postprocess', *flags).status == 0
+    os.remove('result.json')
+    assert_no_figure(script('RDN_postprocess', *flags, '--width=57', '--height=57', '--scale=4'), 'width 114, not 57')
+    np.save('prep_dataset/label/coffee.npy', label('coffee')[np.newaxis] * np.float32(0.5))
+    assert_no_figure(script('RDN_postprocess', *flags), 'coffee.npy', 'changed')
 
 
-def test_pictures_without_content_are_beyond_doubt():
-    grey, black = np.full((3, 40, 40), 0.5), np.zeros((3, 40, 40))
-    noise = np.random.RandomState(0).rand(3, 60, 60)
-    assert plausibility.mismatch_reason(black, grey) is plausibility.mismatch_reason(noise, 1 - noise) is None
-    assert plausibility.mismatch_reason(np.zeros((3, 5, 5)), np.zeros((3, 5, 5))) is None
+def test_a_number_that_float32_does_not_hold_is_refused(script, walked):
+    path = 'result/dumpOutput_device0/coffee_1.txt'
+    with open(path, 'rb') as file:
+        text = file.read()
+    with open(path, 'wb') as file:
+        file.write(b'1e300 ' + text.split(maxsplit=1)[1])
+    assert_no_figure(judge(script), 'coffee_1.txt', 'float32')

@@ -56,7 +56,7 @@ def snapshot(folder):
 
 
 def tiny_rdn(scale=2, seed=0):
-    """A small network of random weights, and its state dict's file-ready form."""
+    """A small network of random weights, in evaluation mode."""
     models.torch.manual_seed(seed)
     return models.RDN(scale, 3, 16, 8, 3, 2).eval()
 
@@ -85,7 +85,7 @@ def bash(command, tmp_path, *flags, **variables):
 
 
 def shell(command, folder):
-    """Run bash with this Python as its python3; return its output."""
+    """Run bash with this Python as its python3; return its status, output and errors."""
     environment = dict(os.environ, RDN_VENV=sys.prefix)
     environment['PATH'] = os.path.dirname(sys.executable) + os.pathsep + environment['PATH']
     done = subprocess.run(
@@ -127,3 +127,14 @@ MEMORY = 8 << 30  # bytes of addresses: what torch and onnxruntime reserve for t
 class Payload:
     def __reduce__(self):
         return os.mkdir, ('payload ran',)
+
+
+TINY = ['--num-features=8', '--growth-rate=4', '--num-blocks=2', '--num-layers=2', '--patch=16', '--batch-size=4']
+
+
+def weights(path):
+    return torch.load(str(path), map_location='cpu')
+
+
+def assert_same(a, b):
+    assert list(a) == list(b) and all(torch.equal(a[key], b[key]) for key in a)
