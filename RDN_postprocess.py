@@ -13,14 +13,13 @@ result.run.json beside result.json says where the figures come from, for test/ac
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from typing import Any, Callable, NamedTuple, Sequence
+from typing import Callable, NamedTuple, Sequence
 
 from rdn import cli, cpu, dataset, files, manifest, run_record, tiles
 from rdn.ascend import outputs
-from rdn.evaluation import agreement, metrics, plausibility, report, sheet
+from rdn.evaluation import agreement, metrics, plausibility, report, result, sheet
 from rdn.imaging import images
 
 import numpy as np
@@ -77,56 +76,41 @@ def bicubic_of_label(hr: np.ndarray, scale: int) -> np.ndarray:
     return images.to_chw(images.bicubic_upsample(lr, scale))
 
 
-def check_plausible(result: Result, path: str) -> None:
+def check_plausible(image: Result, path: str) -> None:
     """Raises ValueError, with the path of its first output, for an image that does not show what it should."""
-    reason = plausibility.mismatch_reason(result.sr, result.bicubic if result.hr is None else result.hr)
+    reason = plausibility.mismatch_reason(image.sr, image.bicubic if image.hr is None else image.hr)
     if reason:
         raise ValueError(f'{path}: {reason} --allow-mismatch counts it nevertheless')
 
 
-def score_result(result: Result, scale: int, luma: str) -> Score | None:
+def score_result(image: Result, scale: int, luma: str) -> Score | None:
     """PSNR of an image and of its baseline; None without a label. luma: a key of metrics.LUMA."""
-    if result.hr is None:
+    if image.hr is None:
         return None
     coefficients = metrics.LUMA[luma]
-    psnr = [metrics.sr_psnr(x, result.hr, scale, coefficients) for x in (result.bicubic, result.sr)]
-    return Score(result.case.stem, *psnr)
+    psnr = [metrics.sr_psnr(x, image.hr, scale, coefficients) for x in (image.bicubic, image.sr)]
+    return Score(image.case.stem, *psnr)
 
 
-def save_images(folder: str, result: Result, score: Score | None, scale: int) -> None:
+def save_images(folder: str, image: Result, score: Score | None, scale: int) -> None:
     """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known."""
     captions = ['bicubic', 'RDN', 'original']
     if score:
         captions[:2] = [f'bicubic {score.bicubic:.2f} dB', f'RDN {score.rdn:.2f} dB']
-    panels = [images.to_image(x) for x in (result.bicubic, result.sr, result.hr) if x is not None]
-    for suffix, image in ((f'x{scale}', panels[1]), ('sheet', sheet.compose(list(zip(captions, panels))))):
-        with files.atomic_file(os.path.join(folder, f'{result.case.stem}_{suffix}.png')) as file:
-            image.save(file, 'PNG')
+    panels = [images.to_image(x) for x in (image.bicubic, image.sr, image.hr) if x is not None]
+    for suffix, panel in ((f'x{scale}', panels[1]), ('sheet', sheet.compose(list(zip(captions, panels))))):
+        with files.atomic_file(os.path.join(folder, f'{image.case.stem}_{suffix}.png')) as file:
+            panel.save(file, 'PNG')
 
 
-def make_entry(result: Result, score: Score | None, scale: int) -> report.Entry:
+def make_entry(image: Result, score: Score | None, scale: int) -> report.Entry:
     """The report's entry of an image."""
-    bicubic, rdn = images.to_image(result.bicubic), images.to_image(result.sr)
-    if score is None or result.hr is None:
-        return report.make_entry(result.case.stem, bicubic, rdn)
-    ssim = metrics.sr_ssim(result.bicubic, result.hr, scale), metrics.sr_ssim(result.sr, result.hr, scale)
-    original = images.to_image(result.hr)
-    return report.make_entry(result.case.stem, bicubic, rdn, original, (score.bicubic, score.rdn), ssim)
-
-
-def format_result(values: Sequence[float]) -> str:
-    """The text of result.json for the PSNRs of all images, in dB, in the guide's shape."""
-    rows = [('Number of images', str(len(values)))]
-    rows += [(f'Top{rank} PSNR', two_decimals(x)) for rank, x in enumerate(sorted(values, reverse=True), 1)]
-    rows += [('Avg PSNR', two_decimals(float(np.mean(values))))]
-    pairs = [{'key': key, 'value': value} for key, value in rows]
-    return json.dumps({'title': 'Overall statistical evaluation', 'value': pairs}, indent=4) + '\n'
-
-
-def two_decimals(value: float) -> str:
-    """38.9 for 38.90: as the guide writes its figures."""
-    text = f'{value:.2f}'
-    return text.rstrip('0').rstrip('.') if '.' in text else text
+    bicubic, rdn = images.to_image(image.bicubic), images.to_image(image.sr)
+    if score is None or image.hr is None:
+        return report.make_entry(image.case.stem, bicubic, rdn)
+    ssim = metrics.sr_ssim(image.bicubic, image.hr, scale), metrics.sr_ssim(image.sr, image.hr, scale)
+    original = images.to_image(image.hr)
+    return report.make_entry(image.case.stem, bicubic, rdn, original, (score.bicubic, score.rdn), ssim)
 
 
 def average_of(scores: Sequence[Score]) -> Score:
@@ -155,35 +139,14 @@ def check_record(pred_path: str, label_path: str) -> run_record.Record | None:
     return record
 
 
-def write_result(
-    path: str,
-    scores: Sequence[Score],
-    protocol: str | None,
-    luma: str,
-    record: run_record.Record | None,
-    verdict: agreement.Verdict | None,
-) -> None:
-    """Write result.json in the guide's shape, and beside it where its figures come from."""
-    files.write_text(path, format_result([score.rdn for score in scores]))
-    origin: dict[str, Any] = {
-        'of': manifest.digest(path),
-        'protocol': protocol,
-        'luma': luma,
-        'images': len(scores),
-        'outputs': record and record._asdict(),
-        'verdict': verdict and verdict._asdict(),
-    }
-    files.write_text(run_record.path_of(path), json.dumps(origin, indent=1) + '\n')
-
-
 def compare_result(
-    result: Result, score: Score, reference: Callable[[str], np.ndarray], scale: int, luma: str
+    image: Result, score: Score, reference: Callable[[str], np.ndarray], scale: int, luma: str
 ) -> agreement.Agreement:
     """An image's Agreement with PyTorch. reference: from the name of an input to PyTorch's output."""
-    expected = join_outputs(result.case, reference)
-    expected_score = score_result(result._replace(sr=expected), scale, luma)
+    expected = join_outputs(image.case, reference)
+    expected_score = score_result(image._replace(sr=expected), scale, luma)
     assert expected_score  # as the result has one
-    return agreement.compare(result.case.stem, result.sr, expected, score.rdn, expected_score.rdn)
+    return agreement.compare(image.case.stem, image.sr, expected, score.rdn, expected_score.rdn)
 
 
 def main(argv=None):
@@ -203,14 +166,14 @@ def main(argv=None):
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
 
     def judge(case: dataset.Case) -> tuple[Score | None, report.Entry | None, agreement.Agreement | None]:
-        result = read_result(case, paths, *size)
-        score = score_result(result, args.scale, args.luma)
+        image = read_result(case, paths, *size)
+        score = score_result(image, args.scale, args.luma)
         if not args.allow_mismatch:
-            check_plausible(result, paths[case.input_stems()[0]])
+            check_plausible(image, paths[case.input_stems()[0]])
         if args.save_images:
-            save_images(args.save_images, result, score, args.scale)
-        entry = make_entry(result, score, args.scale) if args.report else None
-        compared = compare_result(result, score, reference, args.scale, args.luma) if reference and score else None
+            save_images(args.save_images, image, score, args.scale)
+        entry = make_entry(image, score, args.scale) if args.report else None
+        compared = compare_result(image, score, reference, args.scale, args.luma) if reference and score else None
         return score, entry, compared
 
     judged = list(cli.progress(cpu.map_in_order(judge, cases), 'image', len(cases)))
@@ -221,11 +184,12 @@ def main(argv=None):
         return
     agreements = [compared for _, _, compared in judged if compared]
     verdict = agreement.judge(agreements, args.max_loss, args.max_image_loss) if agreements else None
-    write_result(args.result_path, scores, dataset.protocol_of(args.label_path), args.luma, record, verdict)
+    protocol = dataset.protocol_of(args.label_path)
+    result.write(args.result_path, [score.rdn for score in scores], protocol, args.luma, record, verdict)
     if verdict:
         print(f'{agreement.format_agreements(agreements)}\nagainst PyTorch: {verdict.describe()}\n')
     origin = record.describe() if record else 'origin unknown'
-    print(f'outputs: {origin}; {dataset.protocol_of(args.label_path) or "protocol unknown"}')
+    print(f'outputs: {origin}; {protocol or "protocol unknown"}')
     average = average_of(scores)
     print(f'{format_scores([*scores, average])}\nAvg PSNR: {average.rdn:.2f}')
     check_accuracy(average, args.min_psnr, verdict)

@@ -18,14 +18,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import rdn
-from rdn import cli, files, manifest, run_record
+from rdn import cli, manifest, run_record
 from rdn.ascend import logs
-from rdn.evaluation import agreement
+from rdn.evaluation import agreement, result
 
 # dB on Set5, by the protocol of the result that they may stand beside: RDN-pytorch's own, and the guide's on the device.
 PUBLISHED_PSNR = {'whole images': ('RDN-pytorch, PyTorch', 38.18), 'letterbox': ('guide, Ascend 310', 38.27)}
@@ -45,19 +45,10 @@ class Row(NamedTuple):
         return OTHER_PROTOCOL if self.is_met is None else 'met' if self.is_met else 'not met'
 
 
-def read_origin(path: str) -> dict[str, Any]:
-    """Where a result.json comes from, as RDN_postprocess.py wrote it; empty where that is not known."""
-    origin_path = run_record.path_of(path)
-    if not os.path.exists(origin_path):
-        return {}
-    content = files.read_json(origin_path, run_record.MAX_RECORD_BYTES, 'of RDN_postprocess.py')
-    return content if isinstance(content, dict) and content.get('of') == manifest.digest(path) else {}
-
-
 def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
     """The rows on accuracy for a result.json: against PyTorch where that was measured, and against published figures."""
     psnr = logs.read(path, logs.parse_accuracy)
-    origin = read_origin(path)
+    origin = result.read_origin(path)
     protocol, images = origin.get('protocol') or 'protocol unknown', origin.get('images')
     outputs = run_record.Record(**origin['outputs']).describe() if origin.get('outputs') else 'origin unknown'
     rows = []

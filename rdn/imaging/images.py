@@ -72,13 +72,36 @@ def read_rgb(path: str) -> Image.Image:
 def has_16_bits(image: Image.Image) -> bool:
     """Whether an opened, not yet loaded PIL image has 16 bits a channel, which Pillow cuts to 8 for colours.
 
-    Raises ValueError for one with more.
+    Raises ValueError for one with more than 16, or with 9 to 15, whose brightest value is not that of 16.
     """
-    if image.mode.startswith('F') or image.mode == 'I' and image.format != 'PNG':
+    if image.mode.startswith('F') or image.mode == 'I' and image.format not in ('PNG', 'PPM', 'JPEG2000'):
         raise ValueError('more than 16 bits a channel')
     if image.format == 'TIFF':
         return 16 in image.tag_v2.get(BITS_PER_SAMPLE, ())
+    if image.format in ('PPM', 'JPEG2000'):
+        bits = _bits_of_ppm(image) if image.format == 'PPM' else _bits_of_jpeg2000(image)
+        if bits > 8 and bits != 16:
+            raise ValueError(f'{bits} bits a channel: save it with 8 or 16')
+        return bits == 16
     return image.mode.startswith('I') or image.format == 'PNG' and '16' in str(image.tile[0][3])
+
+
+def _bits_of_ppm(image: Image.Image) -> int:
+    """Bits a channel by the largest value in the header of a PPM, PGM or PBM file: magic, width, height, it."""
+    image.fp.seek(0)
+    header = b'\n'.join(line.split(b'#')[0] for line in image.fp.read(4096).split(b'\n'))
+    words = header.split(maxsplit=4)
+    return int(words[3]).bit_length() if words[0] in (b'P2', b'P3', b'P5', b'P6') else 8
+
+
+def _bits_of_jpeg2000(image: Image.Image) -> int:
+    """Bits a channel by the SIZ marker of the codestream (ISO 15444-1, A.5.1)."""
+    image.fp.seek(0)
+    head = image.fp.read(1 << 16)
+    start = head.find(b'\xff\x4f\xff\x51')  # SOC, SIZ
+    if start < 0 or len(head) < start + 43:
+        return 8
+    return 1 + (head[start + 42] & 0x7F)
 
 
 def to_chw(image: Image.Image) -> np.ndarray:

@@ -5,13 +5,13 @@ import os
 import shutil
 
 from rdn.ascend import benchmark
+from rdn.evaluation import result
 
 import numpy as np
 import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-import RDN_postprocess
 from walk import assert_refused, snapshot
 
 
@@ -91,7 +91,7 @@ def test_result_json_has_the_shape_of_the_guide(script, predictions, prepared):
 
 
 def test_figures_of_the_guide_are_written_as_the_guide_writes_them():
-    text = RDN_postprocess.format_result([36.8, 43.16, 34.941, 37.5601, 38.9])
+    text = result.format_result([36.8, 43.16, 34.941, 37.5601, 38.9])
     assert [pair['value'] for pair in json.loads(text)['value']] == [
         '5',
         '43.16',

@@ -120,6 +120,13 @@ def spoil(folder, kind):
     if kind == '16 bits of colour':
         cv2.imwrite(str(folder / 'deep.png'), np.zeros((300, 300, 3), np.uint16))
         return 'deep.png'
+    if kind in ('16 bits of JPEG 2000', '16 bits of PPM', '12 bits of PPM'):
+        ending = 'jp2' if '2000' in kind else 'ppm'
+        if '12' in kind:
+            (folder / 'deep.ppm').write_bytes(b'P6 # a comment\n300 300\n4095\n' + bytes(300 * 300 * 6))
+        else:
+            cv2.imwrite(str(folder / f'deep.{ending}'), np.full((300, 300, 3), 65535, np.uint16))
+        return f'deep.{ending}'
     if kind == 'folder':
         (folder / 'inner').mkdir()
         return 'inner'
@@ -128,7 +135,21 @@ def spoil(folder, kind):
 
 
 @pytest.mark.parametrize(
-    'kind', ['text', 'empty file', 'truncated', 'small', 'same stem', '16 bits', '16 bits of colour', 'folder', 'space']
+    'kind',
+    [
+        'text',
+        'empty file',
+        'truncated',
+        'small',
+        'same stem',
+        '16 bits',
+        '16 bits of colour',
+        '16 bits of JPEG 2000',
+        '16 bits of PPM',
+        '12 bits of PPM',
+        'folder',
+        'space',
+    ],
 )
 def test_wrong_image_ends_in_one_line_and_leaves_the_earlier_result(script, image_folder, tmp_path, kind):
     prepare(script, image_folder, tmp_path / 'prep')
