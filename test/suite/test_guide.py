@@ -52,15 +52,16 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
     blocks = [block.replace('/root/dataset/set5', str(image_folder)) for block in page_blocks('README.md', '### 3 ')]
     tools = ('RDN_pth2onnx', 'atc --f', 'benchmark.x86_64 -m', 'RDN_infer', 'perf_gpu', 'accept.py')
     assert [tool for tool in tools if tool not in ''.join(blocks)] == []
-    last = blocks.pop()
+    last = blocks.pop()  # the verdicts
     out, _ = run_blocks(blocks, server)
-    # The verdict on accuracy is that on these photographs, which reach less than Set5.
-    status, printed, err = shell(last, server)
-    assert status == 1 and '| PSNR, dB | official 38.18 | 34.37 | not met |' in printed, printed + err
-    out += printed
     assert abs(average(server) - 34.37) < 0.02  # the README's figure for these photographs
-    assert '[1, 64, 2, 2, 114, 114] added' in out and 'T4 bs1 fps:25.393' in out
-    assert re.search(r'^310 bs1 fps:[\d.]+$', out, re.MULTILINE)
+    assert '[1, 64, 2, 2, 114, 114] added' in out and 'outputs: RDN_infer.py' in out
+    # The last outputs of this walk are RDN_infer.py's: this machine's speed, and crops.
+    status, out, err = shell(last, server)
+    assert status == 1, out + err
+    assert re.search(r'^host bs1 fps:[\d.]+$', out, re.MULTILINE) and "T4 bs1 fps:25.393 (trtexec's, as given)" in out
+    assert '34.37 (centre crop)' in out and '| other protocol |' in out
+    assert re.search(r'\| T4 25.393 \| host [\d.]+ \| RDN_infer.py .* \| not met \|', out)
     kernel = tmp_path / 'cann' / 'latest' / CANN6
     assert b'[1, 64, 2, 2, 114, 114]' in kernel.read_bytes()
 
