@@ -97,7 +97,7 @@ if [ -n "$benchmark" ]; then
     # Those of an earlier walk: benchmark leaves outputs there, and a figure if it fails.
     rm -f result/dumpOutput_device0/*_1.txt result/perf_vision_batchsize_1_device_0.* result/*.run.json
     step "$benchmark" "${flags[@]}" -om_path=./rdn_x2_bs1.om
-    python3 -m rdn.run_record result/dumpOutput_device0 result/perf_vision_batchsize_1_device_0.txt \
+    python3 -m rdn.ascend.record result/dumpOutput_device0 result/perf_vision_batchsize_1_device_0.txt \
         --tool benchmark --chip "$soc" --model rdn_x2_bs1.om --inputs prep_dataset/data
 else
     step python3 RDN_infer.py "${flags[@]}" -om_path=./rdn_x2_bs1.onnx

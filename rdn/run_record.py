@@ -1,9 +1,7 @@
 """What computed a folder of outputs or a performance file: kept beside it, as {folder}.run.json or {file stem}.run.json.
 
-Never inside the folder: the vendor's and the public scripts list that. RDN_infer.py writes it; for the device's tools
-run.sh does:
-
-    python3 -m rdn.run_record result/dumpOutput_device0 --tool benchmark --chip Ascend310 --batch-size 1 --model rdn_x2_bs1.om --inputs prep_dataset/data
+Never inside the folder: the vendor's and the public scripts list that. RDN_infer.py writes it, and for the device's
+tools rdn/ascend/record.py.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import json
 import os
 from typing import NamedTuple
 
-from rdn import cli, files, manifest
+from rdn import files, manifest
 
 MAX_RECORD_BYTES = 1 << 20
 HOST = 'host'  # the chip's name where this machine's processor computed
@@ -83,35 +81,3 @@ def _digest(target: str) -> str:
         return manifest.digest(target)
     names = sorted(name for name in os.listdir(target) if os.path.isfile(os.path.join(target, name)))
     return manifest.digest_of_text(''.join(f'{manifest.digest(os.path.join(target, name))} {name}\n' for name in names))
-
-
-def main(argv=None):
-    args = parse_args(argv)
-    record = Record(
-        tool=args.tool,
-        version=args.tool_version,
-        engine=None,
-        precision=None,
-        chip=args.chip[len('Ascend') :] if args.chip.startswith('Ascend') else args.chip,
-        batch_size=args.batch_size,
-        model=manifest.digest(args.model),
-        manifest=manifest.digest_beside(args.inputs),
-    )
-    for target in args.targets:
-        write(target, record)
-
-
-def parse_args(argv):
-    parser = cli.Parser(__doc__)
-    parser.add_argument('targets', nargs='+', metavar='TARGET', help='folder of outputs, or performance file')
-    parser.add_argument('--tool', required=True, help='what computed it: benchmark, ais_bench')
-    parser.add_argument('--tool-version', help='of the tool or its toolkit, where known')
-    parser.add_argument('--chip', required=True, help='as npu-smi names it, 310P3 say, or as atc does, Ascend310P3')
-    parser.add_argument('--batch-size', type=cli.positive, default=1)
-    parser.add_argument('--model', required=True, help='the offline model')
-    parser.add_argument('--inputs', required=True, metavar='FOLDER', help="the prepared set's data/")
-    return parser.parse_args(argv)
-
-
-if __name__ == '__main__':
-    cli.run(main)

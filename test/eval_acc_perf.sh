@@ -33,7 +33,7 @@ python3 gen_dataset_info.py bin ./prep_dataset/data ./RDN_prep_bin.info 114 114
 rm -f result/dumpOutput_device0/*_1.txt result/perf_vision_batchsize_1_device_0.* result/*.run.json # of an earlier run
 "$benchmark" -model_type=vision -device_id=0 -batch_size=1 -om_path=./rdn_x2_bs1.om \
     -input_text_path=./RDN_prep_bin.info -input_width=114 -input_height=114 -output_binary=False -useDvpp=False
-python3 -m rdn.run_record result/dumpOutput_device0 result/perf_vision_batchsize_1_device_0.txt \
+python3 -m rdn.ascend.record result/dumpOutput_device0 result/perf_vision_batchsize_1_device_0.txt \
     --tool benchmark --chip "${SOC_VERSION:-Ascend310}" --model rdn_x2_bs1.om --inputs prep_dataset/data
 python3 RDN_postprocess.py --pred-path=./result/dumpOutput_device0 --label-path=./prep_dataset/label \
     --result-path=./result.json --width=114 --height=114 --scale=2

@@ -1,14 +1,16 @@
-"""Where the CANN toolkit is, and in it the source of the transpose operator."""
+"""Where the CANN toolkit is, its version, and in it the source of the transpose operator."""
 
 from __future__ import annotations
 
 import glob
 import os
 import platform
+import re
 
 HOMES = ('/usr/local/Ascend/ascend-toolkit', '~/Ascend/ascend-toolkit')
 KERNEL = 'op_impl/ai_core/tbe/impl/dynamic/transpose.py'
 BUILT_IN_KERNEL = 'op_impl/built-in/ai_core/tbe/impl/dynamic/transpose.py'
+INSTALLED = 'ascend_toolkit_install.info'
 ARCHITECTURES = {'aarch64': ('aarch64-linux', 'arm64-linux')}
 
 
@@ -26,6 +28,22 @@ def find_transpose_py() -> str:
     if len(found) > 1:
         raise ValueError(f'more than one toolkit: choose with --transpose-py: {" ".join(found)}')
     return found[0]
+
+
+def find_version() -> str | None:
+    """The version of the toolkit that ASCEND_TOOLKIT_HOME names, as its installer wrote it; None where not known."""
+    home = glob.escape(os.environ.get('ASCEND_TOOLKIT_HOME', '/nowhere'))
+    paths = [
+        path
+        for folder in ('', '*-linux', 'latest/*-linux')
+        for path in glob.glob(os.path.join(home, folder, INSTALLED))
+    ]
+    for path in sorted(paths):
+        with open(path, encoding='utf-8', errors='replace') as file:
+            match = re.search(r'^version=([\w.-]{1,40})$', file.read(1 << 16), re.MULTILINE)
+        if match:
+            return f'CANN {match.group(1)}'
+    return None
 
 
 def _in_home(home: str) -> set[str]:

@@ -61,10 +61,10 @@ def _displacement(a: np.ndarray, b: np.ndarray) -> float:
     inner, target = b[1:-1, 1:-1][seen], a[1:-1, 1:-1][seen]
     plain = np.stack([inner, np.ones_like(inner)], 1)
     moved = np.concatenate([plain, np.stack(gradient, 1)], 1)
-    if np.linalg.matrix_rank(moved) < 4:  # edges of one direction, or none
-        return 0.0
     without = np.square(target - plain @ np.linalg.lstsq(plain, target, rcond=None)[0]).sum()
-    solution = np.linalg.lstsq(moved, target, rcond=None)[0]
+    solution, _, rank, _ = np.linalg.lstsq(moved, target, rcond=None)
+    if rank < moved.shape[1]:  # edges of one direction, or none
+        return 0.0
     remaining = np.square(target - moved @ solution).sum()
     if not solution[0] > 0 or remaining > (1 - EXPLAINED) * without:
         return 0.0

@@ -2,6 +2,8 @@
 
 import builtins
 import io
+import os
+import shutil
 import sys
 
 from rdn import cpu, engine
@@ -10,6 +12,7 @@ from rdn.ascend import logs
 import numpy as np
 import pytest
 
+import sample_images
 from walk import LITE, assert_refused
 
 INFER = ['-batch_size=1', '-input_text_path=RDN_prep_bin.info', '-output_binary=True']
@@ -110,3 +113,18 @@ def test_openvino_refuses_what_is_no_model(tmp_path, openvino, content):
         engine.open_model(LITE, 'bf16')
     with pytest.raises(FileNotFoundError):
         engine.open_model('gone.onnx', 'bf16')
+
+
+@pytest.mark.slow
+def test_bf16_keeps_the_accuracy_of_pytorch_in_fp32_within_the_verdicts_limits(script, dataset, lite_onnx, openvino):
+    """On a processor without bf16 OpenVINO computes fp32, and the change is none."""
+    shutil.rmtree('prep_dataset')  # which has no manifest
+    os.makedirs('images')
+    for path in sample_images.sample_paths():
+        shutil.copy(path, 'images')
+    assert script('RDN_preprocess', '--src-path=images', '--save-path=prep_dataset').status == 0
+    ended = script('RDN_infer', '-om_path=' + lite_onnx, '-precision=bf16', *INFER)
+    assert ended.status == 0, ended.err
+    flags = ['--pred-path=result/dumpOutput_device0', '--label-path=prep_dataset/label', '--result-path=r.json']
+    ended = script('RDN_postprocess', *flags, f'--reference={LITE}')
+    assert ended.status == 0 and 'OpenVINO in bf16, bf16' in ended.out, ended.err

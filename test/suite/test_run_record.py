@@ -57,15 +57,17 @@ def test_the_batch_size_of_a_pure_inference_is_the_one_that_was_measured(script,
 @pytest.mark.parametrize(
     'chip, devices', [('Ascend310', 4), ('310', 4), ('Ascend310P3', 1), ('300I Duo', 2), ('910B1', 1)]
 )
-def test_a_device_says_its_chip_and_how_many_a_card_holds(script, inferred, chip, devices):
+def test_a_device_says_its_chip_and_how_many_a_card_holds(script, inferred, tmp_path, chip, devices):
     with open(PERF, 'w') as file:
         file.write('[infer] throughputRate: 6.8, Interface throughputRate: 7.5, moduleLatency: 139\n')
     flags = ['--tool=benchmark', f'--chip={chip}', f'--model={inferred}', '--inputs=prep_dataset/data']
-    environment = dict(os.environ, PYTHONPATH=ROOT)
-    assert run_python('-m', 'rdn.run_record', DUMP, PERF, *flags, env=environment).returncode == 0
+    (tmp_path / 'x86_64-linux').mkdir()
+    (tmp_path / 'x86_64-linux' / 'ascend_toolkit_install.info').write_text('package_name=a\nversion=7.0.RC1\n')
+    environment = dict(os.environ, PYTHONPATH=ROOT, ASCEND_TOOLKIT_HOME=str(tmp_path))
+    assert run_python('-m', 'rdn.ascend.record', DUMP, PERF, *flags, env=environment).returncode == 0
     name = chip.replace('Ascend', '')
     assert script('parse', PERF).out == f'{name} bs1 fps:{7.5 * devices:.3f}\n'
-    assert f'outputs: benchmark on {name}, batches of 1; centre crop' in judge(script).out
+    assert f'outputs: benchmark (CANN 7.0.RC1) on {name}, batches of 1; centre crop' in judge(script).out
 
 
 def test_outputs_of_another_preparation_are_refused_by_their_record(script, inferred, tmp_path):

@@ -1,0 +1,40 @@
+"""The record of a run of the device's tools, which write none themselves: run.sh and eval_acc_perf.sh call this.
+
+python3 -m rdn.ascend.record result/dumpOutput_device0 --tool benchmark --chip Ascend310 --batch-size 1 --model rdn_x2_bs1.om --inputs prep_dataset/data
+"""
+
+from __future__ import annotations
+
+from rdn import cli, manifest, run_record
+from rdn.ascend import toolkit
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    record = run_record.Record(
+        tool=args.tool,
+        version=toolkit.find_version(),
+        engine=None,
+        precision=None,
+        chip=args.chip[len('Ascend') :] if args.chip.startswith('Ascend') else args.chip,
+        batch_size=args.batch_size,
+        model=manifest.digest(args.model),
+        manifest=manifest.digest_beside(args.inputs),
+    )
+    for target in args.targets:
+        run_record.write(target, record)
+
+
+def parse_args(argv):
+    parser = cli.Parser(__doc__)
+    parser.add_argument('targets', nargs='+', metavar='TARGET', help='folder of outputs, or performance file')
+    parser.add_argument('--tool', required=True, help='what computed it: benchmark, ais_bench')
+    parser.add_argument('--chip', required=True, help='as npu-smi names it, 310P3 say, or as atc does, Ascend310P3')
+    parser.add_argument('--batch-size', type=cli.positive, default=1)
+    parser.add_argument('--model', required=True, help='the offline model')
+    parser.add_argument('--inputs', required=True, metavar='FOLDER', help="the prepared set's data/")
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    cli.run(main)
