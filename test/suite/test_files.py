@@ -128,6 +128,29 @@ def test_a_living_process_keeps_its_file(tmp_path):
     assert snapshot(tmp_path) == {'result': b'first'}
 
 
+@pytest.mark.parametrize('moment', [1, 2])
+def test_stopped_between_two_renames_the_old_result_returns(tmp_path, monkeypatch, moment):
+    """Where the kernel swaps no names: Ctrl-C just after the first rename, or instead of the second."""
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'result').write_text('old')
+    rename, calls = os.rename, []
+
+    def interrupted(a, b):
+        calls.append(a)
+        if len(calls) == 1 or moment == 1 or len(calls) > 2:
+            rename(a, b)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, 'exchange_names', lambda a, b: False)
+    monkeypatch.setattr(os, 'rename', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        with files.atomic_folder(str(tmp_path / 'out'), ['result']) as folder:
+            with open(os.path.join(folder, 'result'), 'w') as file:
+                file.write('new')
+    assert snapshot(tmp_path) == {'out': None, 'out/result': b'old'}
+
+
 @pytest.mark.parametrize('swaps', [True, False])
 def test_a_folder_is_replaced_with_or_without_a_kernel_that_swaps_names(tmp_path, monkeypatch, swaps):
     if not swaps:
