@@ -18,7 +18,7 @@ from PIL import Image
 import models
 import sample_images
 from vendor import CANN6, vendor_source
-from walk import LITE, MEMORY, ROOT, TINY, Ended, run_python
+from walk import INFER, LITE, MEMORY, ROOT, TINY, Ended, listing, prepare, run_python
 
 
 @pytest.fixture
@@ -218,3 +218,12 @@ def train(script, image_folder, tmp_path, monkeypatch):
         return script('RDN_train', *(['--train-path'] + train_path if train_path else []), *arguments)
 
     return call
+
+
+@pytest.fixture
+def inferred(script, image_folder, tmp_path, narrow, monkeypatch):
+    """A working folder after inference in fp32 on this machine's processor; returns (weights, ONNX)."""
+    monkeypatch.chdir(tmp_path)
+    assert prepare(script).status == listing(script).status == 0
+    assert script('RDN_infer', f'-om_path={narrow[1]}', *INFER).status == 0
+    return narrow

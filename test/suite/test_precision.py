@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 
 import sample_images
-from walk import LITE, assert_refused
-
-INFER = ['-batch_size=1', '-input_text_path=RDN_prep_bin.info', '-output_binary=True']
+from walk import INFER, LITE, assert_refused
 
 
 def cpuinfo(monkeypatch, machine, text):

@@ -7,25 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from walk import assert_refused, reference_unclipped
-
-DUMP = 'result/dumpOutput_device0'
-PLACES = [f'--pred-path={DUMP}', '--label-path=prep_dataset/label', '--result-path=result.json']
-
-
-@pytest.fixture
-def inferred(script, image_folder, tmp_path, narrow, monkeypatch):
-    """A working folder after inference in fp32; returns the weights' path."""
-    monkeypatch.chdir(tmp_path)
-    assert script('RDN_preprocess', '--src-path=images', '--save-path=prep_dataset').status == 0
-    assert script('gen_dataset_info', 'bin', './prep_dataset/data', './a.info', '114', '114').status == 0
-    flags = ['-batch_size=1', '-input_text_path=a.info', '-output_binary=True']
-    assert script('RDN_infer', f'-om_path={narrow[1]}', *flags).status == 0
-    return narrow[0]
-
-
-def judge(script, *flags):
-    return script('RDN_postprocess', *PLACES, *flags)
+from walk import DUMP, INFER, assert_refused, judge, listing, prepare, reference_unclipped
 
 
 def rows(ended):
@@ -40,7 +22,7 @@ def output(stem):
 
 
 def test_fp32_agrees_with_pytorch_on_the_same_inputs(script, inferred, narrow):
-    ended = judge(script, f'--reference={inferred}')
+    ended = judge(script, f'--reference={inferred[0]}')
     assert ended.status == 0, ended.err
     assert len(rows(ended)) == 5
     for stem, (device, pytorch, change, difference, cosine) in rows(ended).items():
@@ -58,7 +40,7 @@ def test_an_error_in_one_image_is_found_though_the_average_hardly_moves(script, 
     picture = np.fromfile(output('coffee'), np.float32)
     noise = np.random.RandomState(0).normal(0, 0.02, picture.shape).astype(np.float32)
     (picture + noise).tofile(output('coffee'))
-    ended = judge(script, f'--reference={inferred}', '--max-loss=9')
+    ended = judge(script, f'--reference={inferred[0]}', '--max-loss=9')
     assert ended.status == 1 and 'accuracy not kept' in ended.err and 'Avg PSNR' in ended.out
     device, pytorch, change, difference, cosine = rows(ended)['coffee']
     assert change == pytest.approx(device - pytorch, abs=2e-3) and change < -0.1
@@ -66,19 +48,19 @@ def test_an_error_in_one_image_is_found_though_the_average_hardly_moves(script, 
     a, b = (picture + noise).astype(float), picture.astype(float)
     expected = np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
     assert cosine == pytest.approx(expected, abs=1e-6)
-    assert judge(script, f'--reference={inferred}', '--max-loss=9', '--max-image-loss=99').status == 0
+    assert judge(script, f'--reference={inferred[0]}', '--max-loss=9', '--max-image-loss=99').status == 0
 
 
 def test_a_gain_is_a_difference_too(script, inferred):
     """A device that gives back the labels computes something else than PyTorch, however good it looks."""
     label = np.load('prep_dataset/label/coffee.npy')[0]
     (0.9 * label + 0.1 * np.fromfile(output('coffee'), np.float32).reshape(label.shape)).tofile(output('coffee'))
-    ended = judge(script, f'--reference={inferred}')
+    ended = judge(script, f'--reference={inferred[0]}')
     assert ended.status == 1 and rows(ended)['coffee'][2] > 0.1
 
 
 def test_pytorchs_outputs_are_computed_once_and_not_for_other_weights(script, inferred, tmp_path, monkeypatch):
-    assert judge(script, f'--reference={inferred}').status == 0
+    assert judge(script, f'--reference={inferred[0]}').status == 0
     folders = os.listdir('prep_dataset/reference')
     assert len(folders) == 1
 
@@ -87,8 +69,8 @@ def test_pytorchs_outputs_are_computed_once_and_not_for_other_weights(script, in
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, 'load', fail)
-        assert judge(script, f'--reference={inferred}').status == 0
-    state = torch.load(inferred)
+        assert judge(script, f'--reference={inferred[0]}').status == 0
+    state = torch.load(inferred[0])
     state['output.bias'] += 0.05
     torch.save(state, 'other.pth')
     ended = judge(script, '--reference=other.pth')
@@ -97,21 +79,18 @@ def test_pytorchs_outputs_are_computed_once_and_not_for_other_weights(script, in
 
 
 def test_another_preparation_has_references_of_its_own(script, inferred, narrow):
-    assert judge(script, f'--reference={inferred}').status == 0
-    assert script('RDN_preprocess', '--src-path=images', '--save-path=prep_dataset', '--fit=letterbox').status == 0
-    flags = ['-batch_size=1', '-input_text_path=a.info', '-output_binary=True']
-    assert script('RDN_infer', f'-om_path={narrow[1]}', *flags).status == 0
-    ended = judge(script, f'--reference={inferred}')
+    assert judge(script, f'--reference={inferred[0]}').status == 0
+    assert prepare(script, '--fit=letterbox').status == 0
+    assert script('RDN_infer', f'-om_path={narrow[1]}', *INFER).status == 0
+    ended = judge(script, f'--reference={inferred[0]}')
     assert ended.status == 0 and all(abs(row[2]) <= 1e-4 for row in rows(ended).values())
     assert len(os.listdir('prep_dataset/reference')) == 2
 
 
 def test_whole_images_are_compared_in_one_piece(script, inferred, narrow):
-    assert script('RDN_preprocess', '--src-path=images', '--save-path=prep_dataset', '--tile').status == 0
-    assert script('gen_dataset_info', 'bin', './prep_dataset/data', './a.info', '114', '114').status == 0
-    flags = ['-batch_size=1', '-input_text_path=a.info', '-output_binary=True']
-    assert script('RDN_infer', f'-om_path={narrow[1]}', *flags).status == 0
-    ended = judge(script, f'--reference={inferred}')
+    assert prepare(script, '--tile').status == listing(script).status == 0
+    assert script('RDN_infer', f'-om_path={narrow[1]}', *INFER).status == 0
+    ended = judge(script, f'--reference={inferred[0]}')
     assert ended.status == 0 and len(rows(ended)) == 5, ended.err
     with open('result.run.json') as file:
         assert json.load(file)['protocol'] == 'whole images'
@@ -123,12 +102,17 @@ def test_what_cannot_be_a_reference_is_named(script, inferred):
         file.write('text')
     assert_refused(judge(script, '--reference=text.pth'), 'text.pth')
     os.remove('prep_dataset/manifest.json')
-    assert_refused(judge(script, f'--reference={inferred}'), 'manifest.json')
+    assert_refused(judge(script, f'--reference={inferred[0]}'), 'manifest.json')
     assert not os.path.exists('result.json') and not os.path.exists('prep_dataset/reference')
 
 
 def test_accept_measures_by_itself_from_inputs_outputs_and_weights(script, inferred):
-    flags = ['--psnr=result.json', f'--reference={inferred}', *PLACES[:2]]
+    flags = [
+        '--psnr=result.json',
+        f'--reference={inferred[0]}',
+        f'--pred-path={DUMP}',
+        '--label-path=prep_dataset/label',
+    ]
     ended = script('accept', *flags)
     assert ended.status == 0, ended.err
     assert '| met |' in ended.out and '| other protocol |' in ended.out

@@ -5,30 +5,9 @@ import os
 
 import pytest
 
-from walk import ROOT, assert_refused, run_python, snapshot
+from walk import DUMP, ROOT, assert_refused, judge, prepare, run_python, snapshot
 
-INFER = ['-batch_size=1', '-input_text_path=RDN_prep_bin.info', '-output_binary=True']
 PERF = 'result/perf_vision_batchsize_1_device_0.txt'
-DUMP = 'result/dumpOutput_device0'
-
-
-def prepare(script, *flags):
-    assert script('RDN_preprocess', '--src-path=images', '--save-path=prep_dataset', *flags).status == 0
-    assert script('gen_dataset_info', 'bin', './prep_dataset/data', './RDN_prep_bin.info', '114', '114').status == 0
-
-
-def judge(script, *flags):
-    places = [f'--pred-path={DUMP}', '--label-path=prep_dataset/label', '--result-path=result.json']
-    return script('RDN_postprocess', *places, *flags)
-
-
-@pytest.fixture
-def inferred(script, image_folder, tmp_path, narrow, monkeypatch):
-    """A working folder after inference on this machine's processor; returns the model's path."""
-    monkeypatch.chdir(tmp_path)
-    prepare(script)
-    assert script('RDN_infer', f'-om_path={narrow[1]}', *INFER).status == 0
-    return narrow[1]
 
 
 def test_a_speed_of_this_machine_is_printed_as_the_hosts(script, inferred):
@@ -60,7 +39,7 @@ def test_the_batch_size_of_a_pure_inference_is_the_one_that_was_measured(script,
 def test_a_device_says_its_chip_and_how_many_a_card_holds(script, inferred, tmp_path, chip, devices):
     with open(PERF, 'w') as file:
         file.write('[infer] throughputRate: 6.8, Interface throughputRate: 7.5, moduleLatency: 139\n')
-    flags = ['--tool=benchmark', f'--chip={chip}', f'--model={inferred}', '--inputs=prep_dataset/data']
+    flags = ['--tool=benchmark', f'--chip={chip}', f'--model={inferred[1]}', '--inputs=prep_dataset/data']
     (tmp_path / 'x86_64-linux').mkdir()
     (tmp_path / 'x86_64-linux' / 'ascend_toolkit_install.info').write_text('package_name=a\nversion=7.0.RC1\n')
     environment = dict(os.environ, PYTHONPATH=ROOT, ASCEND_TOOLKIT_HOME=str(tmp_path))
@@ -72,7 +51,7 @@ def test_a_device_says_its_chip_and_how_many_a_card_holds(script, inferred, tmp_
 
 def test_outputs_of_another_preparation_are_refused_by_their_record(script, inferred, tmp_path):
     """Images that the crop and the letterbox fit nearly alike: their likeness does not tell them apart."""
-    prepare(script, '--fit=letterbox')
+    assert prepare(script, '--fit=letterbox').status == 0
     ended = judge(script, '--allow-mismatch')
     assert_refused(ended, DUMP, 'another preparation')
     assert not os.path.exists('result.json')

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from walk import assert_refused, snapshot, tiny_rdn
+from walk import assert_refused, judge, listing, prepare, snapshot, tiny_rdn
 
 
 @pytest.fixture
@@ -29,14 +29,6 @@ def walked(script, image_folder, tmp_path, monkeypatch):
     return tmp_path
 
 
-def prepare(script, *flags):
-    return script('RDN_preprocess', '--src-path=images', '--save-path=prep_dataset', *flags)
-
-
-def listing(script):
-    return script('gen_dataset_info', 'bin', './prep_dataset/data', './RDN_prep_bin.info', '114', '114')
-
-
 def infer(script, model, *flags):
     return script(
         'RDN_infer',
@@ -46,11 +38,6 @@ def infer(script, model, *flags):
         '-output_binary=True',
         *flags,
     )
-
-
-def judge(script, *flags):
-    places = ['--pred-path=result/dumpOutput_device0', '--label-path=prep_dataset/label', '--result-path=result.json']
-    return script('RDN_postprocess', *(places + list(flags)))
 
 
 def dump(stem, picture):

@@ -138,3 +138,21 @@ def weights(path):
 
 def assert_same(a, b):
     assert list(a) == list(b) and all(torch.equal(a[key], b[key]) for key in a)
+
+
+# The walk in a working folder, from images/ to result.json: steps 4 and 6.
+DUMP = 'result/dumpOutput_device0'
+INFER = ['-batch_size=1', '-input_text_path=RDN_prep_bin.info', '-output_binary=True']
+
+
+def prepare(script, *flags):
+    return script('RDN_preprocess', '--src-path=images', '--save-path=prep_dataset', *flags)
+
+
+def listing(script):
+    return script('gen_dataset_info', 'bin', './prep_dataset/data', './RDN_prep_bin.info', '114', '114')
+
+
+def judge(script, *flags):
+    places = [f'--pred-path={DUMP}', '--label-path=prep_dataset/label', '--result-path=result.json']
+    return script('RDN_postprocess', *places, *flags)
