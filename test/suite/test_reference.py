@@ -106,6 +106,7 @@ def test_what_cannot_be_a_reference_is_named(script, inferred):
     assert not os.path.exists('result.json') and not os.path.exists('prep_dataset/reference')
 
 
+@pytest.mark.slow
 def test_accept_measures_by_itself_from_inputs_outputs_and_weights(script, inferred):
     flags = [
         '--psnr=result.json',

@@ -29,6 +29,7 @@ cli.run(RDN_train.main)
 """
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_is_the_run_that_was_never_stopped(train, tmp_path, image_folder):
     assert train('--steps=6', output='whole.pth').status == 0
     flags = ['--train-path', image_folder, f'--output-file={tmp_path / "out.pth"}', *TINY, '--steps=6']
@@ -50,6 +51,7 @@ def test_weights_that_are_there_are_replaced_only_when_asked(train, tmp_path):
     assert 'sfe1.weight' in weights(tmp_path / 'out.pth')
 
 
+@pytest.mark.slow
 def test_measuring_is_not_training(train, tmp_path, image_folder, monkeypatch):
     """Reports that take longer than the training between them leave the training its minutes."""
     learn, spent = trainer.Trainer.learn, []

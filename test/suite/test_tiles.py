@@ -174,6 +174,7 @@ def test_wrong_flags_are_refused(script, two_photos, flags):
     assert_refused(script('RDN_preprocess', '--src-path=photos', '--save-path=prep', *flags), flags[-1].split('=')[0])
 
 
+@pytest.mark.slow
 def test_the_measurement_of_the_overlap_can_be_repeated(tmp_path, photos, narrow):
     (tmp_path / 'photos').mkdir()
     shutil.copy(photos[1], str(tmp_path / 'photos'))

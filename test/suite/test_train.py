@@ -103,7 +103,7 @@ def test_the_average_forgets_its_beginning_first(photos):
 
 
 # In bf16 150 steps gain less; torch computes it without the instructions too, only slowly.
-@pytest.mark.parametrize('precision, gain', [('fp32', 0.2), ('bf16', 0.1)])
+@pytest.mark.parametrize('precision, gain', [('fp32', 0.2), pytest.param('bf16', 0.1, marks=pytest.mark.slow)])
 def test_training_learns_more_than_interpolation(train, tmp_path, image_folder, monkeypatch, precision, gain):
     if precision == 'bf16':
         if not hasattr(torch, 'autocast'):

@@ -69,6 +69,7 @@ def test_an_npy_with_objects_or_a_header_of_gigabytes_is_refused(limited, labell
     assert not os.path.exists('payload ran') and not os.path.exists('result.json')
 
 
+@pytest.mark.slow
 def test_an_output_or_list_of_gigabytes_is_refused_unread(limited, labelled):
     os.rename('pred/a_1.bin', 'pred/a_1.txt')
     sparse('pred/a_1.txt', 2 << 30)
