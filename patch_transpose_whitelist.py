@@ -137,6 +137,8 @@ def main(argv=None):
         shapes = profiled_shapes(args.profile)
     try:
         with files.locked(os.path.dirname(path)):
+            for written in (path, path + KEPT_ENDING):
+                files.clean_up(written)
             if args.revert:
                 revert(path, args.dry_run)
             else:

@@ -167,7 +167,7 @@ def _partial_name(path: str) -> Iterator[str]:
     os.makedirs(folder, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, 'cannot be written to', folder)
-    _clean_up(folder, name)
+    clean_up(path)
     while True:
         partial = os.path.join(folder, f'.{_short(name)}.{secrets.token_hex(4)}.partial')
         descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
@@ -198,8 +198,9 @@ def _try_lock(descriptor: int) -> bool | None:
     return True
 
 
-def _clean_up(folder: str, name: str) -> None:
-    """Undo what processes left that were killed while they wrote `name`."""
+def clean_up(path: str) -> None:
+    """Undo what processes left that were killed while they wrote the file or folder at `path`; writing it does so, too."""
+    folder, name = os.path.split(os.path.abspath(path))
     pattern = re.compile(rf'(\.{re.escape(_short(name))}\.[0-9a-f]{{8}}\.partial)(\.old|\.lock)?$')
     matches = [match for match in map(pattern.match, os.listdir(folder)) if match]
     for partial in sorted({os.path.join(folder, match.group(1)) for match in matches}):

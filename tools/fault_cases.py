@@ -56,7 +56,7 @@ CASES = [
     Case('sample_images.py', ['samples'], ['samples'], []),
     Case(
         'RDN_train.py',
-        '--train-path images --steps 4 --resume --output-file trained.pth --num-blocks 1 --num-layers 1 --num-features 8 '
+        '--train-path images --steps 4 --resume --overwrite --output-file trained.pth --num-blocks 1 --num-layers 1 --num-features 8 '
         '--growth-rate 8 --patch 16 --batch-size 2'.split(),
         ['trained.pth'],
         [],

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from vendor import CANN5, CANN6, DEFAULT, vendor_source, white_list
-from walk import LITE, ROOT, assert_refused, save, snapshot, tiny_rdn
+from walk import LITE, ROOT, assert_refused, run_python, save, snapshot, tiny_rdn
 
 
 @pytest.fixture
@@ -183,3 +183,19 @@ def test_a_shape_that_is_none_is_named(script, installed, shape):
     ended = script('patch_transpose_whitelist', f'--shape={shape}')
     assert_refused(ended, shape[:40], 'whole numbers')
     assert ended.status == 2
+
+
+def test_what_a_killed_run_left_beside_the_toolkits_file_goes_with_the_next(script, installed):
+    code = """
+import os, signal, sys
+import patch_transpose_whitelist as script
+from rdn import cli
+replace = os.replace
+os.replace = lambda a, b: (replace(a, b), os.kill(os.getpid(), signal.SIGKILL))
+sys.argv = ["patch"]
+cli.run(script.main)
+"""
+    assert run_python('-c', code, cwd=ROOT).returncode == -9  # the original is kept, the lock beside it not yet removed
+    assert [name for name in os.listdir(str(installed.parent)) if name.endswith('.lock')]
+    assert script('patch_transpose_whitelist').status == 0
+    assert sorted(os.listdir(str(installed.parent))) == ['transpose.py', 'transpose.py.rdn-original']
