@@ -212,7 +212,7 @@ def test_interrupted_run_leaves_nothing_half_written(tmp_path, photos, stop):
     while not list(tmp_path.glob('out/.data*/*.bin')) and time.time() < deadline:
         time.sleep(0.01)
     process.send_signal(stop)
-    _, err = process.communicate()
+    _, err = process.communicate(timeout=120)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[stop]
     assert err.count('\n') <= 1 and 'Traceback' not in err
     assert snapshot(tmp_path / 'out') == {}
@@ -222,16 +222,18 @@ def test_interrupted_run_leaves_nothing_half_written(tmp_path, photos, stop):
 @pytest.mark.parametrize('name', ['RDN_pth2onnx', 'RDN_preprocess', 'RDN_infer', 'RDN_postprocess'])
 def test_ctrl_c_while_the_libraries_load_is_one_line(tmp_path, name):
     arguments = {'RDN_pth2onnx': ['--input-file=a', '--output-file=b'], 'RDN_infer': ['-om_path=a', '-round=1']}
-    process = subprocess.Popen(
-        [sys.executable, os.path.join(ROOT, name + '.py')] + arguments.get(name, ['--nothing=a']),
-        cwd=str(tmp_path),
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-    )
-    while not numpy_is_loading(process.pid) and process.poll() is None:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
+    command = [sys.executable, os.path.join(ROOT, name + '.py')] + arguments.get(name, ['--nothing=a'])
+    for _ in range(3):  # a library that is interrupted at the wrong moment may hang in a lock of its own
+        process = subprocess.Popen(command, cwd=str(tmp_path), stderr=subprocess.PIPE, universal_newlines=True)
+        while not numpy_is_loading(process.pid) and process.poll() is None:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        try:
+            _, err = process.communicate(timeout=60)
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
     assert process.returncode and err.count('\n') == 1 and 'Traceback' not in err, err
 
 
