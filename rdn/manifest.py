@@ -83,11 +83,19 @@ def check_complete(part_folder: str, names: Iterable[str]) -> None:
     missing = sorted(key for key in listed if key.startswith(part) and key[len(part) :] not in names)
     if missing:
         raise ValueError(f'{part_folder}: {missing[0][len(part) :]} is missing, of those prepared: prepare again')
-    check_files(os.path.join(part_folder, name) for name in sorted(names))
+    paths = [os.path.join(part_folder, name) for name in sorted(names)]
+    _check_unchanged(paths, {os.path.realpath(part_folder): manifest})
 
 
 def check_files(paths: Iterable[str]) -> None:
     """Raises ValueError, with the file's name, for a file in data/ or label/ that is not as its manifest says."""
+    paths = list(paths)
+    folders = {os.path.realpath(os.path.dirname(path)) for path in paths}
+    _check_unchanged(paths, {folder: _beside(folder) for folder in folders})
+
+
+def _check_unchanged(paths: Iterable[str], manifests: dict[str, Manifest | None]) -> None:
+    """As check_files. manifests: of each folder, its links resolved."""
 
     def check(path: str) -> None:
         folder, name = os.path.realpath(os.path.dirname(path)), os.path.basename(path)
@@ -100,8 +108,6 @@ def check_files(paths: Iterable[str]) -> None:
         if digest(path) != wanted:
             raise ValueError(f'{path}: changed since it was prepared, says {manifest.path}: prepare again')
 
-    paths = list(paths)
-    manifests = {folder: _beside(folder) for folder in {os.path.realpath(os.path.dirname(path)) for path in paths}}
     for _ in cpu.map_in_order(check, paths):
         pass
 

@@ -58,10 +58,10 @@ def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
         measured = f'{psnr:g}: {verdict.change:+.4f}, worst image {verdict.image_change:+.4f}'
         what = f'PSNR against PyTorch, dB, {protocol}, {images} images'
         rows.append(Row(what, reference, measured, outputs, verdict.is_kept))
-    name, published = PUBLISHED_PSNR.get(protocol, PUBLISHED_PSNR['whole images'])
+    wanted = protocol if protocol in PUBLISHED_PSNR else 'whole images'
+    name, published = PUBLISHED_PSNR[wanted]
     published = published_psnr or published
-    wanted = 'whole images' if protocol not in PUBLISHED_PSNR else protocol
-    met = psnr >= published if protocol in PUBLISHED_PSNR else None
+    met = psnr >= published if protocol == wanted else None
     rows.append(
         Row("the guide's comparison, dB", f'{name} {published:g} ({wanted})', f'{psnr:g} ({protocol})', outputs, met)
     )
@@ -81,7 +81,7 @@ def judge_speed(npu_path: str, gpu_path: str, chips: int | None, card: str | Non
     batch = record.batch_size if record else npu.batch
     if batch != gpu.batch:
         raise ValueError(f'{npu_path} is of batches of {batch}, {gpu_path} of {gpu.batch}')
-    rate, name, _ = logs.card_rate(npu, record, chips, card)
+    rate, name = logs.card_rate(npu, record, chips, card)
     origin = record.describe() if record else f"{npu.tool}'s, as given"
     return Row(f'images/s, batch {batch}', f'{gpu_name} {gpu.rate:.3f}', f'{name} {rate:.3f}', origin, rate >= gpu.rate)
 

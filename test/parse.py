@@ -29,21 +29,20 @@ def format_speed(
 
     Raises ValueError for a log of several devices that is to be multiplied by --chips.
     """
-    rate, name, devices = logs.card_rate(speed, record, chips, device)
+    rate, name = logs.card_rate(speed, record, chips, device)
     batch = record.batch_size if record else speed.batch
     origin = '' if record else f" ({speed.tool}'s, as given)"
-    return f'{name} bs{batch} fps:{rate:.3f}{f", of {devices} devices" if speed.devices > 1 else ""}{origin}'
+    return f'{name} bs{batch} fps:{rate:.3f}{f", of {speed.devices} devices" if speed.devices > 1 else ""}{origin}'
 
 
 def main(argv=None):
     args = parse_args(argv)
-    text = logs.read(args.file, lambda text, name: text)
-    if logs.is_result(text):
-        print(f'PSNR:{logs.read(args.file, logs.parse_accuracy):g}')
+    figure = logs.read(args.file, logs.parse_figure)
+    if not isinstance(figure, logs.Speed):
+        print(f'PSNR:{figure:g}')
         return
-    speed = logs.read(args.file, logs.parse_speed)
     with files.errors_naming(args.file):
-        print(format_speed(speed, run_record.read(args.file), args.chips, args.device))
+        print(format_speed(figure, run_record.read(args.file), args.chips, args.device))
 
 
 def parse_args(argv):

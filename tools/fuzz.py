@@ -68,7 +68,7 @@ def fuzz_output(data, path):
 def fuzz_log(data, path):
     text = data.decode('utf-8', 'replace')
     try:
-        logs.parse_accuracy(text) if logs.is_result(text) else logs.parse_speed(text, 'a_bs1.log')
+        logs.parse_figure(text, 'a_bs1.log')
     except ValueError:
         pass
 

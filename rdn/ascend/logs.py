@@ -91,10 +91,15 @@ def parse_speed(text: str, name: str) -> Speed:
     return speed._replace(batch=speed.batch or named or 1)
 
 
+def parse_figure(text: str, name: str) -> float | Speed:
+    """The average PSNR in dB of a result.json, the Speed of a log. Raises ValueError as the two do."""
+    return parse_accuracy(text, name) if is_result(text) else parse_speed(text, name)
+
+
 def card_rate(
     speed: Speed, record: run_record.Record | None, chips: int | None, device: str | None
-) -> tuple[float, str, int]:
-    """(images/s of a whole card, its name, how many devices that is).
+) -> tuple[float, str]:
+    """(images/s of a whole card, its name).
 
     record: what is known of the run; chips, device: what the person says instead. A log without a record is believed to
     be the guide's: benchmark's of one device of a 310, which has four; ais_bench's and trtexec's are of the whole.
@@ -107,9 +112,9 @@ def card_rate(
     else:
         devices, name = (4 if speed.tool == 'benchmark' else 1), {'trtexec': 'T4'}.get(speed.tool, '310')
     if speed.tool == 'trtexec' or speed.devices > 1:
-        return speed.rate, device or name, speed.devices
+        return speed.rate, device or name
     devices = chips or (1 if device and not record and device != '310' else devices)
-    return speed.rate * devices, device or name, devices
+    return speed.rate * devices, device or name
 
 
 def _performance(text: str) -> Speed:

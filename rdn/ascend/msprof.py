@@ -129,17 +129,17 @@ def read_statistics(paths: Sequence[str]) -> list[Statistic]:
 
 
 def _add_up(rows: Iterable[Statistic]) -> list[Statistic]:
-    """The Statistics of several iterations as one: a row for each operator type."""
+    """The Statistics of several runs or iterations as one: a row for each operator type, its ratio not yet known."""
     sums: dict[tuple[str | None, str, str | None], Statistic] = {}
     for row in rows:
         key = row.model, row.op_type, row.core_type
         old = sums.get(key)
         if old:
             calls, total = old.calls + row.calls, old.total + row.total
-            low, high = (function(x for x in (a, b) if x is not None) if (a, b) != (None, None) else None
-                         for function, a, b in ((min, old.min, row.min), (max, old.max, row.max)))  # fmt: skip
-            row = row._replace(calls=calls, total=total, min=low, max=high, avg=total / calls)
-        sums[key] = row._replace(ratio=None)
+            low = min((x for x in (old.min, row.min) if x is not None), default=None)
+            high = max((x for x in (old.max, row.max) if x is not None), default=None)
+            row = Statistic(*key, calls, total, low, total / calls, high, None)
+        sums[key] = row if row.ratio is None else row._replace(ratio=None)
     return list(sums.values())
 
 
@@ -183,16 +183,12 @@ def read_onnxruntime_trace(path: str, model: str) -> list[Task]:
 
 def statistics_of(tasks: Iterable[Task], origin: str = 'the profile') -> list[Statistic]:
     """What op_statistic would say of Tasks: Statistics, longest total first. origin: of the tasks, for errors."""
-    sums: dict[tuple[str | None, str, str | None], tuple[int, float, float, float]] = {}
-    for task in tasks:
-        key, us = (task.model, task.op_type, task.core_type), task.duration
-        calls, total, low, high = sums.get(key, (0, 0.0, us, us))
-        sums[key] = calls + 1, total + us, min(low, us), max(high, us)
-    rows = [
-        Statistic(*key, calls=calls, total=total, min=low, avg=total / calls, max=high, ratio=None)
-        for key, (calls, total, low, high) in sums.items()
-    ]
-    return _with_ratios(rows, origin)
+
+    def one_run(task: Task) -> Statistic:
+        us = task.duration
+        return Statistic(task.model, task.op_type, task.core_type, 1, total=us, min=us, avg=us, max=us, ratio=None)
+
+    return _with_ratios(_add_up(map(one_run, tasks)), origin)
 
 
 def slow_transposes(tasks: Iterable[Task]) -> list[list[int]]:

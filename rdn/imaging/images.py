@@ -7,6 +7,8 @@ import os
 import warnings
 from typing import Iterator
 
+from rdn import files
+
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -29,7 +31,7 @@ def list_images(folder: str) -> list[str]:
             continue
         if os.path.isdir(path):
             raise ValueError(f'{path} is a folder: keep the images alone in {folder}')
-        stem = os.path.splitext(name)[0]
+        stem = files.stem_of(name)
         if stem in paths:
             raise ValueError(f'{paths[stem]} and {path} would both become {stem}: rename one')
         paths[stem] = path

@@ -57,7 +57,7 @@ def snapshot(folder):
 
 def tiny_rdn(scale=2, seed=0):
     """A small network of random weights, in evaluation mode."""
-    models.torch.manual_seed(seed)
+    torch.manual_seed(seed)
     return models.RDN(scale, 3, 16, 8, 3, 2).eval()
 
 
@@ -100,9 +100,13 @@ def shell(command, folder):
 
 def reference(narrow, rgb):
     """(H, W, 3) 0...1 -> (2H, 2W, 3), the whole image through PyTorch."""
+    return np.clip(reference_unclipped(narrow, rgb), 0, 1)
+
+
+def reference_unclipped(narrow, rgb):
     with torch.no_grad():
         x = torch.from_numpy(np.ascontiguousarray(np.asarray(rgb, np.float32).transpose(2, 0, 1)))
-        return np.clip(checkpoint.load_rdn(narrow[0])(x[None])[0].numpy(), 0, 1).transpose(1, 2, 0)
+        return checkpoint.load_rdn(narrow[0])(x[None])[0].numpy().transpose(1, 2, 0)
 
 
 def opened(path):
@@ -113,12 +117,6 @@ def opened(path):
 
 def difference(image, expected, top=255):
     return np.abs(np.asarray(image).astype(np.float64) - expected * top).max()
-
-
-def reference_unclipped(narrow, rgb):
-    with torch.no_grad():
-        x = torch.from_numpy(np.ascontiguousarray(np.asarray(rgb, np.float32).transpose(2, 0, 1)))
-        return checkpoint.load_rdn(narrow[0])(x[None])[0].numpy().transpose(1, 2, 0)
 
 
 MEMORY = 8 << 30  # bytes of addresses: what torch and onnxruntime reserve for themselves, and less than any bomb
