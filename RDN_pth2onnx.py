@@ -3,7 +3,9 @@
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx
 
 The architecture and the scale are read off the weights. The file gets its name once ONNX Runtime gives
-what PyTorch gives.
+what PyTorch gives. For toolkits that know DepthToSpace (the vendor's own export since 2022):
+
+    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx --opset 11
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from torch.nn import functional
 
 import models
 
-OPSET = 9  # from 11 on PixelShuffle becomes DepthToSpace, which the guide's atc does not have
-OPERATORS = {'Conv', 'Relu', 'Concat', 'Add', 'Reshape', 'Transpose', 'Constant', 'ConvTranspose'}
+OPSETS = range(9, 18)  # what PyTorch exports; those of torch 1.5 end with 12
+DEPTH_TO_SPACE_OPSET = 11  # from here on nn.PixelShuffle is exported as DepthToSpace, which the guide's atc does not have
+OPERATORS = {'Conv', 'Relu', 'Concat', 'Add', 'Constant'}
+UPSAMPLING_OPERATORS = {'shuffle': {'Reshape', 'Transpose'}, 'depth-to-space': {'DepthToSpace'}, 'deconv': {'ConvTranspose'}}
 TOLERANCE = 1e-5  # fraction of the output's range, between ONNX Runtime and PyTorch
 
 
@@ -46,52 +50,55 @@ class Deconv(nn.Module):
         return functional.conv_transpose2d(x, self.kernel, stride=self.factor)
 
 
-def without_transpose(model: models.RDN) -> models.RDN:
-    """A copy of the network whose upscaling is a Deconv: no Transpose and no Reshape in its graph."""
+def with_upsampling(model: models.RDN, upsampling: str) -> models.RDN:
+    """A copy of the network that enlarges by other modules, to the same numbers. upsampling: see UPSAMPLING_OPERATORS."""
     model = copy.deepcopy(model)
     deconv = None  # one for both steps of x4: of two equal kernels the exporter makes an Identity
     for index, module in enumerate(model.upscale):
-        if isinstance(module, models.PixelShuffle):
+        if isinstance(module, models.PixelShuffle) and upsampling == 'deconv':
             channels = model.upscale[index - 1].out_channels // module.factor**2
             deconv = deconv or Deconv(module.factor, channels)
             model.upscale[index] = deconv
+        elif isinstance(module, models.PixelShuffle) and upsampling == 'depth-to-space':
+            model.upscale[index] = nn.PixelShuffle(module.factor)
     return model
 
 
-def export_onnx(model: models.RDN, height: int, width: int, path: str) -> None:
-    """Write `model` as ONNX: `image` (N, C, height, width) float32, N free -> `output`.
+def export_onnx(model: models.RDN, shape: tuple[int | None, int, int], opset: int, upsampling: str, path: str) -> None:
+    """Write `model` as ONNX: `image` (N, C, height, width) float32 -> `output`.
 
+    shape: (N, height, width); N None leaves the batch size free. upsampling: a key of UPSAMPLING_OPERATORS.
     Raises ValueError if the graph holds an operator that the offline model must do without.
     """
-    options = dict(
-        opset_version=OPSET,
-        input_names=['image'],
-        output_names=['output'],
-        dynamic_axes={'image': {0: 'batch'}, 'output': {0: 'batch'}},
-    )
+    batch, height, width = shape
+    options = dict(opset_version=opset, input_names=['image'], output_names=['output'])
+    if batch is None:
+        options['dynamic_axes'] = {'image': {0: 'batch'}, 'output': {0: 'batch'}}
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         options['dynamo'] = False  # the newer exporter cannot write opset 9
-    image = torch.zeros(1, model.config['num_channels'], height, width)
+    image = torch.zeros(batch or 1, model.config['num_channels'], height, width)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')  # that this exporter is the older one, that opset 9 is old
-        torch.onnx.export(model, image, path, **options)
+        torch.onnx.export(with_upsampling(model, upsampling), image, path, **options)
     onnx.checker.check_model(path)
-    foreign = sorted(set(onnx_graph.count_operators(path)) - OPERATORS)
+    foreign = sorted(set(onnx_graph.count_operators(path)) - OPERATORS - UPSAMPLING_OPERATORS[upsampling])
     if foreign:
         raise ValueError(
             f'the exported graph holds {", ".join(foreign)}: torch {torch.__version__} exports it differently'
         )
 
 
-def largest_difference(model: models.RDN, path: str, height: int, width: int) -> float:
+def largest_difference(model: models.RDN, path: str, shape: tuple[int | None, int, int]) -> float:
     """Largest difference of ONNX Runtime to PyTorch, as a fraction of the output's range.
 
-    Random input, 0...1, of one image and of two, so that a batch size frozen into the graph shows.
+    Random input, 0...1, of the batch size in the shape (N, height, width); where N is None, of one image and of two,
+    so that a batch size frozen into the graph shows.
     """
+    batches, height, width = (shape[0],) if shape[0] else (1, 2), *shape[1:]
     exported = engine.OnnxRuntime(path, provider='CPU')
     random = np.random.RandomState(0)
     largest = 0.0
-    for batch in (1, 2):
+    for batch in batches:
         image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
         actual = exported(image)
         with torch.no_grad():
@@ -102,6 +109,11 @@ def largest_difference(model: models.RDN, path: str, height: int, width: int) ->
             )
         largest = max(largest, float(np.abs(actual - expected).max() / np.ptp(expected)))
     return largest
+
+
+def choose_upsampling(asked: str, opset: int) -> str:
+    """The key of UPSAMPLING_OPERATORS for what the flags ask for."""
+    return 'depth-to-space' if asked == 'shuffle' and opset >= DEPTH_TO_SPACE_OPSET else asked
 
 
 def main(argv=None):
@@ -117,21 +129,21 @@ def main(argv=None):
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
         raise ValueError(f'{args.output_file}: --output-file would overwrite the weights')
     with files.atomic_path(args.output_file) as path:
-        exported = without_transpose(model) if args.upsample == 'deconv' else model
-        export_onnx(exported, args.height, args.width, path)
-        difference = largest_difference(model, path, args.height, args.width)
+        shape = args.batch_size, args.height, args.width
+        export_onnx(model, shape, args.opset, choose_upsampling(args.upsample, args.opset), path)
+        difference = largest_difference(model, path, shape)
         if not difference < TOLERANCE:
             raise ValueError(
                 f'ONNX Runtime differs from PyTorch by {difference:.1e} of the range, more than {TOLERANCE:.0e}: '
                 f'{args.output_file} was not written'
             )
         operators = onnx_graph.count_operators(path)
-    shape = f'(N, {model.config["num_channels"]}, {args.height}, {args.width})'
+    image = f'({args.batch_size or "N"}, {model.config["num_channels"]}, {args.height}, {args.width})'
     print('network     ' + ', '.join(f'{name}={value}' for name, value in model.config.items()))
     print(f'parameters  {sum(p.numel() for p in model.parameters()):,}')
     print('operators   ' + ', '.join(f'{count} {name}' for name, count in operators.items()))
     print(f'difference  {difference:.1e} of the range, largest between ONNX Runtime and PyTorch')
-    print(f'written     {args.output_file}: opset {OPSET}, image {shape}')
+    print(f'written     {args.output_file}: opset {args.opset}, image {image}')
 
 
 def parse_args(argv):
@@ -139,6 +151,15 @@ def parse_args(argv):
     parser.add_argument('--input-file', required=True, help='weights, .pth')
     parser.add_argument('--output-file', required=True, help='ONNX file to write')
     parser.add_input_size()
+    parser.add_argument('--batch-size', type=cli.positive, help='fixes it in the file; default: the file takes any')
+    parser.add_argument(
+        '--opset',
+        type=int,
+        choices=OPSETS,
+        default=9,
+        metavar='N',
+        help=f'default 9, for any atc; from {DEPTH_TO_SPACE_OPSET} on DepthToSpace stands for Reshape and Transpose',
+    )
     parser.add_argument(
         '--upsample',
         choices=['shuffle', 'deconv'],

@@ -16,6 +16,10 @@ from models import RDN
 from walk import LITE, assert_refused, save, snapshot, tiny_rdn
 
 
+def export(model, path, shape=(None, 114, 114), opset=9, upsampling='shuffle'):
+    RDN_pth2onnx.export_onnx(model, shape, opset, upsampling, path)
+
+
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_export_equals_pytorch_for_any_batch_size(script, tmp_path, scale):
     weights, target = save(tmp_path / 'rdn.pth', tiny_rdn(scale)), str(tmp_path / 'out' / 'rdn.onnx')
@@ -56,7 +60,7 @@ def test_deconv_is_the_pixel_shuffle_bit_for_bit(factor):
 @pytest.mark.parametrize('scale, transposes', [(2, 1), (3, 1), (4, 2)])
 def test_only_the_contracts_operators_at_opset_9(tmp_path, scale, transposes):
     path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn(scale)
-    RDN_pth2onnx.export_onnx(model, 30, 20, path)
+    export(model, path, (None, 30, 20))
     graph = onnx.load(path)
     assert [entry.version for entry in graph.opset_import] == [9]
     operators = onnx_graph.count_operators(path)
@@ -67,10 +71,44 @@ def test_only_the_contracts_operators_at_opset_9(tmp_path, scale, transposes):
     assert [dim.dim_value for dim in dims[1:]] == [3, 30, 20]
 
 
+@pytest.mark.parametrize('opset', [11, 12])
+@pytest.mark.parametrize('scale, steps', [(2, 1), (3, 1), (4, 2)])
+def test_from_opset_11_on_one_depth_to_space_stands_for_the_transpose(script, tmp_path, opset, scale, steps):
+    weights, target = save(tmp_path / 'rdn.pth', tiny_rdn(scale)), str(tmp_path / 'rdn.onnx')
+    ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target, f'--opset={opset}')
+    assert ended.status == 0 and f'opset {opset}' in ended.out, ended.err
+    assert [entry.version for entry in onnx.load(target).opset_import] == [opset]
+    operators = onnx_graph.count_operators(target)
+    assert set(operators) <= {'Conv', 'Relu', 'Concat', 'Add', 'DepthToSpace', 'Constant'}
+    assert operators['DepthToSpace'] == steps
+    session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
+    x = np.random.RandomState(0).rand(2, 3, 114, 114).astype(np.float32)
+    with torch.no_grad():
+        expected = checkpoint.load_rdn(weights)(torch.from_numpy(x)).numpy()
+    assert np.abs(session.run(None, {'image': x})[0] - expected).max() < 1e-5 * np.ptp(expected)
+
+
+@pytest.mark.parametrize('flags', [[], ['--opset=11'], ['--upsample=deconv']])
+def test_batch_size_is_fixed_in_the_file(script, tmp_path, flags):
+    weights, target = save(tmp_path / 'rdn.pth', tiny_rdn()), str(tmp_path / 'rdn.onnx')
+    ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target, '--batch-size=4', *flags)
+    assert ended.status == 0 and 'image (4, 3, 114, 114)' in ended.out, ended.err
+    graph = onnx.load(target).graph
+    for value, size in ((graph.input[0], 114), (graph.output[0], 228)):
+        assert [dim.dim_value for dim in value.type.tensor_type.shape.dim] == [4, 3, size, size]
+
+
+@pytest.mark.parametrize('opset', ['8', '18', 'x'])
+def test_opsets_that_are_not_exported_are_refused(script, tmp_path, opset):
+    target = tmp_path / 'rdn.onnx'
+    assert_refused(script('RDN_pth2onnx', '--input-file', LITE, '--output-file', target, '--opset', opset), '--opset')
+    assert not target.exists()
+
+
 @pytest.mark.slow
 def test_default_network_has_the_profile_of_the_guide(tmp_path):
     path, model = str(tmp_path / 'rdn.onnx'), RDN(2, 3, 64, 64, 16, 8).eval()
-    RDN_pth2onnx.export_onnx(model, 114, 114, path)
+    export(model, path)
     operators = onnx_graph.count_operators(path)
     assert [operators[name] for name in ('Conv', 'Concat', 'Transpose')] == [150, 129, 1]
     shapes = shape_inference.infer_shapes(onnx.load(path)).graph.value_info
@@ -95,11 +133,11 @@ def test_difference_to_pytorch_leaves_no_file(script, tmp_path, monkeypatch):
 
 def test_comparison_sees_a_wrong_weight(tmp_path):
     path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn()
-    RDN_pth2onnx.export_onnx(model, 20, 20, path)
-    assert RDN_pth2onnx.largest_difference(model, path, 20, 20) < 1e-5
+    export(model, path, (None, 20, 20))
+    assert RDN_pth2onnx.largest_difference(model, path, (None, 20, 20)) < 1e-5
     with torch.no_grad():
         model.gff[1].weight[0, 0, 0, 0] += 0.1
-    assert RDN_pth2onnx.largest_difference(model, path, 20, 20) > 1e-5
+    assert RDN_pth2onnx.largest_difference(model, path, (None, 20, 20)) > 1e-5
 
 
 @pytest.mark.parametrize(
