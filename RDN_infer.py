@@ -158,14 +158,15 @@ def main(argv=None):
         if infos:
             check_inputs(model, path, infos)
         print(f'{path} on {model.name}, batches of {args.batch_size}')
-        folder = f'result/dumpOutput_device{args.device_id}'
+        folder = os.path.join(args.result_path, f'dumpOutput_device{args.device_id}')
         if infos:
             report = run_dataset(model, infos, args.batch_size, folder, args.output_binary)
-            report_path = f'result/perf_vision_batchsize_{args.batch_size}_device_{args.device_id}.txt'
+            report_name = f'perf_vision_batchsize_{args.batch_size}_device_{args.device_id}.txt'
         else:
             size = args.input_height, args.input_width
             report = run_pure(model, path, args.round, args.batch_size, size)
-            report_path = f'result/PureInfer_perf_of_{files.stem_of(args.om_path)}_in_device_{args.device_id}.txt'
+            report_name = f'PureInfer_perf_of_{files.stem_of(args.om_path)}_in_device_{args.device_id}.txt'
+        report_path = os.path.join(args.result_path, report_name)
         files.write_text(report_path, report)
         record = make_record(model, path, args.precision, args.batch_size, infos)
         for target in [folder, report_path] if infos else [report_path]:
@@ -203,6 +204,7 @@ def parse_args(argv):
         default='fp32',
         help='bf16: faster, on a CPU that has it; default fp32, exact',
     )
+    parser.add_argument('-result_path', default='result', help="folder for all that is written; default benchmark's, result")
     parser.add_argument('-profiling', metavar='DIR', help="write msprof's op_statistic and op_summary files there")
     parser.add_argument('-threads', type=int, default=0, help='of a CPU run; default: one a core')
     args = parser.parse_args(argv)

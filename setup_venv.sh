@@ -26,19 +26,22 @@ setup_venv() {
 }
 
 # find_python [PYTHON]: prints the given Python, else the first of the usual ones, that a stack exists
-# for: 3.7, 3.10 and later. Behind a name of pyenv's that is not selected, its installed versions count.
+# for: 3.7 and later; on Arm, where torch 1.5.0 of the guide's stack has no wheel, 3.8 and later.
+# Behind a name of pyenv's that is not selected, its installed versions count.
 find_python() {
-    local python place candidate
-    for python in ${1:-python3 python3.13 python3.12 python3.11 python3.10 python3.7}; do
+    local python place candidate oldest=3.7 why=
+    case $(uname -m) in
+        aarch64 | arm64) oldest=3.8 why=' (torch 1.5.0, of the stack for 3.7, has no wheel for Arm)' ;;
+    esac
+    for python in ${1:-python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3.7}; do
         place=$(command -v "$python" || true)
         for candidate in "$python" "${place%/shims/*}/versions/${python#python}".*/bin/python; do
-            if "$candidate" -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 7) and v < (3, 10))' 2>/dev/null
-            then
+            if "$candidate" -c "import sys; sys.exit(sys.version_info[:2] < (3, ${oldest#3.}))" 2>/dev/null; then
                 printf '%s\n' "$candidate"
                 return 0
             fi
         done
     done
-    echo "$0: ${1:-python3} is not Python 3.7, nor 3.10 or later: name one that is: PYTHON=python3.11 bash $0" >&2
+    echo "$0: ${1:-python3} is not Python $oldest or later$why: name one that is: PYTHON=python3.11 bash $0" >&2
     return 1
 }

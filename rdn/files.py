@@ -88,6 +88,20 @@ def atomic_folder(path: str, earlier: Iterable[str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def scratch_folder(path: str) -> Iterator[str]:
+    """Yield a new, empty folder beside `path`, of mode 0700, that vanishes when the block ends.
+
+    What a killed process left of such a folder goes, too.
+    """
+    with _partial_name(path) as partial:
+        os.mkdir(partial, 0o700)
+        try:
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
     """Wait until no other process is in such a block for the folder; where the system locks no folders, go on."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole suite and run.sh on every Python that a stack exists for, and a table of what came out:
 #
-#     bash tools/matrix.sh [VERSION ...]            default: 3.7 3.10 3.11 3.12 3.13
+#     bash tools/matrix.sh [VERSION ...]            default: 3.7 to 3.13
 #
 # DATASET names the folder of images for run.sh; default: ../shared/data/set5 where it is, else what run.sh takes. Each
 # Python gets its environment under test/ by itself; logs are in matrix/. Bins and labels are compared byte by byte.
@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit
 
 dataset=${DATASET-}
 if [ -z "$dataset" ] && [ -d ../shared/data/set5 ]; then dataset=../shared/data/set5; fi
-if [ $# = 0 ]; then set -- 3.7 3.10 3.11 3.12 3.13; fi
+if [ $# = 0 ]; then set -- 3.7 3.8 3.9 3.10 3.11 3.12 3.13; fi
 mkdir -p matrix
 rows='' status=0 first=''
 for version in "$@"; do

@@ -110,24 +110,34 @@ def test_wrong_use_of_a_shell_script_is_one_line(house, command, words):
 
 
 @pytest.mark.parametrize(
-    'asked, found', [('python3.7', 'root/versions/3.7.16/bin/python'), ('', 'python3'), ('python3.9', '')]
+    'asked, machine, found',
+    [
+        ('python3.7', 'x86_64', 'root/versions/3.7.16/bin/python'),
+        ('python3.7', 'aarch64', ''),
+        ('python3.8', 'aarch64', 'root/versions/3.8.18/bin/python'),
+        ('python3.9', 'x86_64', 'root/versions/3.9.1/bin/python'),
+        ('', 'x86_64', 'python3'),
+        ('python3.6', 'x86_64', ''),
+    ],
 )
-def test_python_is_found_on_path_and_behind_pyenvs_names(house, tmp_path, asked, found):
+def test_python_is_found_on_path_and_behind_pyenvs_names(house, tmp_path, asked, machine, found):
     def program(path, version, works=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         body = f'import sys; sys.version_info = {version}; exec(sys.argv[2])'
         path.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{body}" "$@"\n' if works else '#!/bin/sh\nexit 127\n')
         path.chmod(0o755)
 
-    program(tmp_path / 'root' / 'shims' / 'python3.7', (3, 7), works=False)
-    program(tmp_path / 'root' / 'versions' / '3.7.16' / 'bin' / 'python', (3, 7))
-    program(tmp_path / 'root' / 'shims' / 'python3.9', (3, 9), works=False)
-    program(tmp_path / 'root' / 'versions' / '3.9.1' / 'bin' / 'python', (3, 9))
-    program(tmp_path / 'root' / 'shims' / 'python3', (3, 12))
-    command = f'PATH={tmp_path / "root" / "shims"}:/usr/bin:/bin; . ./setup_venv.sh; find_python {asked}'
+    shims = tmp_path / 'root' / 'shims'
+    for version in ((3, 6, 15), (3, 7, 16), (3, 8, 18), (3, 9, 1)):
+        program(shims / f'python3.{version[1]}', version, works=False)
+        program(tmp_path / 'root' / 'versions' / '.'.join(map(str, version)) / 'bin' / 'python', version)
+    program(shims / 'python3', (3, 12, 0))
+    (shims / 'uname').write_text(f'#!/bin/sh\necho {machine}\n')
+    (shims / 'uname').chmod(0o755)
+    command = f'PATH={shims}:/usr/bin:/bin; . ./setup_venv.sh; find_python {asked}'
     status, out, err = shell(command, house)
     assert (status == 0, out.strip().endswith(found)) == (bool(found), True), (out, err)
-    assert bool(err) == (not found)
+    assert bool(err) == (not found) and ('no wheel for Arm' in err) == (machine == 'aarch64' and not found)
 
 
 @pytest.mark.slow

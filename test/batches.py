@@ -1,0 +1,110 @@
+"""Guide 7: the vendor's table over several batch sizes: chip, batch, data set, accuracy, images/s; the best size marked.
+
+    python3 test/batches.py result/bs1 result/bs4 --dataset set5
+
+prints it to read and as Markdown for a report. Each folder is one that run.sh --batch-size 1,4 made: result.json, and
+the file that says how fast the model is without data. Where there is no such file, the one of the run over the images
+counts.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from typing import NamedTuple
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from rdn import cli, files, run_record
+from rdn.ascend import logs
+from rdn.evaluation import result
+
+# Files that say how fast a model is, the best first: without data, and over the images.
+SPEEDS = ('pure_summary.json', 'ais_bench_pure.log', 'PureInfer_perf_of_*.txt', 'perf_vision_*.txt')
+# The vendor's model zoo, RDN x2 of the default size on a 310P3, CANN 6.0.RC1: batch size -> images/s.
+PUBLISHED = {1: 47, 4: 37, 8: 33, 16: 33, 32: 33, 64: 33}
+PUBLISHED_NOTE = (
+    "vendor's 310P3: the Ascend model zoo's figures of the network of the default size (22,123,395 parameters), "
+    'CANN 6.0.RC1; they compare with that network and that chip only'
+)
+
+
+class Row(NamedTuple):
+    """What was measured with a batch size. psnr: dB; rate: images/s of a device; card_devices: how many a card holds."""
+
+    chip: str
+    batch: int
+    psnr: float
+    protocol: str
+    rate: float
+    card_devices: int
+
+
+def read_row(folder: str) -> Row:
+    """The Row of a folder. Raises ValueError, with the file's name, for what is missing or of another batch size."""
+    result_path = os.path.join(folder, 'result.json')
+    psnr, origin = logs.read(result_path, logs.parse_accuracy), result.read_origin(result_path)
+    speed_path = find_speed(folder)
+    speed, record = logs.read(speed_path, logs.parse_speed), run_record.read(speed_path)
+    batch = record.batch_size if record else speed.batch
+    chip = record.chip if record else f'{speed.tool}, chip unknown'
+    outputs = origin.get('outputs') or {}
+    if outputs and (outputs.get('batch_size'), outputs.get('chip')) != (batch, chip):
+        raise ValueError(
+            f'{result_path}: of batches of {outputs.get("batch_size")} on {outputs.get("chip")}; '
+            f'{speed_path} is of batches of {batch} on {chip}'
+        )
+    devices = record.devices() if record else 1
+    return Row(chip, batch or 1, psnr, origin.get('protocol') or 'protocol unknown', speed.rate, devices)
+
+
+def find_speed(folder: str) -> str:
+    """The file in a folder that says how fast the model is. Raises ValueError where there is none, or several."""
+    for pattern in SPEEDS:
+        found = sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
+        if len(found) > 1:
+            raise ValueError(f'{found[0]} and {found[1]}: of two runs: remove one')
+        if found:
+            return found[0]
+    raise ValueError(f'{folder}: no file in it that says how fast the model is: run.sh --batch-size writes it')
+
+
+def format_rows(rows: list[Row], dataset: str) -> list[tuple[str, ...]]:
+    """The table's cells, the header first; the rows in the order of batch sizes."""
+    best = max(rows, key=lambda row: row.rate)
+    table = [
+        ('chip', 'batch', 'data set', 'PSNR dB', 'images/s a device', 'images/s a card', '', "vendor's 310P3"),
+    ]
+    for row in sorted(rows, key=lambda row: row.batch):
+        rates = f'{row.rate:.3f}', f'{row.rate * row.card_devices:.3f}' if row.chip != run_record.HOST else '-'
+        mark = 'best' if row is best else ''
+        published = str(PUBLISHED.get(row.batch, '-'))
+        data = f'{dataset}, {row.protocol}'
+        table.append((row.chip, str(row.batch), data, f'{row.psnr:g}', *rates, mark, published))
+    return table
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    rows = [read_row(folder) for folder in args.folder]
+    batches = [row.batch for row in rows]
+    if len(set(batches)) < len(batches):
+        raise ValueError(f'{" and ".join(args.folder)}: two are of the same batch size')
+    table = format_rows(rows, args.dataset)
+    markdown = f'{cli.format_markdown(table)}\n\n{PUBLISHED_NOTE}\n'
+    print(f'{cli.format_table(table)}\n{PUBLISHED_NOTE}\n\n{markdown}', end='')
+    if args.markdown:
+        files.write_text(args.markdown, markdown)
+
+
+def parse_args(argv):
+    parser = cli.Parser(__doc__)
+    parser.add_argument('folder', nargs='+', metavar='FOLDER', help="a batch size's, result/bs4 say")
+    parser.add_argument('--dataset', default='images', help='name of the data set, for the table')
+    parser.add_argument('--markdown', metavar='FILE', help='write the Markdown there, too')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    cli.run(main)
