@@ -2,8 +2,8 @@
 
     python3 RDN_postprocess.py --pred-path=./result/dumpOutput_device0 --label-path=./prep_dataset/label --result-path=./result.json --width=114 --height=114 --scale=2
 
-Reads the outputs of benchmark, RDN_infer.py and ais_bench; writes result.json; shows each image's
-PSNR beside that of Pillow's bicubic upsampling. With
+Reads the outputs of benchmark, RDN_infer.py and ais_bench (a run's folder, or its parent); writes result.json; shows
+each image's PSNR beside that of Pillow's bicubic upsampling. With
 
     --reference=rdn_x2.pth
 
@@ -45,10 +45,10 @@ class Result(NamedTuple):
     hr: np.ndarray | None
 
 
-def read_result(case: dataset.Case, paths: dict[str, str], width: int, height: int, scale: int) -> Result:
+def read_result(case: dataset.Case, paths: dict[str, list[str]], width: int, height: int, scale: int) -> Result:
     """What the device computed of an image, put together where it was cut into tiles, with what it is compared to.
 
-    paths: of the outputs, by their stems. Raises ValueError, with the file's name, for a label or output that is not
+    paths: of the outputs, by their stems, of each device. Raises ValueError, with the file's name, for a label or output that is not
     of this size, not whole or not finite.
     """
     output_shape = 3, height * scale, width * scale
@@ -59,7 +59,7 @@ def read_result(case: dataset.Case, paths: dict[str, str], width: int, height: i
     else:
         source = images.read_rgb(str(case.source))
         bicubic = images.to_chw(images.bicubic_upsample(source, scale))
-    return Result(case, join_outputs(case, lambda stem: outputs.read_output(paths[stem], output_shape)), bicubic, hr)
+    return Result(case, join_outputs(case, lambda stem: outputs.read_outputs(paths[stem], output_shape)), bicubic, hr)
 
 
 def join_outputs(case: dataset.Case, read: Callable[[str], np.ndarray]) -> np.ndarray:
@@ -157,8 +157,11 @@ def main(argv=None):
         raise ValueError(f'{args.label_path}: no labels, so no PSNR to compare: leave --reference out')
     if not any(case.label_path for case in cases) and not (args.save_images or args.report):
         raise ValueError(f'{args.label_path}: no labels, so nothing to measure: give --save-images or --report')
-    record = check_record(args.pred_path, args.label_path)
-    paths = outputs.find_outputs(args.pred_path, [stem for case in cases for stem in case.input_stems()])
+    pred_path = outputs.resolve_folder(args.pred_path)
+    if pred_path != args.pred_path:
+        print(f'{args.pred_path}: the outputs of its newest run, {pred_path}')
+    record = check_record(pred_path, args.label_path)
+    paths = outputs.find_outputs(pred_path, [stem for case in cases for stem in case.input_stems()])
     reference = None
     if args.reference:
         reference = agreement.reference_outputs(args.reference, args.label_path, cases, args.width, args.height)
@@ -169,7 +172,7 @@ def main(argv=None):
         image = read_result(case, paths, *size)
         score = score_result(image, args.scale, args.luma)
         if not args.allow_mismatch:
-            check_plausible(image, paths[case.input_stems()[0]])
+            check_plausible(image, paths[case.input_stems()[0]][0])
         if args.save_images:
             save_images(args.save_images, image, score, args.scale)
         entry = make_entry(image, score, args.scale) if args.report else None
@@ -211,7 +214,7 @@ def parse_args(argv):
         return value
 
     parser = cli.Parser(__doc__)
-    parser.add_argument('--pred-path', required=True, help="folder of the device's outputs")
+    parser.add_argument('--pred-path', required=True, help="folder of the device's outputs, or of ais_bench's runs")
     parser.add_argument('--label-path', required=True, help='folder of the labels, .npy')
     parser.add_argument('--result-path', required=True, help='result.json to write')
     parser.add_input_size()

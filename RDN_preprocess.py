@@ -18,7 +18,7 @@ import contextlib
 import os
 
 from rdn import cli, cpu, dataset, files, tiles
-from rdn.ascend import benchmark
+from rdn.ascend import ais_bench, benchmark
 from rdn.imaging import images
 
 FIT = {'crop': images.crop_center, 'letterbox': images.letterbox}
@@ -43,6 +43,15 @@ def prepare_image(path: str, settings: dataset.Settings) -> dataset.PreparedImag
     return dataset.PreparedImage(files.stem_of(path), path, images.to_chw(lr), images.to_chw(hr))
 
 
+def note_clashes(data_path: str) -> None:
+    """Say which inputs ais_bench would write the outputs of under one name: it cuts names at the first dot."""
+    clashes = ais_bench.clashing_stems(map(files.stem_of, os.listdir(data_path)))
+    for group in clashes[:3]:
+        print(f'note: {" and ".join(group[:3])} agree up to the first dot: for ais_bench, give the images other names')
+    if len(clashes) > 3:
+        print(f'note: so do {len(clashes) - 3} more groups of inputs')
+
+
 def main(argv=None):
     args = parse_args(argv)
     settings = dataset.Settings(args.width, args.height, args.scale, args.fit, args.tile, args.overlap, args.no_label)
@@ -60,6 +69,7 @@ def main(argv=None):
     print(f'{len(paths)} images')
     print(f'{count} inputs of {args.width} x {args.height} in {data_path}')
     print(f'{"layouts, no labels," if args.no_label else "labels"} in {label_path}')
+    note_clashes(data_path)
 
 
 def parse_args(argv):

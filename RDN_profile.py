@@ -1,18 +1,19 @@
-"""Guide 3.3: where the time goes, from msprof's op_statistic_*.csv and op_summary_*.csv (CANN 5 to 8).
+"""Guide 3.3: where the time goes, from msprof's op_statistic_*.csv and op_summary_*.csv (CANN 5 to 9).
 
     python3 RDN_profile.py PROF_000001
     python3 RDN_profile.py op_statistic_0_1.csv op_summary_0_1.csv
 
-prints the operators by time, what stands out, and the command that puts the shapes of slow transposes on the
-toolkit's white list. Before and after it, side by side:
+prints the operators by time, what stands out and what to do about it: for slow transposes, the command that puts
+their shapes on the toolkit's white list. Before and after it, side by side:
 
     python3 RDN_profile.py PROF_000001 --after PROF_000002
 
-A folder is searched with all that is below it. RDN_infer.py -profiling=DIR writes such files where there is no device.
+A folder is searched with all that is below it; of several PROF_* in it the newest counts. RDN_infer.py -profiling=DIR writes such files where there is no device.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import NamedTuple, Sequence
 
@@ -20,6 +21,15 @@ from rdn import cli
 from rdn.ascend import msprof
 
 STANDS_OUT_PERCENT = 20.0  # of the time
+# Why an operator that only moves data takes its time, and what to do.
+ADVICE = {
+    'TransData': 'It changes the layout around an operator that wants another one: it goes with a slow TransposeD '
+    '(in the guide both vanish with the white list), else export without one: RDN_pth2onnx.py --upsample=deconv.',
+    'Cast': 'It changes between fp32 and fp16, in which atc computes: two of them, at the input and the output, are due; '
+    'more come of an operator that knows one of the two only: look for it beside them in op_summary.',
+    'DepthToSpace': 'It is the pixel shuffle of opset 11 and later: export at opset 9, RDN_pth2onnx.py --opset 9, or '
+    'with a transposed convolution in its place, --upsample=deconv.',
+}
 TRANSPOSED = ('transpose', 'deconv', 'backprop')  # in the types of transposed convolutions
 
 
@@ -62,24 +72,39 @@ def find_striking(profile: Profile) -> dict[str, float]:
 
 
 def advise(profile: Profile) -> list[str]:
-    """Lines that say what stands out; for transposes, what to do."""
+    """Lines that say what stands out, why, and what to do."""
     striking = find_striking(profile)
     if not striking:
         return [
             f'Nothing stands out: no operator but the convolutions takes more than {STANDS_OUT_PERCENT:g} % of the time.'
         ]
-    lines = [f'{op_type} stands out: {percent:.1f} % of the time.' for op_type, percent in striking.items()]
-    if not any(op_type in msprof.TRANSPOSES for op_type in striking):
-        return lines
-    if not profile.summaries:
-        return [*lines, 'For the shapes to white-list, name its op_summary_*.csv too.']
-    shapes = msprof.slow_transposes(msprof.read_tasks(*profile.summaries))
+    lines = []
+    for op_type, percent in striking.items():
+        lines.append(f'{op_type} stands out: {percent:.1f} % of the time.')
+        lines += [f'    {ADVICE[op_type]}'] if op_type in ADVICE else []
+    if any(op_type in msprof.TRANSPOSES for op_type in striking):
+        lines += advise_on_transposes(profile.summaries)
+    return lines
+
+
+def advise_on_transposes(summaries: Sequence[str]) -> list[str]:
+    """Lines that say whether the transposes are slow ones, by op_summary files, and what to do about those."""
+    if not summaries:
+        return ['Whether it is slow, and for which shapes, says its op_summary_*.csv: name that, too.']
+    if not any(task.shapes for task in msprof.read_tasks(*summaries) if task.op_type in msprof.TRANSPOSES):
+        return [f'{summaries[0]} says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.']
+    shapes = msprof.slow_transposes(msprof.read_tasks(*summaries))
     if not shapes:
-        advice = f'{profile.summaries[0]} says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.'
-        return [*lines, advice]
-    lines.append('Put the input shape of the slow ones on the white list, and convert the model again:')
-    lines += [f'    {shape}' for shape in shapes]
-    return [*lines, f'    python3 patch_transpose_whitelist.py --profile {shlex.quote(profile.summaries[0])}']
+        return [
+            f'It moves {msprof.SLOW_ELEMENTS:g} elements a microsecond or more: it is the fast operator, and the white '
+            'list would not change it. RDN_pth2onnx.py --upsample=deconv exports without it.'
+        ]
+    return [
+        'Put the input shape of the slow ones on the white list, and convert the model again:',
+        *(f'    {shape}' for shape in shapes),
+        'From about CANN 5.1 on that list decides nothing: export without them, RDN_pth2onnx.py --upsample=deconv.',
+        f'    python3 patch_transpose_whitelist.py --profile {shlex.quote(summaries[0])}',
+    ]
 
 
 def count_calls(profile: Profile, part: str) -> int:
@@ -136,6 +161,9 @@ def is_convolution(op_type: str) -> bool:
 
 def main(argv=None):
     args = parse_args(argv)
+    for path in [*args.profile, *(args.after or [])]:
+        if os.path.isdir(path) and msprof.newest_profile(path) != path:
+            print(f'{path}: the newest of its profiles, {msprof.newest_profile(path)}\n')
     profile = read_profile(args.profile)
     if args.after:
         after = read_profile(args.after)

@@ -8,7 +8,7 @@ batch sizes the shapes can be read from the model:
     python3 patch_transpose_whitelist.py --onnx rdn_x2.onnx --batch-size 1 --dry-run
 
 Nothing but the list `white_list_shape` is changed; the original is kept beside the file, and --revert
-puts it back.
+puts it back. Toolkits from about CANN 5.1 on take any shape: there it says so and changes nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ from rdn.ascend import msprof, toolkit, whitelist
 MAX_SOURCE_BYTES = 1 << 24
 DEFAULT_SHAPE = [1, 64, 2, 2, 114, 114]
 KEPT_ENDING = '.rdn-original'  # of the original's name
+NOT_NEEDED = (
+    'not needed with this toolkit: its check_supported ends in `return True`, so that any shape gets the fast operator '
+    '(read in its source, not measured); --force adds the shape all the same'
+)
 
 
 def read_source(path: str) -> bytes:
@@ -95,9 +99,17 @@ def print_diff(path: str, old: bytes, new: bytes) -> None:
     sys.stdout.writelines(difflib.unified_diff(before, after, path, f'{path} (new)'))
 
 
-def patch(path: str, shapes: list[list[int]], dry_run: bool) -> None:
-    """Add the shapes that are not yet in the white list of the file."""
+def patch(path: str, shapes: list[list[int]], dry_run: bool, forced: bool, profiled: bool) -> None:
+    """Add the shapes that are not yet in the white list of the file; none where the toolkit takes any shape.
+
+    forced: add them nevertheless; profiled: they are of slow transposes.
+    """
     source = read_source(path)
+    if not forced and whitelist.takes_any_shape(source):
+        print(f'{path}: {NOT_NEEDED}')
+        if profiled:
+            print('Its transposes are slow all the same: export the model without, RDN_pth2onnx.py --upsample=deconv')
+        return
     present = whitelist.shapes_of(source)
     for shape in shapes:
         if shape in present:
@@ -121,8 +133,8 @@ def profiled_shapes(path: str) -> list[list[int]]:
     shapes = msprof.slow_transposes(msprof.read_tasks(path))
     if not shapes:
         raise ValueError(
-            f'{path}: no TransposeD with known shapes that takes {msprof.WORTHWHILE_PERCENT:g} % of the time or more: '
-            'nothing to add'
+            f'{path}: no slow TransposeD with known shapes that takes {msprof.WORTHWHILE_PERCENT:g} % of the time or '
+            'more: nothing to add'
         )
     return shapes
 
@@ -142,7 +154,7 @@ def main(argv=None):
             if args.revert:
                 revert(path, args.dry_run)
             else:
-                patch(path, shapes, args.dry_run)
+                patch(path, shapes, args.dry_run, args.force, bool(args.profile))
     except whitelist.WhiteListError as error:
         raise ValueError(f'{path}: {error}')
 
@@ -168,6 +180,7 @@ def parse_args(argv):
     parser.add_argument('--onnx', metavar='FILE', help="read the shapes from this model's Transpose nodes")
     parser.add_argument('--batch-size', type=cli.positive, default=1, help='of the offline model; default 1')
     parser.add_argument('--profile', metavar='FILE', help="take the slow ones' shapes from msprof's op_summary_*.csv")
+    parser.add_argument('--force', action='store_true', help='add the shape where the toolkit takes any shape, too')
     parser.add_argument('--dry-run', action='store_true', help='print the change as a diff, and change nothing')
     parser.add_argument('--revert', action='store_true', help='put the kept original back')
     args = parser.parse_args(argv)

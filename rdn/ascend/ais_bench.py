@@ -1,7 +1,8 @@
 """ais_bench, benchmark's successor from CANN 6 on: the names of its outputs, the files and folders that it accepts.
 
 Since early 2024 it refuses paths with other characters than FIT's, symbolic links, models and inputs that group or
-others can write or that belong to someone else, and an output folder that exists with a mode above 0750.
+others can write or that belong to someone else (also where root asks), any such thing in the folder of inputs, and an
+output folder that exists with a mode above 0750.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def check_stems(stems: Iterable[str]) -> None:
     """Raises ValueError, with their names, for images whose outputs ais_bench would write over each other."""
     for group in clashing_stems(stems):
         raise ValueError(
-            f'{" and ".join(group)}: ais_bench would write the outputs of both as {output_prefix(group[0])}_0.bin, '
-            'cutting names at the first dot: rename the images and prepare them again'
+            f'{" and ".join(group[:3])}: ais_bench cuts names at the first dot, and would write the outputs of all as '
+            f'{output_prefix(group[0])}_0.bin: rename the images and prepare them again'
         )
 
 
@@ -63,12 +64,13 @@ def accepted_file(path: str, work: str) -> str:
 def accepted_inputs(folder: str, stems: Iterable[str], work: str) -> tuple[str, dict[str, str]]:
     """(the folder of the inputs, what their outputs' names begin with -> their stems).
 
-    The real path of the folder where ais_bench accepts it and all that is in it; else of one in the folder `work`, with
-    copies that are numbered. Raises ValueError as check_stems does.
+    The real path of the folder where nothing else is in it and ais_bench accepts all of it; else of one in the folder
+    `work`, with copies that are numbered. Raises ValueError as check_stems does.
     """
     stems, folder = sorted(stems), os.path.realpath(folder)
     check_stems(stems)
-    if all(map(_is_accepted, [folder, *(entry.path for entry in os.scandir(folder))])):
+    entries = {entry.name: entry.path for entry in os.scandir(folder)}
+    if set(entries) == {f'{stem}.bin' for stem in stems} and all(map(_is_accepted, [folder, *entries.values()])):
         return folder, {output_prefix(stem): stem for stem in stems}
     copies = os.path.join(work, 'inputs')
     os.mkdir(copies, 0o700)

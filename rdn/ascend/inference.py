@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import math
 import os
 import re
 import shutil
@@ -72,14 +73,29 @@ def run_ais_bench(
         stems = [files.stem_of(name) for name in os.listdir(inputs) if name.endswith('.bin')]
         inputs, prefixes = ais_bench.accepted_inputs(inputs, stems, work)
         output = os.path.join(work, 'output')
-        os.mkdir(output, 0o750)
+        os.mkdir(output, 0o700)
         call = [*command, '--model', ais_bench.accepted_file(model, work), '--batchsize', str(batch_size)]
-        call += ['--device', str(device), '--output', output, '--outfmt', 'BIN', '--output_dirname']
+        call += ['--device', str(device), '--output', output, '--outfmt', 'BIN', dirname_flag(command)]
         tools.run([*call, dump, '--input', inputs], logs[dump], work)
         tools.run([*call, pure, '--loop', str(rounds)], logs[pure], work)
+        _check_runs(os.path.join(output, f'{dump}_summary.json'), len(prefixes), batch_size)
         _publish_outputs(os.path.join(output, dump), os.path.join(folder, dump), prefixes, logs[dump])
         speeds = {name: _publish_summary(output, name, folder) or logs[name] for name in (dump, pure)}
     return Run(os.path.join(folder, dump), speeds[dump], speeds[pure])
+
+
+def dirname_flag(command: Sequence[str]) -> str:
+    """How this ais_bench spells the flag for the name of its folder: a version of 2026 has no underscores."""
+    help_text = tools.output_of([*command, '--help'])
+    return '--output-dirname' if '--output-dirname' in help_text else '--output_dirname'
+
+
+def _check_runs(summary: str, images: int, batch_size: int) -> None:
+    """Raises ValueError where the model was run as often as one of another batch size is, by ais_bench's summary."""
+    if os.path.isfile(summary):
+        times = files.read_json(summary, 1 << 30, 'a summary of ais_bench')['NPU_compute_time'].get('count')
+        if times not in (None, math.ceil(images / batch_size)):
+            raise ValueError(f'ais_bench ran the model {times} times for {images} images: its batch size is not {batch_size}')
 
 
 def _publish_outputs(source: str, target: str, prefixes: dict[str, str], log: str) -> None:

@@ -140,7 +140,10 @@ def _ais_bench(text: str) -> Speed:
         raise ValueError(
             f'throughput stands in it for batches of {" and ".join(map(str, sorted(batches)))}: of several runs?'
         )
-    devices = len(set(re.findall(r'device_(\d+) throughput:', text)))
+    failed = re.search(r'multidevice run end .{0,40}result:[1-9]', text)
+    if failed:
+        raise ValueError('one of several devices failed: the summary throughput is that of the others alone')
+    devices = len(set(re.findall(r'\bi:(\d+) device_\d+ throughput:', text)))
     if devices > 1 or 'summary throughput' in text:
         rate = _number(rf'summary throughput *: *{NUMBER}[ \t]*\n', text, 'summary throughput, of all devices')
         return Speed('ais_bench', min(batches, default=None), rate, max(1, devices))
@@ -164,7 +167,11 @@ def _ais_bench_summary(text: str) -> Speed:
 
 
 def _named_batch(content: dict[str, Any]) -> int | None:
+    """The batch size among ais_bench's arguments: a mapping, or the words of its command line."""
     args = content.get('args')
+    if isinstance(args, list):
+        words = dict(zip(args, args[1:]))
+        args = {'batchsize': int(words['--batchsize'])} if str(words.get('--batchsize', '')).isdigit() else None
     batch = args.get('batchsize') if isinstance(args, dict) else None
     return batch if type(batch) is int and batch > 0 else None
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import collections
 import csv
+import functools
 import io
 import json
+import operator
 import os
 import re
 from typing import Iterable, Iterator, NamedTuple, Sequence
@@ -71,13 +73,16 @@ SUMMARY_HEADER = (
     'Task Wait Time(us),Block Dim,Input Shapes'
 )
 WORTHWHILE_PERCENT = 1.0  # of the time that a transpose takes before its shape is worth white-listing
+# Elements a microsecond of a slow transpose. The guide's has 3.6 before the fix and 328 after it.
+SLOW_ELEMENTS = 30.0
 
 
 def find_profile(paths: Iterable[str]) -> tuple[list[str], list[str]]:
     """(paths of op_statistic, paths of op_summary) among files and in folders, either empty where none is there.
 
-    Several of a kind are of one profile when they are slices of one table, or iterations of one model on one device.
-    Raises ValueError where there is neither kind, or two profiles.
+    Of a folder with several of msprof's PROF_* in it the newest counts. Several files of a kind are of one profile when
+    they are slices of one table, or iterations of one model on one device. Raises ValueError where there is neither
+    kind, or two profiles.
     """
     paths = list(paths)
     found: dict[str, list[str]] = {'op_statistic': [], 'op_summary': []}
@@ -85,7 +90,7 @@ def find_profile(paths: Iterable[str]) -> tuple[list[str], list[str]]:
         if not os.path.isdir(path):
             found[kind_of(path)].append(path)
             continue
-        for parent, folders, names in os.walk(path):
+        for parent, folders, names in os.walk(newest_profile(path)):
             folders.sort()
             for name in sorted(names):
                 for kind in found:
@@ -102,12 +107,34 @@ def find_profile(paths: Iterable[str]) -> tuple[list[str], list[str]]:
     return found['op_statistic'], found['op_summary']
 
 
-def _profile_of(path: str) -> str:
-    """What the files of one profile share: the path without the number of a slice or of an iteration.
+def newest_profile(folder: str) -> str:
+    """The newest of msprof's folders PROF_* below a folder; the folder itself where it holds one at the most.
 
-    op_summary_slice_0_20240101120000.csv, op_summary_0_1_2.csv (device, model, iteration), op_summary_0_1.csv.
+    Newest by the time in the name, PROF_000001_20240101120000123_ABCDEF, else by the name.
     """
-    return re.sub(r'(_slice)_\d+|_\d{1,6}(?=\.csv$)', r'\1', path)
+    found: list[str] = []
+    for parent, folders, _ in os.walk(folder):
+        found += [os.path.join(parent, name) for name in folders if name.startswith('PROF_')]
+        folders[:] = [name for name in folders if not name.startswith('PROF_')]
+    return max(found, key=_time_of) if len(found) > 1 else folder
+
+
+def _time_of(path: str) -> tuple[str, str]:
+    name = os.path.basename(path)
+    time = re.search(r'_(\d{14,})(?:_|$)', name)
+    return time.group(1) if time else '', name
+
+
+def _profile_of(path: str) -> tuple[str, ...]:
+    """What the files of one profile share: all of the path but the number of a slice or of an iteration.
+
+    op_summary_0_1_2.csv (device, model, iteration), op_summary_0_1.csv, op_summary_20240101120000.csv and its slices
+    op_summary_slice_0_20240101120000.csv; ais_bench adds _{model}_{hash} to any.
+    """
+    folder, name = os.path.split(path)
+    words = re.sub(r'_slice_\d+', '', name[: -len('.csv')]).split('_')[2:]
+    count = next((i for i, word in enumerate(words) if not (word.isdigit() and len(word) <= 6)), len(words))
+    return (folder, *words[: max(0, count - 1)], *words[count:])
 
 
 def kind_of(path: str) -> str:
@@ -192,13 +219,18 @@ def statistics_of(tasks: Iterable[Task], origin: str = 'the profile') -> list[St
 
 
 def slow_transposes(tasks: Iterable[Task]) -> list[list[int]]:
-    """Shapes of the transposes that take WORTHWHILE_PERCENT of the time or more, each once, slowest first."""
+    """Shapes of the transposes that move less than SLOW_ELEMENTS, each once, slowest first.
+
+    Those that take less than WORTHWHILE_PERCENT of the time are left out.
+    """
     total = 0.0
     times: dict[tuple[int, ...], float] = collections.defaultdict(float)
     for task in tasks:
         total += task.duration
         if task.op_type in TRANSPOSES and task.shapes and task.shapes[0]:
-            times[tuple(task.shapes[0])] += task.duration
+            elements = functools.reduce(operator.mul, task.shapes[0])
+            if elements < SLOW_ELEMENTS * task.duration:
+                times[tuple(task.shapes[0])] += task.duration
     slowest_first = sorted(times.items(), key=lambda item: -item[1])
     return [list(shape) for shape, us in slowest_first if us >= total * WORTHWHILE_PERCENT / 100]
 

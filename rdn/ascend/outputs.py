@@ -1,6 +1,7 @@
 """What the device computed, as its tools dump it: found by the images' names, read, checked.
 
-`{stem}_1.txt|bin` from benchmark and RDN_infer.py, `{stem}_0.txt|bin|npy` from ais_bench, one an image.
+`{stem}_1.txt|bin` from benchmark and RDN_infer.py, `{stem}_0.txt|bin|npy` from ais_bench, one an image; ais_bench has
+a folder for each run, named by its time, and in it, for several devices, one for each.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import collections
 import errno
 import os
 import re
-from typing import Iterable
+from typing import Iterable, Sequence
 
 from rdn import arrays, files
 from rdn.ascend import ais_bench, benchmark, number_text
@@ -17,6 +18,9 @@ from rdn.ascend import ais_bench, benchmark, number_text
 import numpy as np
 
 OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>[01])\.(?P<ending>txt|bin|npy)$', re.DOTALL)
+DEVICE_FOLDER = re.compile(r'device\d+(_\d+)?$')  # of 2023, and of 2024 with a number of their own
+TIME_STAMP = re.compile(r'\d{4}_\d{2}_\d{2}-\d{2}_\d{2}_\d{2}$')
+MAX_DIFFERENCE = 1e-3  # of two devices that compute the same, values 0...1: what fp16 may round
 
 
 def list_outputs(folder: str) -> list[str]:
@@ -24,12 +28,50 @@ def list_outputs(folder: str) -> list[str]:
     return sorted(filter(OUTPUT_NAME.match, os.listdir(folder))) if os.path.isdir(folder) else []
 
 
-def find_outputs(folder: str, stems: Iterable[str]) -> dict[str, str]:
-    """Stem -> path of its dumped output, for just these stems.
+def resolve_folder(folder: str) -> str:
+    """The folder of outputs that is meant: the given one, or the newest run in it where it is ais_bench's --output.
 
-    ais_bench cuts an input's name at its first dot; such an output is taken where it can be of one
-    stem only. Raises ValueError that names a stem without an output or with several, and an output
-    that belongs to none (of an earlier run, say).
+    Raises ValueError where it holds several runs without time stamps, or both outputs and device folders.
+    """
+    if list_outputs(folder) and _device_folders(folder):
+        raise ValueError(f'{folder}: holds outputs, and folders of devices, of another run: remove one of the two')
+    if list_outputs(folder) or _device_folders(folder) or not os.path.isdir(folder):
+        return folder
+    runs = [path for path in _folders_in(folder) if list_outputs(path) or _device_folders(path)]
+    stamped = [path for path in runs if TIME_STAMP.match(os.path.basename(path))]
+    if stamped:
+        return max(stamped)
+    if len(runs) > 1:
+        raise ValueError(f'{folder}: outputs of several runs in it, {" and ".join(runs[:3])}: name one')
+    return runs[0] if runs else folder
+
+
+def find_outputs(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
+    """Stem -> paths of its dumped outputs, for just these stems: one, or one of each device that computed it.
+
+    ais_bench writes a folder for each of several devices. Raises ValueError that names a stem without an output or
+    with several in one folder, an output that belongs to none (of an earlier run, say), and devices of which some
+    computed a part of what others computed.
+    """
+    stems = list(stems)
+    devices = _device_folders(folder)
+    if not devices:
+        found = _find_in_folder(folder, stems)
+        _check_complete(folder, found)
+        return {stem: paths[:1] for stem, paths in found.items()}
+    sets = [_find_in_folder(device, stems) for device in devices]
+    found = {stem: [path for each in sets for path in each[stem]] for stem in stems}
+    _check_complete(folder, found)
+    counts = {len(paths) for paths in found.values()}
+    if counts not in ({1}, {len(devices)}):
+        raise ValueError(f'{folder}: its devices computed neither all images each nor each a part: run inference again')
+    return found
+
+
+def _find_in_folder(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
+    """Stem -> paths of its outputs in a folder: one or none. Raises as find_outputs does.
+
+    ais_bench cuts an input's name at its first dot; such an output is taken where it can be of one stem only.
     """
     found: dict[str, list[str]] = {stem: [] for stem in stems}
     by_prefix = collections.defaultdict(list)
@@ -41,13 +83,28 @@ def find_outputs(folder: str, stems: Iterable[str]) -> dict[str, str]:
         path = os.path.join(folder, name)
         found[_owner(name, path, found, by_prefix)].append(path)
     for stem, paths in found.items():
-        if not paths:
-            expected = benchmark.output_name(stem, binary=False)
-            raise ValueError(f'{folder}: no output for {stem}: expected {expected} or one of its kind')
         if len(paths) > 1:
             names = ', '.join(map(os.path.basename, paths))
             raise ValueError(f'{folder}: {len(paths)} outputs for {stem} ({names}): keep one')
-    return {stem: paths[0] for stem, paths in found.items()}
+    return found
+
+
+def _check_complete(folder: str, found: dict[str, list[str]]) -> None:
+    for stem, paths in found.items():
+        if not paths:
+            expected = benchmark.output_name(stem, binary=False)
+            raise ValueError(f'{folder}: no output for {stem}: expected {expected} or one of its kind')
+
+
+def _device_folders(folder: str) -> list[str]:
+    """The folders of several devices in ais_bench's folder of outputs, sorted."""
+    return [path for path in _folders_in(folder) if DEVICE_FOLDER.match(os.path.basename(path))]
+
+
+def _folders_in(folder: str) -> list[str]:
+    if not os.path.isdir(folder):
+        return []
+    return sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith('.'))
 
 
 def _owner(name: str, path: str, stems: Iterable[str], by_prefix: dict[str, list[str]]) -> str:
@@ -61,6 +118,19 @@ def _owner(name: str, path: str, stems: Iterable[str], by_prefix: dict[str, list
     if len(owners) > 1:
         raise ValueError(f'{path}: may be of {" or of ".join(owners)}: rename these images')
     return owners[0]
+
+
+def read_outputs(paths: Sequence[str], shape: tuple[int, ...]) -> np.ndarray:
+    """The output of one image, which several devices may have computed, as read_output reads it.
+
+    Raises ValueError, with both names, where two devices differ by more than MAX_DIFFERENCE.
+    """
+    first = read_output(paths[0], shape)
+    for path in paths[1:]:
+        difference = float(np.abs(read_output(path, shape) - first).max())
+        if difference > MAX_DIFFERENCE:
+            raise ValueError(f'{path} and {paths[0]} differ by {difference:.2g}: two devices computed different pictures')
+    return first
 
 
 def read_output(path: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -19,7 +19,8 @@ import rdn
 
 NAMES = ('benchmark', 'ais_bench', 'host')  # in the order of preference
 LAST_LINES = 10  # of a failing program's output
-SECONDS = 60  # that a Python may take to say whether it has ais_bench
+SECONDS = 60  # that a program may take to say what it is
+SECONDS_TO_END = 10  # after SIGTERM
 
 
 class Tool(NamedTuple):
@@ -108,9 +109,10 @@ def _ais_bench() -> list[str] | None:
     named = os.environ.get('AIS_BENCH')
     if named:
         command = shlex.split(named)
-        if not find(command[0]):
-            raise ValueError(f'AIS_BENCH={named}: no program {command[0]}')
-        return command
+        path = command and find(command[0])
+        if not path:
+            raise ValueError(f'AIS_BENCH={named}: no such program')
+        return [os.path.abspath(path) if os.sep in command[0] else command[0], *command[1:]]
     python = find('python3')
     question = 'import importlib.util, sys; sys.exit(importlib.util.find_spec("ais_bench") is None)'
     if python is None:
@@ -119,6 +121,16 @@ def _ais_bench() -> list[str] | None:
         asked = subprocess.run([python, '-c', question], env=outer_environment(), capture_output=True, timeout=SECONDS)
         return ['python3', '-m', 'ais_bench'] if asked.returncode == 0 else None
     return None
+
+
+def output_of(command: Sequence[str]) -> str:
+    """What a program says of itself, --help say, on stdout or stderr; nothing where it cannot be run."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        asked = subprocess.run(
+            command, env=outer_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS
+        )
+        return asked.stdout.decode('utf-8', errors='replace')
+    return ''
 
 
 def show(command: Sequence[str], outer: bool = False) -> None:
@@ -157,7 +169,8 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=outer_environment(),
+            env=dict(outer_environment(), PYTHONUNBUFFERED='1'),  # so that a log has its lines in their order
+            start_new_session=True,  # ais_bench leaves its own processes behind: they are ended with it
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -169,11 +182,12 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
         process.wait()
     finally:
         if process.poll() is None:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
-            process.wait()
+                process.wait(SECONDS_TO_END)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         if process.stdout:
             process.stdout.close()
 

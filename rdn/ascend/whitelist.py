@@ -15,7 +15,7 @@ from typing import Iterator, List, Tuple
 Shape = List[int]
 Position = Tuple[int, int]  # line from 1, byte in the UTF-8 line
 
-FUNCTION, LIST = '_by_dynamic_static_union_version', 'white_list_shape'
+FUNCTION, LIST, CHECK = '_by_dynamic_static_union_version', 'white_list_shape', 'check_supported'
 
 
 class WhiteListError(ValueError):
@@ -44,6 +44,21 @@ def add_shapes(source: bytes, shapes: list[Shape]) -> bytes:
     if ast.dump(tree) != ast.dump(old_tree):
         raise WhiteListError(f'{LIST} could not be extended without other changes: add {shapes} by hand')
     return patched
+
+
+def takes_any_shape(source: bytes) -> bool:
+    """Whether the toolkit gives any shape the fast operator, in the list or not: whether CHECK ends in `return True`.
+
+    Until 2021-12 it ended in `return False`; since then the list says no more than the default does. Its value is a
+    bool, or from 2021-05 on a tuple (bool, reason). Raises WhiteListError for what is not Python.
+    """
+    checks = [node for node in _parse(source).body if isinstance(node, ast.FunctionDef) and node.name == CHECK]
+    last = checks[-1].body[-1] if checks else None
+    try:
+        value = ast.literal_eval(last.value) if isinstance(last, ast.Return) and last.value else False
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # ast says so of what is not a literal
+        return False
+    return (value[0] if isinstance(value, tuple) and value else value) is True
 
 
 def is_patched(source: bytes, original: bytes) -> bool:
