@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# Guide 3.2 and 7.1: the CANN environment for atc and benchmark. To be sourced, from bash:
+# Guide 3.2 and 7.1: the CANN environment for atc, benchmark and ais_bench. To be sourced, from bash:
 #
 #     source env.sh
 #
-# Takes the toolkit that ASCEND_TOOLKIT_HOME names, else the one in the default places, in each
-# `latest` before the highest number. Uses the toolkit's own set_env.sh; sets the variables of CANN 5
-# itself where there is none. May be sourced again: no path grows. Without a toolkit it says so and
-# returns 1.
+# Takes the toolkit that ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH names, else the one in the default
+# places, in each `latest` before the highest number. Uses the toolkit's own set_env.sh; sets the
+# variables of CANN 5 itself where there is none. Names the toolkit and its version. May be sourced
+# again: no path grows. Without a toolkit it says so and returns 1.
 
 # Prints the folder of one version: $1 itself, its `latest`, or its highest number.
 _rdn_version() {
@@ -59,6 +59,22 @@ _rdn_cann5() {
     done
 }
 
+# Prints the release of the toolkit in $1, as its installer noted it: 8.1.RC1; nothing where it did not.
+_rdn_release() {
+    sed -n 's/^version=//p' "$1/ascend_toolkit_install.info" "$1"/*-linux/ascend_toolkit_install.info 2>/dev/null
+    sed -n 's/^toolkit_running_version=\[[^:]*:\(.*\)\]$/\1/p' "$1/version.cfg" 2>/dev/null
+}
+
+# Says what helps where atc runs out of memory, on boards of less than 8 GB.
+_rdn_small_board() {
+    local kilobytes
+    kilobytes=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' "${RDN_MEMINFO:-/proc/meminfo}" 2>/dev/null)
+    if [ -n "$kilobytes" ] && [ "$kilobytes" -lt 8000000 ] && [ -z "${TE_PARALLEL_COMPILER-}" ]; then
+        printf '%s GB of memory: should atc run out of it, first give\n' $((kilobytes / 1000000))
+        printf '    export TE_PARALLEL_COMPILER=1 MAX_COMPILE_CORE_NUMBER=1\n'
+    fi
+}
+
 # Prints a search path without its repeated and empty entries, each where it stood first.
 _rdn_unique() {
     local entry seen=:
@@ -70,11 +86,12 @@ _rdn_unique() {
 }
 
 _rdn_env() {
-    local home version='' script nounset name
-    if [ -n "${ASCEND_TOOLKIT_HOME-}" ]; then
-        set -- "$ASCEND_TOOLKIT_HOME"
+    local home version='' script nounset name release
+    if [ -n "${ASCEND_TOOLKIT_HOME:-${ASCEND_HOME_PATH-}}" ]; then
+        set -- "${ASCEND_TOOLKIT_HOME:-$ASCEND_HOME_PATH}"
     else
-        set -- /usr/local/Ascend/ascend-toolkit "${HOME-}/Ascend/ascend-toolkit"
+        set -- /usr/local/Ascend/cann /usr/local/Ascend/ascend-toolkit "${HOME-}/Ascend/cann" \
+            "${HOME-}/Ascend/ascend-toolkit"
     fi
     for home in "$@"; do
         if version=$(_rdn_version "${home%/}"); then break; fi
@@ -96,7 +113,9 @@ _rdn_env() {
     for name in PATH PYTHONPATH LD_LIBRARY_PATH; do
         if [ -n "${!name-}" ]; then export "$name=$(_rdn_unique "${!name}")"; fi
     done
-    printf 'CANN environment: %s (%s)\n' "${ASCEND_TOOLKIT_HOME:-$version}" "$script"
+    release=$(_rdn_release "${ASCEND_TOOLKIT_HOME:-$version}" | head -n 1)
+    printf 'CANN environment: %s%s (%s)\n' "${ASCEND_TOOLKIT_HOME:-$version}" "${release:+, CANN $release}" "$script"
+    _rdn_small_board
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
@@ -104,8 +123,8 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     exit 1
 fi
 if _rdn_env; then
-    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_unique _rdn_env
+    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_release _rdn_small_board _rdn_unique _rdn_env
 else
-    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_unique _rdn_env
+    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_release _rdn_small_board _rdn_unique _rdn_env
     return 1
 fi

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections
 import errno
+import functools
+import operator
 import os
 from typing import Any, Iterator
 
@@ -67,6 +69,14 @@ def count_operators(path: str) -> dict[str, int]:
     """Operator -> how often it stands in the graph, most frequent first. Raises ValueError as `load` does."""
     counts = collections.Counter(node.op_type for node in load(path).graph.node)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def count_parameters(path: str) -> int:
+    """How many numbers a model's weights and biases are, as PyTorch counts them. Raises ValueError as `load` does."""
+    graph = load(path).graph
+    learned = {name for node in graph.node if node.op_type == 'Conv' for name in node.input[1:]}
+    tensors = [tensor for tensor in graph.initializer if tensor.name in learned]
+    return sum(functools.reduce(operator.mul, tensor.dims, 1) for tensor in tensors)
 
 
 def transpose_shapes(path: str, batch_size: int) -> list[list[int]]:

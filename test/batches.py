@@ -1,10 +1,10 @@
 """Guide 7: the vendor's table over several batch sizes: chip, batch, data set, accuracy, images/s; the best size marked.
 
-    python3 test/batches.py result/bs1 result/bs4 --dataset set5
+    python3 test/batches.py result/bs1 result/bs4 --dataset set5 --model rdn_x2.onnx
 
 prints it to read and as Markdown for a report. Each folder is one that run.sh --batch-size 1,4 made: result.json, and
-the file that says how fast the model is without data. Where there is no such file, the one of the run over the images
-counts.
+the file that says how fast the model alone is, without reading and writing images. Where there is no such file, the one
+of the run over the images counts.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import NamedTuple
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from rdn import cli, files, run_record
+from rdn import cli, files, onnx_graph, run_record
 from rdn.ascend import logs
 from rdn.evaluation import result
 
-# Files that say how fast a model is, the best first: without data, and over the images.
-SPEEDS = ('pure_summary.json', 'ais_bench_pure.log', 'PureInfer_perf_of_*.txt', 'perf_vision_*.txt')
+# Files that say how fast a model is, the best first: alone, and over the images.
+SPEEDS = ('pure_summary.json', 'PureInfer_perf_of_*.txt', 'ais_bench_pure.log', 'perf_vision_*.txt')
 # The vendor's model zoo, RDN x2 of the default size on a 310P3, CANN 6.0.RC1: batch size -> images/s.
 PUBLISHED = {1: 47, 4: 37, 8: 33, 16: 33, 32: 33, 64: 33}
 PUBLISHED_NOTE = (
-    "vendor's 310P3: the Ascend model zoo's figures of the network of the default size (22,123,395 parameters), "
-    'CANN 6.0.RC1; they compare with that network and that chip only'
+    "vendor's 310P3: figures of the Ascend model zoo for the network of the default size (22,123,395 parameters), "
+    'CANN 6.0.RC1; they compare with that network on that chip only'
 )
 
 
@@ -73,16 +73,20 @@ def find_speed(folder: str) -> str:
 def format_rows(rows: list[Row], dataset: str) -> list[tuple[str, ...]]:
     """The table's cells, the header first; the rows in the order of batch sizes."""
     best = max(rows, key=lambda row: row.rate)
-    table = [
-        ('chip', 'batch', 'data set', 'PSNR dB', 'images/s a device', 'images/s a card', '', "vendor's 310P3"),
-    ]
+    table = [('chip', 'batch', 'data set', 'PSNR dB', 'images/s a device', 'images/s a card', '', "vendor's 310P3")]
     for row in sorted(rows, key=lambda row: row.batch):
-        rates = f'{row.rate:.3f}', f'{row.rate * row.card_devices:.3f}' if row.chip != run_record.HOST else '-'
-        mark = 'best' if row is best else ''
-        published = str(PUBLISHED.get(row.batch, '-'))
-        data = f'{dataset}, {row.protocol}'
-        table.append((row.chip, str(row.batch), data, f'{row.psnr:g}', *rates, mark, published))
+        card = '-' if row.chip == run_record.HOST else f'{row.rate * row.card_devices:.3f}'
+        chip = f'{row.chip}, {row.card_devices} a card' if row.card_devices > 1 else row.chip
+        mark = 'best' if row is best and len(rows) > 1 else ''
+        cells = chip, str(row.batch), f'{dataset}, {row.protocol}', f'{row.psnr:g}', f'{row.rate:.3f}', card, mark
+        table.append((*cells, str(PUBLISHED.get(row.batch, '-'))))
     return table
+
+
+def describe(model: str | None) -> str:
+    """What was measured, and what the vendor's figures are of, below the table."""
+    network = f'; {model} has {onnx_graph.count_parameters(model):,} parameters' if model else ''
+    return f'images/s: of the model alone, without reading and writing images{network}\n{PUBLISHED_NOTE}'
 
 
 def main(argv=None):
@@ -92,8 +96,9 @@ def main(argv=None):
     if len(set(batches)) < len(batches):
         raise ValueError(f'{" and ".join(args.folder)}: two are of the same batch size')
     table = format_rows(rows, args.dataset)
-    markdown = f'{cli.format_markdown(table)}\n\n{PUBLISHED_NOTE}\n'
-    print(f'{cli.format_table(table)}\n{PUBLISHED_NOTE}\n\n{markdown}', end='')
+    notes = describe(args.model)
+    markdown = cli.format_markdown(table) + '\n\n' + notes.replace('\n', '\n\n') + '\n'
+    print(f'{cli.format_table(table)}\n{notes}\n\n{cli.format_markdown(table)}')
     if args.markdown:
         files.write_text(args.markdown, markdown)
 
@@ -102,6 +107,7 @@ def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('folder', nargs='+', metavar='FOLDER', help="a batch size's, result/bs4 say")
     parser.add_argument('--dataset', default='images', help='name of the data set, for the table')
+    parser.add_argument('--model', metavar='FILE', help='the ONNX file, whose parameters are named below the table')
     parser.add_argument('--markdown', metavar='FILE', help='write the Markdown there, too')
     return parser.parse_args(argv)
 

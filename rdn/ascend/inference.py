@@ -86,8 +86,8 @@ def run_ais_bench(
 
 def dirname_flag(command: Sequence[str]) -> str:
     """How this ais_bench spells the flag for the name of its folder: a version of 2026 has no underscores."""
-    help_text = tools.output_of([*command, '--help'])
-    return '--output-dirname' if '--output-dirname' in help_text else '--output_dirname'
+    help_text = tools.output_of([*command, '--help'])  # which shortens long words
+    return '--output-dirname' if '--output-dir' in help_text else '--output_dirname'
 
 
 def _check_runs(summary: str, images: int, batch_size: int) -> None:

@@ -169,7 +169,7 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env=dict(outer_environment(), PYTHONUNBUFFERED='1'),  # so that a log has its lines in their order
+            env=dict(outer_environment(), PYTHONUNBUFFERED='1', TQDM_DISABLE='1'),  # a log of lines in their order
             start_new_session=True,  # ais_bench leaves its own processes behind: they are ended with it
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

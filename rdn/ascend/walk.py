@@ -192,7 +192,7 @@ def measure(machine: Machine, batch_sizes: Sequence[int], dataset: str | None, a
         if len(folders) == 1:
             step('cp', f'{folders[0]}/result.json', f'{folders[0]}/result.run.json', '.')
         name = os.path.basename(os.path.abspath(dataset))
-        step('python3', 'test/batches.py', *folders, f'--dataset={name}', f'--markdown={TABLE}')
+        step('python3', 'test/batches.py', *folders, f'--dataset={name}', f'--model={inference.ONNX}', f'--markdown={TABLE}')
     if acceptance:
         print_figures(figures)
     return [

@@ -3,6 +3,8 @@
 import os
 import platform
 
+from rdn.ascend import toolkit
+
 import pytest
 
 from vendor import version
@@ -82,6 +84,59 @@ def test_named_folder_may_be_a_version_or_the_folder_of_versions(tmp_path):
     for named, used in ((five, five), (str(five) + '/', five), (five.parent, latest)):
         _, out = bash('source "$ENV_SH"; echo "$ASCEND_TOOLKIT_HOME"', tmp_path, ASCEND_TOOLKIT_HOME=str(named))
         assert out.splitlines()[-1] == str(used)
+
+
+def test_the_variable_of_newer_toolkits_names_one_too(tmp_path):
+    version(tmp_path, 'latest', 'atc')
+    newer = version(tmp_path, '../cann-8.5.0', 'opp')
+    (newer / 'set_env.sh').write_text(f'export ASCEND_HOME_PATH={newer}\n')
+    _, out = bash('source "$ENV_SH"', tmp_path, ASCEND_HOME_PATH=str(newer))
+    assert f'CANN environment: {newer}' in out
+
+
+@pytest.mark.skipif(os.path.isdir('/usr/local/Ascend'), reason='a toolkit is installed here')
+@pytest.mark.parametrize('link', [True, False])
+def test_cann_in_the_home_is_found_as_a_link_and_as_a_folder_of_links(tmp_path, link):
+    newer = version(tmp_path, '../cann-8.5.0', 'opp', 'bin')
+    (newer / 'set_env.sh').write_text('export PATH=$HOME/Ascend/cann/bin:$PATH\n')
+    cann = tmp_path / 'home' / 'Ascend' / 'cann'
+    if link:
+        os.symlink('cann-8.5.0', str(cann))
+    else:
+        cann.mkdir()
+        for name in ('opp', 'bin', 'set_env.sh'):
+            os.symlink(f'../cann-8.5.0/{name}', str(cann / name))
+    status, out = bash('source "$ENV_SH"; echo "$PATH"', tmp_path)
+    assert status == 0 and out.splitlines()[-1].startswith(f'{cann}/bin:'), out
+
+
+@pytest.mark.parametrize(
+    'name, content',
+    [
+        ('ascend_toolkit_install.info', 'package_name=a\nversion=8.1.RC1\npath=/usr\n'),
+        ('x86_64-linux/ascend_toolkit_install.info', 'version=8.1.RC1\n'),
+        ('version.cfg', '# version: 1.0\nopp_running_version=[1:2]\ntoolkit_running_version=[7.7.0.1.238:8.1.RC1]\n'),
+    ],
+)
+def test_the_toolkits_version_is_named(tmp_path, monkeypatch, name, content):
+    folder = version(tmp_path, '8.1.RC1', 'opp', 'x86_64-linux')
+    (folder / name).write_text(content)
+    (folder / 'set_env.sh').write_text('')
+    _, out = bash('source "$ENV_SH"', tmp_path, ASCEND_TOOLKIT_HOME=str(folder))
+    assert out.splitlines()[0].startswith(f'CANN environment: {folder}, CANN 8.1.RC1 (')
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(folder))
+    assert toolkit.find_version() == 'CANN 8.1.RC1'
+
+
+@pytest.mark.parametrize('kilobytes, asked', [(3600000, '4000000'), (65000000, '')])
+def test_on_a_small_board_it_says_what_helps_against_too_little_memory(tmp_path, kilobytes, asked):
+    folder = version(tmp_path, '8.0.0', 'opp')
+    (tmp_path / 'meminfo').write_text(f'MemTotal:       {kilobytes} kB\nMemFree: 1 kB\n')
+    variables = {'ASCEND_TOOLKIT_HOME': str(folder), 'RDN_MEMINFO': str(tmp_path / 'meminfo')}
+    _, out = bash('source "$ENV_SH"', tmp_path, '-eu', **variables)
+    assert ('export TE_PARALLEL_COMPILER=1 MAX_COMPILE_CORE_NUMBER=1' in out) == bool(asked)
+    _, out = bash('source "$ENV_SH"', tmp_path, TE_PARALLEL_COMPILER='1', **variables)
+    assert 'TE_PARALLEL' not in out
 
 
 def test_folder_with_a_space_in_its_name(tmp_path):

@@ -87,6 +87,86 @@ def test_layout_of_cann_6_is_found(script, tmp_path, monkeypatch):
     assert white_list(path.read_bytes())[-1] == DEFAULT
 
 
+@pytest.mark.parametrize(
+    'place',
+    [
+        'opp/op_impl/built-in/ai_core/tbe/impl/dynamic/transpose.py',
+        'opp/built-in/op_impl/ai_core/tbe/impl/dynamic/transpose.py',
+        'opp/built-in/op_impl/ai_core/tbe/impl/ops_legacy/dynamic/transpose.py',
+    ],
+)
+@pytest.mark.parametrize('variable', ['ASCEND_TOOLKIT_HOME', 'ASCEND_HOME_PATH', None])
+def test_every_layout_is_found_below_every_root(script, tmp_path, monkeypatch, place, variable):
+    root = tmp_path / 'home' / 'Ascend' / 'cann-8.5.0'
+    (root / place).parent.mkdir(parents=True)
+    (root / place).write_bytes(vendor_source())
+    links = tmp_path / 'home' / 'Ascend' / 'cann'
+    links.mkdir()
+    os.symlink('../cann-8.5.0/opp', str(links / 'opp'))  # a folder of links
+    for name in ('ASCEND_TOOLKIT_HOME', 'ASCEND_HOME_PATH'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    if variable:
+        monkeypatch.setenv(variable, str(links))
+    ended = script('patch_transpose_whitelist')
+    assert ended.status == 0 and str(root / place) in ended.out, ended.err
+    assert white_list((root / place).read_bytes())[-1] == DEFAULT
+
+
+def test_of_two_files_of_a_toolkit_the_one_with_the_list_counts(script, tmp_path, monkeypatch):
+    monkeypatch.setenv('ASCEND_HOME_PATH', str(tmp_path))
+    monkeypatch.delenv('ASCEND_TOOLKIT_HOME', raising=False)
+    new, old = (tmp_path / 'opp' / 'built-in' / 'op_impl/ai_core/tbe/impl' / x for x in ('dynamic', 'ops_legacy/dynamic'))
+    for folder, source in ((new, b'from ..ops_legacy.dynamic.transpose import *\n'), (old, vendor_source())):
+        folder.mkdir(parents=True)
+        (folder / 'transpose.py').write_bytes(source)
+    assert script('patch_transpose_whitelist').status == 0
+    assert white_list((old / 'transpose.py').read_bytes())[-1] == DEFAULT
+
+
+CHECK = b"""
+
+def check_supported(input_x, perm, output_y, kernel_name="transpose"):
+    if _by_dynamic_static_union_version(input_x, 8):
+        return True, ""
+    return %s
+"""
+
+
+@pytest.mark.parametrize('end', [b'True', b'True, ""', b'(True, "any")'])
+def test_a_toolkit_that_takes_any_shape_is_left_alone_unless_forced(script, installed, end):
+    source = vendor_source() + CHECK % end
+    installed.write_bytes(source)
+    for flags in ([], ['--dry-run'], ['--shape=1,2,3'], ['--batch-size=4']):
+        ended = script('patch_transpose_whitelist', *flags)
+        assert ended.status == 0 and 'not needed with this toolkit' in ended.out and str(installed) in ended.out
+        assert snapshot(installed.parent) == {'transpose.py': source}
+    assert script('patch_transpose_whitelist', '--force').status == 0
+    assert white_list(installed.read_bytes()[: -len(CHECK % end)])[-1] == DEFAULT
+    assert script('patch_transpose_whitelist', '--revert').status == 0
+    assert snapshot(installed.parent) == {'transpose.py': source}
+
+
+@pytest.mark.parametrize('end', [b'False', b'False, ""', b'is_wanted(input_x)', b'[True]', b'1'])
+def test_a_toolkit_whose_check_ends_otherwise_is_patched(script, installed, end):
+    installed.write_bytes(vendor_source() + CHECK % end)
+    ended = script('patch_transpose_whitelist')
+    assert ended.status == 0 and f'{DEFAULT} added' in ended.out, ended.err
+
+
+def test_a_slow_transpose_wins_over_what_the_source_says(script, installed, tmp_path):
+    source = vendor_source() + CHECK % b'True, ""'
+    installed.write_bytes(source)
+    profile = tmp_path / 'op_summary_0_1.csv'
+    profile.write_text(
+        'Op Name,OP Type,Task Type,Task Duration(us),Input Shapes\n'
+        'a,TransposeD,AI Core,934287.8,"1,64,2,2,114,114;6"\nb,Conv2D,AI Core,100000,"1,64,114,114"\n'
+    )
+    ended = script('patch_transpose_whitelist', '--profile', profile)
+    assert ended.status == 0 and 'not needed' in ended.out and '--upsample=deconv' in ended.out
+    assert installed.read_bytes() == source
+
+
 def test_latest_comes_before_numbered_versions(script, installed, tmp_path):
     shutil.copytree(str(tmp_path / 'tk' / '5.0.2'), str(tmp_path / 'tk' / '5.0.1'))
     assert script('patch_transpose_whitelist').status == 0

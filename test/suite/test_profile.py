@@ -247,6 +247,75 @@ def test_slices_and_iterations_of_one_profile_are_joined(script, profiles):
     assert transpose[4:8] == ['2', '1868576', '934287.8', '934287.8']  # calls, total, least, average
 
 
+FAST = SUMMARY_8.replace('934287.8', '10141.094').replace('844.5', '4000')  # the guide's TransposeD after the fix
+
+
+def test_a_fast_transpose_is_not_advised_to_be_white_listed(script, profiles):
+    (profiles / 'op_summary_fast.csv').write_bytes(FAST.encode())
+    ended = script('RDN_profile', 'op_summary_fast.csv')
+    assert ended.status == 0 and 'TransposeD stands out: 71.7 %' in ended.out and 'fast operator' in ended.out
+    assert 'patch_transpose' not in ended.out
+    (profiles / 'transpose.py').write_bytes(vendor_source())
+    ended = script('patch_transpose_whitelist', '--transpose-py=transpose.py', '--profile=op_summary_fast.csv')
+    assert_refused(ended, 'op_summary_fast.csv', 'no slow TransposeD')
+
+
+def test_the_advice_says_from_which_toolkit_on_the_white_list_is_of_no_use(script, profiles):
+    out = script('RDN_profile', 'five').out
+    assert 'From about CANN 5.1 on' in out and '--upsample=deconv' in out
+
+
+@pytest.mark.parametrize('op_type, words', [('TransData', 'layout'), ('Cast', 'fp16'), ('DepthToSpace', '--opset 9')])
+def test_what_only_moves_data_is_explained(script, profiles, op_type, words):
+    (profiles / 'op_statistic_1.csv').write_text(f'OP Type,Count,Total Time(us)\nConv2D,150,100\n{op_type},2,60\n')
+    out = script('RDN_profile', 'op_statistic_1.csv').out
+    assert f'{op_type} stands out: 37.5 %' in out and words in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize('layout', ['device_0/summary', 'mindstudio_profiler_output'])
+def test_the_newest_of_several_profiles_counts_and_is_named(script, profiles, layout):
+    """By the time in its name: the numbers before it start again."""
+    for name, text in (('PROF_000002_20240101120000123_ABC', SUMMARY_8), ('PROF_000001_20240301120000123_XYZ', FAST)):
+        folder = profiles / 'out' / name / layout
+        folder.mkdir(parents=True)
+        (folder / 'op_summary_20240101120000.csv').write_bytes(text.encode())
+    ended = script('RDN_profile', 'out')
+    assert ended.status == 0 and 'the newest of its profiles, out/PROF_000001_20240301120000123_XYZ' in ended.out
+    assert '10141.09' in ended.out and '934287.8' not in ended.out
+    assert '934287.8' in script('RDN_profile', 'out/PROF_000002_20240101120000123_ABC').out
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        ('op_summary_slice_0_20240101120000.csv', 'op_summary_slice_1_20240101120000.csv'),
+        ('op_summary_20240101120000.csv', 'op_summary_slice_1_20240101120000.csv'),
+        ('op_summary_slice_0_20240101120000_rdn_x2_bs1_ABCD.csv', 'op_summary_slice_1_20240101120000_rdn_x2_bs1_ABCD.csv'),
+        ('op_summary_0_1_1_rdn_x2_bs1_ABCD.csv', 'op_summary_0_1_2_rdn_x2_bs1_ABCD.csv'),
+    ],
+)
+def test_slices_are_joined_under_the_names_of_msprof_and_of_ais_bench(script, profiles, names):
+    header, *rows = SUMMARY_8.splitlines(True)
+    (profiles / 'sliced').mkdir()
+    for name, part in zip(names, (rows[:1], rows[1:])):
+        (profiles / 'sliced' / name).write_bytes((header + ''.join(part)).encode())
+    ended = script('RDN_profile', 'sliced')
+    assert ended.status == 0 and '934287.8' in ended.out and '844.5' in ended.out, ended.err
+
+
+@pytest.mark.parametrize('name', ['op_summary_20240101120001.csv', 'op_summary_20240101120000_other_ABCD.csv'])
+def test_other_names_are_another_profile(script, profiles, name):
+    for each in ('op_summary_20240101120000.csv', name):
+        (profiles / 'eight' / each).write_bytes(SUMMARY_8.encode())
+    (profiles / 'eight' / 'op_summary_20240101.csv').unlink()
+    assert_refused(script('RDN_profile', 'eight'), 'two profiles')
+
+
+def test_block_num_stands_for_block_dim(script, profiles):
+    (profiles / 'op_summary_new.csv').write_bytes(SUMMARY_8.replace('Block Dim', 'Block Num').encode())
+    assert '934287.8' in script('RDN_profile', 'op_summary_new.csv').out
+
+
 def test_profiles_of_two_models_are_not_compared(script, profiles):
     compact = 'OP Type,Count,Total Time(us)\nConv2D,36,1000\nConcatD,25,300\n'
     (profiles / 'compact.csv').write_text(compact)
