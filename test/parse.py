@@ -3,12 +3,14 @@
     python3 test/parse.py result.json                                      PSNR:38.27
     python3 test/parse.py result/perf_vision_batchsize_1_device_0.txt      310 bs1 fps:29.577 (benchmark's, as given)
     python3 test/parse.py result/PureInfer_perf_of_rdn_x2_bs1_in_device_0.txt
-    python3 test/parse.py ais_bench.log
+    python3 test/parse.py ais_bench.log                                    NPU bs1 fps:52.510 (ais_bench's, as given)
+    python3 test/parse.py result/bs1/pure_summary.json                     310P3 bs1 fps:52.510
     python3 test/parse.py RDN_bs1.log                                      T4 bs1 fps:25.393 (trtexec's, as given)
 
 The file's content says which tool wrote it. Where a record lies beside the file (FILE.run.json: RDN_infer.py and run.sh
 write it), it says on what the figure was measured: a figure of this machine's processor is printed as `host`. Without
-one a file of benchmark's is taken for one of four devices of a 310 card; --chips and --device say otherwise.
+one a file of benchmark's is taken for one of four devices of a 310 card, and of ais_bench's the chip is not known;
+--chips and --device say otherwise.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ def parse_args(argv):
     parser.add_argument(
         '--chips', type=cli.positive, help="devices on the card; default: as the record says, or 4 for benchmark's log"
     )
-    parser.add_argument('--device', help='name to print; default: as the record says, else 310, or T4 for trtexec')
+    parser.add_argument('--device', help='name to print; default: as the record says, else 310, NPU for ais_bench, T4 for trtexec')
     return parser.parse_args(argv)
 
 

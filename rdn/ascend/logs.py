@@ -16,6 +16,7 @@ from rdn import files, run_record
 Figure = TypeVar('Figure')
 
 MAX_LOG_BYTES = 1 << 27
+NPU = 'NPU'  # a device whose chip is not known
 # A figure with a decimal comma is none: reading the digits before it would be a wrong number.
 NUMBER = r'([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![0-9.]|,[0-9])'
 COLOUR = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
@@ -102,15 +103,18 @@ def card_rate(
     """(images/s of a whole card, its name).
 
     record: what is known of the run; chips, device: what the person says instead. A log without a record is believed to
-    be the guide's: benchmark's of one device of a 310, which has four; ais_bench's and trtexec's are of the whole.
-    Raises ValueError for a log of several devices that is to be multiplied.
+    be the guide's: benchmark's of one device of a 310, which has four, trtexec's of a T4. Of ais_bench's the chip is not
+    known. Raises ValueError for a log of several devices that is to be multiplied, and for more devices than are on the
+    card of the record.
     """
     if speed.devices > 1 and chips:
         raise ValueError(f'the log is of {speed.devices} devices already: leave --chips out')
     if record:
         devices, name = record.devices(), record.chip
+        if chips and chips != devices and record.chip != '310':  # of which there are boards with one
+            raise ValueError(f'measured on {record.chip}, of which a card holds {devices}: leave --chips out')
     else:
-        devices, name = (4 if speed.tool == 'benchmark' else 1), {'trtexec': 'T4'}.get(speed.tool, '310')
+        devices, name = (4 if speed.tool == 'benchmark' else 1), {'trtexec': 'T4', 'benchmark': '310'}.get(speed.tool, NPU)
     if speed.tool == 'trtexec' or speed.devices > 1:
         return speed.rate, device or name
     devices = chips or (1 if device and not record and device != '310' else devices)

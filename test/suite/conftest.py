@@ -18,7 +18,7 @@ from PIL import Image
 import models
 import sample_images
 from vendor import CANN6, vendor_source
-from walk import INFER, LITE, MEMORY, ROOT, TINY, Ended, listing, prepare, run_python
+from walk import BARE_PATH, INFER, LITE, MEMORY, ROOT, TINY, Ended, listing, prepare, run_python
 
 
 @pytest.fixture
@@ -165,6 +165,36 @@ def server(house, tmp_path, monkeypatch):
     monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'cann'))
     monkeypatch.setenv('PATH', str(tools), prepend=os.pathsep)
     return house
+
+
+@pytest.fixture
+def modern(tmp_path, monkeypatch):
+    """modern('300I Duo'): this machine has today's toolkit and that card, by stand-ins; returns their folder.
+
+    The server's own Python, with ais_bench and CANN's packages, comes first on PATH, as where no environment is active.
+    """
+    folder = tmp_path / 'modern'
+
+    def install(card='310P3', **variables):
+        folder.mkdir(exist_ok=True)
+        standins = os.path.join(ROOT, 'test', 'standins')
+        site = f'PYTHONPATH={os.path.join(standins, "site")} STANDIN_NUMPY=1.24.4'
+        for name, line in [
+            ('atc', f'STANDIN_CANN=8 exec {sys.executable} {standins}/atc'),
+            ('npu-smi', f'exec {sys.executable} {standins}/npu-smi'),
+            ('python3', f'{site} exec {sys.executable}'),
+        ]:
+            (folder / name).write_text(f'#!/bin/sh\n{line} "$@"\n')
+            (folder / name).chmod(0o755)
+        monkeypatch.setenv('PATH', f'{folder}{os.pathsep}{BARE_PATH}')
+        monkeypatch.setenv('STANDIN_CHIP', card)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return folder
+
+    for name in ('AIS_BENCH', 'SOC_VERSION', 'CHIPS', 'ASCEND_TOOLKIT_HOME', 'ASCEND_HOME_PATH'):
+        monkeypatch.delenv(name, raising=False)
+    return install
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The vendor's side in the tests: logs as its tools write them, and source and folders of its toolkit."""
 
 import io
+import json
 import tokenize
 
 CANN5 = 'opp/op_impl/built-in/ai_core/tbe/impl/dynamic/transpose.py'
@@ -183,3 +184,34 @@ TENSORRT_8_STREAMS = """&&&& RUNNING TensorRT.trtexec # trtexec --onnx=a.onnx --
 [I] Throughput: 17990.4 qps
 [I] GPU Compute Time: min = 0.4 ms, max = 0.5 ms, mean = 0.41477 ms, median = 0.4 ms, percentile(99%) = 0.5 ms
 """
+# ais_bench of three generations, as their front ends print it: the progress bar ends in carriage returns.
+AIS_2024 = """[INFO] acl init success
+[INFO] get filesperbatch files0 size:155952 tensor0size:623808 filesperbatch:4 runcount:2
+[INFO] warm up 1 done
+Inference array Processing:   0%|          | 0/2 [00:00<?, ?it/s]\rInference array Processing: 100%|##| 2/2 [00:01<00:00,  1.33it/s]
+[INFO] -----------------Performance Summary------------------
+[INFO] NPU_compute_time (ms): min = 712.25, max = 789.94, mean = 751.0979309082031, median = 751.09, percentile(99%) = 789.16
+[INFO] throughput 1000*batchsize.mean(4)/NPU_compute_time.mean(751.0979309082031): 5.3255372374190015
+[INFO] ------------------------------------------------------
+"""
+AIS_2026 = """Inference array Processing:   0%|          | 0/1 [00:00<?, ?it/s]\r\x1b[2Kloop inference exec: (1/25)\r\x1b[2Kloop inference exec: (2/25)
+[INFO] -----------------Performance Summary------------------
+| Metric                |      min |      max |     mean |   median |      P99 |
+| NPU_compute_time (ms) | 701.5566 | 789.0084 | 708.6368 | 704.1855 | 771.0373 |
+[INFO] Throughput 1000*batchsize.mean(4)/NPU_compute_time.mean(708.6367626953125): 5.64464082386289
+"""
+AIS_2023_TWO = """[INFO] NPU_compute_time (ms): min = 201.2, max = 212.1, mean = 209.3289, median = 209.0, percentile(99%) = 212.0
+[INFO] throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(209.3289): 4.77717332228612
+[INFO] NPU_compute_time (ms): min = 190.2, max = 212.1, mean = 199.2044, median = 199.0, percentile(99%) = 212.0
+[INFO] throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(199.2044): 5.019969576239072
+[INFO] multidevice run end qsize:4 result:0
+i:0 device_0 throughput:4.77717332228612 start_time:1795667220.036601 end_time:1795667221.0953352
+i:1 device_1 throughput:5.019969576239072 start_time:1795667220.8764174 end_time:1795667221.8875465
+[INFO] summary throughput:9.797142898525191
+"""
+
+
+def summary(batch_size, mean, args):
+    """The text of ais_bench's summary for runs of `mean` milliseconds. args: as one of its versions keeps them."""
+    times = {'min': mean, 'max': mean, 'mean': mean, 'median': mean, 'percentile(99%)': mean, 'count': 20}
+    return json.dumps({'filesinfo': {}, 'args': args, 'NPU_compute_time': times, 'throughput': 1000 * batch_size / mean})

@@ -1,0 +1,313 @@
+"""The vendor's programs: which is chosen and why, how they are called, what is left when they fail."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from rdn.ascend import inference, outputs, tools
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from walk import BARE_PATH, ROOT, snapshot
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """machine('atc', 'benchmark.x86_64'): programs that do nothing on an otherwise bare PATH; returns their folder."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
+    monkeypatch.setenv('PATH', f'{folder}:{BARE_PATH}')
+    monkeypatch.delenv('AIS_BENCH', raising=False)
+    monkeypatch.setattr('rdn.ROOT', str(tmp_path))
+
+    def install(*names, python_has_ais_bench=False):
+        for name in names:
+            (folder / name).write_text('#!/bin/sh\n')
+        (folder / 'python3').write_text(f'#!/bin/sh\nexit {0 if python_has_ais_bench else 1}\n')
+        for path in folder.iterdir():
+            path.chmod(0o755)
+        return folder
+
+    return install
+
+
+BENCHMARK = 'benchmark.' + os.uname().machine
+
+
+@pytest.mark.parametrize(
+    'here, ais_bench, chosen, reason',
+    [
+        (['atc', BENCHMARK], True, 'benchmark', 'atc and '),
+        (['atc'], True, 'ais_bench', f'atc and python3 -m ais_bench are here, no {BENCHMARK}'),
+        (['atc'], False, 'host', f'atc is here, but no {BENCHMARK} in this folder or on PATH, and no ais_bench in '),
+        ([BENCHMARK], False, 'host', f"{BENCHMARK} is here, but no atc on PATH: source the toolkit's set_env.sh"),
+        ([], True, 'host', 'ais_bench is here, but no atc'),
+        ([], False, 'host', f'neither atc nor {BENCHMARK} nor ais_bench here'),
+    ],
+)
+def test_the_first_tool_that_is_here_with_atc_is_chosen_and_the_reason_said(machine, here, ais_bench, chosen, reason):
+    machine(*here, python_has_ais_bench=ais_bench)
+    tool = tools.choose(None)
+    assert tool.name == chosen and tool.reason.startswith(reason), tool
+
+
+def test_a_tool_that_is_asked_for_is_taken_or_missed_by_name(machine, monkeypatch):
+    folder = machine('atc', BENCHMARK, python_has_ais_bench=True)
+    assert [tools.choose(name).name for name in tools.NAMES] == list(tools.NAMES)
+    (folder / BENCHMARK).unlink()
+    machine()
+    with pytest.raises(ValueError, match=f'--with=benchmark: no {BENCHMARK}'):
+        tools.choose('benchmark')
+    with pytest.raises(ValueError, match='--with=ais_bench: no ais_bench in .*AIS_BENCH='):
+        tools.choose('ais_bench')
+    (folder / 'atc').unlink()
+    with pytest.raises(ValueError, match='--with=ais_bench needs atc'):
+        tools.choose('ais_bench')
+
+
+def test_a_benchmark_that_may_not_be_run_is_said_to_be_so(machine, tmp_path):
+    machine('atc')
+    (tmp_path / BENCHMARK).write_text('')
+    assert f'{BENCHMARK} is not executable (chmod +x {BENCHMARK})' in tools.choose(None).reason
+    (tmp_path / BENCHMARK).chmod(0o755)
+    assert tools.choose(None).command == [f'./{BENCHMARK}']
+
+
+def test_ais_bench_may_be_named(machine, monkeypatch):
+    folder = machine('atc', 'py')
+    monkeypatch.setenv('AIS_BENCH', f'{folder}/py -m ais_bench')
+    assert tools.choose(None).command == [f'{folder}/py', '-m', 'ais_bench']
+    monkeypatch.setenv('AIS_BENCH', '/nowhere/python3 -m ais_bench')
+    with pytest.raises(ValueError, match='AIS_BENCH=/nowhere/python3 -m ais_bench: no such program'):
+        tools.choose(None)
+
+
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason='this Python is of no virtual environment')
+def test_programs_run_as_if_the_environment_were_not_active(monkeypatch):
+    inner = os.path.join(sys.prefix, 'bin')
+    monkeypatch.setenv('PATH', f'{inner}:/usr/bin:{inner}/:/bin')
+    monkeypatch.setenv('VIRTUAL_ENV', sys.prefix)
+    environment = tools.outer_environment()
+    assert environment['PATH'] == '/usr/bin:/bin' and 'VIRTUAL_ENV' not in environment
+
+
+def test_a_failing_programs_last_lines_and_log_are_named(tmp_path, capsys):
+    log = str(tmp_path / 'logs' / 'tool.log')
+    with pytest.raises(ValueError, match=f'sh ended with status 3; its output is in {log}'):
+        tools.run(['sh', '-c', 'for i in $(seq 30); do echo line $i; done; echo E10001 >&2; exit 3'], log)
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-31:] == [f'line {i}' for i in range(1, 31)] + ['E10001']
+    assert err.splitlines() == [f'line {i}' for i in range(22, 31)] + ['E10001']
+    with open(log) as file:
+        assert file.read() == '\n'.join(out.splitlines()[-31:]) + '\n'
+    with pytest.raises(ValueError, match='sh was killed by SIGKILL'):
+        tools.run(['sh', '-c', 'kill -9 $$'], log)
+    with pytest.raises(ValueError, match='/nowhere cannot be run'):
+        tools.run(['/nowhere'], log)
+
+
+def test_what_an_interrupted_walk_started_ends_with_it(tmp_path):
+    """ais_bench's own processes, too: its parent leaves them behind."""
+    code = f'from rdn import cli; from rdn.ascend import tools; cli.run(lambda: tools.run({["sh", "-c", "sleep 1000 & echo $!; sleep 1000"]}, "x/log"))'
+    environment = dict(os.environ, PYTHONPATH=ROOT)
+    process = subprocess.Popen(
+        [sys.executable, '-c', code], cwd=str(tmp_path), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b'\n'
+    process.stdout.readline()
+    child = int(process.stdout.readline())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    for _ in range(100):
+        if not is_running(child):
+            break
+        time.sleep(0.1)
+    assert not is_running(child)
+    process.stdout.close()
+    process.stderr.close()
+
+
+def is_running(number):
+    try:
+        with open(f'/proc/{number}/stat') as file:
+            return file.read().split()[2] != 'Z'
+    except OSError:
+        return False
+
+
+# --- atc and ais_bench at work, on prepared photographs
+
+
+@pytest.fixture
+def project(dataset, narrow, modern):
+    """A working folder with five inputs, rdn_x2.onnx, and today's tools of a 310P3."""
+    modern()
+    os.symlink(narrow[1], 'rdn_x2.onnx')
+    return dataset
+
+
+def convert(batch_size):
+    return inference.convert(batch_size, 'Ascend310P3', 114, 114, f'result/bs{batch_size}')
+
+
+def measure(batch_size, model=None, inputs='prep_dataset/data', claimed=None):
+    model = model or convert(batch_size)
+    command = ['python3', '-m', 'ais_bench']
+    return inference.run_ais_bench(command, model, inputs, claimed or batch_size, 0, 3, f'result/bs{batch_size}')
+
+
+def assert_outputs(folder, prepared, narrow):
+    session = onnxruntime.InferenceSession(narrow[1], providers=['CPUExecutionProvider'])
+    inputs, _ = prepared
+    assert outputs.list_outputs(folder) == sorted(f'{stem}_0.bin' for stem in inputs)
+    for stem, image in inputs.items():
+        expected = session.run(None, {'image': image[np.newaxis]})[0]
+        actual = np.fromfile(os.path.join(folder, f'{stem}_0.bin'), np.float32).reshape(expected.shape)
+        assert np.abs(actual - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize('batch_size', [1, 4])
+def test_ais_bench_computes_the_prepared_images(project, prepared, narrow, batch_size):
+    run = measure(batch_size)
+    assert run.outputs == f'result/bs{batch_size}/dumpOutput_device0'
+    assert_outputs(run.outputs, prepared, narrow)
+    for path, times in ((run.speed, 5 if batch_size == 1 else 2), (run.pure_speed, 3)):
+        with open(path) as file:
+            summary = json.load(file)
+        assert summary['NPU_compute_time']['count'] == times
+        rate = 1000 * batch_size / summary['NPU_compute_time']['mean']
+        assert summary['throughput'] == pytest.approx(rate)
+    assert not [name for name in snapshot('result') if '.partial' in name]
+
+
+def test_the_offline_model_has_the_batch_size_and_the_chip_of_its_name(project):
+    assert convert(4) == 'rdn_x2_bs4.om'
+    with open('rdn_x2_bs4.om', 'rb') as file:
+        model = onnx.load_from_string(file.read()[4:])
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 4
+    assert model.producer_version == 'Ascend310P3'
+
+
+def test_atc_runs_in_the_servers_own_python(project, monkeypatch):
+    """In the project's environment TBE misses CANN's packages: the trap that the outer PATH avoids."""
+    monkeypatch.setattr(tools, 'outer_environment', lambda: dict(os.environ))
+    monkeypatch.setenv('PATH', os.path.dirname(sys.executable), prepend=os.pathsep)
+    with pytest.raises(ValueError, match='atc ended with status 1'):
+        convert(1)
+    with open('result/bs1/atc.log') as file:
+        assert 'Failed to import Python module' in file.read()
+    assert not os.path.exists('rdn_x2_bs1.om')
+
+
+def test_a_failing_atc_leaves_the_earlier_model(project, modern):
+    convert(1)
+    with open('rdn_x2_bs1.om', 'rb') as file:
+        before = file.read()
+    for body in ('exit 1', 'echo ATC run success'):
+        (modern() / 'atc').write_text(f'#!/bin/sh\n{body}\n')
+        with pytest.raises(ValueError, match='result/bs1/atc.log'):
+            convert(1)
+        with open('rdn_x2_bs1.om', 'rb') as file:
+            assert file.read() == before
+
+
+@pytest.mark.parametrize('spoil', ['mode of inputs', 'mode of model', 'link', 'foreign file', 'space', 'owner'])
+def test_what_ais_bench_refuses_is_copied_to_a_place_of_its_own(project, prepared, narrow, tmp_path, monkeypatch, spoil):
+    model, inputs = convert(4), 'prep_dataset/data'
+    if spoil == 'mode of inputs':
+        os.chmod('prep_dataset/data/coffee.bin', 0o664)
+    elif spoil == 'mode of model':
+        os.chmod(model, 0o666)
+    elif spoil == 'link':
+        os.rename('prep_dataset/data/coffee.bin', 'coffee.bin')
+        os.symlink('../../coffee.bin', 'prep_dataset/data/coffee.bin')
+    elif spoil == 'foreign file':
+        (project / 'prep_dataset' / 'data' / 'notes.txt').write_text('of someone')
+    elif spoil == 'owner' and os.geteuid() == 0:
+        os.chown('prep_dataset/data/coffee.bin', 12345, 12345)
+    elif spoil == 'space':
+        os.rename(str(project / 'prep_dataset'), str(project / 'my prep'))
+        inputs = 'my prep/data'
+    run = measure(4, model, inputs)
+    assert_outputs(run.outputs, prepared, narrow)
+
+
+def test_in_a_folder_whose_name_ais_bench_refuses_the_work_is_done_elsewhere(project, prepared, narrow, tmp_path, monkeypatch):
+    place = tmp_path / 'my own (照片)'
+    place.mkdir()
+    for name in ('prep_dataset', 'rdn_x2.onnx'):
+        os.rename(name, str(place / name))
+    monkeypatch.chdir(place)
+    run = measure(4)
+    assert_outputs(run.outputs, prepared, narrow)
+    assert sorted(os.listdir('result/bs4')) == [
+        'ais_bench.log',
+        'ais_bench_pure.log',
+        'atc.log',
+        'dumpOutput_device0',
+        'dumpOutput_device0_summary.json',
+        'pure_summary.json',
+    ]
+
+
+def test_umask_and_modes_of_earlier_folders_do_not_matter(project, prepared, narrow):
+    mask = os.umask(0o002)
+    try:
+        os.makedirs('result/bs4')
+        os.chmod('result', 0o755)
+        os.chmod('result/bs4', 0o777)
+        assert_outputs(measure(4).outputs, prepared, narrow)
+    finally:
+        os.umask(mask)
+
+
+def test_images_of_one_prefix_are_refused_with_their_names_before_anything_runs(project):
+    model = convert(1)
+    os.rename('prep_dataset/data/coffee.bin', 'prep_dataset/data/rocket.2.bin')
+    with pytest.raises(ValueError, match='rocket and rocket.2: ais_bench cuts names at the first dot'):
+        measure(1, model)
+    assert not os.path.exists('result/bs1/ais_bench.log')
+
+
+def test_a_wrong_batch_size_is_seen(project):
+    """ais_bench believes it, and would report four times the speed."""
+    with pytest.raises(ValueError, match='ran the model 5 times for 5 images: its batch size is not 4'):
+        measure(1, claimed=4)
+    assert not os.path.exists('result/bs1/dumpOutput_device0')
+
+
+def test_a_model_for_another_chip_fails_with_the_tools_words(project, capfd):
+    model = inference.convert(1, 'Ascend310B4', 114, 114, 'result/bs1')
+    with pytest.raises(ValueError, match='ais_bench ended with status 1; its output is in result/bs1/ais_bench.log'):
+        measure(1, model)
+    assert 'soc version of the model is Ascend310B4' in capfd.readouterr().err
+
+
+def test_a_killed_ais_bench_leaves_the_earlier_results(project, modern):
+    measure(1)
+    before = {name: content for name, content in snapshot('result').items() if not name.endswith('.log')}
+    python = modern() / 'python3'
+    killed = '#!/bin/sh\ncase "$*" in *--loop*) kill -9 $$ ;; esac\n'
+    python.write_text(python.read_text().replace('#!/bin/sh\n', killed))
+    with pytest.raises(ValueError, match='ais_bench was killed by SIGKILL'):
+        measure(1, 'rdn_x2_bs1.om')
+    assert {name: content for name, content in snapshot('result').items() if not name.endswith('.log')} == before
+
+
+def test_a_summary_in_the_older_place_and_none_at_all(project, modern, tmp_path):
+    python = modern() / 'python3'
+    body = python.read_text()
+    move = 'd=$(echo "$*" | sed "s/.*--output \\([^ ]*\\) .*/\\1/"); for s in $d/*_summary.json; do f=${s%_summary.json}; '
+    python.write_text(body.replace('exec ', '') + move + '[ ! -d $f ] || mv $s $f/sumary.json; done\n')
+    run = measure(1)
+    assert run.speed == 'result/bs1/dumpOutput_device0_summary.json' and os.path.exists(run.pure_speed)
+    python.write_text(body.replace('exec ', '') + move + 'rm -f $s; done\n')
+    run = measure(1)
+    assert run.speed == 'result/bs1/ais_bench.log' and run.pure_speed == 'result/bs1/ais_bench_pure.log'
+    assert not os.path.exists('result/bs1/pure_summary.json')  # that of the run before
