@@ -204,7 +204,9 @@ def parse_args(argv):
         default='fp32',
         help='bf16: faster, on a CPU that has it; default fp32, exact',
     )
-    parser.add_argument('-result_path', default='result', help="folder for all that is written; default benchmark's, result")
+    parser.add_argument(
+        '-result_path', default='result', help="folder for all that is written; default benchmark's, result"
+    )
     parser.add_argument('-profiling', metavar='DIR', help="write msprof's op_statistic and op_summary files there")
     parser.add_argument('-threads', type=int, default=0, help='of a CPU run; default: one a core')
     args = parser.parse_args(argv)

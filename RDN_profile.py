@@ -92,7 +92,9 @@ def advise_on_transposes(summaries: Sequence[str]) -> list[str]:
     if not summaries:
         return ['Whether it is slow, and for which shapes, says its op_summary_*.csv: name that, too.']
     if not any(task.shapes for task in msprof.read_tasks(*summaries) if task.op_type in msprof.TRANSPOSES):
-        return [f'{summaries[0]} says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.']
+        return [
+            f'{summaries[0]} says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.'
+        ]
     shapes = msprof.slow_transposes(msprof.read_tasks(*summaries))
     if not shapes:
         return [

@@ -26,9 +26,14 @@ from torch.nn import functional
 import models
 
 OPSETS = range(9, 18)  # what PyTorch exports; those of torch 1.5 end with 12
-DEPTH_TO_SPACE_OPSET = 11  # from here on nn.PixelShuffle is exported as DepthToSpace, which the guide's atc does not have
+# From here on nn.PixelShuffle is exported as DepthToSpace, which the guide's atc does not have.
+DEPTH_TO_SPACE_OPSET = 11
 OPERATORS = {'Conv', 'Relu', 'Concat', 'Add', 'Constant'}
-UPSAMPLING_OPERATORS = {'shuffle': {'Reshape', 'Transpose'}, 'depth-to-space': {'DepthToSpace'}, 'deconv': {'ConvTranspose'}}
+UPSAMPLING_OPERATORS = {
+    'shuffle': {'Reshape', 'Transpose'},
+    'depth-to-space': {'DepthToSpace'},
+    'deconv': {'ConvTranspose'},
+}
 TOLERANCE = 1e-5  # fraction of the output's range, between ONNX Runtime and PyTorch
 
 

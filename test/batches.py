@@ -73,7 +73,8 @@ def find_speed(folder: str) -> str:
 def format_rows(rows: list[Row], dataset: str) -> list[tuple[str, ...]]:
     """The table's cells, the header first; the rows in the order of batch sizes."""
     best = max(rows, key=lambda row: row.rate)
-    table = [('chip', 'batch', 'data set', 'PSNR dB', 'images/s a device', 'images/s a card', '', "vendor's 310P3")]
+    table: list[tuple[str, ...]] = []
+    table.append(('chip', 'batch', 'data set', 'PSNR dB', 'images/s a device', 'images/s a card', '', "vendor's 310P3"))
     for row in sorted(rows, key=lambda row: row.batch):
         card = '-' if row.chip == run_record.HOST else f'{row.rate * row.card_devices:.3f}'
         chip = f'{row.chip}, {row.card_devices} a card' if row.card_devices > 1 else row.chip

@@ -11,11 +11,12 @@ fail() {
     exit 1
 }
 
-datasets_path= flags=()
+datasets_path='' flags=()
 for argument in "$@"; do
     case $argument in
         --datasets_path=?*) datasets_path=$(realpath -m "${argument#*=}") ;;
-        *) flags+=("$argument") ;;
+        --batch-size* | --with* | --soc-version* | --device-id* | [!-]*) flags+=("$argument") ;;
+        *) fail "unknown argument $argument (see the head of this script)" ;;
     esac
 done
 [ -n "$datasets_path" ] || fail 'give --datasets_path=FOLDER, which holds set5'

@@ -53,7 +53,9 @@ def parse_args(argv):
     parser.add_argument(
         '--chips', type=cli.positive, help="devices on the card; default: as the record says, or 4 for benchmark's log"
     )
-    parser.add_argument('--device', help='name to print; default: as the record says, else 310, NPU for ais_bench, T4 for trtexec')
+    parser.add_argument(
+        '--device', help='name to print; default: as the record says, else 310, NPU for ais_bench, T4 for trtexec'
+    )
     return parser.parse_args(argv)
 
 

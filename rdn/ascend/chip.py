@@ -61,9 +61,8 @@ def find_chip(device_number: int, program: str, environment: Mapping[str, str]) 
     """
     devices = parse_info(_ask(program, [], environment))
     mine = [device for device in devices if device.number == device_number]
-    names = {device.name for device in devices}
-    if not mine and len(names) == 1:  # in a container devices are counted anew
-        mine = devices[:1]
+    if not mine:  # in a container the devices that it has are counted anew
+        mine = devices[device_number : device_number + 1]
     if not mine and devices:
         raise ValueError(f'npu-smi lists no device {device_number}: it has {_listed(devices)}')
     npu, number, name = (mine[0].npu, mine[0].chip, mine[0].name) if mine else (0, 0, '')

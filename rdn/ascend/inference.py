@@ -95,7 +95,9 @@ def _check_runs(summary: str, images: int, batch_size: int) -> None:
     if os.path.isfile(summary):
         times = files.read_json(summary, 1 << 30, 'a summary of ais_bench')['NPU_compute_time'].get('count')
         if times not in (None, math.ceil(images / batch_size)):
-            raise ValueError(f'ais_bench ran the model {times} times for {images} images: its batch size is not {batch_size}')
+            raise ValueError(
+                f'ais_bench ran the model {times} times for {images} images: its batch size is not {batch_size}'
+            )
 
 
 def _publish_outputs(source: str, target: str, prefixes: dict[str, str], log: str) -> None:
@@ -162,7 +164,14 @@ def move_to(folder: str, run: Run) -> Run:
             shutil.move(os.path.join(run.outputs, name), os.path.join(partial, name))
     with contextlib.suppress(OSError):
         os.rmdir(run.outputs)
-    return Run(target, *(path and shutil.move(path, os.path.join(folder, os.path.basename(path))) for path in run[1:]))
+    speed, pure_speed = (path and _move(path, folder) for path in (run.speed, run.pure_speed))
+    return Run(target, speed or '', pure_speed)
+
+
+def _move(path: str, folder: str) -> str:
+    target = os.path.join(folder, os.path.basename(path))
+    os.replace(path, target)
+    return target
 
 
 def remove_others(folder: str, run: Run) -> None:

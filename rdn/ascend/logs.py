@@ -114,7 +114,8 @@ def card_rate(
         if chips and chips != devices and record.chip != '310':  # of which there are boards with one
             raise ValueError(f'measured on {record.chip}, of which a card holds {devices}: leave --chips out')
     else:
-        devices, name = (4 if speed.tool == 'benchmark' else 1), {'trtexec': 'T4', 'benchmark': '310'}.get(speed.tool, NPU)
+        name = {'trtexec': 'T4', 'benchmark': '310'}.get(speed.tool, NPU)
+        devices = run_record.DEVICES.get(name, 1)
     if speed.tool == 'trtexec' or speed.devices > 1:
         return speed.rate, device or name
     devices = chips or (1 if device and not record and device != '310' else devices)

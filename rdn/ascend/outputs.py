@@ -129,7 +129,9 @@ def read_outputs(paths: Sequence[str], shape: tuple[int, ...]) -> np.ndarray:
     for path in paths[1:]:
         difference = float(np.abs(read_output(path, shape) - first).max())
         if difference > MAX_DIFFERENCE:
-            raise ValueError(f'{path} and {paths[0]} differ by {difference:.2g}: two devices computed different pictures')
+            raise ValueError(
+                f'{path} and {paths[0]} differ by {difference:.2g}: two devices computed different pictures'
+            )
     return first
 
 

@@ -1,28 +1,40 @@
-"""The record of a run of the device's tools, which write none themselves: run.sh and eval_acc_perf.sh call this.
+"""The record of a run of the device's tools, which write none themselves: the walk writes it, for runs by hand this does.
 
 python3 -m rdn.ascend.record result/dumpOutput_device0 --tool benchmark --chip Ascend310 --batch-size 1 --model rdn_x2_bs1.om --inputs prep_dataset/data
 """
 
 from __future__ import annotations
 
+from typing import Iterable
+
 from rdn import cli, manifest, run_record
-from rdn.ascend import toolkit
+from rdn.ascend import chip, toolkit
+
+
+def write(targets: Iterable[str], tool: str, of_chip: chip.Chip, batch_size: int, model: str, inputs: str) -> None:
+    """Write the record of each target, a folder of outputs or a file that says how fast the model is.
+
+    model: the offline model's path; inputs: the prepared set's data/.
+    """
+    record = run_record.Record(
+        tool=tool,
+        version=toolkit.find_version(),
+        engine=None,
+        precision=None,
+        chip=of_chip.name,
+        batch_size=batch_size,
+        model=manifest.digest(model),
+        manifest=manifest.digest_beside(inputs),
+        card_devices=of_chip.card_devices,
+    )
+    for target in targets:
+        run_record.write(target, record)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    record = run_record.Record(
-        tool=args.tool,
-        version=toolkit.find_version(),
-        engine=None,
-        precision=None,
-        chip=args.chip[len('Ascend') :] if args.chip.startswith('Ascend') else args.chip,
-        batch_size=args.batch_size,
-        model=manifest.digest(args.model),
-        manifest=manifest.digest_beside(args.inputs),
-    )
-    for target in args.targets:
-        run_record.write(target, record)
+    of_chip = chip.Chip(chip.name_of(args.chip), args.card_devices)
+    write(args.targets, args.tool, of_chip, args.batch_size, args.model, args.inputs)
 
 
 def parse_args(argv):
@@ -30,6 +42,7 @@ def parse_args(argv):
     parser.add_argument('targets', nargs='+', metavar='TARGET', help='folder of outputs, or performance file')
     parser.add_argument('--tool', required=True, help='what computed it: benchmark, ais_bench')
     parser.add_argument('--chip', required=True, help='as npu-smi names it, 310P3 say, or as atc does, Ascend310P3')
+    parser.add_argument('--card-devices', type=cli.positive, help='devices on the card; default: as of the chip')
     parser.add_argument('--batch-size', type=cli.positive, default=1)
     parser.add_argument('--model', required=True, help='the offline model')
     parser.add_argument('--inputs', required=True, metavar='FOLDER', help="the prepared set's data/")

@@ -15,15 +15,14 @@ import sys
 from typing import NamedTuple, Sequence
 
 import rdn
-from rdn import cli, manifest, run_record
-from rdn.ascend import chip, inference, toolkit, tools
+from rdn import cli, run_record
+from rdn.ascend import chip, inference, record, tools
 
 WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', 'weights/rdn_x2_lite.pth')
 SET5 = '/root/dataset/set5'
 INPUTS, LABELS, INFO = './prep_dataset/data', './prep_dataset/label', './RDN_prep_bin.info'
 SIDE = 114  # pixels of the input
 TABLE = 'result/batches.md'
-PANELS = 'bicubic | RDN | original'
 ROUNDS = {'benchmark': 20, 'ais_bench': 100, 'host': 20}  # of a run without data, with batches of 1
 
 
@@ -36,7 +35,7 @@ class Machine(NamedTuple):
     soc_version: str | None
 
     def describe(self, batch_sizes: Sequence[int]) -> str:
-        place = 'this machine\'s processor' if self.tool.name == 'host' else f'{self.chip.name}, device {self.device}'
+        place = "this machine's processor" if self.tool.name == 'host' else f'{self.chip.name}, device {self.device}'
         name = {'host': 'RDN_infer.py'}.get(self.tool.name, self.tool.name)
         return f'{name} on {place}, batches of {", ".join(map(str, batch_sizes))} ({self.tool.reason})'
 
@@ -130,19 +129,7 @@ def infer(machine: Machine, batch_size: int, guides_own: bool) -> inference.Run:
         if not guides_own:
             pure_speed = inference.run_benchmark_pure(tool.command, model, batch_size, device, rounds)
             run = inference.move_to(folder, run._replace(pure_speed=pure_speed))
-    record = run_record.Record(
-        tool=tool.name,
-        version=toolkit.find_version(),
-        engine=None,
-        precision=None,
-        chip=machine.chip.name,
-        batch_size=batch_size,
-        model=manifest.digest(model),
-        manifest=manifest.digest_beside(INPUTS),
-        card_devices=machine.chip.card_devices,
-    )
-    for target in filter(None, run):
-        run_record.write(target, record)
+    record.write(filter(None, run), tool.name, machine.chip, batch_size, model, INPUTS)
     return run
 
 
@@ -156,8 +143,9 @@ def infer_on_host(batch_size: int, device: int, rounds: int, folder: str | None)
     step('python3', 'RDN_infer.py', '-model_type=vision', *common, *size, *flags)
     if folder:
         step('python3', 'RDN_infer.py', f'-round={rounds}', *common, *size)
-    speed, pure = (f'perf_vision_batchsize_{batch_size}_device_{device}.txt', f'PureInfer_perf_of_{model}_in_device_{device}.txt')
-    return inference.Run(f'{place}/dumpOutput_device{device}', f'{place}/{speed}', f'{place}/{pure}' if folder else None)
+    speed = f'{place}/perf_vision_batchsize_{batch_size}_device_{device}.txt'
+    pure_speed = f'{place}/PureInfer_perf_of_{model}_in_device_{device}.txt' if folder else None
+    return inference.Run(f'{place}/dumpOutput_device{device}', speed, pure_speed)
 
 
 def judge(run: inference.Run, result_path: str, images: str | None) -> None:
@@ -191,14 +179,14 @@ def measure(machine: Machine, batch_sizes: Sequence[int], dataset: str | None, a
     elif not guides_own:
         if len(folders) == 1:
             step('cp', f'{folders[0]}/result.json', f'{folders[0]}/result.run.json', '.')
-        name = os.path.basename(os.path.abspath(dataset))
-        step('python3', 'test/batches.py', *folders, f'--dataset={name}', f'--model={inference.ONNX}', f'--markdown={TABLE}')
+        flags = [f'--dataset={os.path.basename(os.path.abspath(dataset))}', f'--model={inference.ONNX}']
+        step('python3', 'test/batches.py', *folders, *flags, f'--markdown={TABLE}')
     if acceptance:
         print_figures(figures)
     return [
         f'accuracy   {", ".join(path for path, _ in figures)}; the PSNR of each image is above',
         f'speed      {", ".join(path for _, path in figures)}; images/s (fps) are above',
-        *([] if acceptance else [f'pictures   {", ".join(f"{folder}/images/*_sheet.png" for folder in folders)}: {PANELS}']),
+        f'pictures   {", ".join(f"{folder}/images/*_sheet.png" for folder in folders)}: bicubic | RDN | original',
     ]
 
 
@@ -256,10 +244,14 @@ def parse_args(argv):
         return int(text)
 
     parser = cli.Parser(__doc__)
-    parser.add_argument('--steps', choices=['all', 'convert', 'measure'], default='all', help='of the guide: 3, or 4 to 7')
+    parser.add_argument(
+        '--steps', choices=['all', 'convert', 'measure'], default='all', help='of the guide: 3, or 4 to 7'
+    )
     parser.add_argument('--weights', help='default: rdn_x2.pth here or in weights/, else the compact weights')
     parser.add_argument('--dataset', help=f'folder of images; default: {SET5} where it is, else five photographs')
-    parser.add_argument('--soc-version', default=os.environ.get('SOC_VERSION') or None, help='default: asked of npu-smi')
+    parser.add_argument(
+        '--soc-version', default=os.environ.get('SOC_VERSION') or None, help='default: asked of npu-smi'
+    )
     parser.add_argument('--batch-size', type=batch_sizes, default=[1], help='one or several: 1,4,8; default 1')
     parser.add_argument('--device-id', type=number, default=0)
     parser.add_argument('--with', dest='tool', choices=tools.NAMES, help='default: the first of these that is here')

@@ -18,7 +18,7 @@ from PIL import Image
 import models
 import sample_images
 from vendor import CANN6, vendor_source
-from walk import BARE_PATH, INFER, LITE, MEMORY, ROOT, TINY, Ended, listing, prepare, run_python
+from walk import BARE_PATH, INFER, LITE, MEMORY, ROOT, TINY, Ended, install_standin, listing, prepare, run_python
 
 
 @pytest.fixture
@@ -154,11 +154,9 @@ def server(house, tmp_path, monkeypatch):
     """A copy of the project on an Ascend server: the stand-ins for atc and benchmark, and a toolkit to patch."""
     tools = tmp_path / 'tools'
     tools.mkdir()
-    shutil.copy(os.path.join(ROOT, 'test', 'standins', 'atc'), str(tools))
-    shutil.copy(os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), str(house))
-    shutil.copy(
-        os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), str(house / ('benchmark.' + os.uname().machine))
-    )
+    install_standin('atc', tools / 'atc')
+    for name in {'benchmark.x86_64', 'benchmark.' + os.uname().machine}:
+        install_standin('benchmark.x86_64', house / name)
     kernel = tmp_path / 'cann' / 'latest' / CANN6
     kernel.parent.mkdir(parents=True)
     kernel.write_bytes(vendor_source())

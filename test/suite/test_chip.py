@@ -68,7 +68,9 @@ def npu_smi(tmp_path):
 
     def make(content, board=''):
         path = tmp_path / 'npu-smi'
-        path.write_text(f"#!/bin/sh\nif [ \"$*\" = info ]; then cat <<'END'\n{content}\nEND\nelse cat <<'END'\n{board}\nEND\nfi\n")
+        path.write_text(
+            f"#!/bin/sh\nif [ \"$*\" = info ]; then cat <<'END'\n{content}\nEND\nelse cat <<'END'\n{board}\nEND\nfi\n"
+        )
         path.chmod(0o755)
         return str(path)
 
@@ -109,8 +111,11 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are(npu_smi):
 
 
 def test_in_a_container_devices_are_counted_anew(npu_smi):
-    """Device 3 of the server is device 0 inside: the chip is the same whichever it is."""
-    assert chip.find_chip(7, npu_smi(DUO), {}).name == '310P3'
+    """Device 2 of the server, the only one inside, is device 0 there."""
+    inside = DUO[: DUO.index('| 32 ')] + DUO[DUO.index('| 32800 ') :]
+    assert chip.find_chip(0, npu_smi(inside), {}) == ('310P3', None)
+    with pytest.raises(ValueError, match=r'no device 1: it has 2 \(310P3\)'):
+        chip.find_chip(1, npu_smi(inside), {})
 
 
 @pytest.mark.parametrize('name, named', [('310B', '310B4'), ('910', '910A')])

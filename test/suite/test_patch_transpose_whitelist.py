@@ -116,7 +116,9 @@ def test_every_layout_is_found_below_every_root(script, tmp_path, monkeypatch, p
 def test_of_two_files_of_a_toolkit_the_one_with_the_list_counts(script, tmp_path, monkeypatch):
     monkeypatch.setenv('ASCEND_HOME_PATH', str(tmp_path))
     monkeypatch.delenv('ASCEND_TOOLKIT_HOME', raising=False)
-    new, old = (tmp_path / 'opp' / 'built-in' / 'op_impl/ai_core/tbe/impl' / x for x in ('dynamic', 'ops_legacy/dynamic'))
+    new, old = (
+        tmp_path / 'opp' / 'built-in' / 'op_impl/ai_core/tbe/impl' / x for x in ('dynamic', 'ops_legacy/dynamic')
+    )
     for folder, source in ((new, b'from ..ops_legacy.dynamic.transpose import *\n'), (old, vendor_source())):
         folder.mkdir(parents=True)
         (folder / 'transpose.py').write_bytes(source)

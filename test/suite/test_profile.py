@@ -290,7 +290,10 @@ def test_the_newest_of_several_profiles_counts_and_is_named(script, profiles, la
     [
         ('op_summary_slice_0_20240101120000.csv', 'op_summary_slice_1_20240101120000.csv'),
         ('op_summary_20240101120000.csv', 'op_summary_slice_1_20240101120000.csv'),
-        ('op_summary_slice_0_20240101120000_rdn_x2_bs1_ABCD.csv', 'op_summary_slice_1_20240101120000_rdn_x2_bs1_ABCD.csv'),
+        (
+            'op_summary_slice_0_20240101120000_rdn_x2_bs1_ABCD.csv',
+            'op_summary_slice_1_20240101120000_rdn_x2_bs1_ABCD.csv',
+        ),
         ('op_summary_0_1_1_rdn_x2_bs1_ABCD.csv', 'op_summary_0_1_2_rdn_x2_bs1_ABCD.csv'),
     ],
 )

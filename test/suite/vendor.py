@@ -214,4 +214,6 @@ i:1 device_1 throughput:5.019969576239072 start_time:1795667220.8764174 end_time
 def summary(batch_size, mean, args):
     """The text of ais_bench's summary for runs of `mean` milliseconds. args: as one of its versions keeps them."""
     times = {'min': mean, 'max': mean, 'mean': mean, 'median': mean, 'percentile(99%)': mean, 'count': 20}
-    return json.dumps({'filesinfo': {}, 'args': args, 'NPU_compute_time': times, 'throughput': 1000 * batch_size / mean})
+    return json.dumps(
+        {'filesinfo': {}, 'args': args, 'NPU_compute_time': times, 'throughput': 1000 * batch_size / mean}
+    )

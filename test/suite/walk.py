@@ -67,6 +67,13 @@ def save(path, model):
     return str(path)
 
 
+def install_standin(name, path):
+    """A stand-in for one of the vendor's programs, run by this Python whatever is on PATH."""
+    with open(str(path), 'w') as file:
+        file.write(f'#!/bin/sh\nexec {sys.executable} {os.path.join(ROOT, "test", "standins", name)} "$@"\n')
+    os.chmod(str(path), 0o755)
+
+
 ENV = os.path.join(ROOT, 'env.sh')
 
 

@@ -65,7 +65,7 @@ with open(args.model, 'rb') as file:
 if mark != b'IMOD':
     refuse('load model from file failed, model file is ' + args.model)
 session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
-made_for = re.search(rb'Ascend\w+', model).group().decode()
+made_for = re.findall(rb'Ascend\w+', model)[0].decode()
 if made_for != 'Ascend' + {'300I Duo': '310P3', '310B': made_for[6:], '910': made_for[6:]}.get(card, card):
     refuse(f'load model from file failed: soc version of the model is {made_for}, ret:500002')
 image = session.get_inputs()[0]
@@ -119,5 +119,5 @@ if folder:
     summary = {'filesinfo': infos, 'args': {'--batchsize': args.batchsize, '--loop': args.loop}}
     summary['NPU_compute_time'] = dict(zip(labels, values), count=len(times))
     summary.update(npu_compute_time_list=times, throughput=throughput, pid=os.getpid())
-    with open(folder + '_summary.json', 'w') as file:
-        json.dump(summary, file)
+    with open(folder + '_summary.json', 'w') as summary_file:
+        json.dump(summary, summary_file)
