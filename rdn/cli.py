@@ -45,8 +45,8 @@ def run(main: Callable[[], int | None]) -> None:
         if os.environ.get('RDN_TRACEBACK'):
             raise
         _fail(describe_error(error), 1)
-    except KeyboardInterrupt:
-        _fail('interrupted', 130)
+    except KeyboardInterrupt as error:
+        _fail(str(error) or 'interrupted', 130)
 
 
 def describe_error(error: BaseException) -> str:
@@ -102,4 +102,12 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f'{text} is not a whole number from 1 on')
+    return number
+
+
+def not_negative(text: str) -> int:
+    """An argparse type: a whole number from 0 on."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f'{text} is not a whole number from 0 on')
     return number

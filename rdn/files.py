@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 from typing import Any, BinaryIO, Iterable, Iterator
 
 LOCK_ENDING = '.lock'
@@ -21,11 +22,11 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 @contextlib.contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
-    """Open a binary file that takes the name `path` when the block ends well, and vanishes otherwise.
+    """Open a binary file, to write and read, that takes the name `path` when the block ends well, and vanishes otherwise.
 
     Folders on the way are made. Raises OSError where the folder cannot be written.
     """
-    with atomic_path(path) as partial, open(partial, 'wb') as file:
+    with atomic_path(path) as partial, open(partial, 'w+b') as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -133,6 +134,16 @@ def errors_naming(path: str) -> Iterator[None]:
 def stem_of(path: str) -> str:
     """A file's name without folder and ending; the rest may hold dots and underscores."""
     return os.path.splitext(os.path.basename(path))[0]
+
+
+def check_writable(folder: str) -> None:
+    """Make a folder, and raise OSError, with its name, where no file can be written into it."""
+    os.makedirs(folder, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b'0')
+    except OSError as error:
+        raise OSError(error.errno, f'cannot be written to: {error.strerror}', folder)
 
 
 def check_plain(path: str, max_bytes: int) -> None:

@@ -130,7 +130,8 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
     def ours():
         for pixels in pictures:
             picture = np.empty((pixels.shape[0] * scale, pixels.shape[1] * scale, 3), np.uint8)
-            for tile, part in upscaler.upscale_pixels(pixels, side_by_side, scale, tiles.OVERLAP):
+            layout = upscaler.layout_for(model, pixels.shape[:2], RDN_upscale.TILE_SIZE, tiles.OVERLAP, scale)
+            for tile, part in upscaler.upscale_pixels(pixels, side_by_side, layout):
                 picture[tiles.target_slices(tile, scale)] = part
 
     def plain():

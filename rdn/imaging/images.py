@@ -14,8 +14,15 @@ from PIL import Image, ImageOps
 
 EIGHT_BIT_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'LAB', 'HSV')
 BITS_PER_SAMPLE = 258  # tag of TIFF
-# Once, since threads share the filters; twice the size is an error.
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89478485)  # of a picture file: beyond that Pillow takes it for a bomb
+# Once, since threads share the filters; more than MAX_PIXELS is an error.
 warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Raises ValueError for a picture that is empty or has more than MAX_PIXELS."""
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise ValueError(f'{width} x {height} pixels: from 1 to {MAX_PIXELS:,} are read')
 
 
 def list_images(folder: str) -> list[str]:

@@ -1,33 +1,43 @@
 """People's picture files, of any mode, depth and orientation, with what the file says beside its pixels.
 
-Pixels are (H, W, C) arrays, uint8 or uint16: C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+Each format has one way in: PNG, TIFF, JPEG 2000, netpbm's and JPEG XL by their modules, HEIC by pillow-heif, 10-bit AVIF
+by imagecodecs, all others by Pillow. What would not be read rightly is refused.
 """
 
 from __future__ import annotations
 
 import io
-from typing import Any, NamedTuple
+import struct
+from typing import Any, Callable, NamedTuple
 
-from rdn.imaging import images
+from rdn import files
+from rdn.imaging import boxes, colour, exif, images, jpeg2000, metadata, netpbm, pixels, png, quiet, tiff
 
-import cv2
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
-ORIENTATION = 0x0112  # of EXIF
-# TIFF's tags of texts: description, make, model, software, date, artist, copyright.
-DESCRIPTIVE_TAGS = (270, 271, 272, 305, 306, 315, 33432)
-READABLE = tuple('.avif .bmp .gif .jfif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp'.split())
+READABLE = tuple(
+    '.apng .avif .bmp .dib .gif .heic .heif .hif .j2k .jfif .jp2 .jpeg .jpf .jpg .jpx .jxl .pam .pbm .pgm .png .pnm .ppm '
+    '.tga .tif .tiff .webp'.split()
+)
+MAX_FILE_BYTES = 1 << 32  # of a picture that is read as a whole
+HEAD_BYTES = 1 << 16
+HEIF_BRANDS = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
+AVIF_BRANDS = (b'avif', b'avis')
+JP2_SIGNATURE = b'\0\0\0\x0cjP  \r\n\x87\n'
+JXL_SIGNATURES = (b'\xff\x0a', b'\0\0\0\x0cJXL \r\n\x87\n')
+XMP_HEADER = b'http://ns.adobe.com/xap/1.0/\0'  # before the packet in JPEG
 
 
 class Picture(NamedTuple):
-    """A picture as read. info: exif (bytes), icc_profile (bytes), xmp (bytes), dpi, text (dict) where the file has them.
+    """A picture as read, upright. pixels: (H, W, C) as rdn/imaging/pixels.py says; said: what the file says beside them.
 
-    pixels: as the module says. notes: what a person should know of how it was read.
+    is_lossless: whether the file holds them without loss. notes: what a person should know of how it was read.
     """
 
     pixels: np.ndarray
-    info: dict[str, Any]
+    said: metadata.Metadata
+    is_lossless: bool
     notes: list[str]
 
 
@@ -39,89 +49,198 @@ def is_picture_name(name: str) -> bool:
 def read_size(path: str) -> tuple[int, int]:
     """(width, height) of a picture by its header; (0, 0) where that cannot be read, which reading it will say."""
     try:
+        with open(path, 'rb') as file:
+            head = file.read(HEAD_BYTES)
+        kind = kind_of(head)
+        if kind == 'PNG':
+            return png.size_of(head)
+        if kind == 'netpbm':
+            return netpbm.header_of(head)[1:3]
+        if kind == 'JPEG 2000':
+            return jpeg2000.header_of(head)[:2]
+        if kind == 'TIFF':
+            return tiff.size_of(path)
+        if kind in ('JPEG XL', 'HEIF'):
+            return 0, 0
         with images.open_image(path) as image:
             return image.size
-    except (ValueError, OSError):
+    except (ValueError, OSError, struct.error):
         return 0, 0
 
 
+def kind_of(head: bytes) -> str:
+    """The name of a format with a way in of its own, by a file's first bytes; 'other' for what Pillow reads."""
+    brands = (head[8:12], *(head[i : i + 4] for i in range(16, min(int.from_bytes(head[:4], 'big'), 256), 4)))
+    if head.startswith(png.SIGNATURE):
+        return 'PNG'
+    if head[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'):
+        return 'TIFF'
+    if head.startswith((JP2_SIGNATURE, jpeg2000.CODESTREAM)):
+        return 'JPEG 2000'
+    if head.startswith(JXL_SIGNATURES):
+        return 'JPEG XL'
+    if head[:1] == b'P' and head[1:2] in b'1234567' and (head[2:3].isspace() or head[2:3] == b'#'):
+        return 'netpbm'
+    if head[4:8] == b'ftyp' and any(brand in AVIF_BRANDS for brand in brands):
+        return 'AVIF'
+    if head[4:8] == b'ftyp' and any(brand in HEIF_BRANDS for brand in brands):
+        return 'HEIF'
+    return 'other'
+
+
 def read_picture(path: str) -> Picture:
-    """A Picture, upright, from any file that Pillow opens. Raises ValueError, with the file's name, for another."""
+    """A Picture from a file. Raises ValueError, with the file's name, for one that cannot be read rightly."""
+    files.check_plain(path, MAX_FILE_BYTES)
+    notes: list[str] = []
+    with open(path, 'rb') as file:
+        kind = kind_of(file.read(HEAD_BYTES))
+    try:
+        array, said, orientation = READERS[kind](path, notes)
+    except (FileNotFoundError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # the libraries raise anything for a broken file
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise ValueError(reason if reason.startswith(path) else f'{path}: cannot be used as an image: {reason}')
+    array = pixels.upright(array, orientation)
+    return Picture(array, said, _is_lossless(path, kind), notes)
+
+
+def _is_lossless(path: str, kind: str) -> bool:
+    """Whether a file of a format that can do both holds its pixels without loss."""
+    with open(path, 'rb') as file:
+        head = file.read(HEAD_BYTES)
+    return head[8:12] == b'WEBP' and b'VP8L' in head[12:] and b'VP8 ' not in head[12:]
+
+
+def _whole(read: Callable[[bytes, list[str]], Any]) -> Callable[[str, list[str]], Any]:
+    """A reader of a path from one of a file's content."""
+
+    def read_path(path: str, notes: list[str]) -> Any:
+        with open(path, 'rb') as file:
+            return read(file.read(), notes)
+
+    return read_path
+
+
+def _read_png(data: bytes, notes: list[str]) -> Any:
+    images.check_pixels(*png.size_of(data))
+    return png.read(data, notes)
+
+
+def _read_netpbm(data: bytes, notes: list[str]) -> Any:
+    images.check_pixels(*netpbm.header_of(data)[1:3])
+    return netpbm.read(data), metadata.Metadata(), None
+
+
+def _read_tiff(path: str, notes: list[str]) -> Any:
+    with open(path, 'rb') as file:
+        return tiff.read(file, notes)
+
+
+def _read_jpeg_xl(data: bytes, notes: list[str]) -> Any:
+    """Turned upright by libjxl itself; its colour profile is read by pillow-jxl-plugin."""
+    try:
+        import imagecodecs
+        import pillow_jxl  # noqa: F401 - Pillow knows JPEG XL then
+    except ImportError:
+        raise ValueError('JPEG XL is read on Python 3.10 and later, with pillow-jxl-plugin: save it as PNG')
+    with Image.open(io.BytesIO(data)) as image:
+        images.check_pixels(*image.size)
+        profile = image.info.get('icc_profile')
+    with quiet.libraries():
+        array = pixels.as_planes_last(imagecodecs.jpegxl_decode(data))
+    if array.dtype not in (np.uint8, np.uint16) or array.shape[2] > 4:
+        raise ValueError('JPEG XL of these channels, or of numbers that are not whole, is not read')
+    block = boxes.content_of(data, b'Exif')
+    tags = metadata.read_exif(block[4:], notes) if block else None
+    return array, metadata.Metadata(tags, boxes.content_of(data, b'xml '), profile), None
+
+
+def _read_heif(path: str, notes: list[str]) -> Any:
+    """Turned upright by libheif itself."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ValueError('HEIC is read on Python 3.10 and later, with pillow-heif: save it as JPEG or PNG')
+    with quiet.libraries():
+        opened = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        images.check_pixels(*opened.size)
+        array = pixels.as_planes_last(np.asarray(opened))
+    bits = int(opened.info.get('bit_depth', 8)) if array.dtype != np.uint8 else 8
+    info = opened.info
+    said = metadata.Metadata(metadata.read_exif(info.get('exif'), notes), info.get('xmp'), info.get('icc_profile'))
+    return pixels.scale(array, (1 << bits) - 1), said, None
+
+
+def _read_avif(path: str, notes: list[str]) -> Any:
+    """8 bits by Pillow, 10 and 12 by imagecodecs, which leaves turning to the caller."""
+    with open(path, 'rb') as file:
+        data = file.read()
+    config = boxes.content_of(data, b'meta', b'iprp', b'ipco', b'av1C') or b'\0\0\0'
+    if not config[2] & 0x40:
+        return _read_other(path, notes)
+    import imagecodecs
+
     with images.open_image(path) as image:
-        notes, has_16_bits = [], images.has_16_bits(image)  # asked before anything loads the pixels
-        if getattr(image, 'n_frames', 1) > 1:
-            notes.append(f'the first of {image.n_frames} frames')
-        info = _read_info(image)
-        exif = image.getexif()
-        orientation = exif.get(ORIENTATION, 1)
-        if has_16_bits:
-            pixels = _read_16_bits(path)
-            if image.format != 'TIFF':  # which OpenCV turns by itself
-                pixels = _upright(pixels, orientation)
+        images.check_pixels(*image.size)
+        said, orientation = _read_info(image, notes), image.getexif().get(exif.ORIENTATION)
+    with quiet.libraries():
+        array = pixels.as_planes_last(imagecodecs.avif_decode(data))
+    return pixels.scale(array, (1 << (12 if config[2] & 0x20 else 10)) - 1), said, orientation
+
+
+def _read_other(path: str, notes: list[str]) -> Any:
+    """By Pillow, which knows them with 8 bits a channel."""
+    with images.open_image(path) as image:
+        if image.mode[:1] in 'IF' or image.mode == 'LAB':
+            raise ValueError(f'{image.format} of the kind {image.mode} is not read: save it as RGB with 8 or 16 bits')
+        _note_frames(image, notes)
+        said = _read_info(image, notes)
+        orientation = image.getexif().get(exif.ORIENTATION) if 'exif' in image.info else None
+        image.load()
+        if image.format == 'GIF':
+            image = _with_uncovered(image)
+        if image.mode == 'CMYK':
+            notes.append('CMYK, now RGB')
+            plain, said = colour.cmyk_image_to_rgb(image, said.icc_profile), said._replace(icc_profile=None)
         else:
-            image.load()  # current Pillow turns a TIFF here by itself, and then knows
-            upright = ImageOps.exif_transpose(image)
-            if image.mode == 'CMYK':
-                notes.append('CMYK, now RGB')
-                upright = _cmyk_to_rgb(upright, info.pop('icc_profile', None))
-            pixels = np.asarray(_to_plain_mode(upright))
-        exif = _exif_of_upright(image, exif)
-        if len(exif):
-            info['exif'] = exif.tobytes()
-    return Picture(pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis], info, notes)
+            plain = _to_plain_mode(image)
+        return pixels.as_planes_last(np.asarray(plain)), said, orientation
 
 
-def _read_info(image: Image.Image) -> dict[str, Any]:
-    info = {key: image.info[key] for key in ('icc_profile', 'xmp') if image.info.get(key)}
-    if 'dpi' in image.info:
-        info['dpi'] = tuple(float(x) for x in image.info['dpi'])
-    info['text'] = {key: value for key, value in getattr(image, 'text', {}).items() if isinstance(value, str)}
-    return info
+def _with_uncovered(image: Image.Image) -> Image.Image:
+    """The first frame of a GIF; where it does not cover the whole picture, the rest is transparent."""
+    box = getattr(image, 'dispose_extent', None)
+    if not box or tuple(box) == (0, 0, *image.size):
+        return image
+    frame = image.convert('RGBA')
+    covered = Image.new('RGBA', image.size)
+    covered.paste(frame.crop(box), box[:2])
+    return covered
 
 
-def _exif_of_upright(image: Image.Image, exif: Any) -> Any:
-    """The EXIF of the picture once it is upright; of a TIFF's own tags only the texts, since most speak of the pixels."""
-    if image.format == 'TIFF':
-        tags = image.tag_v2
-        texts = Image.Exif()
-        texts.update((tag, tags[tag]) for tag in DESCRIPTIVE_TAGS if tag in tags)
-        return texts
-    if exif.get(ORIENTATION, 1) in range(2, 9):
-        exif[ORIENTATION] = 1
-    return exif
+def _note_frames(image: Image.Image, notes: list[str]) -> None:
+    try:
+        count = getattr(image, 'n_frames', 1)
+    except Exception:  # later ones are broken, which does not touch the first
+        notes.append('the first frame; later ones are broken')
+        return
+    if count > 1:
+        notes.append(f'the first of {count} frames')
 
 
-def _read_16_bits(path: str) -> np.ndarray:
-    """(H, W[, C]) uint16, RGB: Pillow would cut colours to 8 bits."""
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16:
-        raise ValueError('its 16 bits a channel are of a kind that cannot be read')
-    if pixels.ndim == 3:
-        pixels = np.ascontiguousarray(pixels[:, :, [2, 1, 0, 3][: pixels.shape[2]]])
-    return pixels
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """As EXIF says the camera was held: turns and flips of (H, W[, C])."""
-    if orientation not in range(2, 9):
-        return pixels
-    if orientation in (5, 6, 7, 8):
-        pixels = np.swapaxes(pixels, 0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _cmyk_to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(image, source, ImageCms.createProfile('sRGB'), outputMode='RGB')
-        except ImageCms.PyCMSError:
-            pass  # a broken profile: as without one
-    return image.convert('RGB')
+def _read_info(image: Image.Image, notes: list[str]) -> metadata.Metadata:
+    """The Metadata of a file that Pillow opened."""
+    xmp = image.info.get('xmp')
+    for name, content in getattr(image, 'applist', []):  # of JPEG
+        if name == 'APP1' and content.startswith(XMP_HEADER):
+            xmp = content[len(XMP_HEADER) :]
+    return metadata.Metadata(
+        exif=metadata.read_exif(image.info.get('exif'), notes),
+        xmp=xmp.encode('utf-8') if isinstance(xmp, str) else xmp,
+        icc_profile=image.info.get('icc_profile') or None,
+        dpi=metadata.read_dpi(image.info.get('dpi'), notes),
+    )
 
 
 def _to_plain_mode(image: Image.Image) -> Image.Image:
@@ -134,3 +253,15 @@ def _to_plain_mode(image: Image.Image) -> Image.Image:
         image = image.convert('RGBA').convert('LA')  # Pillow has no way from L with a transparent value to LA
     mode = ('LA' if alpha else 'L') if grey else ('RGBA' if alpha else 'RGB')
     return image if image.mode == mode else image.convert(mode)
+
+
+READERS = {
+    'PNG': _whole(_read_png),
+    'TIFF': _read_tiff,
+    'JPEG 2000': _whole(jpeg2000.read),
+    'JPEG XL': _whole(_read_jpeg_xl),
+    'netpbm': _whole(_read_netpbm),
+    'HEIF': _read_heif,
+    'AVIF': _read_avif,
+    'other': _read_other,
+}

@@ -11,32 +11,46 @@ from rdn import cpu, engine, tiles
 import cv2
 import numpy as np
 
+TRIAL_SIDE_PIXELS = 32  # of the first run of a model that takes any size
+FLAT_RADIUS = 3  # pixels around that have to be alike for an alpha to stay exactly as it is
+
 
 def scale_of(model: engine.Engine, path: str) -> int:
     """How many times a model enlarges, from a run on black.
 
-    Raises ValueError, with the model's path, for one that does not take RGB of a fixed size.
+    Raises ValueError, with the model's path, for one that does not take RGB or does not enlarge.
     """
-    channels, height, width = model.shape
-    if channels != 3 or not (height and width):
-        raise ValueError(f'{path}: its input is {model.shape}, expected RGB of a fixed size')
-    output = model(np.zeros([model.batch or 1, channels, height, width], np.float32))
+    channels = model.shape[0]
+    height, width = (size or TRIAL_SIDE_PIXELS for size in model.shape[1:])
+    if channels not in (3, None):
+        raise ValueError(f'{path}: its input is {model.shape}, expected RGB')
+    output = model(np.zeros([model.batch or 1, 3, height, width], np.float32))
     scale, rest = divmod(output.shape[2], height)
     if rest or not scale or output.shape[1:] != (3, height * scale, width * scale):
-        raise ValueError(f'{path}: makes {output.shape[1:]} of {model.shape}: no enlargement')
+        raise ValueError(f'{path}: makes {output.shape[1:]} of {[3, height, width]}: no enlargement')
     return scale
 
 
+def layout_for(model: engine.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int) -> tiles.Layout:
+    """How a picture of a size (height, width) is cut for a model.
+
+    tile_size: side in pixels for axes that the model leaves free; there a smaller picture is a tile of its own, which
+    needs no mirror.
+    """
+    tile = [fixed or min(tile_size, side) for fixed, side in zip(model.shape[1:], size)]
+    is_free = None in model.shape[1:]
+    return tiles.Layout(*size, tile, min(overlap, min(tile) - 1) if is_free else overlap, scale)
+
+
 def upscale_pixels(
-    pixels: np.ndarray, model: engine.Engine, scale: int, overlap: int, batch_size: int = 1, self_ensemble: bool = False
+    pixels: np.ndarray, model: engine.Engine, layout: tiles.Layout, batch_size: int = 1, self_ensemble: bool = False
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
     """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for a picture's pixels (H, W, C).
 
-    uint8 or uint16 in and out; C as in reader.py. Holds `batch_size` runs at a time.
+    uint8 or uint16 in and out; C as in rdn/imaging/pixels.py. Holds `batch_size` runs at a time.
     """
     top = np.iinfo(pixels.dtype).max
-    height, width = pixels.shape[:2]
-    layout = tiles.Layout(height, width, [size or 0 for size in model.shape[1:]], overlap, scale)
+    scale = layout.scale
     waiting: collections.deque[tuple[tiles.Tile, np.ndarray]] = collections.deque()  # went in, not yet out
 
     def inputs() -> Iterator[np.ndarray]:
@@ -51,9 +65,15 @@ def upscale_pixels(
     outputs = run(model, inputs(), batch_size)
     for colour in outputs:
         tile, part = waiting.popleft()
-        alpha = tiles.crop_core(next(outputs), tile, scale) if _has_shape(part) else None
+        alpha = tiles.crop_core(_keep_flat(next(outputs), part[-1], scale), tile, scale) if _has_shape(part) else None
         planes = _assemble(part, tiles.crop_core(colour, tile, scale), alpha)
         yield tile, np.rint(np.clip(planes, 0, 1) * top).astype(pixels.dtype).transpose(1, 2, 0)
+
+
+def _keep_flat(output: np.ndarray, alpha: np.ndarray, scale: int) -> np.ndarray:
+    """The model's output (3, scale*h, scale*w) for an alpha (h, w), which far from edges is exactly what it was."""
+    flat, same = (x.repeat(scale, 0).repeat(scale, 1) for x in (flat_alpha(alpha), alpha))
+    return np.where(flat, same, output)
 
 
 def _has_alpha(part: np.ndarray) -> bool:
@@ -79,6 +99,12 @@ def _assemble(part: np.ndarray, colour: np.ndarray, alpha: np.ndarray | None) ->
         return colour
     opacity = np.full(colour.shape[1:], part[-1, 0, 0]) if alpha is None else alpha.mean(0)
     return np.concatenate([colour, opacity[np.newaxis]])
+
+
+def flat_alpha(alpha: np.ndarray) -> np.ndarray:
+    """(h, w) -> where it is the same for FLAT_RADIUS pixels around, and so has to stay as it is."""
+    kernel = np.ones((2 * FLAT_RADIUS + 1, 2 * FLAT_RADIUS + 1), np.uint8)
+    return cv2.erode(alpha, kernel) == cv2.dilate(alpha, kernel)
 
 
 def bleed(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -1,21 +1,21 @@
-"""The upscaled picture: filled part by part, then saved in its format, with its metadata.
+"""The upscaled picture: filled part by part, then saved in its format, with what the source's file said.
 
-Pixels are as in reader.py: (H, W, C) arrays, uint8 or uint16.
+Pixels are as in rdn/imaging/pixels.py. Each format has one way out: Pillow writes 8 bits, imagecodecs PNG and tifffile
+TIFF of 16; what stands beside the pixels is put in by this module and png.py, exif.py.
 """
 
 from __future__ import annotations
 
-import io
-from typing import Any, BinaryIO, Iterator
+import struct
+from typing import Any, BinaryIO, NamedTuple
 
-from rdn.imaging import reader
+from rdn.imaging import colour, exif, metadata, pixels, png, reader, tiff
 
-import cv2
 import numpy as np
-import tifffile
-from PIL import Image, PngImagePlugin
+from PIL import Image, features
 
 FORMATS = {
+    '.avif': 'AVIF',
     '.bmp': 'BMP',
     '.jpeg': 'JPEG',
     '.jpg': 'JPEG',
@@ -24,10 +24,22 @@ FORMATS = {
     '.tiff': 'TIFF',
     '.webp': 'WEBP',
 }
-MAX_SIDE_PIXELS = {'JPEG': 65500, 'WEBP': 16383}
+if not features.check('avif'):  # Pillow before 11.3
+    del FORMATS['.avif']
+MAX_SIDE_PIXELS = {'JPEG': 65500, 'WEBP': 16383, 'AVIF': 65536}
 FORMATS_OF_16_BITS = ('PNG', 'TIFF')
-QUALITY = 95  # of JPEG and WebP
+FORMATS_WITH_LOSS = ('JPEG', 'AVIF')  # always
+QUALITY = 95  # of JPEG, WebP and AVIF, where nothing else is asked for
+MAX_SEGMENT_BYTES = 65533 - len(exif.HEADER)  # of JPEG
+MAX_JFIF_DPI = 65535
 MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
+
+
+class Settings(NamedTuple):
+    """How a picture is written. quality: 1 to 100, of JPEG, WebP and AVIF; lossless: of WebP."""
+
+    quality: int = QUALITY
+    lossless: bool = False
 
 
 def check_size(width: int, height: int, ending: str) -> None:
@@ -50,44 +62,60 @@ class Canvas:
         else:
             self.image = Image.new(MODES[channels], (width, height))
 
-    def put(self, rows: slice, columns: slice, pixels: np.ndarray) -> None:
+    def put(self, rows: slice, columns: slice, part: np.ndarray) -> None:
         """Put pixels (h, w, C) at slices of rows and columns."""
         if self.has_16_bits:
-            self.pixels[rows, columns] = pixels
+            self.pixels[rows, columns] = part
         else:
-            part = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-            self.image.paste(part, (columns.start, rows.start))
+            image = Image.fromarray(part[:, :, 0] if part.shape[2] == 1 else part)
+            self.image.paste(image, (columns.start, rows.start))
 
-    def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
-        """A part as a PIL RGB image for a screen; box: left, top, right, bottom."""
+    def crop(self, box: tuple[int, int, int, int]) -> np.ndarray:
+        """The pixels (h, w, C) of a part; box: left, top, right, bottom."""
         if self.has_16_bits:
-            return on_white(self.pixels[box[1] : box[3], box[0] : box[2]])
-        return on_white(np.asarray(self.image.crop(box)))
+            return self.pixels[box[1] : box[3], box[0] : box[2]]
+        return pixels.as_planes_last(np.asarray(self.image.crop(box)))
 
-    def save(self, file: BinaryIO, ending: str, info: dict[str, Any]) -> list[str]:
-        """Write to a binary file, in the format of a file name's ending, with the metadata of `info`.
+    def save(self, file: BinaryIO, ending: str, said: metadata.Metadata, settings: Settings) -> list[str]:
+        """Write to a binary file, open for reading too, in the format of a file name's ending, with what was said.
 
         Returns notes of what the format could not hold.
         """
         kind = FORMATS[ending]
         notes: list[str] = []
-        if self.has_16_bits and kind in FORMATS_OF_16_BITS:
-            (_save_16_bit_png if kind == 'PNG' else _save_16_bit_tiff)(file, self.pixels, info)
-            return notes
-        image = self.image if not self.has_16_bits else _to_8_bits(self.pixels)
-        if self.has_16_bits:
-            notes.append(f'8 bits: {kind} holds no 16')
-        if image.mode in ('LA', 'RGBA') and kind == 'JPEG' or image.mode == 'LA' and kind == 'BMP':
-            notes.append('without transparency, on white')
-            image = _on_white(image)
-        _save(file, image, kind, info)
+        if kind != 'PNG':
+            said = _without_png_colour(said, notes)
+        if self.has_16_bits and kind == 'PNG':
+            png.write_16_bits(file, self.pixels, said)
+        elif self.has_16_bits and kind == 'TIFF':
+            tiff.write_16_bits(file, self.pixels, said)
+        else:
+            image = _to_image(self.pixels) if self.has_16_bits else self.image
+            if self.has_16_bits:
+                notes.append(f'8 bits: {kind} holds no 16')
+            if image.mode in ('LA', 'RGBA') and kind in ('JPEG', 'BMP'):
+                notes.append('without transparency, on white')
+                image = _on_white(image)
+            SAVE[kind](file, image, said, settings, notes)
+        if kind == 'TIFF':
+            exif.add_to_tiff(file, tiff.tags_for(said))
         return notes
 
 
-def _to_8_bits(pixels: np.ndarray) -> Image.Image:
-    if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels))
+def _without_png_colour(said: metadata.Metadata, notes: list[str]) -> metadata.Metadata:
+    """For formats that have no such chunks: what they say, as a profile."""
+    if not said.png_colour or said.icc_profile:
+        return said
+    try:
+        return said._replace(icc_profile=colour.profile_of_png(said.png_colour))
+    except ValueError as error:
+        notes.append(f'without {error}')
+        return said
+
+
+def _to_image(array: np.ndarray) -> Image.Image:
+    array = pixels.to_8_bits(array)
+    return Image.fromarray(np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array))
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -96,74 +124,68 @@ def _on_white(image: Image.Image) -> Image.Image:
     return white
 
 
-def _save(file: BinaryIO, image: Image.Image, kind: str, info: dict[str, Any]) -> None:
-    options: dict[str, Any] = {key: info[key] for key in ('exif', 'icc_profile', 'xmp', 'dpi') if key in info}
-    if kind == 'JPEG':  # holds no more than 64 KB of each
-        options = {key: value for key, value in options.items() if key in ('dpi', 'icc_profile') or len(value) < 65000}
-    if kind == 'JPEG':
-        options.update(quality=QUALITY, subsampling=0)
-    elif kind == 'WEBP':
-        options.update(quality=QUALITY)
-    elif kind == 'TIFF':
-        options.pop('exif', None)  # Pillow 8.2 takes none here
-        options.update(compression='tiff_deflate', tiffinfo=_tiff_tags(info))
-    elif kind == 'PNG':
-        options['pnginfo'] = PngImagePlugin.PngInfo()
-        for key, value in info.get('text', {}).items():
-            options['pnginfo'].add_itxt(key, value)
-    image.save(file, kind, **options)
+def _exif_block(said: metadata.Metadata) -> bytes:
+    return exif.HEADER + exif.serialise(said.exif) if said.exif else b''
 
 
-def _tiff_tags(info: dict[str, Any]) -> dict[int, str]:
-    """What a TIFF's own tags can say of the EXIF in `info`: tag -> text."""
-    exif = Image.Exif()
-    exif.load(info.get('exif', b''))
-    return {tag: exif[tag] for tag in reader.DESCRIPTIVE_TAGS if isinstance(exif.get(tag), str)}
+def _save_png(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: Settings, notes: list[str]) -> None:
+    image.save(png.Writer(file, said), 'PNG')
 
 
-def _save_16_bit_png(file: BinaryIO, pixels: np.ndarray, info: dict[str, Any]) -> None:
-    """OpenCV writes the pixels, Pillow the metadata: a picture of one pixel lends its chunks."""
-    order = [2, 1, 0, 3][: pixels.shape[2]]
-    if pixels.shape[2] == 2:
-        pixels, order = pixels[:, :, [0, 0, 0, 1]], [0, 1, 2, 3]  # OpenCV has no grey with alpha
-    coded = cv2.imencode('.png', pixels[:, :, order] if pixels.shape[2] > 1 else pixels)[1].tobytes()
-    lender = io.BytesIO()
-    _save(lender, Image.new('RGB', (1, 1)), 'PNG', info)
-    end_of_header = 8 + 25
-    file.write(coded[:end_of_header])
-    for kind, chunk in _png_chunks(lender.getvalue()):
-        if kind not in (b'IHDR', b'IDAT', b'IEND'):
-            file.write(chunk)
-    file.write(coded[end_of_header:])
+def _save_tiff(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: Settings, notes: list[str]) -> None:
+    options: dict[str, Any] = {'icc_profile': said.icc_profile} if said.icc_profile else {}
+    if said.dpi:
+        options['dpi'] = said.dpi
+    image.save(file, 'TIFF', compression='tiff_deflate', **options)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    position = 8
-    while position < len(data):
-        length = int.from_bytes(data[position : position + 4], 'big') + 12
-        yield data[position + 4 : position + 8], data[position : position + length]
-        position += length
+def _save_jpeg(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: Settings, notes: list[str]) -> None:
+    options: dict[str, Any] = {}
+    block = _exif_block(said)
+    if len(block) <= MAX_SEGMENT_BYTES:
+        options['exif'] = block
+    else:
+        notes.append('without its EXIF, which is too large for JPEG')
+    if said.xmp and len(said.xmp) <= MAX_SEGMENT_BYTES - len(reader.XMP_HEADER):
+        content = reader.XMP_HEADER + said.xmp
+        options['extra'] = b'\xff\xe1' + struct.pack('>H', len(content) + 2) + content
+    elif said.xmp:
+        notes.append('without its XMP, which is too large for JPEG')
+    if said.icc_profile:
+        options['icc_profile'] = said.icc_profile
+    if said.dpi and max(said.dpi) <= MAX_JFIF_DPI:
+        options['dpi'] = tuple(max(1, round(x)) for x in said.dpi)
+    image.save(file, 'JPEG', quality=how.quality, subsampling=0, **options)
 
 
-def _save_16_bit_tiff(file: BinaryIO, pixels: np.ndarray, info: dict[str, Any]) -> None:
-    tags = [(tag, 's', 0, text, True) for tag, text in _tiff_tags(info).items()]
-    if 'icc_profile' in info:
-        tags.append((34675, 'B', len(info['icc_profile']), info['icc_profile'], True))
-    options = {'resolution': tuple(float(x) for x in info['dpi'])} if 'dpi' in info else {}
-    tifffile.imwrite(
-        file,
-        pixels if pixels.shape[2] > 1 else pixels[:, :, 0],
-        photometric='rgb' if pixels.shape[2] > 2 else 'minisblack',
-        planarconfig='contig' if pixels.shape[2] > 1 else None,
-        extrasamples=['unassalpha'] if pixels.shape[2] in (2, 4) else None,
-        extratags=tags,
-        metadata=None,
-        software=False,
-        **options,
-    )
+def _save_bmp(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: Settings, notes: list[str]) -> None:
+    image.save(file, 'BMP', **({'dpi': said.dpi} if said.dpi else {}))
 
 
-def on_white(pixels: np.ndarray) -> Image.Image:
-    """A picture's pixels as a PIL RGB image for a screen: 8 bits, alpha on white."""
-    image = _to_8_bits(pixels)
-    return (_on_white(image) if image.mode in ('LA', 'RGBA') else image).convert('RGB')
+def _save_webp(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: Settings, notes: list[str]) -> None:
+    options = {'exif': _exif_block(said), 'xmp': said.xmp, 'icc_profile': said.icc_profile}
+    given = {key: value for key, value in options.items() if value}
+    image.save(file, 'WEBP', quality=how.quality, lossless=how.lossless, **given)
+
+
+def _save_avif(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: Settings, notes: list[str]) -> None:
+    options = {'exif': _exif_block(said), 'xmp': said.xmp, 'icc_profile': said.icc_profile}
+    given = {key: value for key, value in options.items() if value}
+    image.save(file, 'AVIF', quality=how.quality, subsampling='4:4:4', **given)
+
+
+SAVE = {
+    'AVIF': _save_avif,
+    'BMP': _save_bmp,
+    'JPEG': _save_jpeg,
+    'PNG': _save_png,
+    'TIFF': _save_tiff,
+    'WEBP': _save_webp,
+}
+
+
+def for_screen(array: np.ndarray, said: metadata.Metadata) -> Image.Image:
+    """Pixels as a PIL RGB image for a screen: 8 bits, sRGB, alpha on white."""
+    image = _to_image(array)
+    image = (_on_white(image) if image.mode in ('LA', 'RGBA') else image).convert('RGB')
+    return colour.to_srgb(image, _without_png_colour(said, []).icc_profile)

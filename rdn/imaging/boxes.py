@@ -1,0 +1,36 @@
+"""The boxes that JPEG 2000, JPEG XL, AVIF and HEIC files consist of (ISO 15444-1 annex I, ISO 14496-12)."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+
+def boxes_of(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (name, where its content begins, where it ends) of each box between two places, up to where it is cut off."""
+    position, end = start, len(data) if end is None else end
+    while position + 8 <= end:
+        length = int.from_bytes(data[position : position + 4], 'big')
+        name, begin = data[position + 4 : position + 8], position + 8
+        if length == 1:
+            length, begin = int.from_bytes(data[position + 8 : position + 16], 'big'), position + 16
+        stop = end if length == 0 else position + length
+        if stop < begin or stop > end:
+            return
+        yield name, begin, stop
+        position = stop
+
+
+def content_of(data: bytes, *path: bytes) -> bytes | None:
+    """The content of the first box at the end of a path of names, b'jp2h', b'colr' say; None where there is none.
+
+    meta and iprp of AVIF are boxes of boxes, too: of meta the first four bytes are its version.
+    """
+    start, end = 0, len(data)
+    for wanted in path:
+        for name, begin, stop in boxes_of(data, start, end):
+            if name == wanted:
+                start, end = begin + (4 if name == b'meta' else 0), stop
+                break
+        else:
+            return None
+    return data[start:end]

@@ -1,0 +1,95 @@
+"""Colours of other kinds as RGB, and colour spaces as ICC profiles (ICC.1:2001-04)."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Sequence
+
+import numpy as np
+from PIL import Image, ImageCms
+
+SRGB_GAMMA, SRGB_CHROMATICITIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)  # as PNG has them
+D50 = (0.9642, 1.0, 0.8249)
+# Bradford's matrix: from XYZ to responses of the eye.
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+
+
+def cmyk_to_rgb(array: np.ndarray, icc_profile: bytes | None) -> np.ndarray:
+    """(H, W, 4) uint8, 255 full ink -> (H, W, 3) uint8, through the profile where it is one of CMYK."""
+    image = Image.frombytes('CMYK', array.shape[1::-1], np.ascontiguousarray(array).tobytes())
+    return np.asarray(cmyk_image_to_rgb(image, icc_profile))
+
+
+def cmyk_image_to_rgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """The same for PIL images."""
+    if icc_profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+            return ImageCms.profileToProfile(image, source, ImageCms.createProfile('sRGB'), outputMode='RGB')
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            pass  # a broken profile: as without one
+    return image.convert('RGB')
+
+
+def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """A PIL RGB image for a screen, in sRGB; as it is where its profile cannot be used."""
+    if not icc_profile:
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile('sRGB'), outputMode='RGB')
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+
+
+def profile_of_png(chunks: dict[bytes, bytes]) -> bytes | None:
+    """The ICC profile of what a PNG's gAMA and cHRM say, for formats without these; None where that is sRGB.
+
+    Without cHRM the primaries are sRGB's. Raises ValueError for a colour space that this cannot say (cICP's).
+    """
+    if b'cICP' in chunks and chunks[b'cICP'][:2] not in (b'\x01\x0d', b'\x01\x01'):
+        raise ValueError('its colour space (cICP)')
+    gamma, chromaticities = chunks.get(b'gAMA', b''), chunks.get(b'cHRM', b'')
+    if b'sRGB' in chunks or b'cICP' in chunks or len(gamma) != 4:
+        return None
+    number = struct.unpack('>I', gamma)[0]
+    values = struct.unpack('>8I', chromaticities) if len(chromaticities) == 32 else SRGB_CHROMATICITIES
+    like_srgb = all(abs(a - b) < 100 for a, b in zip(values, SRGB_CHROMATICITIES))
+    if not 1000 <= number <= 1000000 or not all(0 < x <= 100000 for x in values[1::2]):
+        return None
+    if abs(number - SRGB_GAMMA) < 100 and like_srgb:
+        return None
+    return make_profile(1e5 / number, [x / 1e5 for x in values])
+
+
+def make_profile(gamma: float, chromaticities: Sequence[float]) -> bytes:
+    """A display profile of one exponent. chromaticities: x and y of white, red, green, blue."""
+    white, *primaries = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in zip(*[iter(chromaticities)] * 2))
+    matrix = np.array(primaries).T
+    matrix = matrix * np.linalg.solve(matrix, white)  # so that all three at full make white
+    adaptation = np.linalg.inv(BRADFORD) @ np.diag((BRADFORD @ D50) / (BRADFORD @ white)) @ BRADFORD
+    colorants = (adaptation @ matrix).T
+    curve = struct.pack('>4sII', b'curv', 0, 1) + struct.pack('>H', round(gamma * 256)) + b'\0\0'
+    name = b'RGB of a PNG with gAMA\0'
+    description = struct.pack('>4sII', b'desc', 0, len(name)) + name + b'\0' * 78
+    blocks = [
+        (b'desc', description),
+        (b'cprt', struct.pack('>4sI', b'text', 0) + b'no copyright\0'),
+        (b'wtpt', _xyz(D50)),
+        *((tag, _xyz(colorant)) for tag, colorant in zip((b'rXYZ', b'gXYZ', b'bXYZ'), colorants)),
+        *((tag, curve) for tag in (b'rTRC', b'gTRC', b'bTRC')),
+    ]
+    table, body = b'', b''
+    start = 128 + 4 + 12 * len(blocks)
+    for tag, block in blocks:
+        table += struct.pack('>4sII', tag, start + len(body), len(block))
+        body += block + b'\0' * (-len(block) % 4)
+    size = start + len(body)
+    head = struct.pack('>I4sI4s4s4s', size, b'\0\0\0\0', 0x02100000, b'mntr', b'RGB ', b'XYZ ').ljust(36, b'\0') + b'acsp'
+    head = head.ljust(68, b'\0') + _xyz(D50)[8:]
+    return head.ljust(128, b'\0') + struct.pack('>I', len(blocks)) + table + body
+
+
+def _xyz(values: Sequence[float]) -> bytes:
+    return struct.pack('>4sI3i', b'XYZ ', 0, *(round(float(value) * 65536) for value in values))

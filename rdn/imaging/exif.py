@@ -1,0 +1,217 @@
+"""EXIF: the tags that a camera leaves, in the structure of a TIFF file (TIFF 6.0, EXIF 2.32).
+
+A Tags is a tree of image file directories (IFDs). Values stay the bytes that the file holds, in its own byte order, so
+that what nobody here knows is kept as it is.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import BinaryIO, Dict, NamedTuple
+
+ORIENTATION, WIDTH, HEIGHT, XMP, ICC_PROFILE = 0x0112, 0x0100, 0x0101, 0x02BC, 0x8773
+EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
+PIXEL_X, PIXEL_Y = 0xA002, 0xA003
+SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD)
+# Of a TIFF's own directory: what a person wrote or a camera noted. All else speaks of how the pixels are stored.
+DESCRIPTIVE = frozenset(
+    (0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298, 0x83BB, 0x8649)
+    + (0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, EXIF_IFD, GPS_IFD)
+)
+HEADER = b'Exif\0\0'  # before the tags in JPEG and WebP
+BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+WORD_OF_TYPE = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # bytes that a byte order turns; else 1
+SHORT, LONG = 3, 4
+MAX_BYTES = 1 << 24
+MAX_ENTRIES = 4096  # of a directory
+
+
+class Value(NamedTuple):
+    """What a tag holds: TIFF's number of the type, how many values, their bytes."""
+
+    type: int
+    count: int
+    data: bytes
+
+
+class Tags(NamedTuple):
+    """A directory. order: '<' or '>', of the values' bytes; values: by tag; children: by the tag that points to them."""
+
+    order: str
+    values: Dict[int, Value]
+    children: Dict[int, 'Tags']
+
+    def number(self, tag: int) -> int | None:
+        """The first value of a tag of whole numbers; None where it is not there or of another type."""
+        value = self.values.get(tag)
+        if value is None or value.type not in (1, SHORT, LONG) or not value.count:
+            return None
+        return int.from_bytes(value.data[: BYTES_OF_TYPE[value.type]], 'little' if self.order == '<' else 'big')
+
+    def of_upright(self, width: int, height: int) -> Tags:
+        """The same for a picture that is upright and of this size: no other orientation, sizes or thumbnail."""
+        values = {tag: self._corrected(tag, value, width, height) for tag, value in self.values.items()}
+        children = {tag: child.of_upright(width, height) for tag, child in self.children.items()}
+        return Tags(self.order, values, children)
+
+    def only(self, kept: frozenset[int]) -> Tags:
+        """Without the other tags of this directory."""
+        values = {tag: value for tag, value in self.values.items() if tag in kept}
+        return Tags(self.order, values, {tag: child for tag, child in self.children.items() if tag in kept})
+
+    def is_empty(self) -> bool:
+        return not self.values and all(child.is_empty() for child in self.children.values())
+
+    def _corrected(self, tag: int, value: Value, width: int, height: int) -> Value:
+        number = {ORIENTATION: 1, WIDTH: width, PIXEL_X: width, HEIGHT: height, PIXEL_Y: height}.get(tag)
+        if number is None:
+            return value
+        kind = SHORT if tag == ORIENTATION else LONG
+        return Value(kind, 1, struct.pack(self.order + ('H' if kind == SHORT else 'I'), number))
+
+
+def parse(data: bytes) -> Tags:
+    """The Tags of a block of EXIF, with or without its header; the thumbnail in it is left out.
+
+    Raises ValueError for a block that is damaged.
+    """
+    if data.startswith(HEADER):
+        data = data[len(HEADER) :]
+    if data[:4] not in (b'II*\0', b'MM\0*') or len(data) > MAX_BYTES:
+        raise ValueError('its EXIF is no block of tags')
+    order = '<' if data[:2] == b'II' else '>'
+    try:
+        return _parse_directory(data, struct.unpack_from(order + 'I', data, 4)[0], order, set())
+    except struct.error:
+        raise ValueError('its EXIF is damaged')
+
+
+def _parse_directory(data: bytes, offset: int, order: str, seen: set[int]) -> Tags:
+    count = struct.unpack_from(order + 'H', data, offset)[0]
+    if offset in seen or count > MAX_ENTRIES:
+        raise ValueError('its EXIF is damaged')
+    seen.add(offset)
+    tags = Tags(order, {}, {})
+    for position in range(offset + 2, offset + 2 + 12 * count, 12):
+        tag, kind, number = struct.unpack_from(order + 'HHI', data, position)
+        if tag in SUB_IFDS:
+            tags.children[tag] = _parse_directory(data, struct.unpack_from(order + 'I', data, position + 8)[0], order, seen)
+            continue
+        size = BYTES_OF_TYPE.get(kind, 0) * number
+        start = position + 8 if size <= 4 else struct.unpack_from(order + 'I', data, position + 8)[0]
+        if size and start + size <= len(data):  # else of no use: others in it may be whole
+            tags.values[tag] = Value(kind, number, data[start : start + size])
+    return tags
+
+
+def serialise(tags: Tags) -> bytes:
+    """The block of EXIF of Tags, without header."""
+    start = 8
+    mark = b'II*\0' if tags.order == '<' else b'MM\0*'
+    return mark + struct.pack(tags.order + 'I', start) + _serialise_directory(tags, start)
+
+
+def _serialise_directory(tags: Tags, offset: int, last: bytes = b'\0\0\0\0') -> bytes:
+    """A directory and all that it points to, to stand at an offset in its file. last: what follows its entries."""
+    numbers = sorted({*tags.values, *tags.children})
+    rest_start = offset + 2 + 12 * len(numbers) + len(last)
+    entries, rest = b'', b''
+    for tag in numbers:
+        end = rest_start + len(rest)
+        if tag in tags.children:
+            entries += struct.pack(tags.order + 'HHII', tag, LONG, 1, end)
+            rest += _serialise_directory(tags.children[tag], end)
+        else:
+            kind, count, data = tags.values[tag]
+            entries += struct.pack(tags.order + 'HHI', tag, kind, count)
+            entries += data.ljust(4, b'\0') if len(data) <= 4 else struct.pack(tags.order + 'I', end)
+            rest += b'' if len(data) <= 4 else data
+        rest += b'\0' * (len(rest) % 2)  # directories and values begin at even bytes
+    return struct.pack(tags.order + 'H', len(numbers)) + entries + last + rest
+
+
+def convert(tags: Tags, order: str) -> Tags:
+    """The same Tags in another byte order."""
+    if order == tags.order:
+        return tags
+    values = {tag: value._replace(data=_swapped(value)) for tag, value in tags.values.items()}
+    return Tags(order, values, {tag: convert(child, order) for tag, child in tags.children.items()})
+
+
+def _swapped(value: Value) -> bytes:
+    width = WORD_OF_TYPE.get(value.type, 1)
+    return b''.join(value.data[i : i + width][::-1] for i in range(0, len(value.data), width))
+
+
+def read_tiff(file: BinaryIO) -> Tags:
+    """The descriptive Tags of a TIFF file's first directory. Raises ValueError where they are damaged, or in a BigTIFF."""
+    file.seek(0)
+    head = file.read(8)
+    if head[:4] not in (b'II*\0', b'MM\0*'):
+        raise ValueError('the tags of a BigTIFF are not read')
+    order = '<' if head[:2] == b'II' else '>'
+    return _read_directory(file, struct.unpack(order + 'I', head[4:])[0], order, DESCRIPTIVE, set())
+
+
+def _read_directory(file: BinaryIO, offset: int, order: str, kept: frozenset[int] | None, seen: set[int]) -> Tags:
+    """As _parse_directory, out of a large file. kept: only these tags; None: all."""
+    tags = Tags(order, {}, {})
+    try:
+        count = struct.unpack(order + 'H', _at(file, offset, 2))[0]
+        if offset in seen or count > MAX_ENTRIES:
+            raise ValueError('its tags are damaged')
+        seen.add(offset)
+        for tag, kind, number, inline in struct.iter_unpack(order + 'HHI4s', _at(file, offset + 2, 12 * count)):
+            size = BYTES_OF_TYPE.get(kind, 0) * number
+            place = struct.unpack(order + 'I', inline)[0]
+            if kept is not None and tag not in kept:
+                continue
+            if tag in SUB_IFDS:
+                tags.children[tag] = _read_directory(file, place, order, None, seen)
+            elif 0 < size <= MAX_BYTES:
+                data = inline[:size] if size <= 4 else _at(file, place, size)
+                if len(data) == size:
+                    tags.values[tag] = Value(kind, number, data)
+    except struct.error:
+        raise ValueError('its tags are damaged')
+    return tags
+
+
+def _at(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)
+
+
+def add_to_tiff(file: BinaryIO, tags: Tags) -> None:
+    """Add Tags to the first directory of a TIFF that was just written, where it has not got them itself.
+
+    file: open for reading and writing. A new directory goes to the file's end. A BigTIFF is left as it is.
+    """
+    file.seek(0)
+    head = file.read(8)
+    if head[:4] not in (b'II*\0', b'MM\0*'):
+        return
+    order = '<' if head[:2] == b'II' else '>'
+    offset = struct.unpack(order + 'I', head[4:])[0]
+    count = struct.unpack(order + 'H', _at(file, offset, 2))[0]
+    raw = _at(file, offset + 2, 12 * count + 4)
+    entries = {struct.unpack_from(order + 'H', raw, 12 * i)[0]: raw[12 * i : 12 * i + 12] for i in range(count)}
+    added = convert(tags, order)
+    added = Tags(order, {tag: value for tag, value in added.values.items() if tag not in entries}, added.children)
+    file.seek(0, 2)
+    end = file.tell() + file.tell() % 2
+    total = count + len(added.values) + len(added.children)
+    rest_start = end + 2 + 12 * total + 4
+    # The values of the added tags, laid out as a directory of their own would lay them.
+    block = _serialise_directory(added, rest_start)
+    own = len(added.values) + len(added.children)
+    for entry in struct.iter_unpack('12s', block[2 : 2 + 12 * own]):
+        entries[struct.unpack_from(order + 'H', entry[0])[0]] = entry[0]
+    if rest_start + len(block) >= 1 << 32:
+        return
+    directory = struct.pack(order + 'H', total) + b''.join(entries[tag] for tag in sorted(entries)) + raw[12 * count :]
+    file.seek(end)
+    file.write(directory + block)
+    file.seek(4)
+    file.write(struct.pack(order + 'I', end))
+    file.seek(0, 2)

@@ -1,0 +1,155 @@
+"""PNG: read with all of its depths, transparency and colour chunks; written with them (PNG, third edition).
+
+imagecodecs (libpng) reads and, for 16 bits, writes the pixels; the chunks beside them are read and written here.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any, BinaryIO, Iterator
+
+from rdn.imaging import exif, metadata, pixels, quiet
+
+import numpy as np
+
+SIGNATURE = b'\x89PNG\r\n\x1a\n'
+END_OF_HEADER = len(SIGNATURE) + 25  # of the chunk IHDR
+COLOUR_CHUNKS = (b'gAMA', b'cHRM', b'cICP', b'sRGB')
+XMP_KEYWORD = 'XML:com.adobe.xmp'
+MAX_CHUNK_BYTES = 1 << 26  # of what lies compressed in one
+INCHES_A_METRE = 39.37007874
+COMPRESSION = 6  # zlib's usual
+
+
+def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
+    """(pixels, Metadata, EXIF orientation) of a PNG file's content. Raises ValueError for a broken one.
+
+    Of an animation that is the default image, the one that every program shows.
+    """
+    import imagecodecs  # a moment that only PNG, TIFF and JPEG 2000 cost
+
+    said = _read_chunks(data, notes)
+    with quiet.libraries():
+        array = imagecodecs.png_decode(data)
+    return pixels.as_planes_last(array), said, said.exif.number(exif.ORIENTATION) if said.exif else None
+
+
+def size_of(head: bytes) -> tuple[int, int]:
+    """(width, height) by the first bytes of a file."""
+    width, height = struct.unpack_from('>II', head, len(SIGNATURE) + 8)
+    return width, height
+
+
+def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (name, content) of each chunk up to the file's end, or to where it is cut off."""
+    position = len(SIGNATURE)
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], 'big')
+        yield data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        position += length + 12
+
+
+def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
+    said: dict[str, Any] = {'text': {}, 'png_colour': {}}
+    frames, has_control = 0, False
+    for name, content in chunks_of(data):
+        if name in COLOUR_CHUNKS:
+            said['png_colour'][name] = content
+        elif name == b'iCCP':
+            said['icc_profile'] = _inflate(content.partition(b'\0')[2][1:])
+        elif name == b'eXIf':
+            said['exif'] = metadata.read_exif(content, notes)
+        elif name == b'pHYs' and len(content) == 9 and content[8] == 1:
+            dots = struct.unpack('>II', content[:8])
+            said['dpi'] = metadata.read_dpi([x / INCHES_A_METRE for x in dots], notes)
+        elif name in (b'tEXt', b'zTXt', b'iTXt'):
+            key, text = _read_text(name, content)
+            if key == XMP_KEYWORD:
+                said['xmp'] = text.encode('utf-8', 'surrogateescape')
+            elif key:
+                said['text'][key] = text
+        elif name == b'acTL' and len(content) == 8:
+            frames = int.from_bytes(content[:4], 'big')
+        elif name == b'fcTL' and not has_control:
+            has_control = True
+        elif name == b'IDAT' and frames > 1:
+            notes.append(f'the first of {frames} frames' if has_control else f'the still image of {frames} frames')
+            frames = 0
+    if said.get('icc_profile'):
+        said['png_colour'] = {}  # which the profile overrides
+    return metadata.Metadata(**said)
+
+
+def _inflate(data: bytes) -> bytes | None:
+    """What lies compressed in a chunk; None where it is damaged or larger than MAX_CHUNK_BYTES."""
+    try:
+        stream = zlib.decompressobj()
+        content = stream.decompress(data, MAX_CHUNK_BYTES)
+    except zlib.error:
+        return None
+    return content if stream.eof else None
+
+
+def _read_text(name: bytes, content: bytes) -> tuple[str, str]:
+    """(keyword, text) of a chunk of text; the keyword is empty where it is damaged."""
+    key, _, rest = content.partition(b'\0')
+    encoding, packed = 'latin-1', name == b'zTXt'
+    if packed:
+        rest = rest[1:]
+    elif name == b'iTXt':
+        encoding, packed = 'utf-8', rest[:1] == b'\1'
+        rest = rest[2:].partition(b'\0')[2].partition(b'\0')[2]
+    text = _inflate(rest) if packed else rest
+    if text is None:
+        return '', ''
+    return key.decode('latin-1'), text.decode(encoding, 'surrogateescape')
+
+
+class Writer:
+    """A file that puts chunks behind the header of the PNG that is written to it, by whatever library."""
+
+    def __init__(self, file: BinaryIO, said: metadata.Metadata):
+        self._file, self._chunks, self._seen = file, b''.join(_chunks_for(said)), 0
+
+    def write(self, data: bytes) -> int:
+        data = bytes(data)
+        before = max(0, END_OF_HEADER - self._seen)
+        self._seen += len(data)
+        if before and self._seen >= END_OF_HEADER:
+            data, length = data[:before] + self._chunks + data[before:], len(data)
+            self._file.write(data)
+            return length
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _chunks_for(said: metadata.Metadata) -> Iterator[bytes]:
+    if said.icc_profile:
+        yield _chunk(b'iCCP', b'ICC profile\0\0' + zlib.compress(said.icc_profile, COMPRESSION))
+    for name, content in said.png_colour.items():
+        yield _chunk(name, content)
+    if said.exif:
+        yield _chunk(b'eXIf', exif.serialise(said.exif))
+    if said.dpi:
+        yield _chunk(b'pHYs', struct.pack('>IIB', *(round(x * INCHES_A_METRE) for x in said.dpi), 1))
+    if said.xmp:
+        yield _chunk(b'iTXt', f'{XMP_KEYWORD}\0\0\0\0\0'.encode('ascii') + said.xmp)
+    for key, text in said.text.items():
+        keyword = key.encode('latin-1', 'replace')[:79]
+        yield _chunk(b'iTXt', keyword + b'\0\0\0\0\0' + text.encode('utf-8', 'replace'))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+
+
+def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata) -> None:
+    """Write (H, W, C) uint16 to a binary file."""
+    import imagecodecs
+
+    with quiet.libraries():
+        coded = imagecodecs.png_encode(array if array.shape[2] > 1 else array[:, :, 0], level=COMPRESSION)
+    Writer(file, said).write(coded)

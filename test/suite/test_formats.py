@@ -1,0 +1,324 @@
+"""Each picture format by its one way in: the numbers in the file are the numbers that come out, or it is refused."""
+
+import io
+import os
+import struct
+import sys
+import zlib
+
+from rdn.imaging import pixels, reader
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+MODERN = sys.version_info >= (3, 10)
+
+
+def read(path):
+    return reader.read_picture(str(path))
+
+
+@pytest.fixture
+def colour(photo):
+    """(127, 201, 3) uint8 of a photograph."""
+    return np.asarray(photo)
+
+
+def full_scale(array, bits):
+    """Whole numbers of some bits as 8 or 16: the closed form, in floating point."""
+    full = 255 if bits <= 8 else 65535
+    return np.floor(array.astype(np.float64) * full / ((1 << bits) - 1) + 0.5)
+
+
+# --- TIFF
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8, 10, 12, 14, 16])
+@pytest.mark.parametrize('kind', ['minisblack', 'miniswhite'])
+def test_grey_tiff_of_any_depth(tmp_path, colour, bits, kind):
+    values = (colour[:, :, 0].astype(np.uint32) * ((1 << bits) - 1) // 255).astype(np.uint8 if bits <= 8 else np.uint16)
+    path = tmp_path / 'a.tif'
+    if bits in (8, 16):
+        tifffile.imwrite(str(path), values, photometric=kind)
+    else:
+        packed = np.unpackbits(values.astype('>u2').view(np.uint8)).reshape(*values.shape, 16)[:, :, 16 - bits :]
+        write_tiff(path, np.packbits(packed.reshape(len(values), -1), axis=1).tobytes(), values.shape, [bits], kind == 'minisblack')
+    expected = full_scale(values, bits)
+    if kind == 'miniswhite':
+        expected = (255 if bits <= 8 else 65535) - expected
+    picture = read(path)
+    assert picture.pixels.shape == (127, 201, 1) and picture.pixels.dtype == (np.uint8 if bits <= 8 else np.uint16)
+    assert np.array_equal(picture.pixels[:, :, 0], expected)
+
+
+def write_tiff(path, data, shape, bits, photometric):
+    """A TIFF of one strip, by hand: TIFF 6.0, section 2."""
+    entries = [(256, 4, shape[1]), (257, 4, shape[0]), (258, 3, bits[0]), (259, 3, 1), (262, 3, int(photometric))]
+    entries += [(273, 4, 8), (277, 3, 1), (278, 4, shape[0]), (279, 4, len(data))]
+    directory = struct.pack('<H', len(entries))
+    for tag, kind, value in entries:
+        directory += struct.pack('<HHI', tag, kind, 1) + struct.pack('<I', value)
+    path.write_bytes(b'II*\0' + struct.pack('<I', 8 + len(data)) + data + directory + b'\0\0\0\0')
+
+
+@pytest.mark.parametrize('planar', ['contig', 'separate'])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+@pytest.mark.parametrize('compression', [None, 'lzw', 'zlib', 'packbits'])
+def test_colour_tiff_of_either_layout(tmp_path, colour, planar, dtype, compression):
+    values = colour.astype(dtype) * (257 if dtype == np.uint16 else 1)
+    path = tmp_path / 'a.tif'
+    stored = np.moveaxis(values, 2, 0) if planar == 'separate' else values
+    tifffile.imwrite(str(path), stored, photometric='rgb', planarconfig=planar, compression=compression)
+    assert np.array_equal(read(path).pixels, values) and read(path).pixels.dtype == dtype
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_associated_alpha_is_divided_out(tmp_path, colour, dtype):
+    top = np.iinfo(dtype).max
+    alpha = np.tile(np.linspace(0, top, 201).astype(dtype), (127, 1))
+    plain = colour.astype(np.uint64) * (top // 255)
+    multiplied = (plain * alpha[:, :, None] + top // 2) // top
+    path = tmp_path / 'a.tif'
+    joined = np.dstack([multiplied, alpha]).astype(dtype)
+    tifffile.imwrite(str(path), joined, photometric='rgb', extrasamples=['assocalpha'])
+    result = read(path).pixels
+    assert np.array_equal(result[:, :, 3], alpha)
+    visible = alpha > top // 4
+    assert np.abs(result[:, :, :3].astype(int) - plain.astype(int))[visible].max() <= (2 if dtype == np.uint8 else 2)
+    tifffile.imwrite(str(path), joined, photometric='rgb', extrasamples=['unassalpha'])
+    assert np.array_equal(read(path).pixels, joined)
+
+
+def test_grey_with_alpha_stays_grey_with_alpha(tmp_path, colour):
+    values = np.dstack([colour[:, :, 0], 255 - colour[:, :, 1]]).astype(np.uint16) * 257
+    tifffile.imwrite(str(tmp_path / 'a.tif'), values, photometric='minisblack', extrasamples=['unassalpha'])
+    (tmp_path / 'a.png').write_bytes(imagecodecs.png_encode(values))
+    for name in ('a.tif', 'a.png'):
+        assert np.array_equal(read(tmp_path / name).pixels, values)
+
+
+def test_palette_of_a_tiff(tmp_path, photo):
+    indexed = photo.quantize(16)
+    indexed.save(str(tmp_path / 'a.tif'))
+    assert np.array_equal(read(tmp_path / 'a.tif').pixels, np.asarray(indexed.convert('RGB')))
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.int16, np.uint32])
+def test_numbers_that_are_no_pixels_are_refused(tmp_path, dtype):
+    tifffile.imwrite(str(tmp_path / 'a.tif'), np.zeros((9, 9), dtype), photometric='minisblack')
+    with pytest.raises(ValueError, match='a.tif: cannot be used as an image: more than 16 bits'):
+        read(tmp_path / 'a.tif')
+
+
+def test_a_tiff_that_is_cut_off_is_refused(tmp_path, colour):
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(str(path), colour, photometric='rgb', rowsperstrip=16)
+    with tifffile.TiffFile(str(path)) as tiff:
+        offsets = tiff.pages[0].dataoffsets
+    content = path.read_bytes()
+    path.write_bytes(content[: offsets[-1] + 10])
+    with pytest.raises(ValueError, match='a.tif'):
+        read(path)
+
+
+# --- PNG
+
+
+def write_png(path, header, rows, *chunks, before=b''):
+    """A PNG by hand. header: bit depth, colour type; rows: bytes of each, packed."""
+
+    def chunk(name, data):
+        return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+
+    width, height, depth, kind = header
+    body = chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, depth, kind, 0, 0, 0))
+    body += b''.join(chunk(name, data) for name, data in chunks)
+    body += chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row for row in rows))) + before + chunk(b'IEND', b'')
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + body)
+
+
+def test_transparent_value_of_a_grey_png_of_16_bits_and_of_4(tmp_path):
+    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
+    write_png(tmp_path / 'deep.png', (8, 8, 16, 0), [row.astype('>u2').tobytes() for row in deep], (b'tRNS', struct.pack('>H', 5000)))
+    result = read(tmp_path / 'deep.png').pixels
+    assert result.dtype == np.uint16 and np.array_equal(result[:, :, 0], deep)
+    assert np.array_equal(result[:, :, 1] == 0, deep == 5000)
+    shallow = np.arange(16, dtype=np.uint8).reshape(2, 8)
+    packed = [bytes(row[0::2] << 4 | row[1::2]) for row in shallow]
+    write_png(tmp_path / 'shallow.png', (8, 2, 4, 0), packed, (b'tRNS', struct.pack('>H', 3)))
+    result = read(tmp_path / 'shallow.png').pixels
+    assert np.array_equal(result[:, :, 0], shallow * 17) and np.array_equal(result[:, :, 1] == 0, shallow == 3)
+
+
+def test_still_image_of_an_animated_png_is_taken(tmp_path, photo):
+    """Of a palette, and not part of the animation: what every program shows."""
+    indexed = photo.crop((0, 0, 40, 30)).quantize(8)
+    palette = bytes(indexed.getpalette()[:24])
+    rows = [bytes(row) for row in np.asarray(indexed)]
+    write_png(tmp_path / 'a.png', (40, 30, 8, 3), rows, (b'acTL', struct.pack('>II', 3, 0)), (b'PLTE', palette))
+    picture = read(tmp_path / 'a.png')
+    assert np.array_equal(picture.pixels, np.asarray(indexed.convert('RGB')))
+    assert picture.notes == ['the still image of 3 frames']
+    frames = [photo.crop((i, 0, i + 40, 30)) for i in range(3)]
+    frames[0].save(str(tmp_path / 'b.png'), save_all=True, append_images=frames[1:])
+    picture = read(tmp_path / 'b.png')
+    assert np.array_equal(picture.pixels, np.asarray(frames[0])) and picture.notes == ['the first of 3 frames']
+
+
+def test_animated_png_of_16_bits(tmp_path, colour):
+    values = colour[:30, :40].astype(np.uint16) * 257
+    rows = [row.astype('>u2').tobytes() for row in values]
+    write_png(tmp_path / 'a.png', (40, 30, 16, 2), rows, (b'acTL', struct.pack('>II', 2, 0)))
+    assert np.array_equal(read(tmp_path / 'a.png').pixels, values)
+
+
+def test_libraries_in_c_write_nothing_to_the_console(tmp_path, capfd):
+    coded = imagecodecs.png_encode(np.zeros((9, 9), np.uint8))
+    (tmp_path / 'a.png').write_bytes(coded[:50] + b'\0' + coded[51:])  # libpng says what it thinks of that
+    with pytest.raises(ValueError, match='a.png'):
+        read(tmp_path / 'a.png')
+    assert capfd.readouterr() == ('', '')
+
+
+# --- netpbm, JPEG 2000, AVIF, and those of later Pythons
+
+
+@pytest.mark.parametrize('largest', [1, 100, 255, 1000, 65535])
+@pytest.mark.parametrize('kind', [2, 3, 5, 6])
+def test_netpbm_of_any_largest_value(tmp_path, colour, largest, kind):
+    channels = 3 if kind in (3, 6) else 1
+    values = colour[:20, :30, :channels].astype(np.uint32) * largest // 255
+    head = f'P{kind}# made by hand\n30 # wide\n20\n{largest}\n'.encode()
+    if kind < 4:
+        body = ' '.join(map(str, values.ravel())).encode()
+    else:
+        body = values.astype('>u2' if largest > 255 else np.uint8).tobytes()
+    (tmp_path / 'a.pnm').write_bytes(head + body)
+    full = 255 if largest <= 255 else 65535
+    result = read(tmp_path / 'a.pnm').pixels
+    assert np.array_equal(result, np.floor(values.astype(np.float64) * full / largest + 0.5)) and result.shape == (20, 30, channels)
+    (tmp_path / 'a.pnm').write_bytes(head + body[: len(body) // 2])
+    with pytest.raises(ValueError, match='cut off'):
+        read(tmp_path / 'a.pnm')
+
+
+def test_bitmaps_and_pam(tmp_path, colour):
+    black = colour[:20, :30, 0] < 100
+    (tmp_path / 'a.pbm').write_bytes(b'P4 30 20\n' + np.packbits(black, axis=1).tobytes())
+    (tmp_path / 'b.pbm').write_bytes(b'P1 30 20\n' + b''.join(b'01'[x : x + 1] for x in black.ravel().astype(int)))
+    for name in ('a.pbm', 'b.pbm'):
+        assert np.array_equal(read(tmp_path / name).pixels[:, :, 0], np.where(black, 0, 255))
+    values = np.dstack([colour[:20, :30], colour[:20, :30, :1]])
+    head = b'P7\nWIDTH 30\nHEIGHT 20\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n'
+    (tmp_path / 'a.pam').write_bytes(head + values.tobytes())
+    assert np.array_equal(read(tmp_path / 'a.pam').pixels, values)
+
+
+@pytest.mark.parametrize('bits', [8, 9, 12, 16])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_jpeg_2000_of_any_depth(tmp_path, colour, bits, channels):
+    values = (colour[:, :, :channels].astype(np.uint32) * ((1 << bits) - 1) // 255).astype(np.uint8 if bits == 8 else np.uint16)
+    stored = values[:, :, 0] if channels == 1 else values
+    coded = imagecodecs.jpeg2k_encode(stored, level=0, bitspersample=bits, codecformat='jp2', reversible=True)
+    (tmp_path / 'a.jp2').write_bytes(coded)
+    result = read(tmp_path / 'a.jp2').pixels
+    assert result.shape == (127, 201, channels) and np.array_equal(result, full_scale(values, bits))
+
+
+@pytest.mark.skipif(not hasattr(imagecodecs, 'avif_encode') or not MODERN, reason='this imagecodecs writes no AVIF')
+def test_avif_of_10_bits_keeps_them(tmp_path, colour):
+    values = (colour.astype(np.uint32) * 1023 // 255).astype(np.uint16)
+    (tmp_path / 'a.avif').write_bytes(imagecodecs.avif_encode(values, level=100, bitspersample=10, pixelformat='444'))
+    result = read(tmp_path / 'a.avif').pixels
+    assert result.dtype == np.uint16 and np.abs(result - full_scale(values, 10)).max() < 65535 * 0.02
+    assert np.abs(result - full_scale(values, 10)).mean() < 65535 * 0.003
+
+
+@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_jpeg_xl(tmp_path, colour, dtype):
+    values = colour.astype(dtype) * (257 if dtype == np.uint16 else 1)
+    (tmp_path / 'a.jxl').write_bytes(imagecodecs.jpegxl_encode(values, lossless=True))
+    picture = read(tmp_path / 'a.jxl')
+    assert np.array_equal(picture.pixels, values) and picture.said.icc_profile
+
+
+@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
+@pytest.mark.parametrize('bits', [8, 10])
+def test_heic(tmp_path, colour, bits):
+    import pillow_heif
+
+    values = colour if bits == 8 else (colour.astype(np.uint16) << 8)
+    image = pillow_heif.from_bytes('RGB' if bits == 8 else 'RGB;16', (201, 127), values.tobytes())
+    image.save(str(tmp_path / 'a.heic'), quality=100, chroma=444)
+    result = read(tmp_path / 'a.heic').pixels
+    top = 255 if bits == 8 else 65535
+    assert result.dtype == (np.uint8 if bits == 8 else np.uint16)
+    assert np.abs(result / top - colour / 255).mean() < 0.01
+
+
+@pytest.mark.parametrize('module, name, content', [
+    ('pillow_heif', 'HEIC', b'\0\0\0\x18ftypheic\0\0\0\0heicmif1' + b'\0' * 50),
+    ('pillow_jxl', 'JPEG XL', b'\xff\x0a' + b'\0' * 50),
+])  # fmt: skip
+def test_what_has_no_library_on_this_python_is_refused_by_name(tmp_path, monkeypatch, module, name, content):
+    monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / 'a.heic').write_bytes(content)
+    with pytest.raises(ValueError, match=f'{name} is read on Python 3.10 and later, with pillow-'):
+        read(tmp_path / 'a.heic')
+
+
+# --- what Pillow reads
+
+
+def test_a_first_frame_is_good_though_later_ones_are_broken(tmp_path, photo):
+    frames = [photo.rotate(angle).quantize(64) for angle in (0, 90, 180)]
+    frames[0].save(str(tmp_path / 'a.gif'), save_all=True, append_images=frames[1:])
+    whole = read(tmp_path / 'a.gif').pixels
+    content = (tmp_path / 'a.gif').read_bytes()
+    (tmp_path / 'a.gif').write_bytes(content[: len(content) * 2 // 3])
+    picture = read(tmp_path / 'a.gif')
+    assert np.array_equal(picture.pixels, whole) and 'frame' in picture.notes[0]
+
+
+def test_what_a_first_frame_of_a_gif_does_not_cover_is_transparent(tmp_path, photo):
+    frame = photo.crop((0, 0, 20, 10)).quantize(16)
+    buffer = io.BytesIO()
+    frame.save(buffer, 'GIF')
+    content = bytearray(buffer.getvalue())
+    content[6:10] = struct.pack('<HH', 30, 25)  # the screen is larger than the frame
+    (tmp_path / 'a.gif').write_bytes(content)
+    result = read(tmp_path / 'a.gif').pixels
+    assert result.shape == (25, 30, 4) and (result[:10, :20, 3] == 255).all() and result[:, :, 3].sum() == 200 * 255
+
+
+def test_a_pipe_and_a_device_are_refused_at_once(tmp_path):
+    os.mkfifo(str(tmp_path / 'a.png'))
+    for path in (tmp_path / 'a.png', '/dev/zero'):
+        with pytest.raises(ValueError, match='not a plain file'):
+            read(path)
+
+
+# --- the closed forms
+
+
+@pytest.mark.parametrize('largest', [1, 3, 7, 15, 100, 254, 255, 256, 511, 1023, 4095, 65534, 65535])
+def test_scaling_is_rounding_to_the_nearest(largest):
+    values = np.arange(largest + 1, dtype=np.uint16 if largest > 255 else np.uint8)
+    full = 255 if largest <= 255 else 65535
+    assert np.array_equal(pixels.scale(values, largest), np.floor(values.astype(np.float64) * full / largest + 0.5))
+    with pytest.raises(ValueError, match='beyond its largest'):
+        pixels.scale(np.array([largest + 1], np.uint32), largest)
+
+
+def test_turning_is_what_pillow_does(photo):
+    array = np.asarray(photo)
+    moves = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM, 5: Image.TRANSPOSE,
+             6: Image.ROTATE_270, 7: Image.TRANSVERSE, 8: Image.ROTATE_90}  # fmt: skip
+    for orientation, move in moves.items():
+        assert np.array_equal(pixels.upright(array, orientation), np.asarray(photo.transpose(move)))
+    for orientation in (None, 0, 1, 9):
+        assert pixels.upright(array, orientation) is array
