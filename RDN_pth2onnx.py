@@ -3,9 +3,10 @@
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx
 
 The architecture and the scale are read off the weights. The file gets its name once ONNX Runtime gives
-what PyTorch gives. For toolkits that know DepthToSpace (the vendor's own export since 2022):
+what PyTorch gives. For toolkits that know DepthToSpace (the vendor's own export since 2022), and for pictures of any size on this machine:
 
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx --opset 11
+    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_any.onnx --upsample=deconv --height 0 --width 0
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import copy
 import inspect
 import os
 import warnings
+from typing import NamedTuple
 
 from rdn import checkpoint, cli, engine, files, onnx_graph
 
@@ -35,6 +37,17 @@ UPSAMPLING_OPERATORS = {
     'deconv': {'ConvTranspose'},
 }
 TOLERANCE = 1e-5  # fraction of the output's range, between ONNX Runtime and PyTorch
+
+
+TRIALS = ((1, 40, 24), (2, 33, 48))  # (N, height, width) for what a shape leaves free
+
+
+class Shape(NamedTuple):
+    """Of an input; None is free: images, pixels."""
+
+    batch: int | None
+    height: int | None
+    width: int | None
 
 
 class Deconv(nn.Module):
@@ -69,19 +82,20 @@ def with_upsampling(model: models.RDN, upsampling: str) -> models.RDN:
     return model
 
 
-def export_onnx(model: models.RDN, shape: tuple[int | None, int, int], opset: int, upsampling: str, path: str) -> None:
+def export_onnx(model: models.RDN, shape: Shape, opset: int, upsampling: str, path: str) -> None:
     """Write `model` as ONNX: `image` (N, C, height, width) float32 -> `output`.
 
-    shape: (N, height, width); N None leaves the batch size free. upsampling: a key of UPSAMPLING_OPERATORS.
+    shape: what None is in is left free. upsampling: a key of UPSAMPLING_OPERATORS.
     Raises ValueError if the graph holds an operator that the offline model must do without.
     """
-    batch, height, width = shape
     options = dict(opset_version=opset, input_names=['image'], output_names=['output'])
-    if batch is None:
-        options['dynamic_axes'] = {'image': {0: 'batch'}, 'output': {0: 'batch'}}
+    free = {axis: name for axis, name, size in zip((0, 2, 3), ('batch', 'height', 'width'), shape) if size is None}
+    if free:
+        options['dynamic_axes'] = {'image': free, 'output': {axis: f'output_{name}' for axis, name in free.items()}}
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         options['dynamo'] = False  # the newer exporter cannot write opset 9
-    image = torch.zeros(batch or 1, model.config['num_channels'], height, width)
+    batch, height, width = (size or trial for size, trial in zip(shape, TRIALS[0]))
+    image = torch.zeros(batch, model.config['num_channels'], height, width)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')  # that this exporter is the older one, that opset 9 is old
         torch.onnx.export(with_upsampling(model, upsampling), image, path, **options)
@@ -93,24 +107,24 @@ def export_onnx(model: models.RDN, shape: tuple[int | None, int, int], opset: in
         )
 
 
-def largest_difference(model: models.RDN, path: str, shape: tuple[int | None, int, int]) -> float:
+def largest_difference(model: models.RDN, path: str, shape: Shape) -> float:
     """Largest difference of ONNX Runtime to PyTorch, as a fraction of the output's range.
 
-    Random input, 0...1, of the batch size in the shape (N, height, width); where N is None, of one image and of two,
-    so that a batch size frozen into the graph shows.
+    Random input, 0...1; where the shape leaves a size free, of two sizes, so that one that is frozen into the graph
+    shows.
     """
-    batches, height, width = (shape[0],) if shape[0] else (1, 2), *shape[1:]
     exported = engine.OnnxRuntime(path, provider='CPU')
     random = np.random.RandomState(0)
     largest = 0.0
-    for batch in batches:
+    for trial in TRIALS if None in shape else TRIALS[:1]:
+        batch, height, width = (size or other for size, other in zip(shape, trial))
         image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
         actual = exported(image)
         with torch.no_grad():
             expected = model(torch.from_numpy(image)).numpy()
         if actual.shape != expected.shape:
             raise ValueError(
-                f'the exported graph gives {actual.shape} for a batch of {batch}, PyTorch {expected.shape}'
+                f'the exported graph gives {actual.shape} for an input {image.shape}, PyTorch {expected.shape}'
             )
         largest = max(largest, float(np.abs(actual - expected).max() / np.ptp(expected)))
     return largest
@@ -134,7 +148,7 @@ def main(argv=None):
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
         raise ValueError(f'{args.output_file}: --output-file would overwrite the weights')
     with files.atomic_path(args.output_file) as path:
-        shape = args.batch_size, args.height, args.width
+        shape = Shape(args.batch_size, args.height or None, args.width or None)
         export_onnx(model, shape, args.opset, choose_upsampling(args.upsample, args.opset), path)
         difference = largest_difference(model, path, shape)
         if not difference < TOLERANCE:
@@ -143,7 +157,8 @@ def main(argv=None):
                 f'{args.output_file} was not written'
             )
         operators = onnx_graph.count_operators(path)
-    image = f'({args.batch_size or "N"}, {model.config["num_channels"]}, {args.height}, {args.width})'
+    batch, height, width = (size or name for size, name in zip(shape, ('N', 'H', 'W')))
+    image = f'({batch}, {model.config["num_channels"]}, {height}, {width})'
     print('network     ' + ', '.join(f'{name}={value}' for name, value in model.config.items()))
     print(f'parameters  {sum(p.numel() for p in model.parameters()):,}')
     print('operators   ' + ', '.join(f'{count} {name}' for name, count in operators.items()))
@@ -155,7 +170,8 @@ def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--input-file', required=True, help='weights, .pth')
     parser.add_argument('--output-file', required=True, help='ONNX file to write')
-    parser.add_input_size()
+    for flag in ('--height', '--width'):
+        parser.add_argument(flag, type=cli.not_negative, default=114, help='of the input, pixels; 0: any; default 114')
     parser.add_argument('--batch-size', type=cli.positive, help='fixes it in the file; default: the file takes any')
     parser.add_argument(
         '--opset',
@@ -175,7 +191,10 @@ def parse_args(argv):
     agree.add_argument('--scale', type=int, choices=cli.SCALES)
     for flag in ('--num-features', '--growth-rate', '--num-blocks', '--num-layers'):
         agree.add_argument(flag, type=cli.positive)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not (args.height and args.width) and choose_upsampling(args.upsample, args.opset) == 'shuffle':
+        parser.error('--height 0 and --width 0 go with --upsample=deconv or --opset 11: a Reshape has its sizes fixed')
+    return args
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ from walk import LITE, assert_refused, save, snapshot, tiny_rdn
 
 
 def export(model, path, shape=(None, 114, 114), opset=9, upsampling='shuffle'):
-    RDN_pth2onnx.export_onnx(model, shape, opset, upsampling, path)
+    RDN_pth2onnx.export_onnx(model, RDN_pth2onnx.Shape(*shape), opset, upsampling, path)
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
@@ -98,6 +98,20 @@ def test_batch_size_is_fixed_in_the_file(script, tmp_path, flags):
         assert [dim.dim_value for dim in value.type.tensor_type.shape.dim] == [4, 3, size, size]
 
 
+@pytest.mark.parametrize('flags', [['--upsample=deconv'], ['--opset=11']])
+def test_free_height_and_width_give_what_pytorch_gives_for_any(script, tmp_path, flags):
+    weights, target = save(tmp_path / 'rdn.pth', tiny_rdn()), str(tmp_path / 'rdn.onnx')
+    sizes = ['--height=0', '--width=0']
+    ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target, *sizes, *flags)
+    assert ended.status == 0 and 'image (N, 3, H, W)' in ended.out, ended.err
+    session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
+    for shape in ((1, 3, 7, 50), (3, 3, 61, 1), (1, 3, 114, 114)):
+        x = np.random.RandomState(0).rand(*shape).astype(np.float32)
+        with torch.no_grad():
+            expected = checkpoint.load_rdn(weights)(torch.from_numpy(x)).numpy()
+        assert np.abs(session.run(None, {'image': x})[0] - expected).max() < 1e-5 * np.ptp(expected)
+
+
 @pytest.mark.parametrize('opset', ['8', '18', 'x'])
 def test_opsets_that_are_not_exported_are_refused(script, tmp_path, opset):
     target = tmp_path / 'rdn.onnx'
@@ -134,10 +148,10 @@ def test_difference_to_pytorch_leaves_no_file(script, tmp_path, monkeypatch):
 def test_comparison_sees_a_wrong_weight(tmp_path):
     path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn()
     export(model, path, (None, 20, 20))
-    assert RDN_pth2onnx.largest_difference(model, path, (None, 20, 20)) < 1e-5
+    assert RDN_pth2onnx.largest_difference(model, path, RDN_pth2onnx.Shape(None, 20, 20)) < 1e-5
     with torch.no_grad():
         model.gff[1].weight[0, 0, 0, 0] += 0.1
-    assert RDN_pth2onnx.largest_difference(model, path, (None, 20, 20)) > 1e-5
+    assert RDN_pth2onnx.largest_difference(model, path, RDN_pth2onnx.Shape(None, 20, 20)) > 1e-5
 
 
 @pytest.mark.parametrize(
@@ -146,7 +160,8 @@ def test_comparison_sees_a_wrong_weight(tmp_path):
         (['--scale=3'], ['scale_factor is 2', 'not 3']),
         (['--num-blocks=16'], ['num_blocks is 6']),
         (['--scale=5'], ['--scale']),
-        (['--height=0'], ['--height']),
+        (['--height=0'], ['--height', '--upsample=deconv']),
+        (['--height=-1'], ['--height']),
         (['--sacle=2'], ['--sacle']),
     ],
 )
