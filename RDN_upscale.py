@@ -164,7 +164,11 @@ def upscale_picture(
 
 
 def upscale_all(
-    jobs: Sequence[Job], model: engine.Engine, scale: int, options: Options, show: Callable[[Job, Upscaled | None], None]
+    jobs: Sequence[Job],
+    model: engine.Engine,
+    scale: int,
+    options: Options,
+    show: Callable[[Job, Upscaled | None], None],
 ) -> Summary:
     """Do all Jobs, with a line for each; one that fails does not stop the others, but for a full disk.
 
@@ -268,7 +272,9 @@ def main(argv=None):
         files.check_writable(folder)
     print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {model.name}')
     if None in model.shape[1:]:
-        print(f'tiles of {args.tile_size} pixels; {args.overlap} of overlap were measured on the compact weights of this project')
+        print(
+            f'tiles of {args.tile_size} pixels; {args.overlap} of overlap were measured on the compact weights of this project'
+        )
     options = Options(
         args.tile_size,
         args.overlap,
@@ -324,11 +330,19 @@ def parse_args(argv):
 
     parser = cli.Parser(__doc__)
     parser.add_argument('--input', nargs='+', required=True, metavar='PATH', help='pictures, or folders of them')
-    parser.add_argument('--output', required=True, metavar='PATH', help='folder for the results; of one picture also FILE.png')
-    parser.add_argument('--model', default='rdn_x2.onnx', help='of RDN_pth2onnx.py, or another RGB model; default %(default)s')
+    parser.add_argument(
+        '--output', required=True, metavar='PATH', help='folder for the results; of one picture also FILE.png'
+    )
+    parser.add_argument(
+        '--model', default='rdn_x2.onnx', help='of RDN_pth2onnx.py, or another RGB model; default %(default)s'
+    )
     parser.add_argument('--ext', choices=sorted(e[1:] for e in writer.FORMATS), help="default: the source's own")
-    parser.add_argument('--suffix', type=suffix, help='behind the names of results; default _x2 for a model that doubles')
-    parser.add_argument('--quality', type=quality, default=writer.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s')
+    parser.add_argument(
+        '--suffix', type=suffix, help='behind the names of results; default _x2 for a model that doubles'
+    )
+    parser.add_argument(
+        '--quality', type=quality, default=writer.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s'
+    )
     parser.add_argument('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
     parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
     parser.add_argument('--resume', action='store_true', help='skip results that are there')
@@ -344,7 +358,9 @@ def parse_args(argv):
         metavar='N',
         help='pixels, for a model of free height and width; default %(default)s',
     )
-    parser.add_argument('--overlap', type=cli.not_negative, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s')
+    parser.add_argument(
+        '--overlap', type=cli.not_negative, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s'
+    )
     parser.add_argument('--batch-size', type=cli.positive, default=1, help='tiles a run; default 1')
     parser.add_argument('--provider', choices=list(engine.PROVIDERS), help='default: the first that onnxruntime has')
     parser.add_argument('--device-id', type=cli.not_negative, default=0)

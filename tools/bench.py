@@ -4,18 +4,21 @@
     python3 -m tools.bench engines --default-network
     python3 -m tools.bench infer
     python3 -m tools.bench whole --images SET14
+    python3 -m tools.bench tiles
     python3 -m tools.bench host
     python3 -m tools.bench train
 
 engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVINO. infer: what RDN_infer.py adds to a bare
 onnxruntime session. whole: megapixels a second of whole pictures, RDN_upscale.py's path against a plain loop over tiles
-that do not overlap, and against PyTorch on the whole picture. host: the scripts before and after the device, from the shell,
+that do not overlap, and against PyTorch on the whole picture. tiles: the same for a model of free height and width, over
+sizes of tiles. host: the scripts before and after the device, from the shell,
 against the way of the public ModelZoo scripts (peers.py). train: images a second that RDN_train.py learns from.
 Machines are noisy: compare within a table only.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
 import tempfile
@@ -163,6 +166,32 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
     print_rates(title, alternate(ways, rounds), 'megapixels/s', megapixels, 'plain loop, no overlap (seams)')
 
 
+TILE_SIZES = (114, 128, 160, 192, 224, 256, 320, 384)
+
+
+def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> None:
+    """A picture through a model of free height and width, by tiles of several sizes."""
+    path = os.path.join(folder, 'any.onnx')
+    flags = ['--upsample=deconv', '--height=0', '--width=0']
+    bench_scripts.timed(
+        bench_scripts.script('RDN_pth2onnx.py', f'--input-file={weights}', f'--output-file={path}', *flags)
+    )
+    side = int((megapixels * 1e6) ** 0.5)
+    photograph = images.read_rgb(sample_images.sample_paths()[0])
+    pixels = np.asarray(photograph.resize((side, side)))
+    threads = cpu.available_cores()
+    model = engine.OnnxRuntime(path, threads=threads, streams=min(threads, RDN_upscale.MAX_STREAMS))
+
+    def through(size):
+        layout = upscaler.layout_for(model, pixels.shape[:2], size, tiles.OVERLAP, 2)
+        for _ in upscaler.upscale_pixels(pixels, model, layout):
+            pass
+
+    ways: dict[str, Callable[[], object]] = {f'tiles of {n}': functools.partial(through, n) for n in TILE_SIZES}
+    title = f'{side} x {side} pixels, overlap {tiles.OVERLAP}, {threads} threads'
+    print_rates(title, alternate(ways, rounds), 'megapixels/s', side * side / 1e6, f'tiles of {TILE_SIZES[0]}')
+
+
 def bench_train(config: Sequence[int], rounds: int) -> None:
     """A step of RDN_train.py on random pictures, for batches and layouts; the fastest is the one to take."""
     device, bf16, compiled = RDN_train.choose_device()
@@ -206,6 +235,8 @@ def main(argv=None):
             bench_infer(model_path, args.rounds)
         elif args.what == 'whole':
             bench_whole(weights, model_path, paths, args.rounds)
+        elif args.what == 'tiles':
+            bench_tiles(weights, folder, args.megapixels, args.rounds)
         elif args.what == 'host':
             bench_scripts.bench(paths, args.many, args.rounds)
         else:
@@ -214,12 +245,13 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('what', choices=['engines', 'infer', 'whole', 'host', 'train'])
+    parser.add_argument('what', choices=['engines', 'infer', 'whole', 'tiles', 'host', 'train'])
     parser.add_argument('--model', default='rdn_x2.onnx')
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
     parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
     parser.add_argument('--images', help="folder; default: scikit-image's five photographs")
     parser.add_argument('--many', type=cli.positive, default=2000, help='host: the most images; default 2000')
+    parser.add_argument('--megapixels', type=float, default=1.0, help='tiles: of the picture; default 1')
     parser.add_argument('--rounds', type=cli.positive, default=5)
     return parser.parse_args(argv)
 

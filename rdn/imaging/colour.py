@@ -86,7 +86,9 @@ def make_profile(gamma: float, chromaticities: Sequence[float]) -> bytes:
         table += struct.pack('>4sII', tag, start + len(body), len(block))
         body += block + b'\0' * (-len(block) % 4)
     size = start + len(body)
-    head = struct.pack('>I4sI4s4s4s', size, b'\0\0\0\0', 0x02100000, b'mntr', b'RGB ', b'XYZ ').ljust(36, b'\0') + b'acsp'
+    head = (
+        struct.pack('>I4sI4s4s4s', size, b'\0\0\0\0', 0x02100000, b'mntr', b'RGB ', b'XYZ ').ljust(36, b'\0') + b'acsp'
+    )
     head = head.ljust(68, b'\0') + _xyz(D50)[8:]
     return head.ljust(128, b'\0') + struct.pack('>I', len(blocks)) + table + body
 

@@ -7,7 +7,7 @@ that what nobody here knows is kept as it is.
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO, Dict, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 ORIENTATION, WIDTH, HEIGHT, XMP, ICC_PROFILE = 0x0112, 0x0100, 0x0101, 0x02BC, 0x8773
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
@@ -38,8 +38,8 @@ class Tags(NamedTuple):
     """A directory. order: '<' or '>', of the values' bytes; values: by tag; children: by the tag that points to them."""
 
     order: str
-    values: Dict[int, Value]
-    children: Dict[int, 'Tags']
+    values: dict[int, Value]
+    children: dict[int, Tags]
 
     def number(self, tag: int) -> int | None:
         """The first value of a tag of whole numbers; None where it is not there or of another type."""
@@ -95,7 +95,9 @@ def _parse_directory(data: bytes, offset: int, order: str, seen: set[int]) -> Ta
     for position in range(offset + 2, offset + 2 + 12 * count, 12):
         tag, kind, number = struct.unpack_from(order + 'HHI', data, position)
         if tag in SUB_IFDS:
-            tags.children[tag] = _parse_directory(data, struct.unpack_from(order + 'I', data, position + 8)[0], order, seen)
+            tags.children[tag] = _parse_directory(
+                data, struct.unpack_from(order + 'I', data, position + 8)[0], order, seen
+            )
             continue
         size = BYTES_OF_TYPE.get(kind, 0) * number
         start = position + 8 if size <= 4 else struct.unpack_from(order + 'I', data, position + 8)[0]

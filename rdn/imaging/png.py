@@ -152,4 +152,4 @@ def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata) ->
 
     with quiet.libraries():
         coded = imagecodecs.png_encode(array if array.shape[2] > 1 else array[:, :, 0], level=COMPRESSION)
-    Writer(file, said).write(coded)
+    Writer(file, said).write(bytes(coded))

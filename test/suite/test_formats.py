@@ -45,7 +45,13 @@ def test_grey_tiff_of_any_depth(tmp_path, colour, bits, kind):
         tifffile.imwrite(str(path), values, photometric=kind)
     else:
         packed = np.unpackbits(values.astype('>u2').view(np.uint8)).reshape(*values.shape, 16)[:, :, 16 - bits :]
-        write_tiff(path, np.packbits(packed.reshape(len(values), -1), axis=1).tobytes(), values.shape, [bits], kind == 'minisblack')
+        write_tiff(
+            path,
+            np.packbits(packed.reshape(len(values), -1), axis=1).tobytes(),
+            values.shape,
+            [bits],
+            kind == 'minisblack',
+        )
     expected = full_scale(values, bits)
     if kind == 'miniswhite':
         expected = (255 if bits <= 8 else 65535) - expected
@@ -142,7 +148,12 @@ def write_png(path, header, rows, *chunks, before=b''):
 
 def test_transparent_value_of_a_grey_png_of_16_bits_and_of_4(tmp_path):
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
-    write_png(tmp_path / 'deep.png', (8, 8, 16, 0), [row.astype('>u2').tobytes() for row in deep], (b'tRNS', struct.pack('>H', 5000)))
+    write_png(
+        tmp_path / 'deep.png',
+        (8, 8, 16, 0),
+        [row.astype('>u2').tobytes() for row in deep],
+        (b'tRNS', struct.pack('>H', 5000)),
+    )
     result = read(tmp_path / 'deep.png').pixels
     assert result.dtype == np.uint16 and np.array_equal(result[:, :, 0], deep)
     assert np.array_equal(result[:, :, 1] == 0, deep == 5000)
@@ -199,7 +210,11 @@ def test_netpbm_of_any_largest_value(tmp_path, colour, largest, kind):
     (tmp_path / 'a.pnm').write_bytes(head + body)
     full = 255 if largest <= 255 else 65535
     result = read(tmp_path / 'a.pnm').pixels
-    assert np.array_equal(result, np.floor(values.astype(np.float64) * full / largest + 0.5)) and result.shape == (20, 30, channels)
+    assert np.array_equal(result, np.floor(values.astype(np.float64) * full / largest + 0.5)) and result.shape == (
+        20,
+        30,
+        channels,
+    )
     (tmp_path / 'a.pnm').write_bytes(head + body[: len(body) // 2])
     with pytest.raises(ValueError, match='cut off'):
         read(tmp_path / 'a.pnm')
@@ -220,7 +235,9 @@ def test_bitmaps_and_pam(tmp_path, colour):
 @pytest.mark.parametrize('bits', [8, 9, 12, 16])
 @pytest.mark.parametrize('channels', [1, 3])
 def test_jpeg_2000_of_any_depth(tmp_path, colour, bits, channels):
-    values = (colour[:, :, :channels].astype(np.uint32) * ((1 << bits) - 1) // 255).astype(np.uint8 if bits == 8 else np.uint16)
+    values = (colour[:, :, :channels].astype(np.uint32) * ((1 << bits) - 1) // 255).astype(
+        np.uint8 if bits == 8 else np.uint16
+    )
     stored = values[:, :, 0] if channels == 1 else values
     coded = imagecodecs.jpeg2k_encode(stored, level=0, bitspersample=bits, codecformat='jp2', reversible=True)
     (tmp_path / 'a.jp2').write_bytes(coded)
@@ -320,5 +337,5 @@ def test_turning_is_what_pillow_does(photo):
              6: Image.ROTATE_270, 7: Image.TRANSVERSE, 8: Image.ROTATE_90}  # fmt: skip
     for orientation, move in moves.items():
         assert np.array_equal(pixels.upright(array, orientation), np.asarray(photo.transpose(move)))
-    for orientation in (None, 0, 1, 9):
-        assert pixels.upright(array, orientation) is array
+    for nothing in (None, 0, 1, 9):
+        assert pixels.upright(array, nothing) is array

@@ -4,6 +4,7 @@ import io
 import struct
 
 from rdn.imaging import colour, exif, metadata, reader
+from test_formats import write_png
 
 import cv2
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
-from test_formats import write_png
 from walk import opened
 
 XMP = (
@@ -112,6 +112,7 @@ def test_exif_xmp_and_profile_go_from_every_format_to_every_format(upscale, phot
     result = opened(path)
     theirs = result.tag_v2 if target == 'tif' else result.getexif()  # Pillow's own reading
     assert theirs[0x010F] == MAKER and theirs[0x8298] == COPYRIGHT and theirs.get(0x0112, 1) == 1
+    assert picture.said.exif and picture.said.xmp
     camera = picture.said.exif.children[exif.EXIF_IFD]
     assert camera.number(0xA002) == 402 and camera.number(0xA003) == 254
     assert camera.values[0x927C].data == b'maker\0\1\2\3' and camera.values[0x829A].data[4:5] in (b'\xfa', b'\0')
@@ -121,6 +122,7 @@ def test_exif_xmp_and_profile_go_from_every_format_to_every_format(upscale, phot
     assert b'tiff:Orientation="1" exif:PixelXDimension="402"' in packet and b'<tiff:ImageWidth>402</' in packet
     assert b'\xe7\x85\xa7' in packet and packet.count(b'402') == 2
     if 'webp' not in (source, target):
+        assert picture.said.dpi
         assert [round(float(x)) for x in picture.said.dpi] == [300, 300]
 
 
@@ -144,7 +146,10 @@ def test_absurd_resolutions_do_not_end_the_run(upscale, photo):
 # --- colour
 
 
-GAMMA, CHROMATICITIES = struct.pack('>I', 100000), struct.pack('>8I', 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
+GAMMA, CHROMATICITIES = (
+    struct.pack('>I', 100000),
+    struct.pack('>8I', 31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000),
+)
 
 
 def test_colour_chunks_of_a_png_are_kept(upscale, photo):

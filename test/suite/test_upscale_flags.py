@@ -77,7 +77,11 @@ def test_an_output_that_cannot_be_written_is_noticed_before_the_first_picture(up
     photo.save(str(upscale.source / 'a.png'))
     monkeypatch.setattr(RDN_upscale, 'upscale_picture', lambda *_: pytest.fail('computed'))
     (tmp_path / 'out').write_text('a file')
-    for flag in (f'--output={tmp_path / "out" / "deeper"}', f'--report={tmp_path / "out" / "page"}', '--output=/proc/new'):
+    for flag in (
+        f'--output={tmp_path / "out" / "deeper"}',
+        f'--report={tmp_path / "out" / "page"}',
+        '--output=/proc/new',
+    ):
         assert_refused(upscale(flag), flag.partition('=')[2].rpartition('/')[0])
 
 
@@ -157,11 +161,15 @@ def narrow_of_any_size(narrow, tmp_path_factory):
 
 @pytest.mark.parametrize('size', [(201, 127), (9, 5), (1, 1)])
 @pytest.mark.parametrize('tile_size', [64, 192, 1000])
-def test_a_model_of_any_size_gives_what_the_whole_picture_gives(upscale, photo, narrow, narrow_of_any_size, size, tile_size):
+def test_a_model_of_any_size_gives_what_the_whole_picture_gives(
+    upscale, photo, narrow, narrow_of_any_size, size, tile_size
+):
     small = photo.crop((0, 0, *size))
     small.save(str(upscale.source / 'a.png'))
     ended = upscale(f'--model={narrow_of_any_size}', f'--tile-size={tile_size}')
-    assert ended.status == 0 and f'tiles of {tile_size} pixels' in ended.out and 'compact weights' in ended.out, ended.err
+    assert ended.status == 0 and f'tiles of {tile_size} pixels' in ended.out and 'compact weights' in ended.out, (
+        ended.err
+    )
     assert difference(opened(upscale.target / 'a_x2.png'), reference(narrow, np.asarray(small) / 255)) < 0.51
 
 
