@@ -27,10 +27,10 @@ MAX_ENTRIES = 4096  # of a directory
 
 
 class Value(NamedTuple):
-    """What a tag holds: TIFF's number of the type, how many values, their bytes."""
+    """What a tag holds: TIFF's number of the type, the number of values, their bytes."""
 
     type: int
-    count: int
+    number: int
     data: bytes
 
 
@@ -44,7 +44,7 @@ class Tags(NamedTuple):
     def number(self, tag: int) -> int | None:
         """The first value of a tag of whole numbers; None where it is not there or of another type."""
         value = self.values.get(tag)
-        if value is None or value.type not in (1, SHORT, LONG) or not value.count:
+        if value is None or value.type not in (1, SHORT, LONG) or not value.number:
             return None
         return int.from_bytes(value.data[: BYTES_OF_TYPE[value.type]], 'little' if self.order == '<' else 'big')
 
