@@ -102,10 +102,11 @@ def advise_on_transposes(summaries: Sequence[str]) -> list[str]:
             'list would not change it. RDN_pth2onnx.py --upsample=deconv exports without it.'
         ]
     return [
-        'Put the input shape of the slow ones on the white list, and convert the model again:',
+        'Slow ones have the input shapes',
         *(f'    {shape}' for shape in shapes),
-        'From about CANN 5.1 on that list decides nothing: export without them, RDN_pth2onnx.py --upsample=deconv.',
-        f'    python3 patch_transpose_whitelist.py --profile {shlex.quote(summaries[0])}',
+        'From about CANN 5.1 on the white list decides nothing: export without them, RDN_pth2onnx.py --upsample=deconv.',
+        'Before that, put their shapes on the white list, and convert the model again:',
+        f'    python3 patch_transpose_whitelist.py --profile {" ".join(map(shlex.quote, summaries))}',
     ]
 
 

@@ -27,8 +27,8 @@ MAX_SOURCE_BYTES = 1 << 24
 DEFAULT_SHAPE = [1, 64, 2, 2, 114, 114]
 KEPT_ENDING = '.rdn-original'  # of the original's name
 NOT_NEEDED = (
-    'not needed with this toolkit: its check_supported ends in `return True`, so that any shape gets the fast operator '
-    '(read in its source, not measured); --force adds the shape all the same'
+    'not needed with this toolkit: its check_supported ends in `return True`, so that any shape but those on its black '
+    'list gets the fast operator (read in its source, not measured); --force adds the shape all the same'
 )
 
 
@@ -128,12 +128,12 @@ def patch(path: str, shapes: list[list[int]], dry_run: bool, forced: bool, profi
     print(f'the original is kept as {path + KEPT_ENDING}; convert the model again with atc')
 
 
-def profiled_shapes(path: str) -> list[list[int]]:
-    """Shapes of the slow transposes in an op_summary file. Raises ValueError, with its name, for none."""
-    shapes = msprof.slow_transposes(msprof.read_tasks(path))
+def profiled_shapes(paths: list[str]) -> list[list[int]]:
+    """Shapes of the slow transposes in a profile's op_summary files. Raises ValueError, with their names, for none."""
+    shapes = msprof.slow_transposes(msprof.read_tasks(*paths))
     if not shapes:
         raise ValueError(
-            f'{path}: no slow TransposeD with known shapes that takes {msprof.WORTHWHILE_PERCENT:g} % of the time or '
+            f'{" and ".join(paths)}: no slow TransposeD with known shapes that takes {msprof.WORTHWHILE_PERCENT:g} % of the time or '
             'more: nothing to add'
         )
     return shapes
@@ -179,7 +179,9 @@ def parse_args(argv):
     )
     parser.add_argument('--onnx', metavar='FILE', help="read the shapes from this model's Transpose nodes")
     parser.add_argument('--batch-size', type=cli.positive, default=1, help='of the offline model; default 1')
-    parser.add_argument('--profile', metavar='FILE', help="take the slow ones' shapes from msprof's op_summary_*.csv")
+    parser.add_argument(
+        '--profile', nargs='+', metavar='FILE', help="take the slow ones' shapes from msprof's op_summary_*.csv"
+    )
     parser.add_argument('--force', action='store_true', help='add the shape where the toolkit takes any shape, too')
     parser.add_argument('--dry-run', action='store_true', help='print the change as a diff, and change nothing')
     parser.add_argument('--revert', action='store_true', help='put the kept original back')

@@ -6,6 +6,9 @@
 setup_venv() {
     local folder=$1 requirements=$2 python wanted
     python=$(find_python ${3:+"$3"})
+    if [ "$(command -v "$python")" -ef "$folder/bin/$(basename "$python")" ]; then # active, and perhaps to be made anew
+        python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)')
+    fi
     wanted=$("$python" -c 'import sys; print(sys.version)' && cat requirements.txt "$requirements")
     if [ "$wanted" != "$(cat "$folder/.set-up" 2>/dev/null)" ]; then
         echo "Setting up $folder ($("$python" --version), $requirements): once, some minutes"

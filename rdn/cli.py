@@ -32,13 +32,15 @@ def run(main: Callable[[], int | None]) -> None:
     """Call `main()` and leave the process with its status: 0 unless it returns another.
 
     What a person can mend (ValueError, OSError, MemoryError) ends in one line on stderr and status 1,
-    Ctrl-C in status 130, SIGTERM in 143: these two still unwind, so that half-written files go.
+    Ctrl-C in status 130, SIGTERM in 143, a terminal that goes in 129: these still unwind, so that half-written files go.
     RDN_TRACEBACK=1 in the environment shows where an error came from.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):  # a file's name may hold bytes that are not text
             stream.reconfigure(errors='backslashreplace')
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+        signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     try:
         sys.exit(main())
     except (ValueError, OSError, MemoryError) as error:

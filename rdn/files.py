@@ -114,6 +114,18 @@ def locked(folder: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def locked_at_once(folder: str, message: str) -> Iterator[None]:
+    """As `locked`; raises BlockingIOError with the message where another process is in such a block."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if _try_lock(descriptor) is False:
+            raise BlockingIOError(errno.EWOULDBLOCK, message, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def exchange_names(a: str, b: str) -> bool:
     """Swap two names in one step, so that there is no moment without either; False where the system cannot."""
     library = ctypes.CDLL(None)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from rdn import cli, files, onnx_graph, run_record
+from rdn import cli, files, manifest, onnx_graph, run_record
 from rdn.ascend import logs
 from rdn.evaluation import result
 
@@ -31,7 +31,10 @@ PUBLISHED_NOTE = (
 
 
 class Row(NamedTuple):
-    """What was measured with a batch size. psnr: dB; rate: images/s of a device; card_devices: how many a card holds."""
+    """What was measured with a batch size. psnr: dB; rate: images/s of a device; card_devices: how many a card holds.
+
+    record: of the run, where it is known.
+    """
 
     chip: str
     batch: int
@@ -39,6 +42,7 @@ class Row(NamedTuple):
     protocol: str
     rate: float
     card_devices: int
+    record: run_record.Record | None
 
 
 def read_row(folder: str) -> Row:
@@ -49,14 +53,39 @@ def read_row(folder: str) -> Row:
     speed, record = logs.read(speed_path, logs.parse_speed), run_record.read(speed_path)
     batch = record.batch_size if record else speed.batch
     chip = record.chip if record else f'{speed.tool}, chip unknown'
-    outputs = origin.get('outputs') or {}
-    if outputs and (outputs.get('batch_size'), outputs.get('chip')) != (batch, chip):
-        raise ValueError(
-            f'{result_path}: of batches of {outputs.get("batch_size")} on {outputs.get("chip")}; '
-            f'{speed_path} is of batches of {batch} on {chip}'
-        )
+    of_outputs = run_record.Record(**origin['outputs']) if origin.get('outputs') else None
+    if record and of_outputs:
+        check_same_run(result_path, of_outputs, speed_path, record)
     devices = record.devices() if record else 1
-    return Row(chip, batch or 1, psnr, origin.get('protocol') or 'protocol unknown', speed.rate, devices)
+    protocol = origin.get('protocol') or 'protocol unknown'
+    return Row(chip, batch or 1, psnr, protocol, speed.rate, devices, of_outputs or record)
+
+
+def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, speed: run_record.Record) -> None:
+    """Raises ValueError, with both names, where an accuracy and a speed are of two runs: a model, a tool or a chip."""
+    for what in ('batch_size', 'chip', 'tool', 'model'):
+        a, b = getattr(accuracy, what), getattr(speed, what)
+        if a != b:
+            raise ValueError(f'{result_path} and {speed_path} are of two runs: {what} {str(a)[:12]} and {str(b)[:12]}')
+
+
+def check_same_set(folders: list[str], rows: list[Row]) -> None:
+    """Raises ValueError, with two folders' names, where their accuracies are of two prepared sets."""
+    for folder, row in zip(folders, rows):
+        sets = [each.record.manifest if each.record else None for each in (rows[0], row)]
+        if None not in sets and sets[0] != sets[1]:
+            raise ValueError(f'{folders[0]} and {folder}: their accuracies are of two prepared sets: run both on one')
+
+
+def is_model_of(onnx: str, row: Row) -> bool:
+    """Whether what was measured is that ONNX file, or was converted from it."""
+    if row.record is None:
+        return False
+    digest = manifest.digest(onnx)
+    offline = os.path.join(os.path.dirname(onnx), f'{files.stem_of(onnx)}_bs{row.batch}.om')
+    converted = run_record.read(offline) if os.path.isfile(offline) else None
+    is_converted = converted is not None and row.record.model == manifest.digest(offline) and converted.model == digest
+    return row.record.model == digest or is_converted
 
 
 def find_speed(folder: str) -> str:
@@ -97,7 +126,8 @@ def main(argv=None):
     if len(set(batches)) < len(batches):
         raise ValueError(f'{" and ".join(args.folder)}: two are of the same batch size')
     table = format_rows(rows, args.dataset)
-    notes = describe(args.model)
+    check_same_set(args.folder, rows)
+    notes = describe(args.model if args.model and all(is_model_of(args.model, row) for row in rows) else None)
     markdown = cli.format_markdown(table) + '\n\n' + notes.replace('\n', '\n\n') + '\n'
     print(f'{cli.format_table(table)}\n{notes}\n\n{cli.format_markdown(table)}')
     if args.markdown:

@@ -1,6 +1,6 @@
 """ais_bench, benchmark's successor from CANN 6 on: the names of its outputs, the files and folders that it accepts.
 
-Since early 2024 it refuses paths with other characters than FIT's, symbolic links, models and inputs that group or
+Since early 2024 it refuses paths with other characters than ACCEPTED_PATH's, symbolic links, models and inputs that group or
 others can write or that belong to someone else (also where root asks), any such thing in the folder of inputs, and an
 output folder that exists with a mode above 0750.
 """
@@ -14,7 +14,7 @@ import stat
 import tempfile
 from typing import Iterable
 
-FIT = re.compile(r'[A-Za-z0-9_/.-]+')
+ACCEPTED_PATH = re.compile(r'[A-Za-z0-9_/.-]+')
 
 
 def output_prefix(stem: str) -> str:
@@ -39,18 +39,18 @@ def check_stems(stems: Iterable[str]) -> None:
         )
 
 
-def is_fit(path: str) -> bool:
+def is_accepted_path(path: str) -> bool:
     """Whether ais_bench takes the path, links in it resolved."""
-    return bool(FIT.fullmatch(os.path.realpath(path)))
+    return bool(ACCEPTED_PATH.fullmatch(os.path.realpath(path)))
 
 
-def fit_folder(folder: str) -> str:
+def work_place(folder: str) -> str:
     """The folder for files on their way to and from ais_bench or atc: the given one, else one for temporary files.
 
-    Raises ValueError where neither is fit.
+    Raises ValueError where neither has a path that they accept.
     """
     for place in (folder, tempfile.gettempdir(), '/tmp'):
-        if os.path.isdir(place) and is_fit(place):
+        if os.path.isdir(place) and is_accepted_path(place):
             return os.path.realpath(place)
     raise ValueError(f'{tempfile.gettempdir()}: ais_bench takes letters, digits, _ . - in paths only: set TMPDIR')
 
@@ -89,4 +89,4 @@ def _is_accepted(path: str) -> bool:
     status = os.lstat(path)
     mine = status.st_uid == os.geteuid() or status.st_gid in os.getgroups()
     writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return bool(FIT.fullmatch(path)) and mine and not writable and not stat.S_ISLNK(status.st_mode)
+    return bool(ACCEPTED_PATH.fullmatch(path)) and mine and not writable and not stat.S_ISLNK(status.st_mode)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import Mapping, NamedTuple
+from typing import Callable, Mapping, NamedTuple
 
 PREFIX = 'Ascend'  # before the chip's name in --soc_version
 # Names of families: atc asks which of them it is.
 FAMILIES = {'310B': '310B1 or 310B4', '310P': '310P1 or 310P3', '910': '910A, 910B or 910ProB'}
 SECONDS = 60  # that npu-smi may take
+CHIP_COUNT = re.compile(r'^\s*Chip Count\s*:\s*([1-9]\d?)\s*$', re.MULTILINE)
 BOARD_LINE = re.compile(r'^\s*(NPU Name|Chip Name)\s*:\s*(\S.*?)\s*$', re.MULTILINE)
 
 
@@ -30,8 +31,9 @@ class Device(NamedTuple):
 
 
 def name_of(soc_version: str) -> str:
-    """'Ascend310P3' or '310P3' -> '310P3'."""
-    return soc_version[len(PREFIX) :] if soc_version.startswith(PREFIX) else soc_version
+    """'Ascend310P3', 'ascend310p3' or '310P3' -> '310P3'."""
+    name = soc_version[len(PREFIX) :] if soc_version.lower().startswith(PREFIX.lower()) else soc_version
+    return name.upper() if name == name.lower() else name
 
 
 def choose_soc_version(chip: Chip | None, asked: str | None) -> str:
@@ -40,6 +42,8 @@ def choose_soc_version(chip: Chip | None, asked: str | None) -> str:
     Raises ValueError where that does not say enough.
     """
     if asked:
+        if chip and chip.name in FAMILIES and not name_of(asked).startswith(chip.name):
+            raise ValueError(f'--soc-version={asked}: npu-smi shows a chip of the family {chip.name}')
         return PREFIX + name_of(asked)
     if chip is None:
         raise ValueError(
@@ -59,7 +63,8 @@ def find_chip(device_number: int, program: str, environment: Mapping[str, str]) 
 
     Raises ValueError where npu-smi fails, or does not say which chip it is.
     """
-    devices = parse_info(_ask(program, [], environment))
+    table = _ask(program, [], environment)
+    devices = parse_info(table)
     mine = [device for device in devices if device.number == device_number]
     if not mine:  # in a container the devices that it has are counted anew
         mine = devices[device_number : device_number + 1]
@@ -70,13 +75,24 @@ def find_chip(device_number: int, program: str, environment: Mapping[str, str]) 
         board = _ask(program, ['-t', 'board', '-i', str(npu), '-c', str(number)], environment)
         name = parse_board(board) or name
     if not name:
-        raise ValueError(f'{program} info shows no device: is its driver running? --soc-version names the chip')
-    return Chip(name, _card_devices(name, [device for device in devices if device.npu == npu]))
+        said = ' '.join(table.split())[:100]
+        raise ValueError(f'{program} info shows no device ("{said}"): --soc-version names the chip')
+    neighbours = sum(device.npu == npu for device in devices)
+    return Chip(
+        name, _card_devices(name, neighbours, lambda: _ask(program, ['-t', 'board', '-i', str(npu)], environment))
+    )
 
 
-def _card_devices(name: str, neighbours: list[Device]) -> int | None:
-    """2 for a 300I Duo, which shows its two chips of 310P under one number; None where the chip's name says it."""
-    return len(neighbours) if name.startswith('310P') and len(neighbours) > 1 else None
+def _card_devices(name: str, neighbours: int, ask_board: Callable[[], str]) -> int | None:
+    """How many devices a card of the 310's families holds: 4 of a 310, 1 of an Atlas 200; 2 of 310P on a 300I Duo.
+
+    neighbours: how many npu-smi lists under the card's number; in a container that may be fewer than it holds, and
+    then the board's own page says it. None where neither does, and for other chips.
+    """
+    if not name.startswith('310'):
+        return None
+    counted = CHIP_COUNT.search(ask_board())
+    return max(neighbours, int(counted.group(1)) if counted else 0) if counted or neighbours > 1 else None
 
 
 def _listed(devices: list[Device]) -> str:

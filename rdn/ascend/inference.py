@@ -14,9 +14,10 @@ import shutil
 from typing import NamedTuple, Sequence
 
 from rdn import files, run_record
-from rdn.ascend import ais_bench, outputs, tools
+from rdn.ascend import ais_bench, chip, outputs, record, tools
 
 ONNX = 'rdn_x2.onnx'
+SIDE = 114  # pixels of the input
 # Names in a batch size's folder of what a run leaves: outputs, speeds, and the records of both.
 OF_A_RUN = re.compile(
     r'(dumpOutput_device\d+|(dumpOutput_device\d+|pure)_summary\.json|(perf_vision|PureInfer_perf)_\w+\.txt|'
@@ -37,23 +38,25 @@ def model_name(batch_size: int) -> str:
     return f'rdn_x2_bs{batch_size}'
 
 
-def convert(batch_size: int, soc_version: str, width: int, height: int, folder: str) -> str:
-    """Convert rdn_x2.onnx for a batch size and a chip by atc; returns the offline model's path. The log gets into `folder`.
+def convert(batch_size: int, soc_version: str, folder: str) -> str:
+    """Convert rdn_x2.onnx for a batch size and a chip by atc; returns the offline model's path.
 
-    Raises ValueError where atc fails or writes nothing.
+    Works in `folder`, and leaves the log there; the model's record beside it names the ONNX file by its digest. Raises
+    ValueError where atc fails or writes nothing.
     """
     name, log = model_name(batch_size), os.path.join(folder, 'atc.log')
     os.makedirs(folder, exist_ok=True)
-    with files.scratch_folder(os.path.join(ais_bench.fit_folder(folder), 'atc')) as work:
+    with files.scratch_folder(os.path.join(ais_bench.work_place(folder), 'atc')) as work:
         shutil.copyfile(ONNX, os.path.join(work, ONNX))  # atc looks at the characters of paths, too
-        shape = f'image:{batch_size},3,{height},{width}'
+        shape = f'image:{batch_size},3,{SIDE},{SIDE}'
+        of_onnx = record.make('atc', chip.Chip(chip.name_of(soc_version)), batch_size, ONNX, None)
         command = ['atc', '--framework=5', f'--model={ONNX}', f'--output={name}', '--input_format=NCHW']
         tools.run([*command, f'--input_shape={shape}', '--log=error', f'--soc_version={soc_version}'], log, work)
         written = glob.glob(os.path.join(glob.escape(work), f'{name}*.om'))  # some versions add _linux_x86_64
         if len(written) != 1:
             raise ValueError(f'atc wrote no {name}.om; its output is in {log}')
-        with files.atomic_path(f'{name}.om') as partial:
-            shutil.copyfile(written[0], partial)
+        _publish_file(written[0], f'{name}.om')
+        run_record.write(f'{name}.om', of_onnx)
     return f'{name}.om'
 
 
@@ -69,7 +72,7 @@ def run_ais_bench(
     dump, pure = f'dumpOutput_device{device}', 'pure'
     logs = {dump: os.path.join(folder, 'ais_bench.log'), pure: os.path.join(folder, 'ais_bench_pure.log')}
     os.makedirs(folder, exist_ok=True)
-    with files.scratch_folder(os.path.join(ais_bench.fit_folder(folder), 'ais_bench')) as work:
+    with files.scratch_folder(os.path.join(ais_bench.work_place(folder), 'ais_bench')) as work:
         stems = [files.stem_of(name) for name in os.listdir(inputs) if name.endswith('.bin')]
         inputs, prefixes = ais_bench.accepted_inputs(inputs, stems, work)
         output = os.path.join(work, 'output')
@@ -93,7 +96,8 @@ def dirname_flag(command: Sequence[str]) -> str:
 def _check_runs(summary: str, images: int, batch_size: int) -> None:
     """Raises ValueError where the model was run as often as one of another batch size is, by ais_bench's summary."""
     if os.path.isfile(summary):
-        times = files.read_json(summary, 1 << 30, 'a summary of ais_bench')['NPU_compute_time'].get('count')
+        said = files.read_json(summary, 1 << 30, 'a summary of ais_bench').get('NPU_compute_time') or {}
+        times = said.get('count')
         if times not in (None, math.ceil(images / batch_size)):
             raise ValueError(
                 f'ais_bench ran the model {times} times for {images} images: its batch size is not {batch_size}'
@@ -110,9 +114,14 @@ def _publish_outputs(source: str, target: str, prefixes: dict[str, str], log: st
     missing = [prefixes[prefix] for prefix, path in written.items() if not os.path.isfile(path)]
     if missing:
         raise ValueError(f'ais_bench wrote no output of {", ".join(missing[:3])}; its messages are in {log}')
+    _move_outputs({path: f'{prefixes[prefix]}_0.bin' for prefix, path in written.items()}, target)
+
+
+def _move_outputs(moves: dict[str, str], target: str) -> None:
+    """Put outputs (path -> new name) into the folder `target`, in place of earlier ones."""
     with files.atomic_folder(target, outputs.list_outputs(target)) as partial:
-        for prefix, path in written.items():
-            shutil.move(path, os.path.join(partial, f'{prefixes[prefix]}_0.bin'))
+        for path, name in moves.items():
+            shutil.move(path, os.path.join(partial, name))
 
 
 def _publish_summary(output: str, name: str, folder: str) -> str | None:
@@ -120,8 +129,7 @@ def _publish_summary(output: str, name: str, folder: str) -> str | None:
     target = os.path.join(folder, f'{name}_summary.json')
     for path in (os.path.join(output, f'{name}_summary.json'), os.path.join(output, name, 'sumary.json')):
         if os.path.isfile(path):
-            with files.atomic_path(target) as partial:
-                shutil.copyfile(path, partial)
+            _publish_file(path, target)
             return target
     if os.path.exists(target):  # of an earlier run
         os.remove(target)
@@ -129,49 +137,41 @@ def _publish_summary(output: str, name: str, folder: str) -> str | None:
 
 
 def run_benchmark(
-    command: Sequence[str], model: str, info: str, batch_size: int, device: int, size: tuple[int, int]
+    command: Sequence[str], model: str, prepared: str, info: str, batch_size: int, device: int, rounds: int, folder: str
 ) -> Run:
-    """Run a model by benchmark over the inputs of an info file, into the places that the guide has, below result/.
+    """Run a model by benchmark over the inputs of an info file and, for `rounds` above 0, without data.
 
-    size: (width, height) of an input. Raises ValueError where benchmark fails or says nothing of the speed.
+    prepared: the folder of the set that the info file speaks of. benchmark writes into result/ where it is called: that
+    is a folder of its own here, with links to what it reads, and the results get into `folder` from there. Raises
+    ValueError where benchmark fails or says nothing of the speed.
     """
-    dump = f'result/dumpOutput_device{device}'
-    speed = f'result/perf_vision_batchsize_{batch_size}_device_{device}.txt'
-    _remove_earlier(dump, speed)  # benchmark leaves outputs there, and a figure if it fails
-    flags = ['-model_type=vision', f'-device_id={device}', f'-batch_size={batch_size}', f'-input_text_path={info}']
-    flags += [f'-input_width={size[0]}', f'-input_height={size[1]}', '-output_binary=False', '-useDvpp=False']
-    tools.run([*command, *flags, f'-om_path=./{model}'], f'result/bs{batch_size}/benchmark.log')
-    _check_written(speed)
-    return Run(dump, speed, None)
-
-
-def run_benchmark_pure(command: Sequence[str], model: str, batch_size: int, device: int, rounds: int) -> str:
-    """Run a model by benchmark without data; returns the file that says how fast it was. Raises as run_benchmark does."""
-    speed = f'result/PureInfer_perf_of_{files.stem_of(model)}_in_device_{device}.txt'
-    _remove_earlier(speed)
-    flags = [f'-round={rounds}', f'-om_path=./{model}', f'-batch_size={batch_size}', f'-device_id={device}']
-    tools.run([*command, *flags], f'result/bs{batch_size}/benchmark_pure.log')
-    _check_written(speed)
-    return speed
-
-
-def move_to(folder: str, run: Run) -> Run:
-    """Move what the guide's tools left below result/ to a batch size's own folder; returns where it is then."""
+    dump, speed = f'dumpOutput_device{device}', f'perf_vision_batchsize_{batch_size}_device_{device}.txt'
+    pure_speed = f'PureInfer_perf_of_{files.stem_of(model)}_in_device_{device}.txt' if rounds else None
+    log = os.path.join('result', f'bs{batch_size}', 'benchmark.log')
     os.makedirs(folder, exist_ok=True)
-    target = os.path.join(folder, os.path.basename(run.outputs))
-    with files.atomic_folder(target, outputs.list_outputs(target)) as partial:
-        for name in outputs.list_outputs(run.outputs):
-            shutil.move(os.path.join(run.outputs, name), os.path.join(partial, name))
-    with contextlib.suppress(OSError):
-        os.rmdir(run.outputs)
-    speed, pure_speed = (path and _move(path, folder) for path in (run.speed, run.pure_speed))
-    return Run(target, speed or '', pure_speed)
+    with files.scratch_folder(os.path.join(folder, 'benchmark')) as work:
+        for path in (model, prepared, info, *(word for word in command if word.startswith('./'))):
+            os.symlink(os.path.abspath(path), os.path.join(work, os.path.basename(path)))
+        common = [f'-device_id={device}', f'-batch_size={batch_size}', f'-om_path=./{model}']
+        size = [f'-input_width={SIDE}', f'-input_height={SIDE}']
+        flags = [f'-input_text_path={info}', *size, '-output_binary=False', '-useDvpp=False']
+        tools.run([*command, '-model_type=vision', *common, *flags], log, work)
+        if rounds:
+            tools.run([*command, f'-round={rounds}', *common], log.replace('.log', '_pure.log'), work)
+        written = os.path.join(work, 'result')
+        for name in filter(None, (speed, pure_speed)):
+            if not os.path.isfile(os.path.join(written, name)):
+                raise ValueError(f'benchmark wrote no {name}; its output is in {log}')
+        names = outputs.list_outputs(os.path.join(written, dump))
+        _move_outputs({os.path.join(written, dump, name): name for name in names}, os.path.join(folder, dump))
+        for name in filter(None, (speed, pure_speed)):
+            _publish_file(os.path.join(written, name), os.path.join(folder, name))
+    return Run(os.path.join(folder, dump), os.path.join(folder, speed), pure_speed and os.path.join(folder, pure_speed))
 
 
-def _move(path: str, folder: str) -> str:
-    target = os.path.join(folder, os.path.basename(path))
-    os.replace(path, target)
-    return target
+def _publish_file(path: str, target: str) -> None:
+    with files.atomic_path(target) as partial:
+        shutil.copyfile(path, partial)
 
 
 def remove_others(folder: str, run: Run) -> None:
@@ -180,25 +180,9 @@ def remove_others(folder: str, run: Run) -> None:
     kept |= {os.path.basename(run_record.path_of(path)) for path in run if path}
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
-        if name in kept or not OF_A_RUN.match(name):
+        if name in kept or not OF_A_RUN.match(name) or os.path.islink(path):
             continue
-        if os.path.isdir(path):
-            _remove_earlier(path)
-            with contextlib.suppress(OSError):  # where something of another kind lies in it
-                os.rmdir(path)
-        else:
-            os.remove(path)
-
-
-def _remove_earlier(*paths: str) -> None:
-    """Remove what an earlier run left: outputs in a folder, a file, their records."""
-    for path in paths:
-        names = [os.path.join(path, name) for name in outputs.list_outputs(path)] if os.path.isdir(path) else [path]
-        for name in [*names, run_record.path_of(path)]:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(name)
-
-
-def _check_written(path: str) -> None:
-    if not os.path.isfile(path):
-        raise ValueError(f'benchmark wrote no {path}: its output is above')
+        for output in outputs.list_outputs(path):
+            os.remove(os.path.join(path, output))
+        with contextlib.suppress(OSError):  # where something of another kind lies in it
+            os.rmdir(path) if os.path.isdir(path) else os.remove(path)

@@ -37,10 +37,10 @@ def resolve_folder(folder: str) -> str:
         raise ValueError(f'{folder}: holds outputs, and folders of devices, of another run: remove one of the two')
     if list_outputs(folder) or _device_folders(folder) or not os.path.isdir(folder):
         return folder
-    runs = [path for path in _folders_in(folder) if list_outputs(path) or _device_folders(path)]
-    stamped = [path for path in runs if TIME_STAMP.match(os.path.basename(path))]
+    stamped = [path for path in _folders_in(folder) if TIME_STAMP.match(os.path.basename(path))]
     if stamped:
-        return max(stamped)
+        return max(stamped)  # with its own error where that run failed
+    runs = [path for path in _folders_in(folder) if list_outputs(path) or _device_folders(path)]
     if len(runs) > 1:
         raise ValueError(f'{folder}: outputs of several runs in it, {" and ".join(runs[:3])}: name one')
     return runs[0] if runs else folder

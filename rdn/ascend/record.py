@@ -5,18 +5,13 @@ python3 -m rdn.ascend.record result/dumpOutput_device0 --tool benchmark --chip A
 
 from __future__ import annotations
 
-from typing import Iterable
-
 from rdn import cli, manifest, run_record
 from rdn.ascend import chip, toolkit
 
 
-def write(targets: Iterable[str], tool: str, of_chip: chip.Chip, batch_size: int, model: str, inputs: str) -> None:
-    """Write the record of each target, a folder of outputs or a file that says how fast the model is.
-
-    model: the offline model's path; inputs: the prepared set's data/.
-    """
-    record = run_record.Record(
+def make(tool: str, of_chip: chip.Chip, batch_size: int, model: str, inputs: str | None) -> run_record.Record:
+    """The record of a run that is to come. model: the path of what is run; inputs: the prepared set's data/, if any."""
+    return run_record.Record(
         tool=tool,
         version=toolkit.find_version(),
         engine=None,
@@ -24,17 +19,17 @@ def write(targets: Iterable[str], tool: str, of_chip: chip.Chip, batch_size: int
         chip=of_chip.name,
         batch_size=batch_size,
         model=manifest.digest(model),
-        manifest=manifest.digest_beside(inputs),
+        manifest=manifest.digest_beside(inputs) if inputs else None,
         card_devices=of_chip.card_devices,
     )
-    for target in targets:
-        run_record.write(target, record)
 
 
 def main(argv=None):
     args = parse_args(argv)
     of_chip = chip.Chip(chip.name_of(args.chip), args.card_devices)
-    write(args.targets, args.tool, of_chip, args.batch_size, args.model, args.inputs)
+    record = make(args.tool, of_chip, args.batch_size, args.model, args.inputs)
+    for target in args.targets:
+        run_record.write(target, record)
 
 
 def parse_args(argv):

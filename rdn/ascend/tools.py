@@ -6,14 +6,17 @@ there, ais_bench is installed there.
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import ctypes
 import os
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-from typing import Iterator, NamedTuple, Sequence
+import threading
+from typing import IO, Iterator, NamedTuple, Sequence
 
 import rdn
 
@@ -21,6 +24,8 @@ NAMES = ('benchmark', 'ais_bench', 'host')  # in the order of preference
 LAST_LINES = 10  # of a failing program's output
 SECONDS = 60  # that a program may take to say what it is
 SECONDS_TO_END = 10  # after SIGTERM
+SECONDS_OF_OUTPUT = 5  # that a program's own processes may still write after its end
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 class Tool(NamedTuple):
@@ -47,14 +52,15 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=outer_environment().get('PATH'))
 
 
-def choose(wanted: str | None) -> Tool:
+def choose(wanted: str | None, converts: bool = True) -> Tool:
     """The Tool for inference: the one that is wanted, else the first of NAMES that is here with atc.
 
-    Raises ValueError, with what to do, where the wanted one is not here.
+    converts: whether atc is needed; without it, models are there already. Raises ValueError, with what to do, where the wanted one is not here.
     """
     if wanted == 'host':
         return Tool('host', ['python3', 'RDN_infer.py'], 'as asked')
-    atc, places = find('atc'), {'benchmark': _benchmark(), 'ais_bench': _ais_bench()}
+    atc = 'atc' if find('atc') else None if converts else 'the converted models'
+    places = {'benchmark': _benchmark(), 'ais_bench': _ais_bench()}
     if wanted:
         command = places[wanted]
         if not atc:
@@ -65,7 +71,7 @@ def choose(wanted: str | None) -> Tool:
     for name, command in places.items():
         if atc and command:
             others = [f'no {_file_name(other)}' for other in NAMES[: NAMES.index(name)]]
-            return Tool(name, command, ', '.join([f'atc and {_line(command)} are here', *others]))
+            return Tool(name, command, ', '.join([f'{atc} and {_line(command)} are here', *others]))
     here = [_file_name(name) for name in places if places[name]]
     if atc:
         reason = f'atc is here, but {_missing("benchmark")}, and {_missing("ais_bench")}'
@@ -108,17 +114,23 @@ def _ais_bench() -> list[str] | None:
     """How to call ais_bench: as AIS_BENCH says, else as a module of the outer python3; None where it has none."""
     named = os.environ.get('AIS_BENCH')
     if named:
-        command = shlex.split(named)
-        path = command and find(command[0])
-        if not path:
+        try:
+            command = shlex.split(named)
+        except ValueError as error:
+            raise ValueError(f'AIS_BENCH={named}: {error}')
+        if not command or not find(command[0]):
             raise ValueError(f'AIS_BENCH={named}: no such program')
-        return [os.path.abspath(path) if os.sep in command[0] else command[0], *command[1:]]
+        # It is called in a folder of its own.
+        return [os.path.abspath(word) if os.sep in word and os.path.exists(word) else word for word in command]
     python = find('python3')
-    question = 'import importlib.util, sys; sys.exit(importlib.util.find_spec("ais_bench") is None)'
+    question = 'import importlib.util as u, sys; s = u.find_spec("ais_bench"); sys.exit(not (s and s.origin))'
     if python is None:
         return None
     with contextlib.suppress(subprocess.TimeoutExpired):
-        asked = subprocess.run([python, '-c', question], env=outer_environment(), capture_output=True, timeout=SECONDS)
+        # From a folder without modules of that name: the wheels may lie in a folder `ais_bench` here.
+        asked = subprocess.run(
+            [python, '-c', question], cwd='/', env=outer_environment(), capture_output=True, timeout=SECONDS
+        )
         return ['python3', '-m', 'ais_bench'] if asked.returncode == 0 else None
     return None
 
@@ -150,13 +162,24 @@ def run(command: Sequence[str], log: str, folder: str | None = None) -> None:
     """
     show(command, outer=True)
     os.makedirs(os.path.dirname(log), exist_ok=True)
-    lines: list[str] = []
-    with open(log, 'wb') as file, _started(command, folder) as process:
-        for line in process.stdout or ():
+    lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+
+    def copy(stream: IO[bytes], file: IO[bytes]) -> None:
+        for line in stream:
             file.write(line)
             file.flush()
-            lines = [*lines[1 - LAST_LINES :], line.decode('utf-8', errors='replace').rstrip()]
+            lines.append(line.decode('utf-8', errors='replace').rstrip())
             print(lines[-1], flush=True)
+
+    with open(log, 'wb') as file, _started(command, folder) as process:
+        assert process.stdout
+        # By a thread: a process that a killed program left may hold its output open for ever.
+        copying = threading.Thread(target=copy, args=(process.stdout, file), daemon=True)
+        copying.start()
+        process.wait()
+        copying.join(SECONDS_OF_OUTPUT)
+        _end_group(process)
+        copying.join()
     if process.returncode:
         print(*lines, sep='\n', file=sys.stderr, flush=True)
         raise ValueError(f'{_name_of(command)} {_ending(process.returncode)}; its output is in {log}')
@@ -171,6 +194,7 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
             cwd=folder,
             env=dict(outer_environment(), PYTHONUNBUFFERED='1', TQDM_DISABLE='1'),  # a log of lines in their order
             start_new_session=True,  # ais_bench leaves its own processes behind: they are ended with it
+            preexec_fn=_end_with_parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -179,17 +203,28 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
         raise ValueError(f'{command[0]} cannot be run: {error.strerror}')
     try:
         yield process
-        process.wait()
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(SECONDS_TO_END)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+        try:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(SECONDS_TO_END)
+        finally:  # after a second Ctrl-C, too
+            _end_group(process)
+            process.wait()
+
+
+def _end_group(process: subprocess.Popen) -> None:
+    """End what a program started, and itself where it still runs."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _end_with_parent() -> None:
+    """In the new process: Linux ends it when this one is killed, so that nothing goes on to use the device."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, 'prctl'):
+        library.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _name_of(command: Sequence[str]) -> str:

@@ -9,19 +9,21 @@ have a folder for each batch size, result/bs4 say.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
 from typing import NamedTuple, Sequence
 
 import rdn
-from rdn import cli, run_record
+from rdn import cli, files, run_record
 from rdn.ascend import chip, inference, record, tools
 
 WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', 'weights/rdn_x2_lite.pth')
 SET5 = '/root/dataset/set5'
-INPUTS, LABELS, INFO = './prep_dataset/data', './prep_dataset/label', './RDN_prep_bin.info'
-SIDE = 114  # pixels of the input
+PREPARED, INPUTS, LABELS = 'prep_dataset', './prep_dataset/data', './prep_dataset/label'
+INFO = './RDN_prep_bin.info'
+SIDE = inference.SIDE
 TABLE = 'result/batches.md'
 ROUNDS = {'benchmark': 20, 'ais_bench': 100, 'host': 20}  # of a run without data, with batches of 1
 
@@ -40,35 +42,39 @@ class Machine(NamedTuple):
         return f'{name} on {place}, batches of {", ".join(map(str, batch_sizes))} ({self.tool.reason})'
 
 
-def find_machine(wanted: str | None, device: int, soc_version: str | None, converts: bool) -> Machine:
-    """The Machine for inference. wanted: one of tools.NAMES; converts: only a conversion is asked for.
+def find_machine(wanted: str | None, device: int, soc_version: str | None, steps: str) -> Machine:
+    """The Machine for inference. wanted: one of tools.NAMES; steps: of the walk, as its flag has them.
 
     Raises ValueError, with what to do, where a program or the chip's name is missing.
     """
-    tool = tools.choose(wanted)
-    atc = tools.find('atc') if wanted != 'host' else None
-    if converts and not atc:
+    tool = tools.choose(wanted, steps != 'measure')
+    atc = tools.find('atc') if wanted != 'host' and steps != 'measure' else None
+    if steps == 'convert' and not atc:
         raise ValueError("no atc on PATH: it comes with the CANN toolkit; source the toolkit's set_env.sh")
     npu_smi = tools.find('npu-smi')
     found = None
-    if npu_smi and atc:
+    if npu_smi and (atc or tool.name != 'host'):
         try:
             found = chip.find_chip(device, npu_smi, tools.outer_environment())
         except ValueError:
             if not soc_version:
                 raise
-    if atc and not found and not soc_version and tool.name == 'benchmark':
+    if not found and not soc_version and tool.name == 'benchmark':
         soc_version = 'Ascend310'  # the guide's
-    soc_version = chip.choose_soc_version(found, soc_version) if atc else None
+    if atc or tool.name != 'host':
+        soc_version = chip.choose_soc_version(found, soc_version)
     if tool.name == 'host':
-        return Machine(tool, chip.Chip(run_record.HOST), device, soc_version)
+        return Machine(tool, chip.Chip(run_record.HOST), device, soc_version if atc else None)
     named = chip.name_of(soc_version or '')
     if found is None or found.name in chip.FAMILIES:
         found = chip.Chip(named, found.card_devices if found else None)
     elif found.name != named:
         print(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
-    if os.environ.get('CHIPS'):
-        found = found._replace(card_devices=cli.positive(os.environ['CHIPS']))
+    chips = os.environ.get('CHIPS')
+    if chips:
+        if not chips.isdigit() or not int(chips):
+            raise ValueError(f'CHIPS={chips}: is the number of devices on a card, from 1 on')
+        found = found._replace(card_devices=int(chips))
     return Machine(tool, found, device, soc_version)
 
 
@@ -100,7 +106,7 @@ def export(weights: str | None) -> None:
 def convert(batch_sizes: Sequence[int], soc_version: str) -> None:
     """Step 3.2, for each batch size."""
     for batch_size in batch_sizes:
-        inference.convert(batch_size, soc_version, SIDE, SIDE, result_folder(batch_size))
+        inference.convert(batch_size, soc_version, result_folder(batch_size))
 
 
 def prepare(dataset: str | None) -> str:
@@ -122,14 +128,14 @@ def infer(machine: Machine, batch_size: int, guides_own: bool) -> inference.Run:
     if tool.name == 'host':
         return infer_on_host(batch_size, device, max(3, ROUNDS['host'] // batch_size), None if guides_own else folder)
     model = f'{inference.model_name(batch_size)}.om'
+    of_run = record.make(tool.name, machine.chip, batch_size, model, INPUTS)  # of what is there before it starts
     if tool.name == 'ais_bench':
         run = inference.run_ais_bench(tool.command, model, INPUTS, batch_size, device, rounds, folder)
     else:
-        run = inference.run_benchmark(tool.command, model, INFO, batch_size, device, (SIDE, SIDE))
-        if not guides_own:
-            pure_speed = inference.run_benchmark_pure(tool.command, model, batch_size, device, rounds)
-            run = inference.move_to(folder, run._replace(pure_speed=pure_speed))
-    record.write(filter(None, run), tool.name, machine.chip, batch_size, model, INPUTS)
+        rounds, folder = (0, 'result') if guides_own else (rounds, folder)
+        run = inference.run_benchmark(tool.command, model, PREPARED, INFO, batch_size, device, rounds, folder)
+    for target in filter(None, run):
+        run_record.write(target, of_run)
     return run
 
 
@@ -177,7 +183,11 @@ def measure(machine: Machine, batch_sizes: Sequence[int], dataset: str | None, a
     if guides_own and not acceptance:
         step('python3', 'test/parse.py', figures[0][1])
     elif not guides_own:
-        if len(folders) == 1:
+        if len(folders) > 1:  # whose accuracy stands in their folders: that of an earlier walk would look like theirs
+            for name in ('result.json', 'result.run.json'):
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(name)
+        else:
             step('cp', f'{folders[0]}/result.json', f'{folders[0]}/result.run.json', '.')
         flags = [f'--dataset={os.path.basename(os.path.abspath(dataset))}', f'--model={inference.ONNX}']
         step('python3', 'test/batches.py', *folders, *flags, f'--markdown={TABLE}')
@@ -196,9 +206,13 @@ def check_converted(machine: Machine, batch_sizes: Sequence[int], wanted: str | 
         if wanted != 'host':
             raise ValueError(f'{machine.tool.reason}: without a device, run.sh walks the same way, or give --with=host')
         return
-    for name in (f'{inference.model_name(batch_size)}.om' for batch_size in batch_sizes):
+    for batch_size in batch_sizes:
+        name = f'{inference.model_name(batch_size)}.om'
         if not os.path.isfile(name):
             raise ValueError(f'no {name}: bash test/pth2om.sh makes it')
+        converted = run_record.read(name)  # None for one that was made elsewhere
+        if converted and converted.batch_size != batch_size:
+            raise ValueError(f'{name}: converted for batches of {converted.batch_size}')
 
 
 def print_figures(figures: Sequence[tuple[str, str]]) -> None:
@@ -214,7 +228,13 @@ def main(argv=None):
     os.chdir(rdn.ROOT)
     if args.weights and not os.path.isfile(args.weights):
         raise ValueError(f'{args.weights}: no such file')
-    machine = find_machine(args.tool, args.device_id, args.soc_version, converts=args.steps == 'convert')
+    with files.locked_at_once(rdn.ROOT, 'another walk runs in this folder, and on its device: wait for its end'):
+        return walk(args)
+
+
+def walk(args: argparse.Namespace) -> None:
+    """The steps that the flags ask for."""
+    machine = find_machine(args.tool, args.device_id, args.soc_version, args.steps)
     if args.steps == 'measure':
         check_converted(machine, args.batch_size, args.tool)
     if args.steps != 'convert':
@@ -233,14 +253,16 @@ def main(argv=None):
 
 def parse_args(argv):
     def batch_sizes(text):
-        sizes = [cli.positive(part) for part in text.split(',')]
+        if not all(part.isdigit() and 0 < len(part) < 6 and int(part) for part in text.split(',')):
+            raise argparse.ArgumentTypeError(f'{text}: whole numbers from 1 on, as in 1,4,8')
+        sizes = [int(part) for part in text.split(',')]
         if len(set(sizes)) < len(sizes):
             raise argparse.ArgumentTypeError(f'{text}: a size stands in it twice')
         return sizes
 
     def number(text):
         if not text.isdigit():
-            raise ValueError(text)
+            raise argparse.ArgumentTypeError(f'{text}: a whole number from 0 on')
         return int(text)
 
     parser = cli.Parser(__doc__)

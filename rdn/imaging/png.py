@@ -15,6 +15,10 @@ import numpy as np
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 END_OF_HEADER = len(SIGNATURE) + 25  # of the chunk IHDR
+CRITICAL_CHUNKS = (b'IHDR', b'PLTE', b'IDAT', b'IEND')
+PART_BYTES = 1 << 20  # of rows that are checked at a time
+# Passes of interlacing: the first column and row, and the steps between them.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 COLOUR_CHUNKS = (b'gAMA', b'cHRM', b'cICP', b'sRGB')
 XMP_KEYWORD = 'XML:com.adobe.xmp'
 MAX_CHUNK_BYTES = 1 << 26  # of what lies compressed in one
@@ -29,10 +33,96 @@ def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, 
     """
     import imagecodecs  # a moment that only PNG, TIFF and JPEG 2000 cost
 
+    check_whole(data)
     said = _read_chunks(data, notes)
     with quiet.libraries():
         array = imagecodecs.png_decode(data)
     return pixels.as_planes_last(array), said, said.exif.number(exif.ORIENTATION) if said.exif else None
+
+
+def check_whole(data: bytes) -> None:
+    """Raises ValueError for a file that is damaged or cut off.
+
+    Before the library sees it: that of Python 3.7's time ends the process at an error.
+    """
+    packed, position = zlib.decompressobj(), len(SIGNATURE)
+    names: list[bytes] = []
+    rows = _Rows((1, 1, 8, 0, 0))
+    needs_palette = False
+    while not names or names[-1] != b'IEND':
+        length = int.from_bytes(data[position : position + 4], 'big')
+        name, content = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        crc = data[position + 8 + length : position + 12 + length]
+        if len(crc) < 4:
+            raise ValueError('is cut off')
+        is_critical = not name[0] & 0x20
+        if is_critical and (name not in CRITICAL_CHUNKS or zlib.crc32(name + content) != int.from_bytes(crc, 'big')):
+            raise ValueError(f'its chunk {name!r} is damaged')
+        if not names:
+            header = _check_header(name, content)
+            rows, needs_palette = _Rows(header), header[3] == 3
+        elif name == b'IDAT':
+            if b'IDAT' in names and names[-1] != b'IDAT' or needs_palette and b'PLTE' not in names:
+                raise ValueError('its chunks are out of order')
+            rows.take(_unpack(packed, content))
+        elif name == b'PLTE' and (length % 3 or not 0 < length <= 768):
+            raise ValueError('its palette is damaged')
+        names.append(name)
+        position += length + 12
+    rows.check_end()
+
+
+def _check_header(name: bytes, content: bytes) -> tuple[int, int, int, int, int]:
+    """(width, height, bit depth, colour type, interlacing) of IHDR's content. Raises ValueError for what cannot be."""
+    if name != b'IHDR' or len(content) != 13:
+        raise ValueError('its header is damaged')
+    width, height, depth, kind, compression, filtering, interlacing = struct.unpack('>IIBBBBB', content)
+    allowed = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+    if depth not in allowed.get(kind, ()) or compression or filtering or interlacing > 1 or not (width and height):
+        raise ValueError('its header says what cannot be')
+    return width, height, depth, kind, interlacing
+
+
+def _unpack(packed: Any, content: bytes) -> Iterator[bytes]:
+    """Yield what a part of the compressed rows holds, some at a time."""
+    try:
+        while content and not packed.eof:
+            yield packed.decompress(content, PART_BYTES)
+            content = packed.unconsumed_tail
+    except zlib.error:
+        raise ValueError('its compressed rows are damaged')
+
+
+class _Rows:
+    """Rows as they come out of the compression: their filters and their number are checked."""
+
+    def __init__(self, header: tuple[int, int, int, int, int]):
+        width, height, depth, kind, interlacing = header
+        bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
+        passes = ADAM7 if interlacing else ((0, 0, 1, 1),)
+        sizes = [(-((left - width) // right), -((top - height) // down)) for left, top, right, down in passes]
+        # Rows of each pass: how many, and their bytes with the filter's.
+        self._passes = [(rows, 1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0]
+        self._rest = b''
+
+    def take(self, parts: Iterator[bytes]) -> None:
+        for part in parts:
+            data = self._rest + part
+            while self._passes and data:
+                rows, size = self._passes[0]
+                whole = min(rows, len(data) // size)
+                if max(data[: whole * size : size], default=0) > 4:
+                    raise ValueError('its rows are damaged')
+                data = data[whole * size :]
+                if whole < rows:
+                    self._passes[0] = rows - whole, size
+                    break
+                del self._passes[0]
+            self._rest = data if self._passes else b''
+
+    def check_end(self) -> None:
+        if self._passes:
+            raise ValueError('is cut off: rows are missing')
 
 
 def size_of(head: bytes) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from rdn.imaging import colour, exif, metadata, pixels, png, reader, tiff
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image
 
 FORMATS = {
     '.avif': 'AVIF',
@@ -24,7 +24,7 @@ FORMATS = {
     '.tiff': 'TIFF',
     '.webp': 'WEBP',
 }
-if not features.check('avif'):  # Pillow before 11.3
+if '.avif' not in Image.registered_extensions() or 'AVIF' not in Image.SAVE:  # Pillow before 11.3
     del FORMATS['.avif']
 MAX_SIDE_PIXELS = {'JPEG': 65500, 'WEBP': 16383, 'AVIF': 65536}
 FORMATS_OF_16_BITS = ('PNG', 'TIFF')

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 
-from rdn.ascend import inference, outputs, tools
+from rdn import run_record
+from rdn.ascend import chip, inference, outputs, record, tools
 
 import numpy as np
 import onnx
@@ -79,13 +80,40 @@ def test_a_benchmark_that_may_not_be_run_is_said_to_be_so(machine, tmp_path):
     assert tools.choose(None).command == [f'./{BENCHMARK}']
 
 
-def test_ais_bench_may_be_named(machine, monkeypatch):
+def test_ais_bench_may_be_named(machine, monkeypatch, tmp_path):
     folder = machine('atc', 'py')
     monkeypatch.setenv('AIS_BENCH', f'{folder}/py -m ais_bench')
     assert tools.choose(None).command == [f'{folder}/py', '-m', 'ais_bench']
+    (tmp_path / 'ab.py').write_text('')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('AIS_BENCH', f'{folder}/py ./ab.py')
+    assert tools.choose(None).command == [f'{folder}/py', str(tmp_path / 'ab.py')]  # called from another folder
+    monkeypatch.setenv('AIS_BENCH', "'py")
+    with pytest.raises(ValueError, match="AIS_BENCH='py: "):
+        tools.choose(None)
     monkeypatch.setenv('AIS_BENCH', '/nowhere/python3 -m ais_bench')
     with pytest.raises(ValueError, match='AIS_BENCH=/nowhere/python3 -m ais_bench: no such program'):
         tools.choose(None)
+
+
+def test_a_folder_of_that_name_is_not_the_module(tmp_path, monkeypatch):
+    (tmp_path / 'bin').mkdir()
+    (tmp_path / 'bin' / 'atc').write_text('#!/bin/sh\n')
+    (tmp_path / 'bin' / 'python3').write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for name in ('atc', 'python3'):
+        (tmp_path / 'bin' / name).chmod(0o755)
+    (tmp_path / 'ais_bench').mkdir()
+    (tmp_path / 'ais_bench' / 'ais_bench-0.0.2-py3-none-any.whl').write_text('')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv('AIS_BENCH', raising=False)
+    monkeypatch.setenv('PATH', f'{tmp_path / "bin"}:{BARE_PATH}')
+    assert tools.choose(None).name == 'host'
+
+
+def test_without_atc_what_is_converted_can_be_measured(machine):
+    machine(python_has_ais_bench=True)
+    assert tools.choose(None, converts=False).name == 'ais_bench'
+    assert tools.choose('ais_bench', converts=False).reason == 'as asked'
 
 
 @pytest.mark.skipif(sys.prefix == sys.base_prefix, reason='this Python is of no virtual environment')
@@ -133,6 +161,38 @@ def test_what_an_interrupted_walk_started_ends_with_it(tmp_path):
     process.stderr.close()
 
 
+def test_a_process_that_a_killed_tool_left_does_not_hold_the_walk(tmp_path, monkeypatch):
+    """It keeps the tool's output open: reading to the end of that would wait for it."""
+    monkeypatch.setattr(tools, 'SECONDS_OF_OUTPUT', 0.5)
+    start = time.monotonic()
+    with pytest.raises(ValueError, match='sh was killed by SIGKILL'):
+        tools.run(['sh', '-c', 'sleep 1000 & kill -9 $$'], str(tmp_path / 'x' / 'log'))
+    assert time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize('number, status', [(signal.SIGHUP, 129), (signal.SIGKILL, -9)])
+def test_a_terminal_that_goes_or_a_kill_ends_the_tool_too(tmp_path, number, status):
+    command = ['sh', '-c', 'echo $$; exec sleep 1000']
+    code = f'from rdn import cli; from rdn.ascend import tools; cli.run(lambda: tools.run({command}, "x/log"))'
+    environment = dict(os.environ, PYTHONPATH=ROOT)
+    with subprocess.Popen(
+        [sys.executable, '-c', code],
+        cwd=str(tmp_path),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout
+        child = int([process.stdout.readline() for _ in range(3)][2])
+        process.send_signal(number)
+        assert process.wait(30) == status
+        for _ in range(100):
+            if not is_running(child):
+                break
+            time.sleep(0.1)
+        assert not is_running(child)
+
+
 def is_running(number):
     try:
         with open(f'/proc/{number}/stat') as file:
@@ -153,7 +213,7 @@ def project(dataset, narrow, modern):
 
 
 def convert(batch_size):
-    return inference.convert(batch_size, 'Ascend310P3', 114, 114, f'result/bs{batch_size}')
+    return inference.convert(batch_size, 'Ascend310P3', f'result/bs{batch_size}')
 
 
 def measure(batch_size, model=None, inputs='prep_dataset/data', claimed=None):
@@ -283,7 +343,7 @@ def test_a_wrong_batch_size_is_seen(project):
 
 
 def test_a_model_for_another_chip_fails_with_the_tools_words(project, capfd):
-    model = inference.convert(1, 'Ascend310B4', 114, 114, 'result/bs1')
+    model = inference.convert(1, 'Ascend310B4', 'result/bs1')
     with pytest.raises(ValueError, match='ais_bench ended with status 1; its output is in result/bs1/ais_bench.log'):
         measure(1, model)
     assert 'soc version of the model is Ascend310B4' in capfd.readouterr().err
@@ -298,6 +358,30 @@ def test_a_killed_ais_bench_leaves_the_earlier_results(project, modern):
     with pytest.raises(ValueError, match='ais_bench was killed by SIGKILL'):
         measure(1, 'rdn_x2_bs1.om')
     assert {name: content for name, content in snapshot('result').items() if not name.endswith('.log')} == before
+
+
+def test_another_device_takes_the_place_of_the_one_before(project, modern):
+    modern('300I Duo')
+    runs = []
+    for device in (0, 1):
+        model = convert(1)
+        command = ['python3', '-m', 'ais_bench']
+        runs.append(inference.run_ais_bench(command, model, 'prep_dataset/data', 1, device, 3, 'result/bs1'))
+        for target in filter(None, runs[-1]):
+            run_record.write(target, record.make('ais_bench', chip.Chip('310P3', 2), 1, model, None))
+        inference.remove_others('result/bs1', runs[-1])
+    names = set(os.listdir('result/bs1'))
+    assert 'dumpOutput_device1' in names and 'dumpOutput_device1.run.json' in names
+    assert not [name for name in names if 'device0' in name]
+
+
+def test_what_a_link_leads_to_is_never_removed(project, tmp_path):
+    run = measure(1)
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'a_1.txt').write_text('1')
+    os.symlink(str(tmp_path / 'mine'), 'result/bs1/dumpOutput_device7')
+    inference.remove_others('result/bs1', run)
+    assert (tmp_path / 'mine' / 'a_1.txt').exists() and os.path.islink('result/bs1/dumpOutput_device7')
 
 
 def test_a_summary_in_the_older_place_and_none_at_all(project, modern, tmp_path):

@@ -339,3 +339,24 @@ def test_turning_is_what_pillow_does(photo):
         assert np.array_equal(pixels.upright(array, orientation), np.asarray(photo.transpose(move)))
     for nothing in (None, 0, 1, 9):
         assert pixels.upright(array, nothing) is array
+
+
+@pytest.mark.parametrize('interlaced', [False, True])
+def test_a_png_that_is_damaged_anywhere_is_refused_or_right(tmp_path, photo, interlaced):
+    """Never another picture, and never the end of the process, which libpng of Python 3.7's time makes of errors."""
+    small = photo.crop((0, 0, 23, 17)) if not interlaced else photo.crop((0, 0, 9, 9))
+    small.save(str(tmp_path / 'a.png'))
+    whole = read(tmp_path / 'a.png').pixels
+    content = (tmp_path / 'a.png').read_bytes()
+    for place in range(8, len(content), 3):
+        broken = bytearray(content)
+        broken[place] ^= 0x55
+        (tmp_path / 'b.png').write_bytes(broken)
+        try:
+            assert np.array_equal(read(tmp_path / 'b.png').pixels, whole)
+        except ValueError as error:
+            assert 'b.png' in str(error)
+    for end in range(8, len(content) - 1, 7):
+        (tmp_path / 'b.png').write_bytes(content[:end])
+        with pytest.raises(ValueError, match='b.png'):
+            read(tmp_path / 'b.png')

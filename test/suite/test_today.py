@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 
+from rdn import manifest, run_record
 from rdn.ascend import walk
+from rdn.evaluation import result
 
 import pytest
 
@@ -20,7 +22,7 @@ from walk import BARE_PATH, ROOT, assert_refused, shell, snapshot
 
 
 def machine(**given):
-    flags = dict(wanted=None, device=0, soc_version=None, converts=False)
+    flags = dict(wanted=None, device=0, soc_version=None, steps='all')
     return walk.find_machine(**{**flags, **given})
 
 
@@ -41,12 +43,29 @@ def test_chip_and_tool_are_found(modern, card, device, chip, soc_version, device
     assert described.startswith(f'ais_bench on {chip}, device {device}, batches of 1, 4 (atc and python3 -m ais_bench')
 
 
+@pytest.mark.parametrize('value', ['0', 'x', '-1'])
+def test_a_number_of_devices_that_cannot_be_is_named(modern, value):
+    modern('310P3', CHIPS=value)
+    with pytest.raises(ValueError, match=f'CHIPS={value}: '):
+        machine()
+
+
+def test_models_that_are_converted_are_measured_without_atc(modern):
+    folder = modern('310P3')
+    (folder / 'atc').unlink()
+    found = machine(steps='measure')
+    assert found.tool.name == 'ais_bench' and found.chip.name == '310P3'
+    assert machine().tool.name == 'host'
+
+
 @pytest.mark.parametrize('name', ['310B', '910'])
 def test_a_familys_name_asks_for_the_chip(modern, name):
     modern(name)
     with pytest.raises(ValueError, match=f'npu-smi calls the chip {name}.*--soc-version=Ascend'):
         machine()
-    found = machine(soc_version=f'Ascend{name}4')
+    with pytest.raises(ValueError, match=f'a chip of the family {name}'):
+        machine(soc_version='Ascend310P3')
+    found = machine(soc_version=f'ascend{name.lower()}4')
     assert found.chip.name == f'{name}4' and found.soc_version == f'Ascend{name}4'
 
 
@@ -88,7 +107,8 @@ def test_devices_on_a_card_may_be_said(modern, monkeypatch):
         ('--batch-size 1,x', '--batch-size'),
         ('--batch-size 0', '--batch-size'),
         ('--batch-size 4,4', 'twice'),
-        ('--device-id=-1', '--device-id'),
+        ('--device-id=-1', 'a whole number from 0 on'),
+        ('--batch-size 1,-4', 'whole numbers from 1 on'),
         ('--with gpu', '--with'),
         ('--with benchmark', '--with=benchmark: no benchmark'),
         ('--device-id 3', 'lists no device 3'),
@@ -160,6 +180,19 @@ def test_one_batch_size_ends_as_the_guide_does(house, modern, narrow, image_fold
 
 
 @pytest.mark.slow
+def test_a_second_walk_waits_its_turn_and_a_stale_result_is_not_left(house, modern, narrow, image_folder):
+    modern('310P3')
+    shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
+    (house / 'result.json').write_text('{"value": [{"key": "Avg PSNR", "value": "99"}]}')
+    command = f'bash run.sh --dataset {image_folder} --batch-size 1,2'
+    both = f'{command} > first.log 2>&1 & sleep 3; {command}; status=$?; wait; exit $status'
+    status, out, err = shell(both, house)
+    assert status == 1 and 'another walk runs in this folder' in err and 'RDN_pth2onnx' not in out, out + err
+    assert '| 310P3 | 2 |' in (house / 'first.log').read_text()
+    assert not (house / 'result.json').exists()  # of a walk before: the new ones stand in result/bs1 and bs2
+
+
+@pytest.mark.slow
 def test_a_failing_tool_ends_the_walk_and_nothing_else_computes_instead(house, modern, narrow, image_folder):
     folder = modern()
     shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
@@ -214,9 +247,6 @@ def test_lines_of_the_readme_for_ais_bench_run_as_they_stand(house, modern, imag
 @pytest.fixture
 def measured(tmp_path, monkeypatch):
     """measured(size, rate, chip='310P3'): a folder as run.sh leaves it; returns its name."""
-    from rdn import manifest, run_record
-    from rdn.evaluation import result
-
     monkeypatch.chdir(tmp_path)
 
     def make(size, rate, chip='310P3', psnr=38.27, outputs_of=None, name=None):
@@ -226,8 +256,8 @@ def measured(tmp_path, monkeypatch):
         result.write(f'{folder}/result.json', [psnr], 'centre crop', 'rdn-pytorch', outputs_of or record, None)
         with open(f'{folder}/pure_summary.json', 'w') as file:
             file.write(summary(size, 1000 * size / rate, None))
-        run_record.write(f'{folder}/pure_summary.json', record)
-        assert manifest.digest(f'{folder}/result.json')
+        same_model = outputs_of.model if outputs_of and name else ''
+        run_record.write(f'{folder}/pure_summary.json', record._replace(model=same_model))
         return folder
 
     return make
@@ -252,15 +282,41 @@ def test_a_card_of_four_devices_has_four_times_the_rate(script, measured):
 
 
 def test_speed_and_accuracy_of_two_runs_are_not_put_together(script, measured):
-    from rdn import run_record
-
     other = run_record.Record('RDN_infer.py', None, None, None, 'host', 4, '', None)
-    assert_refused(script('batches', measured(4, 37, outputs_of=other)), 'bs4/result.json', 'on host', 'on 310P3')
+    assert_refused(
+        script('batches', measured(4, 37, outputs_of=other)),
+        'bs4/result.json',
+        'bs4/pure_summary.json',
+        'of two runs: chip host',
+    )
     assert_refused(script('batches', measured(1, 47), measured(1, 40, name='again')), 'same batch size')
     os.remove('bs1/pure_summary.json')
     assert_refused(script('batches', 'bs1'), 'bs1', 'no file in it')
     os.remove('bs1/result.json')
     assert_refused(script('batches', 'bs1'), 'bs1/result.json')
+
+
+def test_a_speed_of_another_network_is_not_put_beside_an_accuracy(script, measured):
+    other = run_record.Record('ais_bench', None, None, None, '310P3', 4, 'another digest', None)
+    assert_refused(script('batches', measured(4, 37, outputs_of=other)), 'of two runs: model another dig')
+
+
+def test_rows_of_two_prepared_sets_are_refused(script, measured):
+    record = run_record.Record('ais_bench', None, None, None, '310P3', 1, '', 'one set')
+    folders = [
+        measured(1, 47, outputs_of=record),
+        measured(4, 37, outputs_of=record._replace(batch_size=4, manifest='x')),
+    ]
+    assert_refused(script('batches', *folders), 'bs1 and bs4', 'two prepared sets')
+
+
+def test_parameters_are_named_only_of_what_was_measured(script, measured, narrow):
+    folder = measured(1, 47)
+    assert 'parameters' not in script('batches', folder, f'--model={narrow[1]}').out.split("vendor's 310P3: ")[0]
+    digest = manifest.digest(narrow[1])
+    record = run_record.Record('ais_bench', None, None, None, '310P3', 1, digest, None)
+    out = script('batches', measured(1, 47, outputs_of=record, name='own'), f'--model={narrow[1]}').out
+    assert '4,739 parameters' in out
 
 
 def test_the_published_figures_are_the_vendors():
