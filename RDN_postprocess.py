@@ -13,6 +13,7 @@ result.run.json beside result.json says where the figures come from, for test/ac
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from typing import Callable, NamedTuple, Sequence
@@ -103,14 +104,15 @@ def save_images(folder: str, image: Result, score: Score | None, scale: int) -> 
             panel.save(file, 'PNG')
 
 
-def make_entry(image: Result, score: Score | None, scale: int) -> report.Entry:
-    """The report's entry of an image."""
+def add_to_report(page: report.Report, image: Result, score: Score | None, scale: int, position: int) -> None:
+    """Put an image on the page, with its figures where the label is known. position: among the images."""
     bicubic, rdn = images.to_image(image.bicubic), images.to_image(image.sr)
     if score is None or image.hr is None:
-        return report.make_entry(image.case.stem, bicubic, rdn)
+        page.add(image.case.stem, bicubic, rdn, position=position)
+        return
+    psnr = score.bicubic, score.rdn
     ssim = metrics.sr_ssim(image.bicubic, image.hr, scale), metrics.sr_ssim(image.sr, image.hr, scale)
-    original = images.to_image(image.hr)
-    return report.make_entry(image.case.stem, bicubic, rdn, original, (score.bicubic, score.rdn), ssim)
+    page.add(image.case.stem, bicubic, rdn, images.to_image(image.hr), psnr, ssim, position=position)
 
 
 def average_of(scores: Sequence[Score]) -> Score:
@@ -168,24 +170,29 @@ def main(argv=None):
     if args.report:
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
 
-    def judge(case: dataset.Case) -> tuple[Score | None, report.Entry | None, agreement.Agreement | None]:
+    def judge(
+        case: dataset.Case, position: int, page: report.Report | None
+    ) -> tuple[Score | None, agreement.Agreement | None]:
         image = read_result(case, paths, *size)
         score = score_result(image, args.scale, args.luma)
         if not args.allow_mismatch:
             check_plausible(image, paths[case.input_stems()[0]][0])
         if args.save_images:
             save_images(args.save_images, image, score, args.scale)
-        entry = make_entry(image, score, args.scale) if args.report else None
+        if page:
+            add_to_report(page, image, score, args.scale, position)
         compared = compare_result(image, score, reference, args.scale, args.luma) if reference and score else None
-        return score, entry, compared
+        return score, compared
 
-    judged = list(cli.progress(cpu.map_in_order(judge, cases), 'image', len(cases)))
-    if args.report:
-        print(f'report: {report.write_report(args.report, [entry for _, entry, _ in judged if entry])}')
-    scores = [score for score, _, _ in judged if score]
+    with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
+        done = cpu.map_in_order(lambda numbered: judge(numbered[1], numbered[0], page), enumerate(cases))
+        judged = list(cli.progress(done, 'image', len(cases)))
+    if page:
+        print(f'report: {page.path}')
+    scores = [score for score, _ in judged if score]
     if not scores:
         return
-    agreements = [compared for _, _, compared in judged if compared]
+    agreements = [compared for _, compared in judged if compared]
     verdict = agreement.judge(agreements, args.max_loss, args.max_image_loss) if agreements else None
     protocol = dataset.protocol_of(args.label_path)
     result.write(args.result_path, [score.rdn for score in scores], protocol, args.luma, record, verdict)

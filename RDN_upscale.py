@@ -10,6 +10,7 @@ go through the model in overlapping tiles that join without seams (rdn/tiles.py)
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import errno
 import os
@@ -95,7 +96,7 @@ def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str
             yield given, os.path.basename(given), True
             continue
         for folder, folders, names in os.walk(given):
-            folders.sort()
+            folders[:] = sorted(name for name in folders if name != report.VIEWS_NAME)
             if os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(given):
                 folders[:] = []
                 continue
@@ -164,15 +165,11 @@ def upscale_picture(
 
 
 def upscale_all(
-    jobs: Sequence[Job],
-    model: engine.Engine,
-    scale: int,
-    options: Options,
-    show: Callable[[Job, Upscaled | None], None],
+    jobs: Sequence[Job], model: engine.Engine, scale: int, options: Options, page: report.Report | None
 ) -> Summary:
     """Do all Jobs, with a line for each; one that fails does not stop the others, but for a full disk.
 
-    show: called with each Job that is done, and with what came of it; None for one that was done before.
+    page: to put the results on, those of earlier runs, too; None for none.
     """
     summary = Summary()
     sources: dict[str, str] = {}  # target -> source
@@ -188,11 +185,13 @@ def upscale_all(
                 if is_done(job.target, options):
                     summary.skipped += 1
                     bar.total -= megapixels(job.source)
-                    show(job, None)
+                    if page:
+                        add_to_report(page, job, None, scale)
                     continue
                 upscaled = upscale_picture(job, model, scale, options, advance)
                 bar.write(': '.join([job.target, '; '.join(upscaled.notes)]) if upscaled.notes else job.target)
-                show(job, upscaled)
+                if page:
+                    add_to_report(page, job, upscaled, scale)
                 del upscaled  # before the next one is read
                 summary.done += 1
             except (ValueError, OSError, MemoryError) as error:
@@ -221,8 +220,11 @@ def is_done(target: str, options: Options) -> bool:
     return True
 
 
-def make_entry(job: Job, upscaled: Upscaled | None, scale: int) -> report.Entry:
-    """The report's entry: the picture's middle, upscaled by Pillow's bicubic and as it is in the result."""
+def add_to_report(page: report.Report, job: Job, upscaled: Upscaled | None, scale: int) -> None:
+    """Put a picture's middle onto the page, upscaled by Pillow's bicubic and as it is in the result.
+
+    upscaled: None for a result of an earlier run, which is then read.
+    """
     picture = upscaled.picture if upscaled else reader.read_picture(job.source)
     height, width = picture.pixels.shape[:2]
     side = report.SHOWN_SIDE_PIXELS // scale
@@ -235,8 +237,7 @@ def make_entry(job: Job, upscaled: Upscaled | None, scale: int) -> report.Entry:
     else:
         result = reader.read_picture(job.target)
         large = writer.for_screen(result.pixels[box[1] : box[3], box[0] : box[2]], result.said)
-    size = width * scale, height * scale
-    return report.make_entry(job.place, images.bicubic_upsample(small, scale), large, size=size)
+    page.add(job.place, images.bicubic_upsample(small, scale), large, size=(width * scale, height * scale))
 
 
 def megapixels(path: str) -> float:
@@ -285,18 +286,13 @@ def main(argv=None):
         args.quality,
         args.lossless,
     )
-    entries = []
-
-    def show(job: Job, upscaled: Upscaled | None) -> None:
-        if args.report:
-            entries.append(make_entry(job, upscaled, scale))
-
     try:
-        summary = upscale_all(jobs, model, scale, options, show)
+        with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
+            summary = upscale_all(jobs, model, scale, options, page)
     except KeyboardInterrupt:
         raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume goes on')
-    if entries:
-        print(f'report: {report.write_report(args.report, entries)}')
+    if page and page.entries:
+        print(f'report: {page.path}')
     if summary.skipped:
         print(f'{summary.skipped} skipped: done before')
     if passed:

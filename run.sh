@@ -14,7 +14,8 @@
 # Where atc and benchmark or ais_bench are installed, it converts the model and runs it on the device; elsewhere
 # RDN_infer.py does their job. The first run makes .venv and installs requirements.txt into it.
 # PYTHON names another Python than python3; RDN_VENV another environment, which is used as it is. AIS_BENCH says how to
-# call ais_bench where it is not `python3 -m ais_bench`; CHIPS, how many devices a card holds where its chip does not.
+# call ais_bench where it is not `python3 -m ais_bench`; SOC_VERSION is --soc-version; CHIPS says how many devices a
+# card holds where npu-smi does not.
 set -euo pipefail
 
 fail() {
@@ -52,9 +53,13 @@ else
     . ./setup_venv.sh
     setup_venv .venv requirements.txt "${PYTHON-}"
 fi
-echo "Commands below are run in $PWD, after: source $(dirname "$(command -v python3)")/activate"
+activate=$(dirname "$(command -v python3)")/activate
 
 # On an Ascend server the toolkit may be installed but its environment not set.
 # shellcheck source=env.sh
-command -v atc >/dev/null || { set -- && . ./env.sh 2>/dev/null; } || true
+if ! command -v atc >/dev/null && set -- && . ./env.sh 2>/dev/null; then
+    activate="$activate; source env.sh" # behind it, so that (deactivate; atc ...) finds atc by env.sh's own line
+    export RDN_SOURCED=1
+fi
+echo "Commands below are run in $PWD, after: source $activate"
 RDN_SCRIPT=run.sh exec python3 -m rdn.ascend.walk ${flags[@]+"${flags[@]}"}

@@ -148,7 +148,9 @@ def output_of(command: Sequence[str]) -> str:
 def show(command: Sequence[str], outer: bool = False) -> None:
     """Print a command so that it can be copied. outer: it is to run outside of the virtual environment."""
     inside = outer and sys.prefix != sys.base_prefix
-    print(f'\n$ {f"(deactivate; {_line(command)})" if inside else _line(command)}', flush=True)
+    # `deactivate` takes back what PATH was before, and so what env.sh put there since.
+    toolkit = 'source env.sh; ' if os.environ.get('RDN_SOURCED') and command[0] == 'atc' else ''
+    print(f'\n$ {f"(deactivate; {toolkit}{_line(command)})" if inside else _line(command)}', flush=True)
 
 
 def _line(command: Sequence[str]) -> str:

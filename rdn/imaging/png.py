@@ -36,7 +36,7 @@ def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, 
     check_whole(data)
     said = _read_chunks(data, notes)
     with quiet.libraries():
-        array = imagecodecs.png_decode(data)
+        array = imagecodecs.png_decode(_pixels_alone(data))
     return pixels.as_planes_last(array), said, said.exif.number(exif.ORIENTATION) if said.exif else None
 
 
@@ -55,6 +55,8 @@ def check_whole(data: bytes) -> None:
         crc = data[position + 8 + length : position + 12 + length]
         if len(crc) < 4:
             raise ValueError('is cut off')
+        if not name.isalpha():
+            raise ValueError('its chunks are damaged')
         is_critical = not name[0] & 0x20
         if is_critical and (name not in CRITICAL_CHUNKS or zlib.crc32(name + content) != int.from_bytes(crc, 'big')):
             raise ValueError(f'its chunk {name!r} is damaged')
@@ -70,6 +72,12 @@ def check_whole(data: bytes) -> None:
         names.append(name)
         position += length + 12
     rows.check_end()
+
+
+def _pixels_alone(data: bytes) -> bytes:
+    """The file without chunks that the library need not read, and might stumble over."""
+    chunks = chunks_of(data)
+    return SIGNATURE + b''.join(_chunk(*chunk) for chunk in chunks if chunk[0] in (*CRITICAL_CHUNKS, b'tRNS'))
 
 
 def _check_header(name: bytes, content: bytes) -> tuple[int, int, int, int, int]:

@@ -72,7 +72,7 @@ def write_tiff(path, data, shape, bits, photometric):
 
 @pytest.mark.parametrize('planar', ['contig', 'separate'])
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
-@pytest.mark.parametrize('compression', [None, 'lzw', 'zlib', 'packbits'])
+@pytest.mark.parametrize('compression', [None, 'zlib', 'packbits'] + (['lzw'] if sys.version_info >= (3, 8) else []))
 def test_colour_tiff_of_either_layout(tmp_path, colour, planar, dtype, compression):
     values = colour.astype(dtype) * (257 if dtype == np.uint16 else 1)
     path = tmp_path / 'a.tif'
@@ -239,7 +239,7 @@ def test_jpeg_2000_of_any_depth(tmp_path, colour, bits, channels):
         np.uint8 if bits == 8 else np.uint16
     )
     stored = values[:, :, 0] if channels == 1 else values
-    coded = imagecodecs.jpeg2k_encode(stored, level=0, bitspersample=bits, codecformat='jp2', reversible=True)
+    coded = imagecodecs.jpeg2k_encode(stored, level=0, bitspersample=bits, codecformat=2, reversible=True)
     (tmp_path / 'a.jp2').write_bytes(coded)
     result = read(tmp_path / 'a.jp2').pixels
     assert result.shape == (127, 201, channels) and np.array_equal(result, full_scale(values, bits))

@@ -4,7 +4,6 @@ import io
 import struct
 
 from rdn.imaging import colour, exif, metadata, reader
-from test_formats import write_png
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
+from test_formats import write_png
 from walk import opened
 
 XMP = (

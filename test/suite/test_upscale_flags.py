@@ -4,7 +4,7 @@ import errno
 import os
 import warnings
 
-from rdn.imaging import writer
+from rdn.imaging import colour, writer
 
 import cv2
 import numpy as np
@@ -116,6 +116,30 @@ def test_a_pipe_among_the_pictures_is_refused_at_once(upscale, photo):
     os.mkfifo(str(upscale.source / 'pipe.png'))
     assert_refused(upscale(), 'pipe.png', 'not a plain file')
     assert (upscale.target / 'good_x2.png').exists()
+
+
+def test_a_page_of_a_resumed_run_shows_what_was_done_before_too(upscale, photo, tmp_path):
+    for name in ('a.png', 'b.jpg', 'deep/c.png'):
+        (upscale.source / name).parent.mkdir(exist_ok=True)
+        photo.crop((0, 0, 60, 40)).save(str(upscale.source / name))
+    upscale(f'--report={tmp_path / "first"}')
+    (upscale.target / 'b_x2.jpg').unlink()
+    ended = upscale('--resume', f'--report={tmp_path / "second"}')
+    assert ended.status == 0 and '2 skipped' in ended.out, ended.err
+    first, second = ((tmp_path / name / 'index.html').read_text(encoding='utf-8') for name in ('first', 'second'))
+    assert first == second and all(f'<bdi>{name}</bdi>' in second for name in ('a.png', 'b.jpg', 'deep/c.png'))
+
+
+def test_colours_on_the_page_are_those_of_the_profile(upscale, photo, tmp_path):
+    """Linear numbers with a profile that says so look as the photograph does."""
+    linear = np.rint(255 * (np.asarray(photo) / 255.0) ** 2.2).astype(np.uint8)
+    profile = colour.make_profile(1.0, [x / 1e5 for x in colour.SRGB_CHROMATICITIES])
+    Image.fromarray(linear).save(str(upscale.source / 'a.png'), icc_profile=profile)
+    assert upscale(f'--report={tmp_path / "page"}').status == 0
+    views = [name for name in os.listdir(str(tmp_path / 'page' / 'index_views')) if '_bicubic.' in name]
+    seen = np.asarray(opened(tmp_path / 'page' / 'index_views' / views[0]).resize(photo.size)).astype(float)
+    bright = np.asarray(photo).min(2) > 60
+    assert abs(seen[bright].mean() - np.asarray(photo)[bright].mean()) < 6
 
 
 @pytest.mark.parametrize('flag', ['--threads=-1', '--overlap=-1', '--tile-size=0', '--device-id=-1'])
