@@ -316,6 +316,7 @@ def test_in_a_folder_of_another_name_the_work_is_done_elsewhere(project, prepare
     ]
 
 
+@pytest.mark.slow
 def test_umask_and_modes_of_earlier_folders_do_not_matter(project, prepared, narrow):
     mask = os.umask(0o002)
     try:
@@ -349,6 +350,7 @@ def test_a_model_for_another_chip_fails_with_the_tools_words(project, capfd):
     assert 'soc version of the model is Ascend310B4' in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_ais_bench_leaves_the_earlier_results(project, modern):
     measure(1)
     before = {name: content for name, content in snapshot('result').items() if not name.endswith('.log')}
@@ -360,6 +362,7 @@ def test_a_killed_ais_bench_leaves_the_earlier_results(project, modern):
     assert {name: content for name, content in snapshot('result').items() if not name.endswith('.log')} == before
 
 
+@pytest.mark.slow
 def test_another_device_takes_the_place_of_the_one_before(project, modern):
     modern('300I Duo')
     runs = []
@@ -384,6 +387,7 @@ def test_what_a_link_leads_to_is_never_removed(project, tmp_path):
     assert (tmp_path / 'mine' / 'a_1.txt').exists() and os.path.islink('result/bs1/dumpOutput_device7')
 
 
+@pytest.mark.slow
 def test_a_summary_in_the_older_place_and_none_at_all(project, modern, tmp_path):
     python = modern() / 'python3'
     body = python.read_text()
