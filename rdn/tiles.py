@@ -44,13 +44,26 @@ def spans(length: int, size: int, overlap: int) -> list[Span]:
     """The tiles along one axis: Spans that cover `length` pixels with tiles of `size`.
 
     Neighbours share `overlap` pixels at least, and lie evenly. In a picture smaller than a tile there is
-    one tile, whose stop lies beyond the picture. Raises ValueError unless 0 <= overlap < size.
+    one tile, whose stop lies beyond the picture. Raises ValueError as count_tiles does.
     """
-    if not 0 <= overlap < size:
-        raise ValueError(f'overlap {overlap}: from 0 to less than a tile, {size} pixels')
-    count = 1 + max(0, -((size - length) // (size - overlap)))
+    count = count_tiles(length, size, overlap)
     starts = [i * (length - size) // (count - 1) for i in range(count)] if count > 1 else [0]
     return spans_at(starts, length, size)
+
+
+def count_tiles(length: int, size: int, overlap: int) -> int:
+    """How many tiles cover `length` pixels. Raises ValueError unless 0 <= overlap < size, or the tile is the picture."""
+    if length == size:
+        return 1
+    if not 0 <= overlap < size:
+        raise ValueError(f'overlap {overlap}: from 0 to less than a tile, {size} pixels')
+    return 1 + max(0, -((size - length) // (size - overlap)))
+
+
+def fitted_size(length: int, largest: int, overlap: int) -> int:
+    """The smallest size of as many tiles as the largest needs to cover `length` pixels: none does work for nothing."""
+    count = count_tiles(length, largest, overlap)
+    return -(-(length + (count - 1) * overlap) // count)
 
 
 def spans_at(starts: Sequence[int], length: int, size: int) -> list[Span]:

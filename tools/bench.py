@@ -11,8 +11,8 @@
 engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVINO. infer: what RDN_infer.py adds to a bare
 onnxruntime session. whole: megapixels a second of whole pictures, RDN_upscale.py's path against a plain loop over tiles
 that do not overlap, and against PyTorch on the whole picture. tiles: the same for a model of free height and width, over
-sizes of tiles. host: the scripts before and after the device, from the shell,
-against the way of the public ModelZoo scripts (peers.py). train: images a second that RDN_train.py learns from.
+sizes of tiles. host: the scripts before and after the device, from the shell, against the way of the public ModelZoo
+scripts (peers.py). train: images a second that RDN_train.py learns from.
 Machines are noisy: compare within a table only.
 """
 
@@ -166,7 +166,7 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
     print_rates(title, alternate(ways, rounds), 'megapixels/s', megapixels, 'plain loop, no overlap (seams)')
 
 
-TILE_SIZES = (114, 128, 160, 192, 224, 256, 320, 384)
+TILE_SIZES = (114, 160, 192, 224, 256, 320, 384)
 
 
 def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> None:

@@ -34,12 +34,11 @@ def scale_of(model: engine.Engine, path: str) -> int:
 def layout_for(model: engine.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int) -> tiles.Layout:
     """How a picture of a size (height, width) is cut for a model.
 
-    tile_size: side in pixels for axes that the model leaves free; there a smaller picture is a tile of its own, which
-    needs no mirror.
+    tile_size: largest side in pixels for axes that the model leaves free; there a smaller picture is a tile of its own,
+    which needs no mirror. Raises ValueError for an overlap as large as a tile.
     """
-    tile = [fixed or min(tile_size, side) for fixed, side in zip(model.shape[1:], size)]
-    is_free = None in model.shape[1:]
-    return tiles.Layout(*size, tile, min(overlap, min(tile) - 1) if is_free else overlap, scale)
+    tile = [fixed or tiles.fitted_size(side, tile_size, overlap) for fixed, side in zip(model.shape[1:], size)]
+    return tiles.Layout(*size, tile, overlap, scale)
 
 
 def upscale_pixels(

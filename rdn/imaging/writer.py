@@ -6,6 +6,7 @@ TIFF of 16; what stands beside the pixels is put in by this module and png.py, e
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import Any, BinaryIO, NamedTuple
 
@@ -146,16 +147,21 @@ def _save_jpeg(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how:
         options['exif'] = block
     else:
         notes.append('without its EXIF, which is too large for JPEG')
-    if said.xmp and len(said.xmp) <= MAX_SEGMENT_BYTES - len(reader.XMP_HEADER):
-        content = reader.XMP_HEADER + said.xmp
-        options['extra'] = b'\xff\xe1' + struct.pack('>H', len(content) + 2) + content
-    elif said.xmp:
-        notes.append('without its XMP, which is too large for JPEG')
     if said.icc_profile:
         options['icc_profile'] = said.icc_profile
     if said.dpi and max(said.dpi) <= MAX_JFIF_DPI:
         options['dpi'] = tuple(max(1, round(x)) for x in said.dpi)
-    image.save(file, 'JPEG', quality=how.quality, subsampling=0, **options)
+    encoded = io.BytesIO()
+    image.save(encoded, 'JPEG', quality=how.quality, subsampling=0, **options)
+    content = encoded.getvalue()
+    behind_jfif = 4 + int.from_bytes(content[4:6], 'big')
+    file.write(content[:behind_jfif])
+    if said.xmp and len(said.xmp) <= MAX_SEGMENT_BYTES - len(reader.XMP_HEADER):
+        segment = reader.XMP_HEADER + said.xmp
+        file.write(b'\xff\xe1' + struct.pack('>H', len(segment) + 2) + segment)  # Pillow of Python 3.7 writes none
+    elif said.xmp:
+        notes.append('without its XMP, which is too large for JPEG')
+    file.write(content[behind_jfif:])
 
 
 def _save_bmp(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: Settings, notes: list[str]) -> None:

@@ -15,7 +15,9 @@ from test_formats import write_png
 from walk import opened
 
 XMP = (
-    b'<?xpacket begin="\xef\xbb\xbf"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description '
+    b'<?xpacket begin="\xef\xbb\xbf"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+    b'xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"><rdf:Description '
     b'tiff:Orientation="6" exif:PixelXDimension="127"><tiff:ImageWidth>127</tiff:ImageWidth><dc:title>\xe7\x85\xa7</dc:title>'
     b'</rdf:Description></rdf:RDF></x:xmpmeta>'
 )

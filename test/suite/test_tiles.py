@@ -37,6 +37,15 @@ def test_pixels_next_to_an_inner_border_have_half_the_overlap_around_them():
             assert a.stop - a.core_stop >= 8 and b.core_start - b.start >= 8
 
 
+@pytest.mark.parametrize('largest, overlap', [(114, 16), (192, 16), (20, 16), (5, 0)])
+def test_fitted_tiles_are_as_few_and_as_small_as_can_be(largest, overlap):
+    for length in (1, 5, 113, 114, 115, 212, 213, 1000, 4001):
+        size = tiles.fitted_size(length, largest, overlap)
+        count = len(tiles.spans(length, size, overlap))
+        assert size <= min(largest, length) and count == len(tiles.spans(length, largest, overlap))
+        assert size == 1 or count < tiles.count_tiles(length, size - 1, min(overlap, max(0, size - 2)))
+
+
 @pytest.mark.parametrize('overlap', [-1, 114, 200])
 def test_overlap_of_a_whole_tile_is_refused(overlap):
     with pytest.raises(ValueError, match='overlap'):

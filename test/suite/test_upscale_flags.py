@@ -183,7 +183,7 @@ def narrow_of_any_size(narrow, tmp_path_factory):
     return str(path)
 
 
-@pytest.mark.parametrize('size', [(201, 127), (9, 5), (1, 1)])
+@pytest.mark.parametrize('size', [(201, 127), (201, 5), (9, 5), (1, 1)])
 @pytest.mark.parametrize('tile_size', [64, 192, 1000])
 def test_a_model_of_any_size_gives_what_the_whole_picture_gives(
     upscale, photo, narrow, narrow_of_any_size, size, tile_size
@@ -195,6 +195,11 @@ def test_a_model_of_any_size_gives_what_the_whole_picture_gives(
         ended.err
     )
     assert difference(opened(upscale.target / 'a_x2.png'), reference(narrow, np.asarray(small) / 255)) < 0.51
+
+
+def test_an_overlap_as_large_as_a_tile_is_refused(upscale, photo, narrow_of_any_size):
+    photo.save(str(upscale.source / 'a.png'))
+    assert_refused(upscale(f'--model={narrow_of_any_size}', '--tile-size=16'), 'overlap 16', '16 pixels')
 
 
 def test_alpha_far_from_an_edge_is_exactly_what_it_was(upscale, photo, lite_onnx):
