@@ -25,7 +25,7 @@ from rdn.imaging import images, metadata, reader, upscaler, writer
 from tqdm import tqdm
 
 MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
-TILE_SIZE = 192  # pixels; measured: docs/upscaling.md
+TILE_SIZE = 256  # pixels; measured: docs/upscaling.md
 NAMED_FAILURES = 3  # in the last line
 # Failures that every other picture would meet, too.
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
