@@ -4,21 +4,25 @@
 # setup_venv FOLDER REQUIREMENTS [PYTHON]: makes the virtual environment FOLDER hold what REQUIREMENTS
 # asks for, and activates it. Where an earlier call did so, for the same Python, it only activates.
 setup_venv() {
-    local folder=$1 requirements=$2 python wanted
+    local folder=$1 requirements=$2 python wanted quiet=--quiet
     python=$(find_python ${3:+"$3"})
     if [ "$(command -v "$python")" -ef "$folder/bin/$(basename "$python")" ]; then # active, and perhaps to be made anew
         python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)')
     fi
     wanted=$("$python" -c 'import sys; print(sys.version)' && cat requirements.txt "$requirements")
     if [ "$wanted" != "$(cat "$folder/.set-up" 2>/dev/null)" ]; then
-        echo "Setting up $folder ($("$python" --version), $requirements): once, some minutes"
+        echo "Setting up $folder ($("$python" --version), $requirements): once, some minutes, about 1.7 GB"
+        echo "  PyTorch, ONNX Runtime, OpenCV and others; where pip brings CUDA's libraries, some GB more. Without them:"
+        echo "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu bash $0"
+        if [ -t 1 ]; then quiet=''; fi # pip's own progress is for a person
         if [ -e "$folder/.ours" ]; then rm -rf "$folder"; fi # of another Python, or interrupted
         if ! "$python" -m venv "$folder"; then
             echo "$0: $python cannot make a virtual environment: on Debian, apt install python3-venv" >&2
             return 1
         fi
         touch "$folder/.ours"
-        if ! "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"; then
+        # shellcheck disable=SC2086
+        if ! "$folder/bin/python" -m pip install $quiet --disable-pip-version-check -r "$requirements"; then
             echo "$0: pip could not install $requirements: its message is above" >&2
             return 1
         fi

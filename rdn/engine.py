@@ -22,6 +22,7 @@ PROVIDERS = {
 }
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 PRECISIONS = ('fp32', 'bf16')
+MAX_COMPILED = 4  # input sizes that OpenVINO keeps a compiled model for
 
 
 class Engine(abc.ABC):
@@ -141,11 +142,16 @@ class OpenVino(Engine):
     def _run(self, batch: np.ndarray) -> np.ndarray:
         with self._lock:  # compiled for each size once: OpenVINO is slower on free axes
             if batch.shape not in self._compiled:
+                if len(self._compiled) == MAX_COMPILED:  # pictures of any size have tiles of their own
+                    self._compiled.clear()
                 self._model.reshape(list(batch.shape))
                 self._compiled[batch.shape] = self._core.compile_model(self._model, 'CPU', self._hints)
+            compiled = self._compiled[batch.shape]
         requests = self._local.__dict__.setdefault('requests', {})
         if batch.shape not in requests:
-            requests[batch.shape] = self._compiled[batch.shape].create_infer_request()
+            if len(requests) == MAX_COMPILED:
+                requests.clear()
+            requests[batch.shape] = compiled.create_infer_request()
         return requests[batch.shape].infer([batch])[0].copy()
 
 

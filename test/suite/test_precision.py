@@ -102,6 +102,15 @@ def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, openvino):
         model(np.zeros((1, 4, 114, 114), np.float32))
 
 
+@pytest.mark.slow
+def test_openvino_keeps_few_of_many_sizes(lite_onnx, openvino):
+    exact, model = engine.OnnxRuntime(lite_onnx), engine.open_model(lite_onnx, 'bf16')
+    for count in (1, 2, 3, 4, 5, 6, 1):
+        batch = np.random.RandomState(count).rand(count, 3, 114, 114).astype(np.float32)
+        assert np.abs(model(batch) - exact(batch)).max() < 0.03
+        assert len(model._compiled) <= engine.MAX_COMPILED
+
+
 @pytest.mark.parametrize('content', [b'', b'no onnx'])
 def test_openvino_refuses_what_is_no_model(tmp_path, openvino, content):
     (tmp_path / 'a.onnx').write_bytes(content)
