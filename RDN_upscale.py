@@ -14,7 +14,6 @@ import contextlib
 import dataclasses
 import errno
 import os
-import stat
 import warnings
 from typing import Callable, Iterator, NamedTuple, Sequence
 
@@ -157,7 +156,12 @@ def upscale_picture(
     said = metadata.of_upright(picture.said, width * scale, height * scale)
     settings = writer.Settings(options.quality, options.lossless or picture.is_lossless)
     with files.atomic_file(job.target) as file:
-        notes = canvas.save(file, ending, said, settings)
+        try:
+            notes = canvas.save(file, ending, said, settings)
+        except (ValueError, OSError, MemoryError):
+            raise
+        except Exception as error:  # the libraries raise anything for what they cannot write
+            raise ValueError(f'{job.target}: cannot be written: {error}')
     own = os.path.splitext(job.source)[1].lower()
     if ending == '.png' and own not in writer.FORMATS:
         notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
@@ -165,13 +169,17 @@ def upscale_picture(
 
 
 def upscale_all(
-    jobs: Sequence[Job], model: engine.Engine, scale: int, options: Options, page: report.Report | None
-) -> Summary:
+    jobs: Sequence[Job],
+    model: engine.Engine,
+    scale: int,
+    options: Options,
+    page: report.Report | None,
+    summary: Summary,
+) -> None:
     """Do all Jobs, with a line for each; one that fails does not stop the others, but for a full disk.
 
-    page: to put the results on, those of earlier runs, too; None for none.
+    page: to put the results on, those of earlier runs, too; None for none. summary: is kept up to date.
     """
-    summary = Summary()
     sources: dict[str, str] = {}  # target -> source
     total = sum(megapixels(job.source) for job in jobs)
     with tqdm(total=total, unit='MP', disable=None, leave=False, bar_format=BAR_FORMAT) as bar:
@@ -183,10 +191,10 @@ def upscale_all(
             try:
                 check_job(job, sources)
                 if is_done(job.target, options):
-                    summary.skipped += 1
                     bar.total -= megapixels(job.source)
                     if page:
                         add_to_report(page, job, None, scale)
+                    summary.skipped += 1
                     continue
                 upscaled = upscale_picture(job, model, scale, options, advance)
                 bar.write(': '.join([job.target, '; '.join(upscaled.notes)]) if upscaled.notes else job.target)
@@ -199,7 +207,6 @@ def upscale_all(
                     raise OSError(error.errno, error.strerror, error.filename or job.target)
                 summary.failures.append(cli.describe_error(error))
                 bar.write(f'failed: {summary.failures[-1]}')
-    return summary
 
 
 def check_job(job: Job, sources: dict[str, str]) -> None:
@@ -242,16 +249,14 @@ def add_to_report(page: report.Report, job: Job, upscaled: Upscaled | None, scal
 
 def megapixels(path: str) -> float:
     """Of a picture by its header; 0 where it has none, or is no plain file, which its reading will say."""
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    if not os.path.isfile(path):
         return 0
     width, height = reader.read_size(path)
     return width * height / 1e6
 
 
 def check_failures(summary: Summary, count: int, log: str | None) -> None:
-    """Raises ValueError where pictures failed, naming the first; all of them go to the file `log`, where there is one."""
-    if log:
-        files.write_text(log, ''.join(f'{failure}\n' for failure in summary.failures))
+    """Raises ValueError where pictures failed, naming the first. log: the file that holds all of them; None for none."""
     if not summary.failures:
         return
     named = ' | '.join(summary.failures[:NAMED_FAILURES])
@@ -267,6 +272,7 @@ def main(argv=None):
     streams = min(threads, MAX_STREAMS)
     model = engine.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
     scale = upscaler.scale_of(model, args.model)
+    upscaler.check_tiles(model, args.tile_size, args.overlap)
     naming = make_naming(args, scale)
     jobs, passed = plan(args.input, naming)
     for folder in {naming.output, args.report, args.log and os.path.dirname(os.path.abspath(args.log))} - {None}:
@@ -286,11 +292,15 @@ def main(argv=None):
         args.quality,
         args.lossless,
     )
+    summary = Summary()
     try:
         with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
-            summary = upscale_all(jobs, model, scale, options, page)
+            upscale_all(jobs, model, scale, options, page, summary)
     except KeyboardInterrupt:
         raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume goes on')
+    finally:
+        if args.log:
+            files.write_text(args.log, ''.join(f'{failure}\n' for failure in summary.failures))
     if page and page.entries:
         print(f'report: {page.path}')
     if summary.skipped:
@@ -302,11 +312,20 @@ def main(argv=None):
 
 
 def make_naming(args: argparse.Namespace, scale: int) -> Naming:
-    """--output is a file where its ending is that of a format and there is no such folder, else a folder."""
+    """--output is a file where its ending is that of a format and there is no such folder, else a folder.
+
+    Raises ValueError for a file with flags that name or choose otherwise, or of a format that is not written.
+    """
     suffix = f'_x{scale}' if args.suffix is None else args.suffix
     ending = args.ext and f'.{args.ext}'
-    is_file = os.path.splitext(args.output)[1].lower() in writer.FORMATS and not os.path.isdir(args.output)
-    if is_file:
+    own = os.path.splitext(args.output)[1].lower()
+    if reader.is_picture_name(args.output) and not os.path.isdir(args.output):
+        if own not in writer.FORMATS:
+            raise ValueError(f'{args.output}: {own[1:].upper()} is not written: name a file .png, say')
+        if args.suffix is not None or ending not in (None, own):
+            raise ValueError(f'{args.output}: --output names a file, which --ext and --suffix do not change')
+        if args.lossless and writer.FORMATS[own] in writer.FORMATS_WITH_LOSS:
+            raise ValueError(f'{args.output}: {writer.FORMATS[own]} is never without loss: name a file .png, say')
         folder = os.path.dirname(os.path.abspath(args.output))
         return Naming(folder, suffix, ending, args.lossless, args.output)
     return Naming(args.output, suffix, ending, args.lossless)

@@ -20,17 +20,19 @@ def boxes_of(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tu
         position = stop
 
 
-def content_of(data: bytes, *path: bytes) -> bytes | None:
-    """The content of the first box at the end of a path of names, b'jp2h', b'colr' say; None where there is none.
-
-    meta and iprp of AVIF are boxes of boxes, too: of meta the first four bytes are its version.
-    """
+def contents_of(data: bytes, *path: bytes) -> list[bytes]:
+    """The contents of all boxes of the last name, in the first of each name before it."""
     start, end = 0, len(data)
-    for wanted in path:
+    for wanted in path[:-1]:
         for name, begin, stop in boxes_of(data, start, end):
             if name == wanted:
                 start, end = begin + (4 if name == b'meta' else 0), stop
                 break
         else:
-            return None
-    return data[start:end]
+            return []
+    return [data[begin:stop] for name, begin, stop in boxes_of(data, start, end) if name == path[-1]]
+
+
+def content_of(data: bytes, *path: bytes) -> bytes | None:
+    """The content of the first box at the end of a path of names, b'jp2h', b'colr' say; None where there is none."""
+    return next(iter(contents_of(data, *path)), None)

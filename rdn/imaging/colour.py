@@ -43,7 +43,12 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
         return image
 
 
-def profile_of_png(chunks: dict[bytes, bytes]) -> bytes | None:
+def space_of(icc_profile: bytes) -> str:
+    """The colour space of a profile's pixels: RGB, GRAY, CMYK and others (ICC.1, 7.2.6)."""
+    return icc_profile[16:20].decode('latin-1').strip()
+
+
+def profile_of_png(chunks: dict[bytes, bytes], is_grey: bool = False) -> bytes | None:
     """The ICC profile of what a PNG's gAMA and cHRM say, for formats without these; None where that is sRGB.
 
     Without cHRM the primaries are sRGB's. Raises ValueError for a colour space that this cannot say (cICP's).
@@ -60,35 +65,39 @@ def profile_of_png(chunks: dict[bytes, bytes]) -> bytes | None:
         return None
     if abs(number - SRGB_GAMMA) < 100 and like_srgb:
         return None
-    return make_profile(1e5 / number, [x / 1e5 for x in values])
+    try:
+        return make_profile(1e5 / number, [x / 1e5 for x in values], is_grey)
+    except (ValueError, OverflowError, struct.error):  # primaries that span nothing
+        raise ValueError('its colour space (cHRM)')
 
 
-def make_profile(gamma: float, chromaticities: Sequence[float]) -> bytes:
-    """A display profile of one exponent. chromaticities: x and y of white, red, green, blue."""
+def make_profile(gamma: float, chromaticities: Sequence[float], is_grey: bool = False) -> bytes:
+    """A display profile of one exponent, of RGB or of grey. chromaticities: x and y of white, red, green, blue."""
     white, *primaries = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in zip(*[iter(chromaticities)] * 2))
     matrix = np.array(primaries).T
     matrix = matrix * np.linalg.solve(matrix, white)  # so that all three at full make white
     adaptation = np.linalg.inv(BRADFORD) @ np.diag((BRADFORD @ D50) / (BRADFORD @ white)) @ BRADFORD
     colorants = (adaptation @ matrix).T
     curve = struct.pack('>4sII', b'curv', 0, 1) + struct.pack('>H', round(gamma * 256)) + b'\0\0'
-    name = b'RGB of a PNG with gAMA\0'
+    name = b'a PNG with gAMA\0'
     description = struct.pack('>4sII', b'desc', 0, len(name)) + name + b'\0' * 78
     blocks = [
         (b'desc', description),
         (b'cprt', struct.pack('>4sI', b'text', 0) + b'no copyright\0'),
         (b'wtpt', _xyz(D50)),
-        *((tag, _xyz(colorant)) for tag, colorant in zip((b'rXYZ', b'gXYZ', b'bXYZ'), colorants)),
-        *((tag, curve) for tag in (b'rTRC', b'gTRC', b'bTRC')),
     ]
+    if is_grey:
+        blocks.append((b'kTRC', curve))
+    else:
+        blocks += [(tag, _xyz(colorant)) for tag, colorant in zip((b'rXYZ', b'gXYZ', b'bXYZ'), colorants)]
+        blocks += [(tag, curve) for tag in (b'rTRC', b'gTRC', b'bTRC')]
     table, body = b'', b''
     start = 128 + 4 + 12 * len(blocks)
     for tag, block in blocks:
         table += struct.pack('>4sII', tag, start + len(body), len(block))
         body += block + b'\0' * (-len(block) % 4)
-    size = start + len(body)
-    head = (
-        struct.pack('>I4sI4s4s4s', size, b'\0\0\0\0', 0x02100000, b'mntr', b'RGB ', b'XYZ ').ljust(36, b'\0') + b'acsp'
-    )
+    size, space = start + len(body), b'GRAY' if is_grey else b'RGB '
+    head = struct.pack('>I4sI4s4s4s', size, b'\0\0\0\0', 0x02100000, b'mntr', space, b'XYZ ').ljust(36, b'\0') + b'acsp'
     head = head.ljust(68, b'\0') + _xyz(D50)[8:]
     return head.ljust(128, b'\0') + struct.pack('>I', len(blocks)) + table + body
 

@@ -59,6 +59,10 @@ class Tags(NamedTuple):
         values = {tag: value for tag, value in self.values.items() if tag in kept}
         return Tags(self.order, values, {tag: child for tag, child in self.children.items() if tag in kept})
 
+    def without(self, tag: int) -> Tags:
+        """Without one tag of this directory."""
+        return self._replace(values={key: value for key, value in self.values.items() if key != tag})
+
     def is_empty(self) -> bool:
         return not self.values and all(child.is_empty() for child in self.children.values())
 
@@ -81,12 +85,13 @@ def parse(data: bytes) -> Tags:
         raise ValueError('its EXIF is no block of tags')
     order = '<' if data[:2] == b'II' else '>'
     try:
-        return _parse_directory(data, struct.unpack_from(order + 'I', data, 4)[0], order, set())
+        return _parse_directory(data, struct.unpack_from(order + 'I', data, 4)[0], order, set(), [len(data)])
     except struct.error:
         raise ValueError('its EXIF is damaged')
 
 
-def _parse_directory(data: bytes, offset: int, order: str, seen: set[int]) -> Tags:
+def _parse_directory(data: bytes, offset: int, order: str, seen: set[int], room: list[int]) -> Tags:
+    """The directory at an offset. seen: those before; room: how many bytes all values still may have, which overlap in none."""
     count = struct.unpack_from(order + 'H', data, offset)[0]
     if offset in seen or count > MAX_ENTRIES:
         raise ValueError('its EXIF is damaged')
@@ -96,12 +101,15 @@ def _parse_directory(data: bytes, offset: int, order: str, seen: set[int]) -> Ta
         tag, kind, number = struct.unpack_from(order + 'HHI', data, position)
         if tag in SUB_IFDS:
             tags.children[tag] = _parse_directory(
-                data, struct.unpack_from(order + 'I', data, position + 8)[0], order, seen
+                data, struct.unpack_from(order + 'I', data, position + 8)[0], order, seen, room
             )
             continue
         size = BYTES_OF_TYPE.get(kind, 0) * number
         start = position + 8 if size <= 4 else struct.unpack_from(order + 'I', data, position + 8)[0]
         if size and start + size <= len(data):  # else of no use: others in it may be whole
+            room[0] -= size
+            if room[0] < 0:
+                raise ValueError('its EXIF is damaged')
             tags.values[tag] = Value(kind, number, data[start : start + size])
     return tags
 
@@ -117,7 +125,7 @@ def _serialise_directory(tags: Tags, offset: int, last: bytes = b'\0\0\0\0') -> 
     """A directory and all that it points to, to stand at an offset in its file. last: what follows its entries."""
     numbers = sorted({*tags.values, *tags.children})
     rest_start = offset + 2 + 12 * len(numbers) + len(last)
-    entries, rest = b'', b''
+    entries, rest = b'', bytearray()
     for tag in numbers:
         end = rest_start + len(rest)
         if tag in tags.children:
@@ -129,7 +137,7 @@ def _serialise_directory(tags: Tags, offset: int, last: bytes = b'\0\0\0\0') -> 
             entries += data.ljust(4, b'\0') if len(data) <= 4 else struct.pack(tags.order + 'I', end)
             rest += b'' if len(data) <= 4 else data
         rest += b'\0' * (len(rest) % 2)  # directories and values begin at even bytes
-    return struct.pack(tags.order + 'H', len(numbers)) + entries + last + rest
+    return struct.pack(tags.order + 'H', len(numbers)) + entries + last + bytes(rest)
 
 
 def convert(tags: Tags, order: str) -> Tags:
@@ -152,10 +160,12 @@ def read_tiff(file: BinaryIO) -> Tags:
     if head[:4] not in (b'II*\0', b'MM\0*'):
         raise ValueError('the tags of a BigTIFF are not read')
     order = '<' if head[:2] == b'II' else '>'
-    return _read_directory(file, struct.unpack(order + 'I', head[4:])[0], order, DESCRIPTIVE, set())
+    return _read_directory(file, struct.unpack(order + 'I', head[4:])[0], order, DESCRIPTIVE, set(), [MAX_BYTES])
 
 
-def _read_directory(file: BinaryIO, offset: int, order: str, kept: frozenset[int] | None, seen: set[int]) -> Tags:
+def _read_directory(
+    file: BinaryIO, offset: int, order: str, kept: frozenset[int] | None, seen: set[int], room: list[int]
+) -> Tags:
     """As _parse_directory, out of a large file. kept: only these tags; None: all."""
     tags = Tags(order, {}, {})
     try:
@@ -169,8 +179,9 @@ def _read_directory(file: BinaryIO, offset: int, order: str, kept: frozenset[int
             if kept is not None and tag not in kept:
                 continue
             if tag in SUB_IFDS:
-                tags.children[tag] = _read_directory(file, place, order, None, seen)
-            elif 0 < size <= MAX_BYTES:
+                tags.children[tag] = _read_directory(file, place, order, None, seen, room)
+            elif 0 < size <= room[0]:
+                room[0] -= size
                 data = inline[:size] if size <= 4 else _at(file, place, size)
                 if len(data) == size:
                     tags.values[tag] = Value(kind, number, data)

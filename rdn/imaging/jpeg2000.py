@@ -1,13 +1,16 @@
-"""JPEG 2000 and JPEG XL: pixels by imagecodecs (OpenJPEG, libjxl), with up to 16 bits a channel."""
+"""JPEG 2000: pixels by imagecodecs (OpenJPEG), with up to 16 bits a channel (ISO 15444-1)."""
 
 from __future__ import annotations
 
-from rdn.imaging import boxes, images, metadata, pixels, quiet
+import struct
+
+from rdn.imaging import boxes, colour, images, metadata, pixels, quiet
 
 import numpy as np
 
 CODESTREAM = b'\xff\x4f\xff\x51'  # SOC and SIZ, with which the pixels begin
-SRGB, GREY, SYCC = 16, 17, 18  # values of EnumCS
+OPACITY, PREMULTIPLIED = 1, 2  # values of Typ in cdef
+SRGB, GREY = 16, 17  # values of EnumCS
 EXIF_UUID = bytes.fromhex('4a706754696666457869662d3e4a5032')  # 'JpgTiffExif->JP2'
 XMP_UUID = bytes.fromhex('be7acfcb97a942e89c71999491e3afac')
 
@@ -19,15 +22,31 @@ def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, 
     width, height, bits = header_of(data)
     images.check_pixels(width, height)
     space = _colour_space(data)
-    if space not in (None, SRGB, GREY):
+    if space not in (None, SRGB, GREY, 'RGB', 'GRAY'):
         raise ValueError(f'JPEG 2000 in a colour space that is not read ({space}): save it as RGB')
     with quiet.libraries():
         array = pixels.as_planes_last(imagecodecs.jpeg2k_decode(data))
     if array.shape[2] > 4 or array.dtype not in (np.uint8, np.uint16):
         raise ValueError('JPEG 2000 of these channels is not read')
-    if boxes.content_of(data, b'jp2h', b'pclr'):
-        bits = 8 * array.itemsize  # those of the palette's colours
-    return pixels.scale(array, (1 << bits) - 1), _read_metadata(data, notes), None
+    palette = boxes.content_of(data, b'jp2h', b'pclr')
+    if palette and len(palette) > 3:
+        bits = 1 + (palette[3] & 0x7F)  # of the palette's colours
+    array = pixels.scale(array, (1 << bits) - 1)
+    if array.shape[2] in pixels.ALPHA:
+        meaning = _meaning_of_last(data, array.shape[2])
+        if meaning not in (OPACITY, PREMULTIPLIED):
+            raise ValueError('JPEG 2000 with a channel of unknown meaning is not read')
+        array = pixels.divide_by_alpha(array) if meaning == PREMULTIPLIED else array
+    return array, _read_metadata(data, notes), None
+
+
+def _meaning_of_last(data: bytes, channels: int) -> int | None:
+    """What the box cdef says of the last channel (ISO 15444-1, I.5.3.6); None where it says nothing."""
+    entries = (boxes.content_of(data, b'jp2h', b'cdef') or b'')[2:]
+    for number, meaning, _ in struct.iter_unpack('>HHH', entries[: len(entries) // 6 * 6]):
+        if number == channels - 1:
+            return meaning
+    return None
 
 
 def header_of(data: bytes) -> tuple[int, int, int]:
@@ -46,10 +65,12 @@ def header_of(data: bytes) -> tuple[int, int, int]:
     return right - left, bottom - top, 1 + depths.pop()
 
 
-def _colour_space(data: bytes) -> int | None:
-    """EnumCS of a file in boxes; None for another, which is RGB or grey by its number of channels."""
+def _colour_space(data: bytes) -> int | str | None:
+    """EnumCS of a file in boxes, or its profile's space; None where it says none: RGB or grey by the channels."""
     colr = boxes.content_of(data, b'jp2h', b'colr') if not data.startswith(CODESTREAM) else None
-    return int.from_bytes(colr[3:7], 'big') if colr and colr[0] == 1 else None
+    if not colr:
+        return None
+    return int.from_bytes(colr[3:7], 'big') if colr[0] == 1 else colour.space_of(colr[3:])
 
 
 def _read_metadata(data: bytes, notes: list[str]) -> metadata.Metadata:

@@ -12,6 +12,8 @@ MAX_DPI = 100_000  # a resolution beyond is a broken file's
 # Properties of XMP that speak of the pixels, as attributes or as elements.
 XMP_PROPERTY = r'(\b(?:tiff|exif):{name}\s*=\s*["\'])[^"\']*(["\'])|(<(?:tiff|exif):{name}>)[^<]*(<)'
 
+XMP_ORIENTATION = rb'\btiff:Orientation(?:\s*=\s*["\']([1-8])["\']|>([1-8])<)'
+
 
 class Metadata(NamedTuple):
     """Of a picture; None or empty where the file has none.
@@ -30,8 +32,20 @@ class Metadata(NamedTuple):
 
 def of_upright(metadata: Metadata, width: int, height: int) -> Metadata:
     """The Metadata of the picture once it is upright and of this size, in pixels."""
-    tags = metadata.exif and metadata.exif.of_upright(width, height)
-    return metadata._replace(exif=tags, xmp=metadata.xmp and correct_xmp(metadata.xmp, width, height))
+    tags, xmp = metadata.exif and metadata.exif.of_upright(width, height), metadata.xmp
+    if tags and exif.XMP in tags.values:  # where TIFF has it, and some programs in other formats
+        xmp = xmp or tags.values[exif.XMP].data
+        tags = tags.without(exif.XMP)
+    return metadata._replace(exif=tags, xmp=xmp and correct_xmp(xmp, width, height))
+
+
+def orientation_of(metadata: Metadata) -> int | None:
+    """As EXIF says it (1 to 8), else as XMP does; None where neither does."""
+    number = metadata.exif.number(exif.ORIENTATION) if metadata.exif else None
+    if number is None and metadata.xmp:
+        said = re.search(XMP_ORIENTATION, metadata.xmp)
+        number = int(said.group(1) or said.group(2)) if said else None
+    return number
 
 
 def correct_xmp(xmp: bytes, width: int, height: int) -> bytes:

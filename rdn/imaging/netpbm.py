@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 from rdn.imaging import pixels
 
@@ -72,10 +73,17 @@ def _exactly(data: bytes, start: int, size: int) -> bytes:
 
 def _read_words(data: bytes, kind: int, start: int, count: int) -> np.ndarray:
     body = re.sub(rb'#[^\n\r]*', b'', data[start:])
-    words = re.findall(rb'[01]', body) if kind == 1 else body.split()
-    if len(words) < count:
-        raise ValueError('is cut off')
-    try:
-        return np.array(words[:count]).astype(np.uint32)
-    except ValueError:
+    if kind == 1:  # digits, with blanks between them or not
+        letters = np.frombuffer(body, np.uint8)
+        letters = letters[~np.isin(letters, np.frombuffer(b' \t\n\v\f\r', np.uint8))]
+        values, is_whole = letters[:count] - np.uint8(ord('0')), True
+    else:
+        with warnings.catch_warnings(record=True) as caught:  # numpy's way to say that it ends at another thing
+            warnings.simplefilter('always')
+            values = np.fromstring(body, np.int64, count=-1, sep=' ')[:count]
+        is_whole = not caught
+    if len(values) < count:
+        raise ValueError('is cut off' if is_whole else 'holds other things than numbers')
+    if count and (int(values.min()) < 0 or kind == 1 and int(values.max()) > 1):
         raise ValueError('holds other things than numbers')
+    return values.astype(np.uint32)

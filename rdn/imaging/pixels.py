@@ -11,7 +11,9 @@ ALPHA = {2, 4}  # numbers of channels of which the last is alpha
 
 
 def as_planes_last(array: np.ndarray) -> np.ndarray:
-    """(H, W) or (H, W, C) -> (H, W, C)."""
+    """(H, W) or (H, W, C) -> (H, W, C). Raises ValueError for arrays of other kinds, of several frames say."""
+    if array.ndim not in (2, 3):
+        raise ValueError(f'its pixels have {array.ndim} axes')
     return array if array.ndim == 3 else array[:, :, np.newaxis]
 
 
@@ -24,7 +26,7 @@ def scale(array: np.ndarray, largest: int) -> np.ndarray:
     full = 255 if largest <= 255 else 65535
     kind = np.uint8 if full == 255 else np.uint16
     if largest == np.iinfo(array.dtype).max:
-        return array
+        return array.astype(kind, copy=False)  # of another byte order, perhaps
     if array.size and int(array.max()) > largest:
         raise ValueError(f'holds numbers beyond its largest, {largest}')
     if largest == full:

@@ -21,7 +21,8 @@ PART_BYTES = 1 << 20  # of rows that are checked at a time
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 COLOUR_CHUNKS = (b'gAMA', b'cHRM', b'cICP', b'sRGB')
 XMP_KEYWORD = 'XML:com.adobe.xmp'
-MAX_CHUNK_BYTES = 1 << 26  # of what lies compressed in one
+MAX_SIDE_PIXELS = 1_000_000  # libpng's own limit
+MAX_CHUNK_BYTES = 1 << 24  # of what lies compressed in one, and of all texts
 INCHES_A_METRE = 39.37007874
 COMPRESSION = 6  # zlib's usual
 
@@ -37,7 +38,7 @@ def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, 
     said = _read_chunks(data, notes)
     with quiet.libraries():
         array = imagecodecs.png_decode(_pixels_alone(data))
-    return pixels.as_planes_last(array), said, said.exif.number(exif.ORIENTATION) if said.exif else None
+    return pixels.as_planes_last(array), said, metadata.orientation_of(said)
 
 
 def check_whole(data: bytes) -> None:
@@ -46,10 +47,10 @@ def check_whole(data: bytes) -> None:
     Before the library sees it: that of Python 3.7's time ends the process at an error.
     """
     packed, position = zlib.decompressobj(), len(SIGNATURE)
-    names: list[bytes] = []
+    names, last = set(), b''
     rows = _Rows((1, 1, 8, 0, 0))
     needs_palette = False
-    while not names or names[-1] != b'IEND':
+    while last != b'IEND':
         length = int.from_bytes(data[position : position + 4], 'big')
         name, content = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
         crc = data[position + 8 + length : position + 12 + length]
@@ -64,12 +65,13 @@ def check_whole(data: bytes) -> None:
             header = _check_header(name, content)
             rows, needs_palette = _Rows(header), header[3] == 3
         elif name == b'IDAT':
-            if b'IDAT' in names and names[-1] != b'IDAT' or needs_palette and b'PLTE' not in names:
+            if b'IDAT' in names and last != b'IDAT' or needs_palette and b'PLTE' not in names:
                 raise ValueError('its chunks are out of order')
             rows.take(_unpack(packed, content))
         elif name == b'PLTE' and (length % 3 or not 0 < length <= 768):
             raise ValueError('its palette is damaged')
-        names.append(name)
+        names.add(name)
+        last = name
         position += length + 12
     rows.check_end()
 
@@ -88,6 +90,8 @@ def _check_header(name: bytes, content: bytes) -> tuple[int, int, int, int, int]
     allowed = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
     if depth not in allowed.get(kind, ()) or compression or filtering or interlacing > 1 or not (width and height):
         raise ValueError('its header says what cannot be')
+    if max(width, height) > MAX_SIDE_PIXELS:
+        raise ValueError(f'a side of more than {MAX_SIDE_PIXELS:,} pixels')
     return width, height, depth, kind, interlacing
 
 
@@ -150,7 +154,7 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
     said: dict[str, Any] = {'text': {}, 'png_colour': {}}
-    frames, has_control = 0, False
+    frames, has_control, room = 0, False, MAX_CHUNK_BYTES
     for name, content in chunks_of(data):
         if name in COLOUR_CHUNKS:
             said['png_colour'][name] = content
@@ -161,8 +165,9 @@ def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
         elif name == b'pHYs' and len(content) == 9 and content[8] == 1:
             dots = struct.unpack('>II', content[:8])
             said['dpi'] = metadata.read_dpi([x / INCHES_A_METRE for x in dots], notes)
-        elif name in (b'tEXt', b'zTXt', b'iTXt'):
+        elif name in (b'tEXt', b'zTXt', b'iTXt') and room > 0:
             key, text = _read_text(name, content)
+            room -= len(text)
             if key == XMP_KEYWORD:
                 said['xmp'] = text.encode('utf-8', 'surrogateescape')
             elif key:
@@ -175,7 +180,8 @@ def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
             notes.append(f'the first of {frames} frames' if has_control else f'the still image of {frames} frames')
             frames = 0
     if said.get('icc_profile'):
-        said['png_colour'] = {}  # which the profile overrides
+        # The profile counts more than all but cICP (PNG, third edition, 4.3).
+        said['png_colour'] = {key: value for key, value in said['png_colour'].items() if key == b'cICP'}
     return metadata.Metadata(**said)
 
 

@@ -7,11 +7,11 @@ by imagecodecs, all others by Pillow. What would not be read rightly is refused.
 from __future__ import annotations
 
 import io
-import struct
+import os
 from typing import Any, Callable, NamedTuple
 
 from rdn import files
-from rdn.imaging import boxes, colour, exif, images, jpeg2000, metadata, netpbm, pixels, png, quiet, tiff
+from rdn.imaging import boxes, colour, images, jpeg2000, jpegxl, metadata, netpbm, pixels, png, quiet, tiff
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,8 @@ HEIF_BRANDS = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'
 AVIF_BRANDS = (b'avif', b'avis')
 JP2_SIGNATURE = b'\0\0\0\x0cjP  \r\n\x87\n'
 JXL_SIGNATURES = (b'\xff\x0a', b'\0\0\0\x0cJXL \r\n\x87\n')
+# Values of H.273: of BT.709 and sRGB, or not said; of PQ and HLG.
+SRGB_PRIMARIES, SRGB_TRANSFERS, HIGH_RANGES = (1, 2), (1, 2, 6, 13), (16, 18)
 XMP_HEADER = b'http://ns.adobe.com/xap/1.0/\0'  # before the packet in JPEG
 
 
@@ -64,7 +66,7 @@ def read_size(path: str) -> tuple[int, int]:
             return 0, 0
         with images.open_image(path) as image:
             return image.size
-    except (ValueError, OSError, struct.error):
+    except Exception:  # the libraries raise anything for a broken file
         return 0, 0
 
 
@@ -102,14 +104,21 @@ def read_picture(path: str) -> Picture:
         reason = ' '.join(str(error).split()) or type(error).__name__
         raise ValueError(reason if reason.startswith(path) else f'{path}: cannot be used as an image: {reason}')
     array = pixels.upright(array, orientation)
-    return Picture(array, said, _is_lossless(path, kind), notes)
+    return Picture(array, said, kind == 'other' and _is_lossless_webp(path), notes)
 
 
-def _is_lossless(path: str, kind: str) -> bool:
-    """Whether a file of a format that can do both holds its pixels without loss."""
+def _is_lossless_webp(path: str) -> bool:
     with open(path, 'rb') as file:
-        head = file.read(HEAD_BYTES)
-    return head[8:12] == b'WEBP' and b'VP8L' in head[12:] and b'VP8 ' not in head[12:]
+        head = file.read(12)
+        names = set()
+        while head[:4] == b'RIFF' and head[8:12] == b'WEBP':
+            chunk = file.read(8)
+            if len(chunk) < 8:
+                break
+            names.add(chunk[:4])
+            size = int.from_bytes(chunk[4:], 'little')
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return b'VP8L' in names and b'VP8 ' not in names
 
 
 def _whole(read: Callable[[bytes, list[str]], Any]) -> Callable[[str, list[str]], Any]:
@@ -148,11 +157,16 @@ def _read_jpeg_xl(data: bytes, notes: list[str]) -> Any:
         images.check_pixels(*image.size)
         profile = image.info.get('icc_profile')
     with quiet.libraries():
-        array = pixels.as_planes_last(imagecodecs.jpegxl_decode(data))
+        array = imagecodecs.jpegxl_decode(data)
+    if array.ndim == 4 or array.ndim == 3 and array.shape[2] > 4 and array.shape[0] > 1:
+        notes.append(f'the first of {len(array)} frames')
+        array = array[0]
+    array = pixels.as_planes_last(array)
     if array.dtype not in (np.uint8, np.uint16) or array.shape[2] > 4:
         raise ValueError('JPEG XL of these channels, or of numbers that are not whole, is not read')
     block = boxes.content_of(data, b'Exif')
     tags = metadata.read_exif(block[4:], notes) if block else None
+    array = pixels.scale(array, (1 << jpegxl.bits_of(data)) - 1)
     return array, metadata.Metadata(tags, boxes.content_of(data, b'xml '), profile), None
 
 
@@ -167,9 +181,13 @@ def _read_heif(path: str, notes: list[str]) -> Any:
         images.check_pixels(*opened.size)
         array = pixels.as_planes_last(np.asarray(opened))
     bits = int(opened.info.get('bit_depth', 8)) if array.dtype != np.uint8 else 8
+    array = pixels.scale(array, (1 << bits) - 1)
+    if array.shape[2] in pixels.ALPHA and opened.premultiplied_alpha:
+        array = pixels.divide_by_alpha(array)
     info = opened.info
     said = metadata.Metadata(metadata.read_exif(info.get('exif'), notes), info.get('xmp'), info.get('icc_profile'))
-    return pixels.scale(array, (1 << bits) - 1), said, None
+    with open(path, 'rb') as file:
+        return array, _with_colour_of_boxes(said, file.read()), None
 
 
 def _read_avif(path: str, notes: list[str]) -> Any:
@@ -178,15 +196,34 @@ def _read_avif(path: str, notes: list[str]) -> Any:
         data = file.read()
     config = boxes.content_of(data, b'meta', b'iprp', b'ipco', b'av1C') or b'\0\0\0'
     if not config[2] & 0x40:
-        return _read_other(path, notes)
+        array, said, orientation = _read_other(path, notes)
+        return array, _with_colour_of_boxes(said, data), orientation
     import imagecodecs
 
     with images.open_image(path) as image:
         images.check_pixels(*image.size)
-        said, orientation = _read_info(image, notes), image.getexif().get(exif.ORIENTATION)
+        _note_frames(path, notes)
+        said = _with_colour_of_boxes(_read_info(image, notes), data)
     with quiet.libraries():
-        array = pixels.as_planes_last(imagecodecs.avif_decode(data))
-    return pixels.scale(array, (1 << (12 if config[2] & 0x20 else 10)) - 1), said, orientation
+        array = imagecodecs.avif_decode(data)
+    array = pixels.as_planes_last(array[0] if array.ndim == 4 else array)
+    bits = 8 if array.dtype == np.uint8 else 12 if config[2] & 0x20 else 10
+    return pixels.scale(array, (1 << bits) - 1), said, metadata.orientation_of(said)
+
+
+def _with_colour_of_boxes(said: metadata.Metadata, data: bytes) -> metadata.Metadata:
+    """With the colour space that AVIF and HEIC say by numbers (H.273), as PNG's cICP; sRGB's and unknown ones are left out.
+
+    One of a high dynamic range counts more than a profile.
+    """
+    for content in boxes.contents_of(data, b'meta', b'iprp', b'ipco', b'colr'):
+        if content[:4] != b'nclx' or len(content) < 10:
+            continue
+        primaries, transfer = content[5], content[7]
+        is_usual = primaries in SRGB_PRIMARIES and transfer in SRGB_TRANSFERS
+        if transfer in HIGH_RANGES or not is_usual and not said.icc_profile:
+            return said._replace(png_colour={b'cICP': bytes([primaries, transfer, 0, 1])}, icc_profile=None)
+    return said
 
 
 def _read_other(path: str, notes: list[str]) -> Any:
@@ -194,10 +231,11 @@ def _read_other(path: str, notes: list[str]) -> Any:
     with images.open_image(path) as image:
         if image.mode[:1] in 'IF' or image.mode == 'LAB':
             raise ValueError(f'{image.format} of the kind {image.mode} is not read: save it as RGB with 8 or 16 bits')
-        _note_frames(image, notes)
+        images.check_pixels(*image.size)
+        _check_depth(path, image)
         said = _read_info(image, notes)
-        orientation = image.getexif().get(exif.ORIENTATION) if 'exif' in image.info else None
         image.load()
+        _note_frames(path, notes)
         if image.format == 'GIF':
             image = _with_uncovered(image)
         if image.mode == 'CMYK':
@@ -205,7 +243,17 @@ def _read_other(path: str, notes: list[str]) -> Any:
             plain, said = colour.cmyk_image_to_rgb(image, said.icc_profile), said._replace(icc_profile=None)
         else:
             plain = _to_plain_mode(image)
-        return pixels.as_planes_last(np.asarray(plain)), said, orientation
+        return pixels.as_planes_last(np.asarray(plain)), said, metadata.orientation_of(said)
+
+
+def _check_depth(path: str, image: Image.Image) -> None:
+    """Raises ValueError for files whose pixels have other bits than Pillow takes them for."""
+    with open(path, 'rb') as file:
+        head = file.read(30)
+    if image.format == 'SGI' and head[3] == 2:
+        raise ValueError('SGI of 16 bits is not read: save it as PNG')
+    if image.format == 'BMP' and image.mode == '1' and head[14] >= 40 and head[28] != 1:
+        raise ValueError(f'BMP of two colours in {head[28]} bits a pixel is not read: save it as PNG')
 
 
 def _with_uncovered(image: Image.Image) -> Image.Image:
@@ -219,9 +267,11 @@ def _with_uncovered(image: Image.Image) -> Image.Image:
     return covered
 
 
-def _note_frames(image: Image.Image, notes: list[str]) -> None:
+def _note_frames(path: str, notes: list[str]) -> None:
+    """Say that there are more. The file is opened anew: counting frames turns to them."""
     try:
-        count = getattr(image, 'n_frames', 1)
+        with images.open_image(path) as image:
+            count = getattr(image, 'n_frames', 1)
     except Exception:  # later ones are broken, which does not touch the first
         notes.append('the first frame; later ones are broken')
         return

@@ -14,9 +14,10 @@ MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # values o
 CHANNELS = {MINISWHITE: 1, MINISBLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}  # before the extra ones
 ASSOCIATED, UNASSOCIATED = 1, 2  # values of ExtraSamples
 UNSIGNED = 1  # value of SampleFormat
+REDUCED = 1  # bit of NewSubfileType
 SEPARATE = 2  # value of PlanarConfiguration
 JPEG_COMPRESSIONS = (6, 7, 34892)
-MM_AN_INCH = {2: 1.0, 3: 2.54}  # ResolutionUnit: inch, centimetre; how many of it make an inch
+UNITS_AN_INCH = {2: 1.0, 3: 2.54}  # ResolutionUnit: inch, centimetre
 logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # what matters is raised
 
 
@@ -26,7 +27,7 @@ def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadat
     Raises ValueError for a page of a kind that is not read, or that is cut off.
     """
     with quiet.libraries(), tifffile.TiffFile(file) as tiff:
-        page: Any = tiff.pages[0]
+        page = _full_page(tiff)
         _check(page, tiff.filehandle.size)
         if len(tiff.pages) > 1:
             notes.append(f'the first of {len(tiff.pages)} pages')
@@ -39,13 +40,25 @@ def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadat
     array = _to_plain(pixels.as_planes_last(array), page, said, notes)
     if page.photometric == CMYK:
         said = said._replace(icc_profile=None)
-    return array, said, _number(page, 'Orientation')
+    return array, said, _number(page, 'Orientation') or metadata.orientation_of(said)
+
+
+def _full_page(tiff: tifffile.TiffFile) -> Any:
+    """The first page that is no smaller version of another, which may lie behind it or below it."""
+    first: Any = tiff.pages[0]
+    if not first.subfiletype & REDUCED:
+        return first
+    others: list[Any] = [*list(tiff.pages)[1:], *(first.pages or [])]
+    full = next((page for page in others if not getattr(page, 'subfiletype', REDUCED) & REDUCED), None)
+    if full is None:
+        raise ValueError('holds a small version of a picture only')
+    return full
 
 
 def size_of(path: str) -> tuple[int, int]:
     """(width, height) of a file's first page. Raises ValueError for a broken file."""
     with quiet.libraries(), tifffile.TiffFile(path) as tiff:
-        page: Any = tiff.pages[0]
+        page = _full_page(tiff)
         return page.imagewidth, page.imagelength
 
 
@@ -123,10 +136,9 @@ def _read_tags(file: BinaryIO, page: Any, notes: list[str]) -> metadata.Metadata
         tags: exif.Tags | None = exif.read_tiff(file)
     except (ValueError, RecursionError) as error:
         tags = None
-        if 'BigTIFF' not in str(error):
-            notes.append(f'without its EXIF: {error}')
+        notes.append(f'without its EXIF: {error}')
     dots = [_ratio(_value(page, name)) for name in ('XResolution', 'YResolution')]
-    inch = MM_AN_INCH.get(_number(page, 'ResolutionUnit') or 2)
+    inch = UNITS_AN_INCH.get(_number(page, 'ResolutionUnit') or 2)
     has_dots = inch and None not in dots
     return metadata.Metadata(
         exif=None if tags is None or tags.is_empty() else tags,

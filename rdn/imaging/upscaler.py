@@ -41,6 +41,12 @@ def layout_for(model: engine.Engine, size: tuple[int, int], tile_size: int, over
     return tiles.Layout(*size, tile, overlap, scale)
 
 
+def check_tiles(model: engine.Engine, tile_size: int, overlap: int) -> None:
+    """Raises ValueError where layout_for would."""
+    for fixed in model.shape[1:]:
+        tiles.count_tiles(1, max(2, fixed or tile_size), overlap)
+
+
 def upscale_pixels(
     pixels: np.ndarray, model: engine.Engine, layout: tiles.Layout, batch_size: int = 1, self_ensemble: bool = False
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
@@ -140,13 +146,17 @@ def _run_batches(model: engine.Engine, inputs: Iterable[np.ndarray], batch_size:
 def _run_ensemble(model: engine.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """For each input the mean over its eight flips and turns (the paper's RDN+, after arXiv 1707.02921).
 
-    Raises ValueError unless the inputs are squares.
+    Raises ValueError for inputs that are no squares and a model that takes no other shape.
     """
+    halves = SYMMETRIES[0::4] + SYMMETRIES[1::4], SYMMETRIES[2::4] + SYMMETRIES[3::4]  # of one shape each
     for x in inputs:
-        if x.shape[1] != x.shape[2]:
+        if x.shape[1] != x.shape[2] and None not in model.shape[1:]:
             raise ValueError('the self-ensemble turns the tiles: the model must take squares')
-        outputs = _run_batches(model, (turn(x) for turn, _ in SYMMETRIES), batch_size)
-        yield sum(turn_back(y) for (_, turn_back), y in zip(SYMMETRIES, outputs)) / len(SYMMETRIES)
+        total = np.zeros(1, np.float32)
+        for half in halves:
+            outputs = _run_batches(model, (turn(x) for turn, _ in half), batch_size)
+            total = total + sum(turn_back(y) for (_, turn_back), y in zip(half, outputs))
+        yield total / np.float32(len(SYMMETRIES))
 
 
 def _symmetry(turns: int, flip: bool) -> tuple[Callable, Callable]:

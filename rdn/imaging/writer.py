@@ -28,6 +28,7 @@ FORMATS = {
 if '.avif' not in Image.registered_extensions() or 'AVIF' not in Image.SAVE:  # Pillow before 11.3
     del FORMATS['.avif']
 MAX_SIDE_PIXELS = {'JPEG': 65500, 'WEBP': 16383, 'AVIF': 65536}
+FORMATS_WITHOUT_GREY = ('AVIF', 'WEBP')
 FORMATS_OF_16_BITS = ('PNG', 'TIFF')
 FORMATS_WITH_LOSS = ('JPEG', 'AVIF')  # always
 QUALITY = 95  # of JPEG, WebP and AVIF, where nothing else is asked for
@@ -84,8 +85,10 @@ class Canvas:
         """
         kind = FORMATS[ending]
         notes: list[str] = []
+        is_grey = (self.pixels.shape[2] if self.has_16_bits else len(self.image.getbands())) < 3
         if kind != 'PNG':
-            said = _without_png_colour(said, notes)
+            said = _without_png_colour(said, is_grey, notes)
+        said = _with_fitting_profile(said, is_grey and kind not in FORMATS_WITHOUT_GREY, notes)
         if self.has_16_bits and kind == 'PNG':
             png.write_16_bits(file, self.pixels, said)
         elif self.has_16_bits and kind == 'TIFF':
@@ -103,12 +106,20 @@ class Canvas:
         return notes
 
 
-def _without_png_colour(said: metadata.Metadata, notes: list[str]) -> metadata.Metadata:
+def _with_fitting_profile(said: metadata.Metadata, is_grey: bool, notes: list[str]) -> metadata.Metadata:
+    """Without a profile of other channels than the file will have, which readers would trip over."""
+    if not said.icc_profile or colour.space_of(said.icc_profile) == ('GRAY' if is_grey else 'RGB'):
+        return said
+    notes.append(f'without its profile, which is of {colour.space_of(said.icc_profile)}')
+    return said._replace(icc_profile=None)
+
+
+def _without_png_colour(said: metadata.Metadata, is_grey: bool, notes: list[str]) -> metadata.Metadata:
     """For formats that have no such chunks: what they say, as a profile."""
     if not said.png_colour or said.icc_profile:
         return said
     try:
-        return said._replace(icc_profile=colour.profile_of_png(said.png_colour))
+        return said._replace(icc_profile=colour.profile_of_png(said.png_colour, is_grey))
     except ValueError as error:
         notes.append(f'without {error}')
         return said
@@ -153,7 +164,7 @@ def _save_jpeg(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how:
         options['dpi'] = tuple(max(1, round(x)) for x in said.dpi)
     encoded = io.BytesIO()
     image.save(encoded, 'JPEG', quality=how.quality, subsampling=0, **options)
-    content = encoded.getvalue()
+    content = encoded.getbuffer()
     behind_jfif = 4 + int.from_bytes(content[4:6], 'big')
     file.write(content[:behind_jfif])
     if said.xmp and len(said.xmp) <= MAX_SEGMENT_BYTES - len(reader.XMP_HEADER):
@@ -194,4 +205,4 @@ def for_screen(array: np.ndarray, said: metadata.Metadata) -> Image.Image:
     """Pixels as a PIL RGB image for a screen: 8 bits, sRGB, alpha on white."""
     image = _to_image(array)
     image = (_on_white(image) if image.mode in ('LA', 'RGBA') else image).convert('RGB')
-    return colour.to_srgb(image, _without_png_colour(said, []).icc_profile)
+    return colour.to_srgb(image, _without_png_colour(said, False, []).icc_profile)

@@ -93,7 +93,7 @@ def test_associated_alpha_is_divided_out(tmp_path, colour, dtype):
     result = read(path).pixels
     assert np.array_equal(result[:, :, 3], alpha)
     visible = alpha > top // 4
-    assert np.abs(result[:, :, :3].astype(int) - plain.astype(int))[visible].max() <= (2 if dtype == np.uint8 else 2)
+    assert np.abs(result[:, :, :3].astype(int) - plain.astype(int))[visible].max() <= 2
     tifffile.imwrite(str(path), joined, photometric='rgb', extrasamples=['unassalpha'])
     assert np.array_equal(read(path).pixels, joined)
 
@@ -286,6 +286,100 @@ def test_what_has_no_library_on_this_python_is_refused_by_name(tmp_path, monkeyp
     (tmp_path / 'a.heic').write_bytes(content)
     with pytest.raises(ValueError, match=f'{name} is read on Python 3.10 and later, with pillow-'):
         read(tmp_path / 'a.heic')
+
+
+@pytest.mark.parametrize('kind', ['P5', 'P6'])
+def test_netpbm_of_16_bits_is_upscaled_as_such(tmp_path, colour, kind):
+    values = colour[:, :, : 1 if kind == 'P5' else 3].astype(np.uint16) * 257
+    (tmp_path / 'a.ppm').write_bytes(f'{kind} 201 127 65535\n'.encode() + values.astype('>u2').tobytes())
+    result = read(tmp_path / 'a.ppm').pixels
+    assert result.dtype == np.uint16 and result.dtype.isnative and np.array_equal(result, values)
+
+
+@pytest.mark.parametrize(
+    'content', [b'P1 2 2\nabc0101', b'P1 2 2\n0121', b'P2 2 1 9\n1 x', b'P2 2 1 9\n1 -1', b'P1 2 2\n01']
+)
+def test_netpbm_of_other_things_than_numbers_is_refused(tmp_path, content):
+    (tmp_path / 'a.pnm').write_bytes(content)
+    with pytest.raises(ValueError, match='a.pnm'):
+        read(tmp_path / 'a.pnm')
+
+
+@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
+@pytest.mark.parametrize('bits', [4, 8, 10, 12, 16])
+@pytest.mark.parametrize('size', [(127, 201), (128, 200), (64, 64)])
+def test_jpeg_xl_of_any_depth(tmp_path, colour, bits, size):
+    values = (colour[: size[0], : size[1]].astype(np.uint32) * ((1 << bits) - 1) // 255).astype(
+        np.uint8 if bits <= 8 else np.uint16
+    )
+    values = np.pad(values, [(0, size[0] - values.shape[0]), (0, size[1] - values.shape[1]), (0, 0)], 'edge')
+    coded = imagecodecs.jpegxl_encode(values, lossless=True, bitspersample=bits)
+    (tmp_path / 'a.jxl').write_bytes(coded)
+    assert np.array_equal(read(tmp_path / 'a.jxl').pixels, full_scale(values, bits))
+
+
+@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
+def test_of_an_animated_jpeg_xl_the_first_frame_is_read(tmp_path, colour):
+    frames = np.stack([colour, colour[::-1], 255 - colour])
+    (tmp_path / 'a.jxl').write_bytes(imagecodecs.jpegxl_encode(frames, lossless=True))
+    picture = read(tmp_path / 'a.jxl')
+    assert np.array_equal(picture.pixels, colour) and picture.notes == ['the first of 3 frames']
+
+
+@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
+def test_premultiplied_heic_is_divided_by_its_alpha(tmp_path, colour):
+    import pillow_heif
+
+    alpha = np.full((127, 201, 1), 128, np.uint8)
+    premultiplied = np.concatenate([(colour.astype(int) * 128 // 255).astype(np.uint8), alpha], 2)
+    pillow_heif.from_bytes('RGBa', (201, 127), premultiplied.tobytes()).save(
+        str(tmp_path / 'a.heic'), quality=100, chroma=444
+    )
+    result = read(tmp_path / 'a.heic').pixels
+    assert result.shape == (127, 201, 4) and np.abs(result[:, :, :3].astype(int) - colour).mean() < 3
+
+
+@pytest.mark.skipif(not hasattr(imagecodecs, 'avif_encode') or not MODERN, reason='this imagecodecs writes no AVIF')
+def test_colour_that_avif_says_by_numbers_is_kept(tmp_path, colour):
+    coded = imagecodecs.avif_encode(colour, level=90, primaries=9, transfer=16)
+    (tmp_path / 'a.avif').write_bytes(coded)
+    assert read(tmp_path / 'a.avif').said.png_colour == {b'cICP': b'\x09\x10\0\1'}
+    (tmp_path / 'b.avif').write_bytes(imagecodecs.avif_encode(colour, level=90))
+    assert not read(tmp_path / 'b.avif').said.png_colour
+
+
+def test_jpeg_2000_without_a_word_on_its_fourth_channel_is_refused(tmp_path, colour):
+    coded = imagecodecs.jpeg2k_encode(np.dstack([colour, colour[:, :, 0]]), level=0, codecformat=0, reversible=True)
+    (tmp_path / 'a.j2k').write_bytes(coded)
+    with pytest.raises(ValueError, match='unknown meaning'):
+        read(tmp_path / 'a.j2k')
+
+
+@pytest.mark.parametrize('in_sub_ifd', [False, True])
+def test_a_tiff_that_begins_with_a_small_version_is_read_from_the_full_one(tmp_path, colour, in_sub_ifd):
+    with tifffile.TiffWriter(str(tmp_path / 'a.tif')) as file:
+        file.write(colour[::4, ::4], photometric='rgb', subfiletype=1, **({'subifds': 1} if in_sub_ifd else {}))
+        file.write(colour, photometric='rgb', subfiletype=0)
+    assert np.array_equal(read(tmp_path / 'a.tif').pixels, colour)
+    assert reader.read_size(str(tmp_path / 'a.tif')) == (201, 127)
+
+
+@pytest.mark.parametrize('bits', [4, 8])
+def test_a_bmp_of_two_colours_in_more_bits_is_refused_or_read_rightly(tmp_path, bits):
+    """Pillow takes it for one bit a pixel."""
+    indices = np.arange(16 * 8).reshape(8, 16) % 3 % 2
+    rows = indices.astype(np.uint8) if bits == 8 else (indices[:, 0::2] << 4 | indices[:, 1::2]).astype(np.uint8)
+    head = struct.pack('<IiiHHIIiiII', 40, 16, 8, 1, bits, 0, rows.size, 0, 0, 2, 0) + b'\0\0\0\0\xff\xff\xff\0'
+    body = rows[::-1].tobytes()
+    (tmp_path / 'a.bmp').write_bytes(
+        struct.pack('<2sIHHI', b'BM', 14 + len(head) + len(body), 0, 0, 14 + len(head)) + head + body
+    )
+    try:
+        result = read(tmp_path / 'a.bmp').pixels
+    except ValueError as error:
+        assert 'two colours' in str(error)
+    else:
+        assert np.array_equal(result[:, :, 0], indices * 255)
 
 
 # --- what Pillow reads

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 from rdn.imaging import colour, exif, metadata, reader
 
@@ -218,3 +219,81 @@ def test_a_deep_tiff_is_compressed_as_a_shallow_one_is(upscale, photo):
     for name in ('a_x2.tif', 'b_x2.tif'):
         with tifffile.TiffFile(str(upscale.target / name)) as tiff:
             assert tiff.pages[0].compression in (8, 32946)
+
+
+def test_values_that_overlap_without_end_are_damaged_exif():
+    """A small block whose many tags share one large value would grow without bound."""
+    count, size = 1000, 12_000
+    start = 8 + 2 + 12 * count + 4
+    entries = b''.join(struct.pack('<HHII', 0xC000 + i, 7, size, start) for i in range(count))
+    with pytest.raises(ValueError, match='damaged'):
+        exif.parse(b'II*\0\x08\0\0\0' + struct.pack('<H', count) + entries + bytes(4 + size))
+
+
+def test_damaged_exif_costs_a_webp_its_exif_only(upscale, photo):
+    photo.save(str(upscale.source / 'a.webp'), exif=exif.HEADER + b'II*\0' + b'\xff' * 30, quality=90)
+    ended = upscale()
+    assert ended.status == 0 and 'without its EXIF' in ended.out, ended.err
+
+
+@pytest.mark.parametrize('source', ['jpg', 'png', 'webp'])
+def test_a_picture_that_only_xmp_says_is_turned_is_turned(upscale, photo, source):
+    path = upscale.source / f'a.{source}'
+    if source == 'png':
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt('XML:com.adobe.xmp', XMP.decode())
+        photo.save(str(path), pnginfo=info)
+    elif source == 'webp':
+        photo.save(str(path), xmp=XMP, quality=90)
+    else:
+        photo.save(str(path), quality=90)
+        content, data = reader.XMP_HEADER + XMP, path.read_bytes()
+        path.write_bytes(data[:2] + b'\xff\xe1' + struct.pack('>H', len(content) + 2) + content + data[2:])
+    assert upscale().status == 0
+    result = reader.read_picture(str(upscale.target / f'a_x2.{source}'))
+    assert result.pixels.shape[:2] == (402, 254) and b'Orientation="1"' in result.said.xmp
+
+
+def test_xmp_among_the_exif_tags_is_corrected_and_stands_once(upscale, photo):
+    tags = tags_of()
+    tags = tags._replace(values={**tags.values, exif.XMP: exif.Value(1, len(XMP), XMP)})
+    photo.save(str(upscale.source / 'a.jpg'), exif=exif.HEADER + exif.serialise(tags), quality=90)
+    assert upscale().status == 0
+    content = (upscale.target / 'a_x2.jpg').read_bytes()
+    assert content.count(b'<x:xmpmeta') == 1 and b'Orientation="1"' in content and b'Orientation="6"' not in content
+
+
+def test_cicp_is_kept_beside_a_profile(upscale, photo):
+    photo.save(str(upscale.source / 'a.png'), icc_profile=PROFILE)
+    data = (upscale.source / 'a.png').read_bytes()
+    chunk = b'cICP\x09\x10\0\1'
+    chunk = struct.pack('>I', 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
+    (upscale.source / 'a.png').write_bytes(data[:33] + chunk + data[33:])
+    assert upscale().status == 0
+    assert chunk in (upscale.target / 'a_x2.png').read_bytes()
+
+
+def test_a_profile_is_of_the_channels_that_the_file_has(upscale, photo):
+    """A viewer cannot use another, and some refuse the picture."""
+    grey = np.asarray(photo.convert('L'))[:20]
+    write_png(upscale.source / 'a.png', (201, 20, 8, 0), [bytes(row) for row in grey], (b'gAMA', GAMMA))
+    assert upscale('--ext=jpg').status == 0
+    profile = opened(upscale.target / 'a_x2.jpg').info['icc_profile']
+    assert profile[16:20] == b'GRAY' and ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    photo.convert('L').save(str(upscale.source / 'b.jpg'), icc_profile=profile)
+    ended = upscale('--ext=webp', '--overwrite')
+    assert ended.status == 0 and 'without its profile, which is of GRAY' in ended.out
+    assert 'icc_profile' not in opened(upscale.target / 'b_x2.webp').info
+
+
+def test_primaries_that_span_nothing_are_noted(upscale, photo):
+    rows = [bytes(row) for row in np.asarray(photo)[:20].reshape(20, -1)]
+    chromaticities = struct.pack('>8I', 31270, 32900, *[30000, 30000] * 3)
+    write_png(upscale.source / 'a.png', (201, 20, 8, 2), rows, (b'gAMA', GAMMA), (b'cHRM', chromaticities))
+    ended = upscale('--ext=jpg')
+    assert ended.status == 0 and 'without its colour space (cHRM)' in ended.out, ended.err
+
+
+def test_a_lossless_webp_with_a_large_profile_stays_lossless(upscale, photo):
+    photo.save(str(upscale.source / 'a.webp'), lossless=True, icc_profile=PROFILE + bytes(70_000))
+    assert reader.read_picture(str(upscale.source / 'a.webp')).is_lossless

@@ -213,3 +213,43 @@ def test_alpha_far_from_an_edge_is_exactly_what_it_was(upscale, photo, lite_onnx
     far = cv2.erode(alpha, np.ones((7, 7))) == cv2.dilate(alpha, np.ones((7, 7)))
     far = far.repeat(2, 0).repeat(2, 1)
     assert np.array_equal(result[far], alpha.repeat(2, 0).repeat(2, 1)[far]) and far.mean() > 0.7
+
+
+@pytest.mark.parametrize('flags', [
+    ['--output=out.jpg', '--lossless'],
+    ['--output=out.jpg', '--ext=png'],
+    ['--output=out.png', '--suffix=-large'],
+    ['--output=out.gif'],
+])  # fmt: skip
+def test_a_file_that_other_flags_contradict_is_refused(upscale, photo, tmp_path, flags):
+    photo.save(str(upscale.source / 'a.png'))
+    assert_refused(upscale(f'--output={tmp_path / flags[0][9:]}', *flags[1:]), flags[0][9:])
+    assert not (tmp_path / flags[0][9:]).exists()
+
+
+def test_broken_files_and_dangling_links_do_not_stop_the_others(upscale, photo):
+    photo.crop((0, 0, 20, 20)).save(str(upscale.source / 'a.png'))
+    (upscale.source / 'b.tif').write_bytes(b'II*\0\0\0\0\0')
+    os.symlink('nowhere', str(upscale.source / 'c.jpg'))
+    ended = upscale()
+    assert ended.status == 1 and '1 done' in ended.out and '2 of 3 failed' in ended.err
+    assert 'b.tif' in ended.err and 'c.jpg' in ended.err and 'Traceback' not in ended.err
+
+
+def test_the_self_ensemble_takes_oblong_pictures_whole(upscale, photo, narrow_of_any_size):
+    photo.crop((0, 0, 60, 40)).save(str(upscale.source / 'a.png'))
+    ended = upscale(f'--model={narrow_of_any_size}', '--self-ensemble')
+    assert ended.status == 0, ended.err
+    assert opened(upscale.target / 'a_x2.png').size == (120, 80)
+
+
+def test_the_log_is_written_though_the_run_ends(upscale, photo, tmp_path, monkeypatch):
+    (upscale.source / 'a.png').write_bytes(b'broken')
+    photo.crop((0, 0, 20, 20)).save(str(upscale.source / 'b.png'))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(writer.Canvas, 'save', full)
+    ended = upscale(f'--log={tmp_path / "log"}')
+    assert ended.status == 1 and 'a.png' in (tmp_path / 'log').read_text()
