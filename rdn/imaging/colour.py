@@ -67,7 +67,7 @@ def profile_of_png(chunks: dict[bytes, bytes], is_grey: bool = False) -> bytes |
         return None
     try:
         return make_profile(1e5 / number, [x / 1e5 for x in values], is_grey)
-    except (ValueError, OverflowError, struct.error):  # primaries that span nothing
+    except (np.linalg.LinAlgError, ValueError, OverflowError, struct.error):  # primaries that span nothing
         raise ValueError('its colour space (cHRM)')
 
 
