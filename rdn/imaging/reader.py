@@ -11,7 +11,7 @@ import os
 from typing import Any, Callable, NamedTuple
 
 from rdn import files
-from rdn.imaging import boxes, colour, images, jpeg2000, jpegxl, metadata, netpbm, pixels, png, quiet, tiff
+from rdn.imaging import boxes, colour, exif, images, jpeg2000, jpegxl, metadata, netpbm, pixels, png, quiet, tiff
 
 import numpy as np
 from PIL import Image
@@ -196,8 +196,8 @@ def _read_avif(path: str, notes: list[str]) -> Any:
         data = file.read()
     config = boxes.content_of(data, b'meta', b'iprp', b'ipco', b'av1C') or b'\0\0\0'
     if not config[2] & 0x40:
-        array, said, orientation = _read_other(path, notes)
-        return array, _with_colour_of_boxes(said, data), orientation
+        array, said, _ = _read_other(path, notes)
+        return array, _with_colour_of_boxes(said, data), _orientation_of_avif(said)
     import imagecodecs
 
     with images.open_image(path) as image:
@@ -208,7 +208,12 @@ def _read_avif(path: str, notes: list[str]) -> Any:
         array = imagecodecs.avif_decode(data)
     array = pixels.as_planes_last(array[0] if array.ndim == 4 else array)
     bits = 8 if array.dtype == np.uint8 else 12 if config[2] & 0x20 else 10
-    return pixels.scale(array, (1 << bits) - 1), said, metadata.orientation_of(said)
+    return pixels.scale(array, (1 << bits) - 1), said, _orientation_of_avif(said)
+
+
+def _orientation_of_avif(said: metadata.Metadata) -> int | None:
+    """What its boxes irot and imir say, which Pillow puts into EXIF; what XMP says of it does not count there."""
+    return said.exif.number(exif.ORIENTATION) if said.exif else None
 
 
 def _with_colour_of_boxes(said: metadata.Metadata, data: bytes) -> metadata.Metadata:
