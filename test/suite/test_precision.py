@@ -105,6 +105,7 @@ def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, openvino):
 @pytest.mark.slow
 def test_openvino_keeps_few_of_many_sizes(lite_onnx, openvino):
     exact, model = engine.OnnxRuntime(lite_onnx), engine.open_model(lite_onnx, 'bf16')
+    assert isinstance(model, engine.OpenVino)
     for count in (1, 2, 3, 4, 5, 6, 1):
         batch = np.random.RandomState(count).rand(count, 3, 114, 114).astype(np.float32)
         assert np.abs(model(batch) - exact(batch)).max() < 0.03
