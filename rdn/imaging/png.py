@@ -5,6 +5,7 @@ imagecodecs (libpng) reads and, for 16 bits, writes the pixels; the chunks besid
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from typing import Any, BinaryIO, Iterator
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO, Iterator
 from rdn.imaging import exif, metadata, pixels, quiet
 
 import numpy as np
+from PIL import Image
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 END_OF_HEADER = len(SIGNATURE) + 25  # of the chunk IHDR
@@ -36,6 +38,7 @@ def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, 
 
     check_whole(data)
     said = _read_chunks(data, notes)
+    _check_palette(data)
     with quiet.libraries():
         array = imagecodecs.png_decode(_pixels_alone(data))
     return pixels.as_planes_last(array), said, metadata.orientation_of(said)
@@ -74,6 +77,16 @@ def check_whole(data: bytes) -> None:
         last = name
         position += length + 12
     rows.check_end()
+
+
+def _check_palette(data: bytes) -> None:
+    """Raises ValueError where pixels have colours that the palette lacks, which libpng makes black."""
+    header, palette = data[len(SIGNATURE) + 8 : END_OF_HEADER], dict(chunks_of(data)).get(b'PLTE', b'')
+    if header[9] != 3 or len(palette) // 3 >= 1 << header[8]:
+        return
+    with Image.open(io.BytesIO(_pixels_alone(data))) as image:
+        if image.mode == 'P' and image.getextrema()[1] >= len(palette) // 3:
+            raise ValueError('its palette lacks colours that it uses')
 
 
 def _pixels_alone(data: bytes) -> bytes:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 import threading
-from typing import Iterator
+from typing import IO, Iterator
 
 _lock = threading.RLock()  # one descriptor for all threads
 
@@ -14,6 +15,23 @@ _lock = threading.RLock()  # one descriptor for all threads
 @contextlib.contextmanager
 def libraries() -> Iterator[None]:
     """Send what is written to file descriptor 2 nowhere while the block lasts; what goes wrong is raised all the same."""
+    with open(os.devnull, 'wb') as nowhere, _redirected(nowhere):
+        yield
+
+
+@contextlib.contextmanager
+def overheard() -> Iterator[list[str]]:
+    """Yield a list that holds, after the block, the lines that were written to file descriptor 2 in it."""
+    lines: list[str] = []
+    with tempfile.TemporaryFile() as file:
+        with _redirected(file):
+            yield lines
+        file.seek(0)
+        lines += file.read().decode('utf-8', errors='replace').splitlines()
+
+
+@contextlib.contextmanager
+def _redirected(file: IO[bytes]) -> Iterator[None]:
     with _lock:
         sys.stderr.flush()
         try:
@@ -21,11 +39,9 @@ def libraries() -> Iterator[None]:
         except OSError:  # closed already
             yield
             return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
-            os.dup2(nowhere, 2)
+            os.dup2(file.fileno(), 2)
             yield
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-            os.close(nowhere)

@@ -6,6 +6,7 @@ by imagecodecs, all others by Pillow. What would not be read rightly is refused.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from typing import Any, Callable, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, Callable, NamedTuple
 from rdn import files
 from rdn.imaging import boxes, colour, exif, images, jpeg2000, jpegxl, metadata, netpbm, pixels, png, quiet, tiff
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -241,6 +243,8 @@ def _read_other(path: str, notes: list[str]) -> Any:
         said = _read_info(image, notes)
         image.load()
         _note_frames(path, notes)
+        if image.format == 'JPEG':
+            _note_damage(path, notes)
         if image.format == 'GIF':
             image = _with_uncovered(image)
         if image.mode == 'CMYK':
@@ -270,6 +274,14 @@ def _with_uncovered(image: Image.Image) -> Image.Image:
     covered = Image.new('RGBA', image.size)
     covered.paste(frame.crop(box), box[:2])
     return covered
+
+
+def _note_damage(path: str, notes: list[str]) -> None:
+    """Say that a JPEG's data are damaged: libjpeg goes on with what it can, and of all libraries OpenCV alone tells."""
+    with quiet.overheard() as lines, contextlib.suppress(cv2.error):
+        cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_8)  # an eighth of the size: quick
+    if any('Corrupt JPEG data' in line for line in lines):
+        notes.append('its data are damaged: parts of it may look wrong')
 
 
 def _note_frames(path: str, notes: list[str]) -> None:

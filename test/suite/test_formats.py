@@ -382,7 +382,27 @@ def test_a_bmp_of_two_colours_in_more_bits_is_refused_or_read_rightly(tmp_path, 
         assert np.array_equal(result[:, :, 0], indices * 255)
 
 
+@pytest.mark.parametrize('largest', [4, 5])
+def test_a_png_with_colours_that_its_palette_lacks_is_refused(tmp_path, largest):
+    rows = [bytes(range(largest + 1)) for _ in range(3)]
+    write_png(tmp_path / 'a.png', (largest + 1, 3, 8, 3), rows, (b'PLTE', bytes(range(15))))
+    if largest == 4:
+        assert np.array_equal(read(tmp_path / 'a.png').pixels[0].ravel(), np.arange(15))
+    else:
+        with pytest.raises(ValueError, match='palette lacks'):
+            read(tmp_path / 'a.png')
+
+
 # --- what Pillow reads
+
+
+@pytest.mark.parametrize('progressive', [False, True])
+def test_a_jpeg_whose_data_end_early_gets_a_note(tmp_path, photo, progressive):
+    photo.save(str(tmp_path / 'a.jpg'), quality=90, progressive=progressive)
+    data = (tmp_path / 'a.jpg').read_bytes()
+    assert read(tmp_path / 'a.jpg').notes == []
+    (tmp_path / 'a.jpg').write_bytes(data[: len(data) // 2] + b'\xff\xd9')
+    assert read(tmp_path / 'a.jpg').notes == ['its data are damaged: parts of it may look wrong']
 
 
 def test_a_first_frame_is_good_though_later_ones_are_broken(tmp_path, photo):
