@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 from typing import Any, Callable, NamedTuple
 
 from rdn import files
@@ -30,6 +31,8 @@ JP2_SIGNATURE = b'\0\0\0\x0cjP  \r\n\x87\n'
 JXL_SIGNATURES = (b'\xff\x0a', b'\0\0\0\x0cJXL \r\n\x87\n')
 # Values of H.273: of BT.709 and sRGB, or not said; of PQ and HLG.
 SRGB_PRIMARIES, SRGB_TRANSFERS, HIGH_RANGES = (1, 2), (1, 2, 6, 13), (16, 18)
+# Of libjpeg's messages; bytes too many before other markers than those between and after pixels do no harm.
+JPEG_DAMAGE = re.compile(r'Corrupt JPEG data: (?!\d+ extraneous bytes before marker 0x(?!d[0-79a]))')
 XMP_HEADER = b'http://ns.adobe.com/xap/1.0/\0'  # before the packet in JPEG
 
 
@@ -280,7 +283,7 @@ def _note_damage(path: str, notes: list[str]) -> None:
     """Say that a JPEG's data are damaged: libjpeg goes on with what it can, and of all libraries OpenCV alone tells."""
     with quiet.overheard() as lines, contextlib.suppress(cv2.error):
         cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_8)  # an eighth of the size: quick
-    if any('Corrupt JPEG data' in line for line in lines):
+    if any(map(JPEG_DAMAGE.match, lines)):
         notes.append('its data are damaged: parts of it may look wrong')
 
 
