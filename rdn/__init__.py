@@ -7,6 +7,7 @@ That is Ctrl-C, and a Python that does not have them or cannot load them.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from types import TracebackType
 
@@ -17,15 +18,23 @@ def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: Tra
     name = getattr(error, 'name', None) or 'a library'
     if os.environ.get('RDN_TRACEBACK') or name.split('.')[0] in ('rdn', 'models'):
         sys.__excepthook__(kind, error, traceback)
-    elif isinstance(error, KeyboardInterrupt):
-        print(f'{SCRIPT}: interrupted', file=sys.stderr, flush=True)
-        os._exit(130)  # numpy would go on, and fail for want of what was interrupted
     elif isinstance(error, ModuleNotFoundError):
         print(f'{SCRIPT}: {sys.executable} has no module {name}: {_what_to_do(name)}', file=sys.stderr)
     elif isinstance(error, ImportError):  # a library of the system's is missing, say
         print(f'{SCRIPT}: {sys.executable} cannot load {name}: {" ".join(str(error).split())}', file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
+
+
+def _on_interrupt(*_: object) -> None:
+    print(f'{SCRIPT}: interrupted', file=sys.stderr, flush=True)
+    os._exit(130)  # raised as an exception a library would swallow it, and fail later for want of what it broke off
+
+
+def end_of_loading() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt, as usual."""
+    if signal.getsignal(signal.SIGINT) is _on_interrupt:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _what_to_do(module: str) -> str:
@@ -40,3 +49,5 @@ def _what_to_do(module: str) -> str:
 SCRIPT = os.path.basename(sys.argv[0])
 if os.path.dirname(os.path.realpath(sys.argv[0])) in (ROOT, os.path.join(ROOT, 'test'), os.path.join(ROOT, 'tools')):
     sys.excepthook = _on_uncaught  # not in another program that uses a module of ours
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background has it ignored
+        signal.signal(signal.SIGINT, _on_interrupt)

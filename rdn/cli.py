@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import Callable, Iterable, NoReturn, Sequence
 
+import rdn
+
 from tqdm import tqdm
 
 SCALES = (2, 3, 4)  # the enlargements that RDN is made for
@@ -38,6 +40,7 @@ def run(main: Callable[[], int | None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):  # a file's name may hold bytes that are not text
             stream.reconfigure(errors='backslashreplace')
+    rdn.end_of_loading()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
         signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
