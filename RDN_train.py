@@ -73,7 +73,7 @@ class Reporter:
         images_done = len(self.losses) * self.run.settings['batch_size']
         speed = images_done / (time.monotonic() - self.since)
         left = max(0, round(self.run.seconds / self.run.progress() - self.run.seconds))
-        rate = f'lr {self.run.rate():.1e}  {speed:.1f} images/s  {left // 60}:{left % 60:02} left'
+        rate = f'lr {self.run.rate():.1e}  {self.run.precision()}  {speed:.1f} images/s  {left // 60}:{left % 60:02} left'
         return f'loss {mean(losses):.5f}  {rate}'
 
 
@@ -142,11 +142,18 @@ def list_evaluation(folders: Sequence[str], scale: int) -> dict[str, list[str]]:
     return listed
 
 
-def choose_device() -> tuple[torch.device, bool, bool]:
-    """(device, whether it computes in bf16 by itself, whether compiling the network pays there)."""
+def choose_device(precision: str | None = None) -> tuple[torch.device, bool, bool]:
+    """(device, whether to compute in bf16, whether compiling the network pays there).
+
+    precision: 'bf16' or 'fp32'; None takes bf16 where the device has it. Raises ValueError for bf16 where it has not.
+    """
     if torch.cuda.is_available():
-        return torch.device('cuda'), torch.cuda.is_bf16_supported(), hasattr(torch, 'compile')
-    return torch.device('cpu'), cpu.has_bf16() and hasattr(torch, 'autocast'), False  # compiled is slower on a CPU
+        device, has_bf16, compiled = torch.device('cuda'), torch.cuda.is_bf16_supported(), hasattr(torch, 'compile')
+    else:  # compiled is slower on a CPU
+        device, has_bf16, compiled = torch.device('cpu'), cpu.has_bf16() and hasattr(torch, 'autocast'), False
+    if precision == 'bf16' and not has_bf16:
+        raise ValueError(f'--precision=bf16: this {device} or torch {torch.__version__} does not compute in it: take fp32')
+    return device, has_bf16 and precision != 'fp32', compiled
 
 
 def main(argv=None):
@@ -154,6 +161,7 @@ def main(argv=None):
     checkpoint_path = args.output_file + '.checkpoint'
     if os.path.exists(checkpoint_path) and not args.resume:
         raise ValueError(f'{checkpoint_path}: of an interrupted run: --resume goes on with it; remove it to begin anew')
+    device, bf16, compiled = choose_device(args.precision)
     resumes = args.resume and os.path.exists(checkpoint_path)
     if os.path.exists(args.output_file) and not (args.overwrite or resumes):
         raise ValueError(f'{args.output_file}: is there already: --overwrite replaces it, once the training is done')
@@ -175,13 +183,12 @@ def main(argv=None):
     pairs = load_pairs(args.train_path, scale, args.patch)
     pixels = sum(pair.hr.shape[0] * pair.hr.shape[1] for pair in pairs)
     settings = dict(model.config, pictures=len(pairs), pixels=pixels)
-    for name in ('init', 'patch', 'batch_size', 'learning_rate', 'seed', 'minutes', 'steps'):
+    for name in ('init', 'patch', 'batch_size', 'learning_rate', 'seed', 'minutes', 'steps', 'precision'):
         settings[name] = getattr(args, name)
-    device, bf16, compiled = choose_device()
     run = trainer.Trainer(model, settings, device, bf16, compiled and not args.no_compile)
     parameters = sum(tensor.numel() for tensor in model.parameters())
     print(f'{parameters} parameters, {len(pairs)} pictures of {pixels / 1e6:.1f} megapixels')
-    print(f'{"bf16" if bf16 else "fp32"} on {device}')
+    print(f'{f"bf16, the last {trainer.FP32_SHARE:.0%} in fp32," if bf16 else "fp32"} on {device}')
     if resumes:
         run.load(checkpoint_path)
         print(f'resumed at step {run.step}, after {run.seconds / 60:.1f} minutes')
@@ -228,6 +235,11 @@ def parse_args(argv):
         '--learning-rate', type=positive_number, default=1.5e-3, help='the highest; default %(default)s'
     )
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--precision',
+        choices=['bf16', 'fp32'],
+        help='bf16 ends with a stage in fp32; default: bf16 on a device that computes in it, else fp32',
+    )
     parser.add_argument('--half', action='store_true', help='write the weights in half precision')
     parser.add_argument('--no-compile', action='store_true', help='on a GPU: without torch.compile')
     parser.add_argument('--report-minutes', type=positive_number, help='between two lines; default a tenth of the run')
