@@ -1,0 +1,89 @@
+"""An ONNX model of eight bits, several times as fast on processors that compute in them.
+
+    python3 RDN_quantize.py --input-file=rdn_x2.onnx --calibration PHOTOGRAPHS --output-file=rdn_x2_int8.onnx
+
+Takes what RDN_pth2onnx.py writes and some dozens of photographs, which are reduced as the network's inputs are; their
+values give the scales. Layers whose eight bits cost more accuracy than their time is worth stay in floating point: each
+is tried. RDN_infer.py and RDN_upscale.py run the model as any other, in OpenVINO where it is installed. For the
+processor of this machine, not for atc: on an Ascend device the vendor's AMCT does this job.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rdn import cli, engine, files
+from rdn.imaging import upscaler
+from rdn.training import patches
+
+import numpy as np
+
+FREE_SIDE_PIXELS = 114  # of a crop, where the model takes any size
+
+def pick_images(folders: list[str], count: int, scale: int, height: int, width: int, seed: int) -> list[np.ndarray]:
+    """Inputs (1, 3, height, width) from the middle of `count` random pictures of these folders.
+
+    Raises ValueError where fewer are large enough, or as patches.load_pair does for a file that is no picture.
+    """
+    from rdn.training import quantization
+
+    paths = [path for folder in folders for path in patches.find_images(folder)]
+    if len(paths) < count:
+        raise ValueError(f'{" ".join(folders)}: {len(paths)} photographs, {count} are needed: add some, or lower --images')
+    order = np.random.RandomState(seed).permutation(len(paths))
+    pairs = [patches.load_pair(paths[i], scale, max(height, width)) for i in cli.progress(order[:count], 'picture')]
+    return quantization.cut_middle(pairs, height, width)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if sys.version_info < (3, 8):
+        raise ValueError('needs Python 3.8 or later: ONNX Runtime for 3.7 does not compute its eight bits exactly')
+    from rdn.training import quantization  # not with Python 3.7's onnxruntime
+
+    if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
+        raise ValueError(f'{args.output_file}: --output-file would overwrite the model')
+    model = quantization.load(args.input_file)
+    exact = engine.OnnxRuntime(args.input_file, provider='CPU')
+    scale = upscaler.scale_of(exact, args.input_file)
+    height, width = (size or FREE_SIDE_PIXELS for size in exact.shape[1:])
+    trials = max(1, args.images // 4)
+    images = pick_images(args.calibration, args.images + trials, scale, height, width, args.seed)
+    scales = quantization.measure_scales(model, images[trials:])
+    chooser = quantization.Chooser(model, scales, images[:trials])
+    kept = chooser.choose(args.max_loss, lambda names: cli.progress(names, 'layer'))
+    if len(kept) == len(chooser.names):
+        raise ValueError(f'no layer can be of eight bits for --max-loss {args.max_loss}: give a larger one')
+    with files.atomic_path(args.output_file) as path:
+        quantization.save(quantization.quantize(model, scales, set(chooser.names) - set(kept)), path)
+    work = quantization.multiplications(model, images[0])
+    share = 1 - sum(work[name] for name in kept) / sum(work.values())
+    print(f'calibrated  {args.images} photographs, tried on {trials} others')
+    print(f'eight bits  {len(work) - len(kept)} of {len(work)} convolutions, {share:.0%} of the multiplications')
+    print(f'float32     {", ".join(sorted(kept, key=chooser.names.index)) or "none"}')
+    print(f'loss        {chooser.loss(kept):.3f} dB, of {chooser.loss([]):.3f} with all in eight bits, at {quantization.REFERENCE_PSNR:g} dB')
+    print(f'written     {args.output_file}')
+
+
+def parse_args(argv):
+    def loss(text):
+        number = float(text)
+        if not 0 < number < float('inf'):
+            raise ValueError(text)
+        return number
+
+    parser = cli.Parser(__doc__)
+    parser.add_argument('--input-file', required=True, help='ONNX model of RDN_pth2onnx.py')
+    parser.add_argument('--calibration', nargs='+', required=True, metavar='FOLDER', help='folders of photographs')
+    parser.add_argument('--output-file', required=True, help='ONNX model to write')
+    parser.add_argument('--images', type=cli.positive, default=24, help='photographs to calibrate on; default %(default)s')
+    parser.add_argument(
+        '--max-loss', type=loss, default=0.06, help='dB that eight bits may cost at 38 dB; default %(default)s'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='picks the photographs')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    cli.run(main)
