@@ -16,9 +16,9 @@ import contextlib
 import os
 import tempfile
 import time
-from typing import Sequence
+from typing import Iterator, Sequence
 
-from rdn import cli, dataset, engine, files, manifest, run_record
+from rdn import cli, cpu, dataset, engine, files, manifest, run_record
 from rdn.ascend import benchmark, msprof, number_text, outputs
 
 import numpy as np
@@ -29,8 +29,9 @@ def infer_dataset(
 ) -> dict[str, float]:
     """Run the model over the files of an info file and write each output into `folder`.
 
-    Returns the time of each of benchmark's stages, in seconds over all images. Holds one batch at a
-    time. Raises ValueError, with the file's name, for an input of the wrong size.
+    Reads the next inputs and writes the last outputs while the model computes, which takes two batches more of memory.
+    Returns the time of each of benchmark's stages, in seconds over all images: together they may be more than what has
+    passed. Raises ValueError, with the file's name, for an input of the wrong size.
     """
     stages: dict[str, float] = {}
 
@@ -41,20 +42,31 @@ def infer_dataset(
         stages[stage] = stages.get(stage, 0) + time.perf_counter() - start
 
     width, height = infos[0].width, infos[0].height
-    batch = np.zeros((batch_size, 3, height, width), np.float32)
-    for start in cli.progress(range(0, len(infos), batch_size), 'batch'):
-        part = infos[start : start + batch_size]
+    parts = [infos[start : start + batch_size] for start in range(0, len(infos), batch_size)]
+
+    def read(part: Sequence[benchmark.InfoLine]) -> np.ndarray:
         with timed('data read'):
             inputs = [dataset.read_input(info.path, width, height) for info in part]
-        with timed('preprocess'):
+        with timed('preprocess'):  # a model of a fixed batch size computes the last one's missing images too
+            batch = np.zeros((batch_size if model.batch else len(part), 3, height, width), np.float32)
             batch[: len(part)] = inputs
-        with timed('infer'):  # a model of a fixed batch size computes the last one's missing images too
-            results = model(batch if model.batch else batch[: len(part)])
+        return batch
+
+    def results() -> Iterator[tuple[Sequence[benchmark.InfoLine], np.ndarray]]:
+        for part, batch in zip(parts, cpu.map_in_order(read, parts, workers=1)):
+            with timed('infer'):
+                outputs = model(batch)
+            yield part, outputs
+
+    def write(job: tuple[Sequence[benchmark.InfoLine], np.ndarray]) -> None:
         with timed('post'):
-            for info, result in zip(part, results):
+            for info, output in zip(*job):
                 name = benchmark.output_name(files.stem_of(info.path), binary)
                 with open(os.path.join(folder, name), 'wb') as file:
-                    file.write(result.tobytes() if binary else number_text.format_text(result))
+                    file.write(output.tobytes() if binary else number_text.format_text(output))
+
+    for _ in cli.progress(cpu.map_in_order(write, results(), workers=1), 'batch', len(parts)):
+        pass
     return stages
 
 
@@ -121,14 +133,14 @@ def run_pure(model: engine.Engine, path: str, rounds: int, batch_size: int, size
 
 
 def make_record(
-    model: engine.Engine, path: str, precision: str, batch_size: int, infos: Sequence[benchmark.InfoLine]
+    model: engine.Engine, path: str, batch_size: int, infos: Sequence[benchmark.InfoLine]
 ) -> run_record.Record:
     """What the later steps are to know of this run."""
     return run_record.Record(
         tool='RDN_infer.py',
         version=model.version,
         engine=model.name,
-        precision=precision,
+        precision=model.precision,
         chip=model.name.replace('ExecutionProvider', '') if model.name in engine.ON_DEVICE else run_record.HOST,
         batch_size=batch_size,
         model=manifest.digest(path),
@@ -158,6 +170,9 @@ def main(argv=None):
         if infos:
             check_inputs(model, path, infos)
         print(f'{path} on {model.name}, batches of {args.batch_size}')
+        hint = None if args.precision else engine.faster_way(model, '-precision')
+        if hint:
+            print(hint)
         folder = os.path.join(args.result_path, f'dumpOutput_device{args.device_id}')
         if infos:
             report = run_dataset(model, infos, args.batch_size, folder, args.output_binary)
@@ -168,7 +183,7 @@ def main(argv=None):
             report_name = f'PureInfer_perf_of_{files.stem_of(args.om_path)}_in_device_{args.device_id}.txt'
         report_path = os.path.join(args.result_path, report_name)
         files.write_text(report_path, report)
-        record = make_record(model, path, args.precision, args.batch_size, infos)
+        record = make_record(model, path, args.batch_size, infos)
         for target in [folder, report_path] if infos else [report_path]:
             run_record.write(target, record)
         print(f'{report}written to {report_path}')
@@ -201,8 +216,7 @@ def parse_args(argv):
     parser.add_argument(
         '-precision',
         choices=engine.PRECISIONS,
-        default='fp32',
-        help='bf16: faster, on a CPU that has it; default fp32, exact',
+        help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8',
     )
     parser.add_argument(
         '-result_path', default='result', help="folder for all that is written; default benchmark's, result"

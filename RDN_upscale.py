@@ -278,6 +278,9 @@ def main(argv=None):
     for folder in {naming.output, args.report, args.log and os.path.dirname(os.path.abspath(args.log))} - {None}:
         files.check_writable(folder)
     print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {model.name}')
+    hint = None if args.precision else engine.faster_way(model, '--precision')
+    if hint:
+        print(hint)
     if None in model.shape[1:]:
         print(
             f'tiles of {args.tile_size} pixels; {args.overlap} of overlap were measured on the compact weights of this project'
@@ -382,8 +385,7 @@ def parse_args(argv):
     parser.add_argument(
         '--precision',
         choices=engine.PRECISIONS,
-        default='fp32',
-        help='bf16: faster, on a CPU that has it; default fp32, exact',
+        help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8',
     )
     parser.add_argument('--threads', type=cli.not_negative, default=0, help='of a CPU run; default: one a core')
     args = parser.parse_args(argv)

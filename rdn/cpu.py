@@ -54,3 +54,9 @@ def has_bf16() -> bool:
     """Whether the processor computes in bfloat16 itself; where it has to emulate, bf16 is slower than fp32."""
     wanted = {'bf16'} if platform.machine() in ('aarch64', 'arm64') else {'avx512_bf16', 'amx_bf16'}
     return bool(wanted & instruction_sets())
+
+
+def has_int8() -> bool:
+    """Whether the processor multiplies and adds eight bits itself, without saturating on the way."""
+    wanted = {'asimddp'} if platform.machine() in ('aarch64', 'arm64') else {'avx512_vnni', 'avx_vnni', 'amx_int8'}
+    return bool(wanted & instruction_sets())

@@ -1,10 +1,15 @@
-"""The exported model at work: in ONNX Runtime on the best device that the installed build has, or in OpenVINO in bf16."""
+"""The exported model at work: in ONNX Runtime on the best device that the installed build has, or in OpenVINO.
+
+OpenVINO computes in bf16, and is the faster one for a model of eight bits.
+"""
 
 from __future__ import annotations
 
 import abc
+import importlib.util
 import os
 import re
+import sys
 import threading
 from typing import Any
 
@@ -21,20 +26,21 @@ PROVIDERS = {
     'CPU': 'CPUExecutionProvider',
 }
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
-PRECISIONS = ('fp32', 'bf16')
+PRECISIONS = ('fp32', 'bf16', 'int8')
 MAX_COMPILED = 4  # input sizes that OpenVINO keeps a compiled model for
 
 
 class Engine(abc.ABC):
     """A model of one picture input (N, C, H, W) and one output, ready to run.
 
-    name: what computes, for the console; version: of the engine. streams: how many runs at a time, from threads of the
+    name: what computes, for the console; version: of the engine; precision: one of PRECISIONS. streams: how many runs at a time, from threads of the
     caller's, use the device best. batch: the number of images in a run; shape: the input's [C, H, W]. An axis that the
     model leaves free is None.
     """
 
     name: str
     version: str
+    precision: str
     streams: int
     batch: int | None
     shape: list[int | None]
@@ -65,7 +71,7 @@ class Engine(abc.ABC):
 
 
 class OnnxRuntime(Engine):
-    """A model in ONNX Runtime, in fp32."""
+    """A model in ONNX Runtime, in fp32, or with what it holds in eight bits rounded so."""
 
     def __init__(
         self,
@@ -82,8 +88,10 @@ class OnnxRuntime(Engine):
         threads: of a CPU; 0 leaves it to ONNX Runtime (one a core). Several streams share them.
         trace_folder: for what `end_trace` gives; None measures nothing.
         """
-        onnx_graph.check_whole(path)
+        self.precision = 'int8' if onnx_graph.is_quantized(path) else 'fp32'
         options = onnxruntime.SessionOptions()
+        if self.precision == 'int8':  # its integer kernels saturate on processors without VNNI, and are no faster
+            options.add_session_config_entry('session.disable_quant_qdq', '1')
         options.log_severity_level = 4  # what is wrong is raised, too
         options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
         if trace_folder:
@@ -111,17 +119,20 @@ class OnnxRuntime(Engine):
 
 
 class OpenVino(Engine):
-    """A model in OpenVINO, in bfloat16, on a CPU that has it."""
+    """A model in OpenVINO on a CPU that has the instructions: in bfloat16, or of eight bits with the rest in fp32."""
 
-    def __init__(self, path: str, threads: int = 0, streams: int = 1):
-        """Raises ValueError where the processor or OpenVINO is missing, or for what OpenVINO cannot load."""
+    def __init__(self, path: str, precision: str, threads: int = 0, streams: int = 1):
+        """Raises ValueError where the processor or OpenVINO is missing, or for what OpenVINO cannot load.
+
+        precision: bf16 or int8.
+        """
         onnx_graph.check_whole(path)
-        if not cpu.has_bf16():
+        if precision == 'bf16' and not cpu.has_bf16():
             raise ValueError('this processor does not compute in bf16 (no avx512_bf16, amx_bf16 or bf16): take fp32')
         try:
             from openvino import Core, get_version
         except ImportError:
-            raise ValueError('bf16 runs in OpenVINO 2023.1 or later, which is not here: pip install openvino')
+            raise ValueError(f'{precision} runs in OpenVINO 2023.1 or later, which is not here: pip install openvino')
         self._core = Core()
         try:
             self._model = self._core.read_model(path)
@@ -132,8 +143,10 @@ class OpenVino(Engine):
         if len(inputs) == 1 and inputs[0].partial_shape.rank == 4:
             axes = [axis.get_length() if axis.is_static else None for axis in inputs[0].partial_shape]
         self._set_input(path, axes, len(self._model.outputs))
-        self.name, self.version, self.streams = 'OpenVINO in bf16', f'OpenVINO {get_version()}', streams
-        self._hints: dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'bf16', 'NUM_STREAMS': streams}
+        self.name, self.version = f'OpenVINO in {precision}', f'OpenVINO {get_version()}'
+        self.precision, self.streams = precision, streams
+        rest = 'bf16' if precision == 'bf16' else 'f32'
+        self._hints: dict[str, Any] = {'INFERENCE_PRECISION_HINT': rest, 'NUM_STREAMS': streams}
         if threads:
             self._hints['INFERENCE_NUM_THREADS'] = threads
         self._compiled: dict[tuple[int, ...], Any] = {}
@@ -157,19 +170,51 @@ class OpenVino(Engine):
 
 def open_model(
     path: str,
-    precision: str = 'fp32',
+    precision: str | None = None,
     provider: str | None = None,
     device_id: int = 0,
     threads: int = 0,
     streams: int = 1,
     trace_folder: str | None = None,
 ) -> Engine:
-    """The Engine for a precision. Raises ValueError as the engines do, and for bf16 with what it lacks."""
-    if precision == 'fp32':
-        return OnnxRuntime(path, provider, device_id, threads, streams, trace_folder)
-    if trace_folder or provider not in (None, 'CPU'):
-        raise ValueError('bf16 is for the CPU and without a profile: leave the provider and profiling out')
-    return OpenVino(path, threads, streams)
+    """The Engine for a precision; None: int8 for a model of eight bits, fp32 for all others.
+
+    Raises ValueError as the engines do, for bf16 with what it lacks, and for a precision that is not the model's.
+    """
+    own = 'int8' if onnx_graph.is_quantized(path) else None
+    if own and precision not in (None, own):
+        raise ValueError(f'{path}: is of eight bits, not {precision}: give the model that it was made from')
+    if precision == 'int8' and not own:
+        raise ValueError(f'{path}: is not of eight bits: RDN_quantize.py makes such a model of it')
+    on_cpu = provider in (None, 'CPU') and not trace_folder
+    if precision == 'bf16':
+        if not on_cpu:
+            raise ValueError('bf16 is for the CPU and without a profile: leave the provider and profiling out')
+        return OpenVino(path, 'bf16', threads, streams)
+    if own and on_cpu and cpu.has_int8() and has_openvino():
+        return OpenVino(path, 'int8', threads, streams)
+    return OnnxRuntime(path, provider, device_id, threads, streams, trace_folder)
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed."""
+    return importlib.util.find_spec('openvino') is not None
+
+
+def faster_way(model: Engine, flag: str) -> str | None:
+    """A line on what would be faster here for a model that runs with no precision asked for; None where nothing would.
+
+    flag: how the script spells its flag. Where the figures come from: docs/performance.md.
+    """
+    if model.name != PROVIDERS['CPU'] or sys.version_info < (3, 8):  # for 3.7 there is no OpenVINO that has it
+        return None
+    install = '' if has_openvino() else ', after pip install openvino'
+    if model.precision == 'int8':
+        return f'eight bits are several times as fast in OpenVINO{install}' if install and cpu.has_int8() else None
+    if not cpu.has_bf16():
+        return None
+    times = 'about 5 times' if 'amx_bf16' in cpu.instruction_sets() else 'about twice'
+    return f'this processor has bf16: {flag}=bf16 would be {times} as fast, at about 0.03 dB less{install}'
 
 
 def choose_providers(name: str | None, device_id: int) -> list:

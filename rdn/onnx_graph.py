@@ -50,6 +50,13 @@ def check_whole(path: str) -> None:
         raise ValueError(f'{path}: keeps weights in other files, which are not read: save it as one file')
 
 
+def is_quantized(path: str) -> bool:
+    """Whether an ONNX file holds values of eight bits, in QDQ form. Raises as check_whole does."""
+    check_whole(path)
+    with open(path, 'rb') as file:
+        return b'DequantizeLinear' in file.read()
+
+
 def _tensors(graph: Any) -> Iterator[Any]:
     """All tensors of an ONNX graph and of the graphs inside it."""
     yield from graph.initializer

@@ -41,6 +41,8 @@ import sample_images
 from tools import bench_scripts
 
 BASE_ENGINE = 'onnxruntime, fp32 (RDN_infer.py)'
+BARE_SESSION = 'bare onnxruntime session'
+INFER_INPUTS = 20
 
 
 def alternate(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -89,7 +91,7 @@ def bench_engines(weights: str, model_path: str, rounds: int) -> None:
         compiled = Core().compile_model(model_path, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
         ways['OpenVINO, fp32'] = lambda: compiled([x])
         if cpu.has_bf16():
-            ours = engine.OpenVino(model_path)
+            ours = engine.OpenVino(model_path, 'bf16')
             ways['OpenVINO, bf16 (-precision=bf16)'] = lambda: ours(x)
     except ImportError:
         print('OpenVINO is not installed: without it')
@@ -104,21 +106,31 @@ def bench_infer(model_path: str, rounds: int) -> None:
     """RDN_infer.py's loop against a bare session's."""
     model = engine.OnnxRuntime(model_path)
     with tempfile.TemporaryDirectory() as folder:
-        inputs = [np.random.RandomState(i).rand(3, 114, 114).astype(np.float32) for i in range(5)]
-        infos = [benchmark.InfoLine(os.path.join(folder, f'{index}.bin'), 114, 114) for index in range(5)]
+        inputs = [np.random.RandomState(i).rand(3, 114, 114).astype(np.float32) for i in range(INFER_INPUTS)]
+        infos = [benchmark.InfoLine(os.path.join(folder, f'{i}.bin'), 114, 114) for i in range(INFER_INPUTS)]
         for x, info in zip(inputs, infos):
             x.tofile(info.path)
+
+        inside: dict[bool, list[float]] = {True: [], False: []}  # [infer], by -output_binary
 
         def bare():
             for x in inputs:
                 model.session.run(None, {model.input_name: x[np.newaxis]})
 
-        ways = {
-            'bare onnxruntime session': bare,
-            'RDN_infer.py, -output_binary=True': lambda: RDN_infer.infer_dataset(model, infos, 1, folder, True),
-            'RDN_infer.py, text': lambda: RDN_infer.infer_dataset(model, infos, 1, folder, False),
-        }
-        print_rates('5 inputs', alternate(ways, rounds), 'images/s', 5, 'bare onnxruntime session')
+        def whole(binary):
+            inside[binary].append(RDN_infer.infer_dataset(model, infos, 1, folder, binary)['infer'])
+
+        medians = alternate(
+            {
+                BARE_SESSION: bare,
+                'RDN_infer.py, -output_binary=True': lambda: whole(True),
+                'RDN_infer.py, text': lambda: whole(False),
+            },
+            rounds,
+        )
+        medians['throughputRate, -output_binary=True'] = statistics.median(inside[True][1:])
+        medians['throughputRate, text'] = statistics.median(inside[False][1:])
+        print_rates(f'{len(inputs)} inputs', medians, 'images/s', len(inputs), BARE_SESSION)
 
 
 def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int) -> None:

@@ -13,6 +13,17 @@ POWERS = 10.0 ** np.arange(DIGITS + 1)
 WORD = np.uint64
 SPACES = re.compile(rb'[ \t\n\v\f\r]')
 
+def _words(form: str, count: int) -> np.ndarray:
+    """The texts of four characters of 0 ... count - 1, each as one uint32."""
+    return np.frombuffer(''.join(form.format(number) for number in range(count)).encode(), np.uint32)
+
+
+# 1.23456789 and a space: sign, digit, point and first decimal; four decimals; the last three and a space.
+HEADS = np.frombuffer(
+    ''.join(f'{sign}{number // 10}.{number % 10}' for sign in ' -' for number in range(100)).encode(), np.uint32
+)
+MIDDLES, TAILS = _words('{:04}', 10000), _words('{:03} ', 1000)
+
 DIGIT, SPACE, POINT, SIGN, OTHER = range(5)
 KINDS = bytes(  # of each byte
     DIGIT
@@ -38,18 +49,18 @@ def format_text(array: np.ndarray) -> bytes:
     if not np.abs(flat).max() < 9.9:  # also for nan
         numbers = [f'{x:.9g}' for x in flat.tolist()]
         return b''.join(' '.join(numbers[i : i + width]).encode() + b'\n' for i in range(0, len(numbers), width))
-    # Digit by digit over the whole array: 15 times the speed of '%.9g', which would cost 4 % of the
+    # Three words of four characters a number, each looked up: '%.9g' would cost a fifth of the compact
     # network's own time on a CPU.
-    text = np.full((flat.size, 12), ord(' '), np.uint8)  # sign, digit, point, 8 digits, space
-    text[flat < 0, 0] = ord('-')
-    rest = np.rint(np.abs(flat) * 1e8).astype(np.uint32)
-    for column in (10, 9, 8, 7, 6, 5, 4, 3, 1):
-        tens = rest // 10
-        text[:, column] = rest - tens * 10 + ord('0')
-        rest = tens
-    text[:, 2] = ord('.')
-    text.reshape(-1, width, 12)[:, -1, 11] = ord('\n')
-    return text.tobytes()
+    whole = np.rint(np.abs(flat) * 1e8).astype(np.int32)
+    upper = whole // 1000
+    heads = upper // 10000
+    text = np.empty((flat.size, 3), np.uint32)
+    text[:, 0] = HEADS.take(heads + 100 * (flat < 0))
+    text[:, 1] = MIDDLES.take(upper - heads * 10000)
+    text[:, 2] = TAILS.take(whole - upper * 1000)
+    data = text.view(np.uint8)
+    data.reshape(-1, width, 12)[:, -1, 11] = ord('\n')
+    return data.tobytes()
 
 
 def parse_text(text: bytes) -> np.ndarray:
