@@ -21,6 +21,7 @@ import numpy as np
 
 FREE_SIDE_PIXELS = 114  # of a crop, where the model takes any size
 
+
 def pick_images(folders: list[str], count: int, scale: int, height: int, width: int, seed: int) -> list[np.ndarray]:
     """Inputs (1, 3, height, width) from the middle of `count` random pictures of these folders.
 
@@ -30,7 +31,9 @@ def pick_images(folders: list[str], count: int, scale: int, height: int, width: 
 
     paths = [path for folder in folders for path in patches.find_images(folder)]
     if len(paths) < count:
-        raise ValueError(f'{" ".join(folders)}: {len(paths)} photographs, {count} are needed: add some, or lower --images')
+        raise ValueError(
+            f'{" ".join(folders)}: {len(paths)} photographs, {count} are needed: add some, or lower --images'
+        )
     order = np.random.RandomState(seed).permutation(len(paths))
     pairs = [patches.load_pair(paths[i], scale, max(height, width)) for i in cli.progress(order[:count], 'picture')]
     return quantization.cut_middle(pairs, height, width)
@@ -62,7 +65,9 @@ def main(argv=None):
     print(f'calibrated  {args.images} photographs, tried on {trials} others')
     print(f'eight bits  {len(work) - len(kept)} of {len(work)} convolutions, {share:.0%} of the multiplications')
     print(f'float32     {", ".join(sorted(kept, key=chooser.names.index)) or "none"}')
-    print(f'loss        {chooser.loss(kept):.3f} dB, of {chooser.loss([]):.3f} with all in eight bits, at {quantization.REFERENCE_PSNR:g} dB')
+    print(
+        f'loss        {chooser.loss(kept):.3f} dB, of {chooser.loss([]):.3f} with all in eight bits, at {quantization.REFERENCE_PSNR:g} dB'
+    )
     print(f'written     {args.output_file}')
 
 
@@ -77,7 +82,9 @@ def parse_args(argv):
     parser.add_argument('--input-file', required=True, help='ONNX model of RDN_pth2onnx.py')
     parser.add_argument('--calibration', nargs='+', required=True, metavar='FOLDER', help='folders of photographs')
     parser.add_argument('--output-file', required=True, help='ONNX model to write')
-    parser.add_argument('--images', type=cli.positive, default=24, help='photographs to calibrate on; default %(default)s')
+    parser.add_argument(
+        '--images', type=cli.positive, default=24, help='photographs to calibrate on; default %(default)s'
+    )
     parser.add_argument(
         '--max-loss', type=loss, default=0.06, help='dB that eight bits may cost at 38 dB; default %(default)s'
     )

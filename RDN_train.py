@@ -73,7 +73,9 @@ class Reporter:
         images_done = len(self.losses) * self.run.settings['batch_size']
         speed = images_done / (time.monotonic() - self.since)
         left = max(0, round(self.run.seconds / self.run.progress() - self.run.seconds))
-        rate = f'lr {self.run.rate():.1e}  {self.run.precision()}  {speed:.1f} images/s  {left // 60}:{left % 60:02} left'
+        rate = (
+            f'lr {self.run.rate():.1e}  {self.run.precision()}  {speed:.1f} images/s  {left // 60}:{left % 60:02} left'
+        )
         return f'loss {mean(losses):.5f}  {rate}'
 
 
@@ -152,7 +154,9 @@ def choose_device(precision: str | None = None) -> tuple[torch.device, bool, boo
     else:  # compiled is slower on a CPU
         device, has_bf16, compiled = torch.device('cpu'), cpu.has_bf16() and hasattr(torch, 'autocast'), False
     if precision == 'bf16' and not has_bf16:
-        raise ValueError(f'--precision=bf16: this {device} or torch {torch.__version__} does not compute in it: take fp32')
+        raise ValueError(
+            f'--precision=bf16: this {device} or torch {torch.__version__} does not compute in it: take fp32'
+        )
     return device, has_bf16 and precision != 'fp32', compiled
 
 

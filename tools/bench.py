@@ -2,13 +2,16 @@
 
     python3 -m tools.bench engines
     python3 -m tools.bench engines --default-network
+    python3 -m tools.bench engines --int8-model rdn_x2_int8.onnx
+    python3 -m tools.bench batches
     python3 -m tools.bench infer
     python3 -m tools.bench whole --images SET14
     python3 -m tools.bench tiles
     python3 -m tools.bench host
     python3 -m tools.bench train
 
-engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVINO. infer: what RDN_infer.py adds to a bare
+engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVINO. batches: images a second for batches of
+1 to 16, and for several runs at a time on a part of the cores each. infer: what RDN_infer.py adds to a bare
 onnxruntime session. whole: megapixels a second of whole pictures, RDN_upscale.py's path against a plain loop over tiles
 that do not overlap, and against PyTorch on the whole picture. tiles: the same for a model of free height and width, over
 sizes of tiles. host: the scripts before and after the device, from the shell, against the way of the public ModelZoo
@@ -43,6 +46,7 @@ from tools import bench_scripts
 BASE_ENGINE = 'onnxruntime, fp32 (RDN_infer.py)'
 BARE_SESSION = 'bare onnxruntime session'
 INFER_INPUTS = 20
+BATCHES = (1, 2, 4, 8, 16)
 
 
 def alternate(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -65,7 +69,7 @@ def print_rates(title: str, medians: dict[str, float], unit: str, amount: float,
     print(f'\n{title}\n{cli.format_table(rows)}')
 
 
-def bench_engines(weights: str, model_path: str, rounds: int) -> None:
+def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: int) -> None:
     """One image of the guide's size, through every engine that is here."""
     model = engine.OnnxRuntime(model_path)
     network = checkpoint.load_rdn(weights)
@@ -93,6 +97,9 @@ def bench_engines(weights: str, model_path: str, rounds: int) -> None:
         if cpu.has_bf16():
             ours = engine.OpenVino(model_path, 'bf16')
             ways['OpenVINO, bf16 (-precision=bf16)'] = lambda: ours(x)
+        if int8_path:
+            eight = engine.open_model(int8_path)
+            ways[f'{eight.name if eight.name.startswith("OpenVINO") else "onnxruntime"}, int8'] = lambda: eight(x)
     except ImportError:
         print('OpenVINO is not installed: without it')
     if cpu.has_bf16():
@@ -100,6 +107,28 @@ def bench_engines(weights: str, model_path: str, rounds: int) -> None:
     else:
         print('This processor does not compute in bf16: fp32 only')
     print_rates(weights, alternate(ways, rounds), 'images/s', 1, BASE_ENGINE)
+
+
+def bench_batches(model_path: str, precision: str | None, rounds: int) -> None:
+    """Images a second for batches in RDN_infer.py's engine, and for as many runs of one image at a time."""
+    threads = cpu.available_cores()
+    model = engine.open_model(model_path, precision)
+    side_by_side = engine.open_model(model_path, precision, threads=threads, streams=threads)
+    count = max(BATCHES)
+    images_in = np.random.RandomState(0).rand(count, 3, 114, 114).astype(np.float32)
+
+    def batches(size):
+        for start in range(0, count, size):
+            model(images_in[start : start + size])
+
+    def streams():
+        for _ in cpu.map_in_order(side_by_side, (x[None] for x in images_in), threads):
+            pass
+
+    ways: dict[str, Callable[[], object]] = {f'batches of {n}': functools.partial(batches, n) for n in BATCHES}
+    ways[f'{threads} runs of one at a time'] = streams
+    title = f'{model.name} in {model.precision}, {threads} threads'
+    print_rates(title, alternate(ways, rounds), 'images/s', count, f'batches of {BATCHES[0]}')
 
 
 def bench_infer(model_path: str, rounds: int) -> None:
@@ -242,7 +271,9 @@ def main(argv=None):
         if args.default_network and args.what != 'train':
             weights, model_path = write_default_network(folder)
         if args.what == 'engines':
-            bench_engines(weights, model_path, args.rounds)
+            bench_engines(weights, model_path, args.int8_model, args.rounds)
+        elif args.what == 'batches':
+            bench_batches(model_path, args.precision, args.rounds)
         elif args.what == 'infer':
             bench_infer(model_path, args.rounds)
         elif args.what == 'whole':
@@ -257,10 +288,12 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('what', choices=['engines', 'infer', 'whole', 'tiles', 'host', 'train'])
+    parser.add_argument('what', choices=['engines', 'batches', 'infer', 'whole', 'tiles', 'host', 'train'])
     parser.add_argument('--model', default='rdn_x2.onnx')
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
     parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
+    parser.add_argument('--int8-model', metavar='FILE', help='engines: the same network from RDN_quantize.py')
+    parser.add_argument('--precision', choices=engine.PRECISIONS, help='batches: as of RDN_infer.py')
     parser.add_argument('--images', help="folder; default: scikit-image's five photographs")
     parser.add_argument('--many', type=cli.positive, default=2000, help='host: the most images; default 2000')
     parser.add_argument('--megapixels', type=float, default=1.0, help='tiles: of the picture; default 1')

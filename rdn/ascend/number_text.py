@@ -13,6 +13,7 @@ POWERS = 10.0 ** np.arange(DIGITS + 1)
 WORD = np.uint64
 SPACES = re.compile(rb'[ \t\n\v\f\r]')
 
+
 def _words(form: str, count: int) -> np.ndarray:
     """The texts of four characters of 0 ... count - 1, each as one uint32."""
     return np.frombuffer(''.join(form.format(number) for number in range(count)).encode(), np.uint32)

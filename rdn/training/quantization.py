@@ -6,6 +6,7 @@ import collections
 import itertools
 from typing import Any, Callable, Dict, Iterable, NamedTuple, Sequence
 
+from rdn import onnx_graph
 from rdn.evaluation import metrics
 from rdn.training import patches
 
@@ -54,14 +55,17 @@ def cut_middle(pairs: Sequence[patches.Pair], height: int, width: int) -> list[n
 
 def load(path: str) -> onnx.ModelProto:
     """A network as RDN_pth2onnx.py exports it, at OPSET or later. Raises ValueError, with its name, for another model."""
-    model = onnx.load(path, load_external_data=False)
+    onnx_graph.check_whole(path)
+    model = onnx_graph.load(path)
     operators = collections.Counter(node.op_type for node in model.graph.node)
     if operators['QuantizeLinear'] or operators['DequantizeLinear']:
         raise ValueError(f'{path}: is of eight bits already: give the model that it was made from')
     weights = {tensor.name for tensor in model.graph.initializer}
     convs = convolutions(model)
     if not convs or not all(len(conv.input) == 3 and set(conv.input[1:]) <= weights for conv in convs):
-        raise ValueError(f'{path}: not a network of convolutions with their weights and biases: RDN_pth2onnx.py exports one')
+        raise ValueError(
+            f'{path}: not a network of convolutions with their weights and biases: RDN_pth2onnx.py exports one'
+        )
     return model if model.opset_import[0].version >= OPSET else version_converter.convert_version(model, OPSET)
 
 
@@ -126,7 +130,7 @@ def measure_scales(model: onnx.ModelProto, images: Sequence[np.ndarray]) -> Scal
         ends[group] = [min(ends[group][0], float(values.min())), max(ends[group][1], float(values.max()))]
     histograms = {group: np.zeros(BINS) for group in ends}
     for group, values in tensors():
-        histograms[group] += np.histogram(values, BINS, ends[group])[0]
+        histograms[group] += np.histogram(values, BINS, (ends[group][0], ends[group][1]))[0]
     scales = {group: best_scale(histograms[group], *ends[group]) for group in ends}
     scales[source] = Scale(1 / 255, 0)
     return scales
@@ -208,7 +212,9 @@ def _add_constants(graph: onnx_model.ONNXModel, name: str, **values: Any) -> lis
     return [f'{name}/{key}' for key in values]
 
 
-def open_exactly(model: onnx.ModelProto, outputs: Sequence[str] | None = None) -> Callable[[np.ndarray], list[np.ndarray]]:
+def open_exactly(
+    model: onnx.ModelProto, outputs: Sequence[str] | None = None
+) -> Callable[[np.ndarray], list[np.ndarray]]:
     """A function from the network's input to its outputs, in which eight bits are rounded exactly, on any processor.
 
     ONNX Runtime's and other integer kernels saturate on processors without VNNI.

@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import sys
 
 import pytest
 
-from walk import ROOT, run_python
+from walk import ROOT, assert_refused, run_python
 
 SCRIPTS = sorted(name for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py')
 
@@ -56,3 +57,9 @@ def test_a_library_that_cannot_be_loaded_is_one_line(tmp_path):
     done = run_python('-S', house / 'RDN_infer.py', '--help', cwd=str(tmp_path))
     assert done.returncode == 1 and done.stderr.count('\n') == 1, done.stderr
     assert 'cannot load cv2: libGL.so.1: cannot open shared object file' in done.stderr
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 8), reason='on Python 3.7 alone')
+def test_eight_bits_are_refused_with_a_clear_line(script, narrow, image_folder):
+    flags = [f'--input-file={narrow[1]}', f'--calibration={image_folder}', '--output-file=int8.onnx']
+    assert_refused(script('RDN_quantize', *flags), 'Python 3.8 or later')

@@ -116,10 +116,37 @@ def test_training_learns_more_than_interpolation(train, tmp_path, image_folder, 
         scale_factor=2, num_channels=3, num_features=8, growth_rate=4, num_blocks=2, num_layers=2
     )
     mean = validation.evaluate(model, images.list_images(str(image_folder)), 2, 'centre crops')
-    assert f'{precision} on cpu' in ended.out and mean.psnr > mean.bicubic_psnr + gain
+    said = 'bf16, the last 10% in fp32, on cpu' if precision == 'bf16' else 'fp32 on cpu'
+    assert said in ended.out and mean.psnr > mean.bicubic_psnr + gain
     last = ended.out.splitlines()[-2]
     assert 'step 150 ' in last and f'images {evaluation_of(model, image_folder):.2f} dB' in last
     assert sorted(os.listdir(str(tmp_path))) == ['images', 'out.pth']  # the checkpoint went
+
+
+def test_a_run_in_bf16_ends_in_fp32(photos):
+    if not hasattr(torch, 'autocast'):
+        pytest.skip('this torch has no autocast')
+    pairs = [patches.load_pair(photos[0], 2, 16)]
+    settings = dict(scale_factor=2, patch=16, batch_size=1, learning_rate=1e-3, seed=0, minutes=None, steps=20)
+    run = trainer.Trainer(interpolation(2), settings, torch.device('cpu'), True, False)
+    computed = []
+    run.model.output.register_forward_hook(lambda module, inputs, output: computed.append(output.dtype))
+    said = []
+    for _ in range(20):
+        said.append(run.precision())
+        run.learn(pairs)
+    assert computed == [torch.bfloat16] * 18 + [torch.float32] * 2
+    assert said == ['bf16'] * 18 + ['fp32'] * 2
+
+
+def test_precision_is_chosen_by_the_device_unless_it_is_given(train, monkeypatch):
+    if hasattr(torch, 'autocast'):
+        monkeypatch.setattr(cpu, 'has_bf16', lambda: True)
+        assert 'bf16, the last' in train('--steps=1').out
+        ended = train('--steps=1', '--precision=fp32', '--overwrite')
+        assert ended.status == 0 and 'fp32 on cpu' in ended.out
+    monkeypatch.setattr(cpu, 'has_bf16', lambda: False)
+    assert_refused(train('--steps=1', '--precision=bf16', output='other.pth'), '--precision=bf16', 'take fp32')
 
 
 def evaluation_of(model, folder):
