@@ -213,7 +213,7 @@ def faster_way(model: Engine, flag: str) -> str | None:
         return f'eight bits are several times as fast in OpenVINO{install}' if install and cpu.has_int8() else None
     if not cpu.has_bf16():
         return None
-    times = 'about 5 times' if 'amx_bf16' in cpu.instruction_sets() else 'about twice'
+    times = 'about 4 times' if 'amx_bf16' in cpu.instruction_sets() else 'about twice'
     return f'this processor has bf16: {flag}=bf16 would be {times} as fast, at about 0.03 dB less{install}'
 
 
