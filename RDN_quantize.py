@@ -49,6 +49,8 @@ def main(argv=None):
         raise ValueError(f'{args.output_file}: --output-file would overwrite the model')
     model = quantization.load(args.input_file)
     exact = engine.OnnxRuntime(args.input_file, provider='CPU')
+    if exact.batch not in (None, 1):
+        raise ValueError(f'{args.input_file}: made for batches of {exact.batch}: export it without --batch-size')
     scale = upscaler.scale_of(exact, args.input_file)
     height, width = (size or FREE_SIDE_PIXELS for size in exact.shape[1:])
     trials = max(1, args.images // 4)

@@ -33,9 +33,9 @@ MAX_COMPILED = 4  # input sizes that OpenVINO keeps a compiled model for
 class Engine(abc.ABC):
     """A model of one picture input (N, C, H, W) and one output, ready to run.
 
-    name: what computes, for the console; version: of the engine; precision: one of PRECISIONS. streams: how many runs at a time, from threads of the
-    caller's, use the device best. batch: the number of images in a run; shape: the input's [C, H, W]. An axis that the
-    model leaves free is None.
+    name: what computes, for the console; version: of the engine; precision: one of PRECISIONS. streams: how many runs at
+    a time, from threads of the caller's, use the device best. batch: the number of images in a run; shape: the input's
+    [C, H, W]. An axis that the model leaves free is None.
     """
 
     name: str

@@ -46,7 +46,7 @@ def lite(lite_onnx):
 
 @pytest.fixture(scope='module')
 def scales(lite, trials):
-    return quantization.measure_scales(lite, trials[:3])
+    return quantization.measure_scales(lite, trials[:1])
 
 
 def chain(weight, bias):
@@ -198,6 +198,20 @@ def test_on_a_processor_without_the_instructions_eight_bits_are_rounded_the_same
     assert isinstance(model, engine.OnnxRuntime) and model.precision == 'int8'
     exact = quantization.open_exactly(onnx.load('int8.onnx'))
     assert np.abs(model(trials[0]) - exact(trials[0])[0]).max() < 1e-6
+
+
+def test_a_model_of_fixed_batches_is_refused_with_the_flag_to_leave_out(script, quantize, narrow):
+    flags = [f'--input-file={narrow[0]}', '--output-file=bs4.onnx', '--batch-size=4']
+    assert script('RDN_pth2onnx', *flags).status == 0
+    assert_refused(quantize('bs4.onnx'), 'bs4.onnx', 'batches of 4', '--batch-size')
+
+
+@pytest.mark.parametrize('flags', [['--opset=11'], ['--upsample=deconv', '--height=0', '--width=0']])
+def test_every_kind_of_export_can_be_quantized(script, quantize, narrow, trials, flags):
+    export = script('RDN_pth2onnx', f'--input-file={narrow[0]}', '--output-file=other.onnx', *flags)
+    assert export.status == 0 and quantize('other.onnx', '--max-loss=3').status == 0
+    exact, eight = (quantization.open_exactly(onnx.load(name)) for name in ('other.onnx', 'int8.onnx'))
+    assert 0 < np.abs(exact(trials[0])[0] - eight(trials[0])[0]).max() < 0.1
 
 
 def test_what_cannot_be_quantized_is_refused_and_nothing_written(quantize, narrow, image_folder, tmp_path):
