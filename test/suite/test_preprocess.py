@@ -223,7 +223,13 @@ def test_interrupted_run_leaves_nothing_half_written(tmp_path, photos, stop):
 def test_ctrl_c_while_the_libraries_load_is_one_line(tmp_path, name):
     arguments = {'RDN_pth2onnx': ['--input-file=a', '--output-file=b'], 'RDN_infer': ['-om_path=a', '-round=1']}
     command = [sys.executable, os.path.join(ROOT, name + '.py')] + arguments.get(name, ['--nothing=a'])
-    process = subprocess.Popen(command, cwd=str(tmp_path), stderr=subprocess.PIPE, universal_newlines=True)
+    process = subprocess.Popen(
+        command,
+        cwd=str(tmp_path),
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background a shell ignores it
+    )
     while not numpy_is_loading(process.pid) and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
