@@ -50,8 +50,7 @@ def format_text(array: np.ndarray) -> bytes:
     if not np.abs(flat).max() < 9.9:  # also for nan
         numbers = [f'{x:.9g}' for x in flat.tolist()]
         return b''.join(' '.join(numbers[i : i + width]).encode() + b'\n' for i in range(0, len(numbers), width))
-    # Three words of four characters a number, each looked up: '%.9g' would cost a fifth of the compact
-    # network's own time on a CPU.
+    # Three words of four characters a number, each looked up: ten times the speed of '%.9g'.
     whole = np.rint(np.abs(flat) * 1e8).astype(np.int32)
     upper = whole // 1000
     heads = upper // 10000
