@@ -18,6 +18,7 @@ from rdn.imaging import upscaler
 from rdn.training import patches
 
 import numpy as np
+import onnx
 
 FREE_SIDE_PIXELS = 114  # of a crop, where the model takes any size
 
@@ -27,8 +28,6 @@ def pick_images(folders: list[str], count: int, scale: int, height: int, width: 
 
     Raises ValueError where fewer are large enough, or as patches.load_pair does for a file that is no picture.
     """
-    from rdn.training import quantization
-
     paths = [path for folder in folders for path in patches.find_images(folder)]
     if len(paths) < count:
         raise ValueError(
@@ -36,7 +35,7 @@ def pick_images(folders: list[str], count: int, scale: int, height: int, width: 
         )
     order = np.random.RandomState(seed).permutation(len(paths))
     pairs = [patches.load_pair(paths[i], scale, max(height, width)) for i in cli.progress(order[:count], 'picture')]
-    return quantization.cut_middle(pairs, height, width)
+    return patches.cut_middle(pairs, height, width)
 
 
 def main(argv=None):
@@ -57,29 +56,22 @@ def main(argv=None):
     images = pick_images(args.calibration, args.images + trials, scale, height, width, args.seed)
     scales = quantization.measure_scales(model, images[trials:])
     chooser = quantization.Chooser(model, scales, images[:trials])
-    kept = chooser.choose(args.max_loss, lambda names: cli.progress(names, 'layer'))
-    if len(kept) == len(chooser.names):
+    choice = chooser.choose(args.max_loss, lambda names: cli.progress(names, 'layer'))
+    if len(choice.kept) == len(chooser.names):
         raise ValueError(f'no layer can be of eight bits for --max-loss {args.max_loss}: give a larger one')
     with files.atomic_path(args.output_file) as path:
-        quantization.save(quantization.quantize(model, scales, set(chooser.names) - set(kept)), path)
-    work = quantization.multiplications(model, images[0])
-    share = 1 - sum(work[name] for name in kept) / sum(work.values())
+        onnx.save(quantization.quantize(model, scales, set(chooser.names) - set(choice.kept)), path)
+    count = len(chooser.names)
     print(f'calibrated  {args.images} photographs, tried on {trials} others')
-    print(f'eight bits  {len(work) - len(kept)} of {len(work)} convolutions, {share:.0%} of the multiplications')
-    print(f'float32     {", ".join(sorted(kept, key=chooser.names.index)) or "none"}')
+    print(f'eight bits  {count - len(choice.kept)} of {count} convolutions, {choice.share:.0%} of the multiplications')
+    print(f'float32     {", ".join(choice.kept) or "none"}')
     print(
-        f'loss        {chooser.loss(kept):.3f} dB, of {chooser.loss([]):.3f} with all in eight bits, at {quantization.REFERENCE_PSNR:g} dB'
+        f'loss        {choice.loss:.3f} dB, of {choice.loss_of_all:.3f} with all in eight bits, at {quantization.REFERENCE_PSNR:g} dB'
     )
     print(f'written     {args.output_file}')
 
 
 def parse_args(argv):
-    def loss(text):
-        number = float(text)
-        if not 0 < number < float('inf'):
-            raise ValueError(text)
-        return number
-
     parser = cli.Parser(__doc__)
     parser.add_argument('--input-file', required=True, help='ONNX model of RDN_pth2onnx.py')
     parser.add_argument('--calibration', nargs='+', required=True, metavar='FOLDER', help='folders of photographs')
@@ -88,7 +80,10 @@ def parse_args(argv):
         '--images', type=cli.positive, default=24, help='photographs to calibrate on; default %(default)s'
     )
     parser.add_argument(
-        '--max-loss', type=loss, default=0.06, help='dB that eight bits may cost at 38 dB; default %(default)s'
+        '--max-loss',
+        type=cli.positive_number,
+        default=0.06,
+        help='dB that eight bits may cost at 38 dB; default %(default)s',
     )
     parser.add_argument('--seed', type=int, default=0, help='picks the photographs')
     return parser.parse_args(argv)

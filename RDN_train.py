@@ -208,12 +208,6 @@ def main(argv=None):
 
 
 def parse_args(argv):
-    def positive_number(text):
-        number = float(text)
-        if not 0 < number < float('inf'):
-            raise ValueError(text)
-        return number
-
     parser = cli.Parser(__doc__)
     parser.add_argument(
         '--train-path', nargs='+', required=True, help='folders of photographs; FOLDER@0.5: at half size'
@@ -222,7 +216,7 @@ def parse_args(argv):
     parser.add_argument('--output-file', default='rdn_x2_trained.pth', help='weights to write; default %(default)s')
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument(
-        '--minutes', type=positive_number, help='how long to train; the learning rate follows the clock'
+        '--minutes', type=cli.positive_number, help='how long to train; the learning rate follows the clock'
     )
     length.add_argument('--steps', type=cli.positive, help='how many steps to train: the same result on every run')
     parser.add_argument('--overwrite', action='store_true', help='replace weights that are there')
@@ -236,7 +230,7 @@ def parse_args(argv):
     parser.add_argument('--patch', type=cli.positive, default=24, help='low-resolution pixels; default %(default)s')
     parser.add_argument('--batch-size', type=cli.positive, default=8)
     parser.add_argument(
-        '--learning-rate', type=positive_number, default=1.5e-3, help='the highest; default %(default)s'
+        '--learning-rate', type=cli.positive_number, default=1.5e-3, help='the highest; default %(default)s'
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
@@ -246,7 +240,9 @@ def parse_args(argv):
     )
     parser.add_argument('--half', action='store_true', help='write the weights in half precision')
     parser.add_argument('--no-compile', action='store_true', help='on a GPU: without torch.compile')
-    parser.add_argument('--report-minutes', type=positive_number, help='between two lines; default a tenth of the run')
+    parser.add_argument(
+        '--report-minutes', type=cli.positive_number, help='between two lines; default a tenth of the run'
+    )
     args = parser.parse_args(argv)
     if not args.init and args.num_features < 3:
         parser.error('--num-features: 3 at least, one for each colour')

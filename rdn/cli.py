@@ -110,6 +110,14 @@ def positive(text: str) -> int:
     return number
 
 
+def positive_number(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    number = float(text)
+    if not 0 < number < float('inf'):
+        raise ValueError(text)
+    return number
+
+
 def not_negative(text: str) -> int:
     """An argparse type: a whole number from 0 on."""
     number = int(text)

@@ -97,15 +97,15 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
         if cpu.has_bf16():
             ours = engine.OpenVino(model_path, 'bf16')
             ways['OpenVINO, bf16 (-precision=bf16)'] = lambda: ours(x)
-        if int8_path:
-            eight = engine.open_model(int8_path)
-            ways[f'{eight.name if eight.name.startswith("OpenVINO") else "onnxruntime"}, int8'] = lambda: eight(x)
     except ImportError:
         print('OpenVINO is not installed: without it')
     if cpu.has_bf16():
         ways['PyTorch, bf16, channels last'] = pytorch_bf16
     else:
         print('This processor does not compute in bf16: fp32 only')
+    if int8_path:
+        eight = engine.open_model(int8_path)
+        ways[f'{eight.name} (RDN_quantize.py)'] = lambda: eight(x)
     print_rates(weights, alternate(ways, rounds), 'images/s', 1, BASE_ENGINE)
 
 
@@ -127,7 +127,7 @@ def bench_batches(model_path: str, precision: str | None, rounds: int) -> None:
 
     ways: dict[str, Callable[[], object]] = {f'batches of {n}': functools.partial(batches, n) for n in BATCHES}
     ways[f'{threads} runs of one at a time'] = streams
-    title = f'{model.name} in {model.precision}, {threads} threads'
+    title = f'{model.name}, {model.precision}, {threads} threads'
     print_rates(title, alternate(ways, rounds), 'images/s', count, f'batches of {BATCHES[0]}')
 
 

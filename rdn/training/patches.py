@@ -67,3 +67,18 @@ def random_batch(
             patch = np.rot90(patch[:, ::-1] if symmetry & 4 else patch, symmetry & 3)
             batch.append(patch.transpose(2, 0, 1))
     return np.stack(lr), np.stack(hr)
+
+
+def cut_middle(pairs: Sequence[Pair], height: int, width: int) -> list[np.ndarray]:
+    """The middle of each Pair's low-resolution picture, float32 (1, 3, height, width), 0...1.
+
+    Raises ValueError for a picture that is smaller.
+    """
+    images = []
+    for pair in pairs:
+        top, left = (pair.lr.shape[0] - height) // 2, (pair.lr.shape[1] - width) // 2
+        if min(top, left) < 0:
+            raise ValueError(f'a picture reduced to {pair.lr.shape[1]} x {pair.lr.shape[0]} has no {width} x {height}')
+        part = pair.lr[top : top + height, left : left + width]
+        images.append(part.transpose(2, 0, 1)[None] / np.float32(255))
+    return images

@@ -6,9 +6,8 @@ import collections
 import itertools
 from typing import Any, Callable, Dict, Iterable, NamedTuple, Sequence
 
-from rdn import onnx_graph
+from rdn import engine, onnx_graph
 from rdn.evaluation import metrics
-from rdn.training import patches
 
 import numpy as np
 import onnx
@@ -36,21 +35,6 @@ class Scale(NamedTuple):
 
 
 Scales = Dict[str, Scale]  # by the group, see Groups
-
-
-def cut_middle(pairs: Sequence[patches.Pair], height: int, width: int) -> list[np.ndarray]:
-    """The middle of each Pair's low-resolution picture, float32 (1, 3, height, width), 0...1.
-
-    Raises ValueError for a picture that is smaller.
-    """
-    images = []
-    for pair in pairs:
-        top, left = (pair.lr.shape[0] - height) // 2, (pair.lr.shape[1] - width) // 2
-        if min(top, left) < 0:
-            raise ValueError(f'a picture reduced to {pair.lr.shape[1]} x {pair.lr.shape[0]} has no {width} x {height}')
-        part = pair.lr[top : top + height, left : left + width]
-        images.append(part.transpose(2, 0, 1)[None] / np.float32(255))
-    return images
 
 
 def load(path: str) -> onnx.ModelProto:
@@ -112,10 +96,7 @@ def measure_scales(model: onnx.ModelProto, images: Sequence[np.ndarray]) -> Scal
     groups = Groups(model)
     source = model.graph.input[0].name
     names = sorted(set(itertools.chain.from_iterable(groups.leaves.values())) - {source})
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    probe.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
-    run = open_exactly(probe, names)
+    run = open_exactly(model, names)
 
     def tensors() -> Iterable[tuple[str, np.ndarray]]:
         for image in images:
@@ -183,11 +164,6 @@ def quantize(model: onnx.ModelProto, scales: Scales, names: Iterable[str]) -> on
     return result
 
 
-def save(model: onnx.ModelProto, path: str) -> None:
-    """Write a model."""
-    onnx.save(model, path)
-
-
 def _quantize_weights(graph: onnx_model.ONNXModel, conv: onnx.NodeProto, input_step: float) -> None:
     """Put int8 weights and an int32 bias, with a DequantizeLinear each, in the place of a convolution's own."""
     weight, bias = (numpy_helper.to_array(graph.get_initializer(name)) for name in conv.input[1:])
@@ -217,14 +193,31 @@ def open_exactly(
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
     """A function from the network's input to its outputs, in which eight bits are rounded exactly, on any processor.
 
-    ONNX Runtime's and other integer kernels saturate on processors without VNNI.
+    outputs: the tensors that it returns; None: the network's own.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.add_session_config_entry('session.disable_quant_qdq', '1')
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
+    if outputs is not None:
+        probe = onnx.ModelProto()
+        probe.CopyFrom(model)
+        del probe.graph.output[:]
+        probe.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs)
+        model = probe
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), engine.session_options(), providers=[engine.PROVIDERS['CPU']]
+    )
     name = model.graph.input[0].name
-    return lambda image: session.run(outputs, {name: image})
+    return lambda image: session.run(None, {name: image})
+
+
+class Choice(NamedTuple):
+    """Which layers stay in float32, in the network's order; the fraction of the multiplications in eight bits.
+
+    loss, loss_of_all: in dB, as Chooser has it, with these layers kept and with none.
+    """
+
+    kept: list[str]
+    share: float
+    loss: float
+    loss_of_all: float
 
 
 class Chooser:
@@ -245,20 +238,22 @@ class Chooser:
         error = np.mean([np.mean((a - b) ** 2) for a, b in zip(lumas, self.exact)])
         return float(10 * np.log10(1 + error / 255**2 * 10 ** (REFERENCE_PSNR / 10)))
 
-    def choose(self, max_loss: float, progress: Callable[[Sequence[str]], Iterable[str]] = iter) -> list[str]:
+    def choose(self, max_loss: float, progress: Callable[[Sequence[str]], Iterable[str]] = iter) -> Choice:
         """The layers to keep, so that the loss is `max_loss` at most.
 
         Each one's share is what the loss of all falls by when it alone stays; those with the largest share for their
         multiplications are kept first. progress: shows how far this is.
         """
-        everything = self.loss([])
+        loss = everything = self.loss([])
         work = multiplications(self.model, self.images[0])
         share = {name: (everything - self.loss([name])) / work[name] for name in progress(self.names)}
         order = sorted(self.names, key=lambda name: -share[name])
-        count = 0
-        while count < len(order) and (self.loss(order[:count]) if count else everything) > max_loss:
-            count += 1
-        return order[:count]
+        kept: list[str] = []
+        while len(kept) < len(order) and loss > max_loss:
+            kept = order[: len(kept) + 1]
+            loss = self.loss(kept)
+        share_of_work = 1 - sum(work[name] for name in kept) / sum(work.values())
+        return Choice(sorted(kept, key=self.names.index), share_of_work, loss, everything)
 
     def _lumas(self, model: onnx.ModelProto) -> list[np.ndarray]:
         run = open_exactly(model)
@@ -267,12 +262,8 @@ class Chooser:
 
 def multiplications(model: onnx.ModelProto, image: np.ndarray) -> dict[str, int]:
     """Each convolution's multiplications for an image (1, 3, H, W)."""
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
     convs = convolutions(model)
-    names = [conv.output[0] for conv in convs]
-    del probe.graph.output[:]
-    probe.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    run = open_exactly(model, [conv.output[0] for conv in convs])
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
-    pixels = (output.shape[2] * output.shape[3] for output in open_exactly(probe)(image))
+    pixels = (output.shape[2] * output.shape[3] for output in run(image))
     return {name_of(conv): sizes[conv.input[1]] * count for conv, count in zip(convs, pixels)}

@@ -36,7 +36,7 @@ def quantize(script, image_folder, tmp_path, monkeypatch):
 def trials(photos):
     from rdn.training import patches
 
-    return quantization.cut_middle([patches.load_pair(path, 2, 114) for path in photos], 114, 114)
+    return patches.cut_middle([patches.load_pair(path, 2, 114) for path in photos], 114, 114)
 
 
 @pytest.fixture(scope='module')
