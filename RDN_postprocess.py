@@ -49,8 +49,8 @@ class Result(NamedTuple):
 def read_result(case: dataset.Case, paths: dict[str, list[str]], width: int, height: int, scale: int) -> Result:
     """What the device computed of an image, put together where it was cut into tiles, with what it is compared to.
 
-    paths: of the outputs, by their stems, of each device. Raises ValueError, with the file's name, for a label or output that is not
-    of this size, not whole or not finite.
+    paths: of the outputs, by their stems, of each device. Raises ValueError, with the file's name, for a label or
+    output that is not of this size, not whole or not finite.
     """
     output_shape = 3, height * scale, width * scale
     hr = None
@@ -91,6 +91,24 @@ def score_result(image: Result, scale: int, luma: str) -> Score | None:
     coefficients = metrics.LUMA[luma]
     psnr = [metrics.sr_psnr(x, image.hr, scale, coefficients) for x in (image.bicubic, image.sr)]
     return Score(image.case.stem, *psnr)
+
+
+def measure(
+    case: dataset.Case,
+    paths: dict[str, list[str]],
+    size: tuple[int, int, int],
+    luma: str,
+    check: bool,
+    with_image: bool,
+) -> tuple[Score | None, Result | None]:
+    """(score, image) of one image; the score is None without a label, the image where it is not asked for.
+
+    As read_result, score_result and, where check is true, check_plausible: a call that another process can take.
+    """
+    image = read_result(case, paths, *size)
+    if check:
+        check_plausible(image, paths[case.input_stems()[0]][0])
+    return score_result(image, size[2], luma), image if with_image else None
 
 
 def save_images(folder: str, image: Result, score: Score | None, scale: int) -> None:
@@ -170,22 +188,21 @@ def main(argv=None):
     if args.report:
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
 
-    def judge(
-        case: dataset.Case, position: int, page: report.Report | None
-    ) -> tuple[Score | None, agreement.Agreement | None]:
-        image = read_result(case, paths, *size)
-        score = score_result(image, args.scale, args.luma)
-        if not args.allow_mismatch:
-            check_plausible(image, paths[case.input_stems()[0]][0])
-        if args.save_images:
+    def judge(case: dataset.Case, position: int) -> tuple[Score | None, agreement.Agreement | None]:
+        own = {stem: paths[stem] for stem in case.input_stems()}
+        score, image = elsewhere(measure, case, own, size, args.luma, not args.allow_mismatch, shows)
+        if image and args.save_images:
             save_images(args.save_images, image, score, args.scale)
-        if page:
+        if image and page:
             add_to_report(page, image, score, args.scale, position)
-        compared = compare_result(image, score, reference, args.scale, args.luma) if reference and score else None
-        return score, compared
+        compares = reference and image and score
+        return score, compare_result(image, score, reference, args.scale, args.luma) if compares else None
 
-    with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
-        done = cpu.map_in_order(lambda numbered: judge(numbered[1], numbered[0], page), enumerate(cases))
+    shows = bool(args.save_images or args.report or reference)
+    with contextlib.ExitStack() as stack:
+        elsewhere = stack.enter_context(cpu.other_processes(cpu.available_cores()))
+        page = stack.enter_context(report.writing(args.report)) if args.report else None
+        done = cpu.map_in_order(lambda numbered: judge(numbered[1], numbered[0]), enumerate(cases))
         judged = list(cli.progress(done, 'image', len(cases)))
     if page:
         print(f'report: {page.path}')

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import concurrent.futures.process
+import contextlib
+import ctypes
+import gc
+import multiprocessing
 import os
 import platform
-from typing import Callable, Generator, Iterable, TypeVar
+import signal
+import sys
+from typing import Any, Callable, Generator, Iterable, Iterator, TypeVar
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -33,6 +42,33 @@ def map_in_order(
         finally:
             for future in pending:  # after an error, or where the caller stopped listening
                 future.cancel()
+
+
+@contextlib.contextmanager
+def other_processes(count: int) -> Iterator[Callable[..., Any]]:
+    """Yield call(function, *arguments), which computes that in one of `count` processes and returns or raises the same.
+
+    For what holds the GIL, called from threads. To be entered before there are threads, as the processes are forked
+    where that is the system's way. Function, arguments and result are pickled. Raises ValueError where one is killed.
+    """
+    context = multiprocessing.get_context('fork' if sys.platform == 'linux' else None)
+    with concurrent.futures.ProcessPoolExecutor(count, context, _begin_process) as executor:
+        executor.submit(int).result()  # starts them all
+
+        def call(function: Callable[..., Result], *arguments: Any) -> Result:
+            try:
+                return executor.submit(function, *arguments).result()
+            except concurrent.futures.process.BrokenProcessPool:
+                raise ValueError('a process was killed in the middle: of too little memory?')
+
+        yield call
+
+
+def _begin_process() -> None:
+    gc.freeze()  # what the parent left is not collected here: libraries wait there for threads that were not forked
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent says what is to be said
+    if sys.platform == 'linux':  # a killed parent's pipes stay open in the others that it forked
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def available_cores() -> int:

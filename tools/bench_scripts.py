@@ -26,7 +26,7 @@ print(time.perf_counter() - start, usage.ru_maxrss / 1024)
 sys.exit(status != 0)
 """
 PEERS = [sys.executable, '-m', 'tools.peers']
-WIDTHS = [-20, 7, 7, 7, 6, 9]
+WIDTHS = [-32, 7, 7, 7, 6, 9]
 
 
 def timed(command: Sequence[str]) -> tuple[float, float]:
@@ -67,28 +67,27 @@ def bench(paths: Sequence[str], most: int, rounds: int) -> None:
 
 def bench_count(folder: str, paths: Sequence[str], count: int, rounds: int, with_outputs: bool) -> None:
     """The rows for one number of images."""
-    source, prep, result = (os.path.join(folder, name) for name in ('images', 'prep', 'result'))
+    source, prep = (os.path.join(folder, name) for name in ('images', 'prep'))
     os.mkdir(source)
     for index in range(count):
         path = paths[index % len(paths)]
         shutil.copy(path, os.path.join(source, f'{index:06}{os.path.splitext(path)[1]}'))
     ours = script('RDN_preprocess.py', '--src-path', source, '--save-path', prep)
-    compare('RDN_preprocess.py', count, rounds, ours, [*PEERS, 'preprocess', source, f'{prep}_peer'])
+    compare('preprocess', count, rounds, ours, [*PEERS, 'preprocess', source, f'{prep}_peer'])
     info = os.path.join(folder, 'RDN_prep_bin.info')
     compare(
-        'gen_dataset_info.py',
-        count,
-        rounds,
-        script('gen_dataset_info.py', 'bin', f'{prep}/data', info, '114', '114'),
-        None,
+        'dataset list', count, rounds, script('gen_dataset_info.py', 'bin', f'{prep}/data', info, '114', '114'), None
     )
     if not with_outputs:
         return
-    os.mkdir(result)
-    output = number_text.format_text(np.random.RandomState(0).rand(3, 228, 228).astype(np.float32))
-    for index in range(count):
-        with open(os.path.join(result, f'{index:06}_1.txt'), 'wb') as file:
-            file.write(output)
-    places = ['--pred-path', result, '--label-path', f'{prep}/label', '--result-path', os.path.join(folder, 'r.json')]
-    ours = script('RDN_postprocess.py', *places, '--allow-mismatch')  # noise on photographs
-    compare('RDN_postprocess.py', count, rounds, ours, [*PEERS, 'postprocess', result, f'{prep}/label'])
+    values = np.random.RandomState(0).rand(3, 228, 228).astype(np.float32)
+    texts = {"RDN_infer.py's text": number_text.format_text(values), 'text as of %g': number_text.format_any(values)}
+    for kind, text in texts.items():
+        predictions = os.path.join(folder, kind)
+        os.mkdir(predictions)
+        for index in range(count):
+            with open(os.path.join(predictions, f'{index:06}_1.txt'), 'wb') as file:
+                file.write(text)
+        places = ['--pred-path', predictions, '--label-path', f'{prep}/label', '--result-path', f'{folder}/r.json']
+        ours = script('RDN_postprocess.py', *places, '--allow-mismatch')  # noise on photographs
+        compare(f'postprocess, {kind}', count, rounds, ours, [*PEERS, 'postprocess', predictions, f'{prep}/label'])

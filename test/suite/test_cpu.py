@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 import threading
 import time
@@ -50,6 +51,46 @@ def test_no_more_than_two_results_a_worker_wait():
     assert len(done) <= 7
     results.close()
     assert len(done) <= 7
+
+
+def divide(a, b):
+    return a / b, os.getpid()
+
+
+def kill_itself():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_other_processes_return_and_raise_what_the_call_does():
+    with cpu.other_processes(2) as call:
+        quotient, process = call(divide, 1, 4)
+        assert quotient == 0.25 and process != os.getpid()
+        with pytest.raises(ZeroDivisionError):
+            call(divide, 1, 0)
+        assert call(divide, 1, 2)[0] == 0.5
+
+
+def test_a_killed_process_is_an_error_and_not_a_wait_for_ever():
+    with cpu.other_processes(1) as call:
+        with pytest.raises(ValueError, match='killed'):
+            call(kill_itself)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere they are not forked')
+def test_other_processes_end_with_a_parent_that_is_killed():
+    code = """
+import os, signal
+from rdn import cpu
+with cpu.other_processes(2) as call:
+    print(call(os.getpid), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    worker = int(run_python('-c', code, cwd=ROOT, check=False).stdout)
+    for _ in range(100):
+        if not os.path.exists(f'/proc/{worker}') or open(f'/proc/{worker}/stat').read().split()[2] == 'Z':
+            return
+        time.sleep(0.1)
+    pytest.fail('still there')
 
 
 @pytest.mark.skipif(not hasattr(os, 'sched_setaffinity'), reason='this system binds no process to cores')

@@ -1,6 +1,6 @@
 """number_text.py: numbers as text and back, each the nearest to what is written."""
 
-from rdn.ascend.number_text import format_text, parse_text
+from rdn.ascend.number_text import format_any, format_text, parse_text
 
 import numpy as np
 import pytest
@@ -35,10 +35,27 @@ def test_unusual_but_valid_text_is_read(text):
     assert parse_text(text.encode()).tolist() == [float(word) for word in text.split()]
 
 
+def test_text_of_full_precision_reads_back_bit_for_bit():
+    array = np.array([[0.1, -0.0, 1e30], [np.pi, 1e-30, -123.456]], np.float32)
+    assert parse_text(format_any(array)).astype(np.float32).tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize(
+    'text',
+    [' 1.23456789\n', '-0.00000000 ', ' 1.234 56789', '12.34567890 ', ' 1.23456789 0 1.23456789', '+1.23456789 '],
+)
+def test_text_that_looks_like_that_of_fixed_width_reads_as_python_reads_it(text):
+    assert list(map(str, parse_text(text.encode()).tolist())) == [str(float(word)) for word in text.split()]
+
+
 @pytest.mark.parametrize(
     'text',
     [
         b'0.5 x',
+        b' 1.2345678x ',
+        b' 1.23456789x',
+        b'x1.23456789 ',
+        b' 1,23456789 ',
         b'0.5,0.25',
         b'1.2.3',
         b'1-2',
