@@ -195,8 +195,10 @@ def main(argv=None):
             save_images(args.save_images, image, score, args.scale)
         if image and page:
             add_to_report(page, image, score, args.scale, position)
-        compares = reference and image and score
-        return score, compare_result(image, score, reference, args.scale, args.luma) if compares else None
+        compared = None
+        if image and score and reference:
+            compared = compare_result(image, score, reference, args.scale, args.luma)
+        return score, compared
 
     shows = bool(args.save_images or args.report or reference)
     with contextlib.ExitStack() as stack:
