@@ -15,36 +15,18 @@ import dataclasses
 import errno
 import os
 import warnings
-from typing import Callable, Iterator, NamedTuple, Sequence
+from typing import Sequence
 
 from rdn import cli, cpu, engine, files, tiles
 from rdn.evaluation import report
-from rdn.imaging import images, metadata, reader, upscaler, writer
+from rdn.imaging import reader, upscaler, work, writer
 
 from tqdm import tqdm
 
-MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
-TILE_SIZE = 256  # pixels; measured: docs/upscaling.md
 NAMED_FAILURES = 3  # in the last line
 # Failures that every other picture would meet, too.
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]'
-
-
-class Job(NamedTuple):
-    """A picture to upscale, where it lies below what was given, and the file that it becomes."""
-
-    source: str
-    place: str
-    target: str
-
-
-class Upscaled(NamedTuple):
-    """A picture as it was read, the upscaled one, and what a person should know of both."""
-
-    picture: reader.Picture
-    canvas: writer.Canvas
-    notes: list[str]
 
 
 @dataclasses.dataclass
@@ -56,73 +38,13 @@ class Summary:
     failures: list[str] = dataclasses.field(default_factory=list)
 
 
-class Options(NamedTuple):
-    """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run.
-
-    resume: skip results that are there; quality, lossless: as of writer.Settings.
-    """
-
-    tile_size: int = TILE_SIZE
-    overlap: int = tiles.OVERLAP
-    batch_size: int = 1
-    self_ensemble: bool = False
-    overwrite: bool = False
-    resume: bool = False
-    quality: int = writer.QUALITY
-    lossless: bool = False
-
-
-class Naming(NamedTuple):
-    """How results are named. ending: of all, or None: the source's own where it can be written; file: of a single one."""
-
-    output: str
-    suffix: str
-    ending: str | None
-    lossless: bool
-    file: str | None = None
-
-
-def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield (path, place below what was given, whether its name is a picture's) for files and folders, sorted.
-
-    A picture in a folder keeps its place. An earlier run's results in `output` are passed over.
-    Raises FileNotFoundError for what is not there.
-    """
-    for given in inputs:
-        if not os.path.exists(given):
-            raise FileNotFoundError(errno.ENOENT, 'no such file or folder', given)
-        if not os.path.isdir(given):
-            yield given, os.path.basename(given), True
-            continue
-        for folder, folders, names in os.walk(given):
-            folders[:] = sorted(name for name in folders if name != report.VIEWS_NAME)
-            if os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(given):
-                folders[:] = []
-                continue
-            for name in sorted(names):
-                path = os.path.join(folder, name)
-                if not name.startswith('.'):
-                    yield path, os.path.relpath(path, given), reader.is_picture_name(name)
-
-
-def target_of(place: str, naming: Naming) -> str:
-    """The result's path. What cannot be written, or not without loss where that is asked for, becomes PNG."""
-    if naming.file:
-        return naming.file
-    stem, own = os.path.splitext(place)
-    chosen = naming.ending or (own.lower() if own.lower() in writer.FORMATS else '.png')
-    if naming.lossless and writer.FORMATS[chosen] in writer.FORMATS_WITH_LOSS:
-        chosen = '.png'
-    return os.path.join(naming.output, f'{stem}{naming.suffix}{chosen}')
-
-
-def plan(inputs: Sequence[str], naming: Naming) -> tuple[list[Job], list[str]]:
+def plan(inputs: Sequence[str], naming: work.Naming) -> tuple[list[work.Job], list[str]]:
     """The Jobs for files and folders, sorted; and the files passed over, whose names are not those of pictures.
 
     Raises FileNotFoundError for what is not there, ValueError where there is no picture, or several for one file.
     """
-    found = list(find_pictures(inputs, naming.output))
-    jobs = [Job(path, place, target_of(place, naming)) for path, place, is_picture in found if is_picture]
+    found = list(work.find_pictures(inputs, naming.output))
+    jobs = [work.Job(path, place, work.target_of(place, naming)) for path, place, is_picture in found if is_picture]
     passed = [path for path, _, is_picture in found if not is_picture]
     results = {os.path.abspath(job.target) for job in jobs}
     if not naming.suffix or naming.file:  # of which a source may itself be another's result
@@ -135,44 +57,11 @@ def plan(inputs: Sequence[str], naming: Naming) -> tuple[list[Job], list[str]]:
     return jobs, passed
 
 
-def upscale_picture(
-    job: Job, model: engine.Engine, scale: int, options: Options, advance: Callable[[float], None]
-) -> Upscaled:
-    """Read, run, write. advance: called with the megapixels of the source that are done.
-
-    Raises ValueError or OSError, with a file's name, where it cannot be done.
-    """
-    picture = reader.read_picture(job.source)
-    height, width, channels = picture.pixels.shape
-    ending = os.path.splitext(job.target)[1].lower()
-    with files.errors_naming(job.target):
-        writer.check_size(width * scale, height * scale, ending)
-    canvas = writer.Canvas(width * scale, height * scale, channels, picture.pixels.dtype)
-    layout = upscaler.layout_for(model, (height, width), options.tile_size, options.overlap, scale)
-    parts = upscaler.upscale_pixels(picture.pixels, model, layout, options.batch_size, options.self_ensemble)
-    for tile, part in parts:
-        canvas.put(*tiles.target_slices(tile, scale), part)
-        advance(tiles.core_pixels(tile) / 1e6)
-    said = metadata.of_upright(picture.said, width * scale, height * scale)
-    settings = writer.Settings(options.quality, options.lossless or picture.is_lossless)
-    with files.atomic_file(job.target) as file:
-        try:
-            notes = canvas.save(file, ending, said, settings)
-        except (ValueError, OSError, MemoryError):
-            raise
-        except Exception as error:  # the libraries raise anything for what they cannot write
-            raise ValueError(f'{job.target}: cannot be written: {error}')
-    own = os.path.splitext(job.source)[1].lower()
-    if ending == '.png' and own not in writer.FORMATS:
-        notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
-    return Upscaled(picture, canvas, picture.notes + notes)
-
-
 def upscale_all(
-    jobs: Sequence[Job],
+    jobs: Sequence[work.Job],
     model: engine.Engine,
     scale: int,
-    options: Options,
+    options: work.Options,
     page: report.Report | None,
     summary: Summary,
 ) -> None:
@@ -181,7 +70,7 @@ def upscale_all(
     page: to put the results on, those of earlier runs, too; None for none. summary: is kept up to date.
     """
     sources: dict[str, str] = {}  # target -> source
-    total = sum(megapixels(job.source) for job in jobs)
+    total = sum(work.megapixels(job.source) for job in jobs)
     with tqdm(total=total, unit='MP', disable=None, leave=False, bar_format=BAR_FORMAT) as bar:
 
         def advance(amount: float) -> None:
@@ -189,14 +78,14 @@ def upscale_all(
 
         for job in jobs:
             try:
-                check_job(job, sources)
-                if is_done(job.target, options):
-                    bar.total -= megapixels(job.source)
+                work.check_job(job, sources)
+                if work.is_done(job.target, options):
+                    bar.total -= work.megapixels(job.source)
                     if page:
                         add_to_report(page, job, None, scale)
                     summary.skipped += 1
                     continue
-                upscaled = upscale_picture(job, model, scale, options, advance)
+                upscaled = work.upscale_picture(job, model, scale, options, advance)
                 bar.write(': '.join([job.target, '; '.join(upscaled.notes)]) if upscaled.notes else job.target)
                 if page:
                     add_to_report(page, job, upscaled, scale)
@@ -209,50 +98,10 @@ def upscale_all(
                 bar.write(f'failed: {summary.failures[-1]}')
 
 
-def check_job(job: Job, sources: dict[str, str]) -> None:
-    """Raises ValueError for a picture whose result would be another's too, or itself. sources: target -> source."""
-    if job.target in sources:
-        raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: rename one')
-    sources[job.target] = job.source
-    if os.path.exists(job.target) and os.path.samefile(job.source, job.target):
-        raise ValueError(f'{job.source}: would be replaced by its result: name another --output or --suffix')
-
-
-def is_done(target: str, options: Options) -> bool:
-    """Whether a result is there and to be skipped. Raises ValueError where it is there and no flag says what to do."""
-    if not os.path.exists(target) or options.overwrite:
-        return False
-    if not options.resume:
-        raise ValueError(f'{target}: is there already: --overwrite replaces, --resume skips it')
-    return True
-
-
-def add_to_report(page: report.Report, job: Job, upscaled: Upscaled | None, scale: int) -> None:
-    """Put a picture's middle onto the page, upscaled by Pillow's bicubic and as it is in the result.
-
-    upscaled: None for a result of an earlier run, which is then read.
-    """
-    picture = upscaled.picture if upscaled else reader.read_picture(job.source)
-    height, width = picture.pixels.shape[:2]
-    side = report.SHOWN_SIDE_PIXELS // scale
-    left, top = max(0, width - side) // 2, max(0, height - side) // 2
-    right, bottom = min(width, left + side), min(height, top + side)
-    small = writer.for_screen(picture.pixels[top:bottom, left:right], picture.said)
-    box = scale * left, scale * top, scale * right, scale * bottom
-    if upscaled:
-        large = writer.for_screen(upscaled.canvas.crop(box), picture.said)
-    else:
-        result = reader.read_picture(job.target)
-        large = writer.for_screen(result.pixels[box[1] : box[3], box[0] : box[2]], result.said)
-    page.add(job.place, images.bicubic_upsample(small, scale), large, size=(width * scale, height * scale))
-
-
-def megapixels(path: str) -> float:
-    """Of a picture by its header; 0 where it has none, or is no plain file, which its reading will say."""
-    if not os.path.isfile(path):
-        return 0
-    width, height = reader.read_size(path)
-    return width * height / 1e6
+def add_to_report(page: report.Report, job: work.Job, upscaled: work.Upscaled | None, scale: int) -> None:
+    """Put a picture onto the page. upscaled: None for a result of an earlier run."""
+    views = work.views_of(job, upscaled, scale)
+    page.add(job.place, views.bicubic, views.rdn, size=views.size)
 
 
 def check_failures(summary: Summary, count: int, log: str | None) -> None:
@@ -269,7 +118,7 @@ def main(argv=None):
     args = parse_args(argv)
     warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
     threads = args.threads or cpu.available_cores()
-    streams = min(threads, MAX_STREAMS)
+    streams = min(threads, work.MAX_STREAMS)
     model = engine.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
     scale = upscaler.scale_of(model, args.model)
     upscaler.check_tiles(model, args.tile_size, args.overlap)
@@ -285,7 +134,7 @@ def main(argv=None):
         print(
             f'tiles of {args.tile_size} pixels; {args.overlap} of overlap were measured on the compact weights of this project'
         )
-    options = Options(
+    options = work.Options(
         args.tile_size,
         args.overlap,
         args.batch_size,
@@ -314,7 +163,7 @@ def main(argv=None):
     check_failures(summary, len(jobs), args.log)
 
 
-def make_naming(args: argparse.Namespace, scale: int) -> Naming:
+def make_naming(args: argparse.Namespace, scale: int) -> work.Naming:
     """--output is a file where its ending is that of a format and there is no such folder, else a folder.
 
     Raises ValueError for a file with flags that name or choose otherwise, or of a format that is not written.
@@ -330,8 +179,8 @@ def make_naming(args: argparse.Namespace, scale: int) -> Naming:
         if args.lossless and writer.FORMATS[own] in writer.FORMATS_WITH_LOSS:
             raise ValueError(f'{args.output}: {writer.FORMATS[own]} is never without loss: name a file .png, say')
         folder = os.path.dirname(os.path.abspath(args.output))
-        return Naming(folder, suffix, ending, args.lossless, args.output)
-    return Naming(args.output, suffix, ending, args.lossless)
+        return work.Naming(folder, suffix, ending, args.lossless, args.output)
+    return work.Naming(args.output, suffix, ending, args.lossless)
 
 
 def parse_args(argv):
@@ -372,7 +221,7 @@ def parse_args(argv):
     parser.add_argument(
         '--tile-size',
         type=cli.positive,
-        default=TILE_SIZE,
+        default=work.TILE_SIZE,
         metavar='N',
         help='pixels, for a model of free height and width; default %(default)s',
     )

@@ -30,7 +30,7 @@ from typing import Callable, Sequence
 
 from rdn import checkpoint, cli, cpu, engine, tiles
 from rdn.ascend import benchmark
-from rdn.imaging import images, upscaler
+from rdn.imaging import images, upscaler, work
 from rdn.training import patches, trainer
 
 import numpy as np
@@ -39,7 +39,6 @@ import torch
 import models
 import RDN_infer
 import RDN_train
-import RDN_upscale
 import sample_images
 from tools import bench_scripts
 
@@ -166,7 +165,7 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
     """Whole pictures: RDN_upscale.py's path, a plain loop, PyTorch."""
     threads = cpu.available_cores()
     model = engine.OnnxRuntime(model_path)
-    side_by_side = engine.OnnxRuntime(model_path, threads=threads, streams=min(threads, RDN_upscale.MAX_STREAMS))
+    side_by_side = engine.OnnxRuntime(model_path, threads=threads, streams=min(threads, work.MAX_STREAMS))
     pictures = [np.asarray(images.bicubic_downsample(images.read_rgb(path), 2)) for path in paths]
     scale = upscaler.scale_of(model, model_path)
     network = checkpoint.load_rdn(weights)
@@ -174,7 +173,7 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
     def ours():
         for pixels in pictures:
             picture = np.empty((pixels.shape[0] * scale, pixels.shape[1] * scale, 3), np.uint8)
-            layout = upscaler.layout_for(model, pixels.shape[:2], RDN_upscale.TILE_SIZE, tiles.OVERLAP, scale)
+            layout = upscaler.layout_for(model, pixels.shape[:2], work.TILE_SIZE, tiles.OVERLAP, scale)
             for tile, part in upscaler.upscale_pixels(pixels, side_by_side, layout):
                 picture[tiles.target_slices(tile, scale)] = part
 
@@ -221,7 +220,7 @@ def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> No
     photograph = images.read_rgb(sample_images.sample_paths()[0])
     pixels = np.asarray(photograph.resize((side, side)))
     threads = cpu.available_cores()
-    model = engine.OnnxRuntime(path, threads=threads, streams=min(threads, RDN_upscale.MAX_STREAMS))
+    model = engine.OnnxRuntime(path, threads=threads, streams=min(threads, work.MAX_STREAMS))
 
     def through(size):
         layout = upscaler.layout_for(model, pixels.shape[:2], size, tiles.OVERLAP, 2)

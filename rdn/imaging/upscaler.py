@@ -54,12 +54,24 @@ def upscale_pixels(
 
     uint8 or uint16 in and out; C as in rdn/imaging/pixels.py. Holds `batch_size` runs at a time.
     """
+    every = itertools.chain.from_iterable(tiles.tile_rows(layout))
+    return upscale_tiles(pixels, every, model, layout.scale, batch_size, self_ensemble)
+
+
+def upscale_tiles(
+    pixels: np.ndarray,
+    those: Iterable[tiles.Tile],
+    model: engine.Engine,
+    scale: int,
+    batch_size: int = 1,
+    self_ensemble: bool = False,
+) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
+    """As upscale_pixels, for the given tiles of the pixels."""
     top = np.iinfo(pixels.dtype).max
-    scale = layout.scale
     waiting: collections.deque[tuple[tiles.Tile, np.ndarray]] = collections.deque()  # went in, not yet out
 
     def inputs() -> Iterator[np.ndarray]:
-        for tile in itertools.chain.from_iterable(tiles.tile_rows(layout)):
+        for tile in those:
             part = tiles.cut(pixels.transpose(2, 0, 1), tile).astype(np.float32) / np.float32(top)
             waiting.append((tile, part))
             yield _colour_input(part)

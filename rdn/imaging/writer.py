@@ -58,6 +58,7 @@ class Canvas:
     """
 
     def __init__(self, width: int, height: int, channels: int, dtype: np.dtype):
+        self.width, self.height = width, height
         self.has_16_bits = dtype == np.uint16
         if self.has_16_bits:
             self.pixels = np.empty((height, width, channels), np.uint16)

@@ -4,14 +4,13 @@ import errno
 import os
 import warnings
 
-from rdn.imaging import colour, writer
+from rdn.imaging import colour, work, writer
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-import RDN_upscale
 from walk import ROOT, assert_refused, difference, opened, reference, run_python, snapshot
 
 # --- flags
@@ -75,7 +74,7 @@ def test_a_format_that_is_not_written_becomes_png_with_a_note(upscale, photo):
 
 def test_an_output_that_cannot_be_written_is_noticed_before_the_first_picture(upscale, photo, tmp_path, monkeypatch):
     photo.save(str(upscale.source / 'a.png'))
-    monkeypatch.setattr(RDN_upscale, 'upscale_picture', lambda *_: pytest.fail('computed'))
+    monkeypatch.setattr(work, 'upscale_picture', lambda *_: pytest.fail('computed'))
     (tmp_path / 'out').write_text('a file')
     for flag in (
         f'--output={tmp_path / "out" / "deeper"}',
@@ -155,7 +154,7 @@ def test_ctrl_c_leaves_one_line_that_says_how_to_go_on(upscale, photo, monkeypat
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(RDN_upscale, 'upscale_picture', interrupt)
+    monkeypatch.setattr(work, 'upscale_picture', interrupt)
     ended = upscale()
     assert_refused(ended, 'interrupted', '--resume')
     assert ended.status == 130

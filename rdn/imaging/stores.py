@@ -1,0 +1,208 @@
+"""Where pictures lie that several machines work on: a folder that all of them see, or a URL that fsspec opens.
+
+A picture's place is its path below the folder or URL, with `/` between its parts. Results appear whole or not at all:
+in a folder by a rename, in an object store by being put at once.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import errno
+import os
+import secrets
+import time
+from typing import Any, Callable, Iterator, TypeVar
+
+from rdn import cli, files
+from rdn.evaluation import report
+from rdn.imaging import reader
+
+Result = TypeVar('Result')
+
+TRIES = 5  # of a request to a store, with pauses between them that double
+FIRST_PAUSE_SECONDS = 0.5
+PAGE_KEYS = 1000  # that S3 lists at a time
+# What asking again does not change.
+FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+
+
+class Store(abc.ABC):
+    """A folder or URL with pictures. url: as the user named it."""
+
+    url: str
+
+    def path(self, place: str) -> str:
+        """What a person calls the file at a place."""
+        return f'{self.url.rstrip("/")}/{place}' if place else self.url
+
+    @abc.abstractmethod
+    def list(self, passing_over: Store) -> Iterator[str]:
+        """Yield the places of all files, those of a folder sorted, but for hidden ones and for those of another store.
+
+        Holds the names of one folder, in an object store of one page. Raises FileNotFoundError where there is nothing.
+        """
+
+    @abc.abstractmethod
+    def exists(self, place: str) -> bool:
+        """Whether there is a file. Raises OSError where the store does not answer."""
+
+    @abc.abstractmethod
+    def reading(self, place: str, scratch: str) -> contextlib.AbstractContextManager[str]:
+        """The path of a local file with the content at a place, for the time of the block. scratch: a local folder."""
+
+    @abc.abstractmethod
+    def writing(self, place: str, scratch: str) -> contextlib.AbstractContextManager[str]:
+        """The path of a local file that is to be written in the block, and stands at the place when it ends well."""
+
+    @abc.abstractmethod
+    def check_writable(self) -> None:
+        """Raises OSError, with the URL, where nothing can be written."""
+
+    def words(self, error: BaseException, local: str, place: str) -> str:
+        """What an error says, with the place's own name in place of its local file's."""
+        return cli.describe_error(error).replace(local, self.path(place))
+
+
+class Folder(Store):
+    """A folder of this machine, or one that several machines share."""
+
+    def __init__(self, path: str):
+        self.url = path
+
+    def path(self, place: str) -> str:
+        return os.path.join(self.url, place)
+
+    def list(self, passing_over: Store) -> Iterator[str]:
+        if not os.path.isdir(self.url):
+            raise FileNotFoundError(errno.ENOENT, 'no such folder', self.url)
+        other = os.path.realpath(passing_over.url) if isinstance(passing_over, Folder) else None
+        for folder, folders, names in os.walk(self.url):
+            folders[:] = sorted(name for name in folders if name != report.VIEWS_NAME)
+            if os.path.realpath(folder) == other != os.path.realpath(self.url):
+                folders[:] = []
+                continue
+            below = os.path.relpath(folder, self.url)
+            for name in sorted(names):
+                if not name.startswith('.'):
+                    yield name if below == os.curdir else os.path.join(below, name)
+
+    def exists(self, place: str) -> bool:
+        return os.path.exists(self.path(place))
+
+    @contextlib.contextmanager
+    def reading(self, place: str, scratch: str) -> Iterator[str]:
+        yield self.path(place)
+
+    @contextlib.contextmanager
+    def writing(self, place: str, scratch: str) -> Iterator[str]:
+        yield self.path(place)  # which is written beside and renamed
+
+    def check_writable(self) -> None:
+        files.check_writable(self.url)
+
+
+class Bucket(Store):
+    """A URL of any kind that fsspec knows: s3://bucket/folder, gs://…"""
+
+    def __init__(self, url: str):
+        """Raises ValueError for a kind that is not known, or whose package is not installed."""
+        try:
+            import fsspec.core
+
+            self._system, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise ValueError(f'{url}: cannot be opened: {error}')
+        self.url, self._root = url, root.rstrip('/')
+
+    def list(self, passing_over: Store) -> Iterator[str]:
+        other = passing_over._root + '/' if isinstance(passing_over, Bucket) else None
+        seen = False
+        for key in self._keys():
+            seen = True
+            place = key[len(self._root) + 1 :]
+            parts = place.split('/')
+            if not parts[-1] or parts[-1].startswith('.') or report.VIEWS_NAME in parts[:-1]:
+                continue
+            if other != self._root + '/' and other and key.startswith(other):
+                continue
+            yield place
+        if not seen:
+            raise FileNotFoundError(errno.ENOENT, 'nothing there', self.url)
+
+    def _keys(self) -> Iterator[str]:
+        """The full names of all objects, in S3 page by page, elsewhere folder by folder."""
+        if 's3' not in self._system.protocol:
+            for folder, folders, names in self._system.walk(self._root):
+                folders[:] = sorted(folders)  # fsspec descends into what is left, as os.walk does
+                yield from (f'{folder}/{name}' for name in sorted(names))
+            return
+        bucket, _, prefix = self._root.partition('/')
+        asked: dict[str, Any] = dict(Bucket=bucket, Prefix=prefix + '/' if prefix else '', MaxKeys=PAGE_KEYS)
+        while True:
+            page = persistently(lambda: self._system.call_s3('list_objects_v2', **asked), self.url)
+            for item in page.get('Contents', []):
+                yield f'{bucket}/{item["Key"]}'
+            if not page.get('IsTruncated'):
+                return
+            asked['ContinuationToken'] = page['NextContinuationToken']
+
+    def exists(self, place: str) -> bool:
+        return persistently(lambda: self._system.exists(self._key(place)), self.path(place))
+
+    @contextlib.contextmanager
+    def reading(self, place: str, scratch: str) -> Iterator[str]:
+        with _local_file(place, scratch) as local:
+            persistently(lambda: self._system.get_file(self._key(place), local), self.path(place))
+            yield local
+
+    @contextlib.contextmanager
+    def writing(self, place: str, scratch: str) -> Iterator[str]:
+        with _local_file(place, scratch) as local:
+            yield local
+            persistently(lambda: self._system.put_file(local, self._key(place)), self.path(place))
+
+    def check_writable(self) -> None:
+        key = self._key(f'.rdn-{secrets.token_hex(4)}')
+        try:
+            persistently(lambda: self._system.pipe_file(key, b'0'), self.url)
+        except OSError as error:
+            raise OSError(error.errno, f'cannot be written to: {cli.describe_error(error)}', self.url)
+        with contextlib.suppress(OSError):  # it may be forbidden
+            self._system.rm_file(key)
+
+    def _key(self, place: str) -> str:
+        return f'{self._root}/{place}'
+
+
+@contextlib.contextmanager
+def _local_file(place: str, scratch: str) -> Iterator[str]:
+    """A name in the folder `scratch` with the place's ending, for a file that goes when the block ends."""
+    local = os.path.join(scratch, secrets.token_hex(8) + os.path.splitext(place)[1])
+    try:
+        yield local
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(local)
+
+
+def persistently(ask: Callable[[], Result], url: str) -> Result:
+    """What a request to a store returns, asked again, after longer and longer, where it fails.
+
+    Raises OSError, with the URL, where it fails for good.
+    """
+    for attempt in range(TRIES):
+        try:
+            return ask()
+        except Exception as error:  # the stores' libraries raise anything for a connection that breaks
+            if isinstance(error, FINAL) or attempt == TRIES - 1:
+                words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
+                raise OSError(number, ' '.join(words.split()) or type(error).__name__, url)
+        time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)
+    raise AssertionError
+
+
+def open_store(url: str) -> Store:
+    """The store that a path or URL names. Raises ValueError for a URL of a kind that is not known."""
+    return Bucket(url) if '://' in url else Folder(url)

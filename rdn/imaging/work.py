@@ -1,0 +1,199 @@
+"""A picture and what it becomes: found in folders, named, upscaled, written, shown. For one machine and for many."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Callable, Iterator, NamedTuple, Sequence
+
+from rdn import engine, files, tiles
+from rdn.evaluation import report
+from rdn.imaging import images, metadata, reader, upscaler, writer
+
+import numpy as np
+from PIL import Image
+
+TILE_SIZE = 256  # pixels; measured: docs/upscaling.md
+MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
+
+
+class Job(NamedTuple):
+    """A picture to upscale, where it lies below what was given, and the file that it becomes."""
+
+    source: str
+    place: str
+    target: str
+
+
+class Upscaled(NamedTuple):
+    """A picture as it was read, the upscaled one, and what a person should know of both."""
+
+    picture: reader.Picture
+    canvas: writer.Canvas
+    notes: list[str]
+
+
+class Views(NamedTuple):
+    """A picture's middle, upscaled by Pillow's bicubic and as it is in the result; the whole result's (width, height)."""
+
+    bicubic: Image.Image
+    rdn: Image.Image
+    size: tuple[int, int]
+
+
+class Options(NamedTuple):
+    """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run.
+
+    resume: skip results that are there; quality, lossless: as of writer.Settings.
+    """
+
+    tile_size: int = TILE_SIZE
+    overlap: int = tiles.OVERLAP
+    batch_size: int = 1
+    self_ensemble: bool = False
+    overwrite: bool = False
+    resume: bool = False
+    quality: int = writer.QUALITY
+    lossless: bool = False
+
+
+class Naming(NamedTuple):
+    """How results are named. ending: of all, or None: the source's own where it can be written; file: of a single one."""
+
+    output: str
+    suffix: str
+    ending: str | None
+    lossless: bool
+    file: str | None = None
+
+
+def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield (path, place below what was given, whether its name is a picture's) for files and folders, sorted.
+
+    A picture in a folder keeps its place. An earlier run's results in `output` are passed over.
+    Raises FileNotFoundError for what is not there.
+    """
+    for given in inputs:
+        if not os.path.exists(given):
+            raise FileNotFoundError(errno.ENOENT, 'no such file or folder', given)
+        if not os.path.isdir(given):
+            yield given, os.path.basename(given), True
+            continue
+        for folder, folders, names in os.walk(given):
+            folders[:] = sorted(name for name in folders if name != report.VIEWS_NAME)
+            if os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(given):
+                folders[:] = []
+                continue
+            for name in sorted(names):
+                path = os.path.join(folder, name)
+                if not name.startswith('.'):
+                    yield path, os.path.relpath(path, given), reader.is_picture_name(name)
+
+
+def target_of(place: str, naming: Naming) -> str:
+    """The result's path. What cannot be written, or not without loss where that is asked for, becomes PNG."""
+    if naming.file:
+        return naming.file
+    stem, own = os.path.splitext(place)
+    chosen = naming.ending or (own.lower() if own.lower() in writer.FORMATS else '.png')
+    if naming.lossless and writer.FORMATS[chosen] in writer.FORMATS_WITH_LOSS:
+        chosen = '.png'
+    return os.path.join(naming.output, f'{stem}{naming.suffix}{chosen}')
+
+
+def upscale_picture(
+    job: Job, model: engine.Engine, scale: int, options: Options, advance: Callable[[float], None]
+) -> Upscaled:
+    """Read, run, write. advance: called with the megapixels of the source that are done.
+
+    Raises ValueError or OSError, with a file's name, where it cannot be done.
+    """
+    picture = reader.read_picture(job.source)
+    canvas = new_canvas(job, picture.pixels.shape, picture.pixels.dtype, scale)
+    layout = upscaler.layout_for(model, picture.pixels.shape[:2], options.tile_size, options.overlap, scale)
+    parts = upscaler.upscale_pixels(picture.pixels, model, layout, options.batch_size, options.self_ensemble)
+    for tile, part in parts:
+        canvas.put(*tiles.target_slices(tile, scale), part)
+        advance(tiles.core_pixels(tile) / 1e6)
+    return Upscaled(picture, canvas, save(job, picture, canvas, options))
+
+
+def new_canvas(job: Job, shape: Sequence[int], dtype: np.dtype, scale: int) -> writer.Canvas:
+    """For the result of pixels (H, W, C). Raises ValueError, with the result's name, where its format is too small."""
+    height, width, channels = shape
+    with files.errors_naming(job.target):
+        writer.check_size(width * scale, height * scale, _ending(job.target))
+    return writer.Canvas(width * scale, height * scale, channels, dtype)
+
+
+def save(job: Job, picture: reader.Picture, canvas: writer.Canvas, options: Options) -> list[str]:
+    """Write a full canvas with what the picture's file said; returns notes on reading and writing.
+
+    Raises ValueError or OSError, with the result's name, where it cannot be written.
+    """
+    ending = _ending(job.target)
+    said = metadata.of_upright(picture.said, canvas.width, canvas.height)
+    settings = writer.Settings(options.quality, options.lossless or picture.is_lossless)
+    with files.atomic_file(job.target) as file:
+        try:
+            notes = canvas.save(file, ending, said, settings)
+        except (ValueError, OSError, MemoryError):
+            raise
+        except Exception as error:  # the libraries raise anything for what they cannot write
+            raise ValueError(f'{job.target}: cannot be written: {error}')
+    own = _ending(job.source)
+    if ending == '.png' and own not in writer.FORMATS:
+        notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
+    return picture.notes + notes
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def check_job(job: Job, sources: dict[str, str]) -> None:
+    """Raises ValueError for a picture whose result would be another's too, or itself. sources: target -> source."""
+    if job.target in sources:
+        raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: rename one')
+    sources[job.target] = job.source
+    check_not_itself(job)
+
+
+def check_not_itself(job: Job) -> None:
+    """Raises ValueError for a picture whose result would be itself."""
+    if os.path.exists(job.target) and os.path.samefile(job.source, job.target):
+        raise ValueError(f'{job.source}: would be replaced by its result: name another --output or --suffix')
+
+
+def is_done(target: str, options: Options, exists: Callable[[str], bool] = os.path.exists) -> bool:
+    """Whether a result is there and to be skipped. Raises ValueError where it is there and no flag says what to do."""
+    if options.overwrite or not exists(target):
+        return False
+    if not options.resume:
+        raise ValueError(f'{target}: is there already: --overwrite replaces, --resume skips it')
+    return True
+
+
+def views_of(job: Job, upscaled: Upscaled | None, scale: int) -> Views:
+    """A picture's middle for the report. upscaled: None for a result of an earlier run, which is then read."""
+    picture = upscaled.picture if upscaled else reader.read_picture(job.source)
+    height, width = picture.pixels.shape[:2]
+    side = report.SHOWN_SIDE_PIXELS // scale
+    left, top = max(0, width - side) // 2, max(0, height - side) // 2
+    right, bottom = min(width, left + side), min(height, top + side)
+    small = writer.for_screen(picture.pixels[top:bottom, left:right], picture.said)
+    box = scale * left, scale * top, scale * right, scale * bottom
+    if upscaled:
+        large = writer.for_screen(upscaled.canvas.crop(box), picture.said)
+    else:
+        result = reader.read_picture(job.target)
+        large = writer.for_screen(result.pixels[box[1] : box[3], box[0] : box[2]], result.said)
+    return Views(images.bicubic_upsample(small, scale), large, (width * scale, height * scale))
+
+
+def megapixels(path: str) -> float:
+    """Of a picture by its header; 0 where it has none, or is no plain file, which its reading will say."""
+    if not os.path.isfile(path):
+        return 0
+    width, height = reader.read_size(path)
+    return width * height / 1e6
