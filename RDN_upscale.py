@@ -11,41 +11,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
-import errno
 import os
 import warnings
 from typing import Sequence
 
-from rdn import cli, cpu, engine, files, tiles
+from rdn import cli, cpu, engine, files, onnx_graph, tiles
 from rdn.evaluation import report
 from rdn.imaging import reader, upscaler, work, writer
 
 from tqdm import tqdm
 
-NAMED_FAILURES = 3  # in the last line
-# Failures that every other picture would meet, too.
-HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]'
 
 
-@dataclasses.dataclass
-class Summary:
-    """What came of all Jobs: how many were done, how many skipped, one line for each failure."""
-
-    done: int = 0
-    skipped: int = 0
-    failures: list[str] = dataclasses.field(default_factory=list)
-
-
-def plan(inputs: Sequence[str], naming: work.Naming) -> tuple[list[work.Job], list[str]]:
-    """The Jobs for files and folders, sorted; and the files passed over, whose names are not those of pictures.
+def plan(inputs: Sequence[str], naming: work.Naming, summary: work.Summary) -> list[work.Job]:
+    """The Jobs for files and folders, sorted. Files whose names are not those of pictures are counted in the summary.
 
     Raises FileNotFoundError for what is not there, ValueError where there is no picture, or several for one file.
     """
     found = list(work.find_pictures(inputs, naming.output))
     jobs = [work.Job(path, place, work.target_of(place, naming)) for path, place, is_picture in found if is_picture]
-    passed = [path for path, _, is_picture in found if not is_picture]
+    for path in (path for path, _, is_picture in found if not is_picture):
+        summary.pass_over(path)
     results = {os.path.abspath(job.target) for job in jobs}
     if not naming.suffix or naming.file:  # of which a source may itself be another's result
         results = set()
@@ -54,7 +41,7 @@ def plan(inputs: Sequence[str], naming: work.Naming) -> tuple[list[work.Job], li
         raise ValueError(f'{", ".join(inputs)}: no pictures in it')
     if naming.file and len(jobs) > 1:
         raise ValueError(f'{naming.file}: --output names a file, and there are {len(jobs)} pictures: name a folder')
-    return jobs, passed
+    return jobs
 
 
 def upscale_all(
@@ -63,7 +50,7 @@ def upscale_all(
     scale: int,
     options: work.Options,
     page: report.Report | None,
-    summary: Summary,
+    summary: work.Summary,
 ) -> None:
     """Do all Jobs, with a line for each; one that fails does not stop the others, but for a full disk.
 
@@ -92,10 +79,11 @@ def upscale_all(
                 del upscaled  # before the next one is read
                 summary.done += 1
             except (ValueError, OSError, MemoryError) as error:
-                if isinstance(error, OSError) and error.errno in HOPELESS:
+                if isinstance(error, OSError) and error.errno in work.HOPELESS:
                     raise OSError(error.errno, error.strerror, error.filename or job.target)
-                summary.failures.append(cli.describe_error(error))
-                bar.write(f'failed: {summary.failures[-1]}')
+                line = cli.describe_error(error)
+                summary.fail(line)
+                bar.write(f'failed: {line}')
 
 
 def add_to_report(page: report.Report, job: work.Job, upscaled: work.Upscaled | None, scale: int) -> None:
@@ -104,37 +92,87 @@ def add_to_report(page: report.Report, job: work.Job, upscaled: work.Upscaled | 
     page.add(job.place, views.bicubic, views.rdn, size=views.size)
 
 
-def check_failures(summary: Summary, count: int, log: str | None) -> None:
-    """Raises ValueError where pictures failed, naming the first. log: the file that holds all of them; None for none."""
-    if not summary.failures:
-        return
-    named = ' | '.join(summary.failures[:NAMED_FAILURES])
-    more = len(summary.failures) - NAMED_FAILURES
-    rest = f' | and {more} more, {f"in {log}" if log else "above, and with --log FILE in a file"}' if more > 0 else ''
-    raise ValueError(f'{len(summary.failures)} of {count} failed: {named}{rest}')
-
-
 def main(argv=None):
     args = parse_args(argv)
     warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
+    summary = work.Summary()
+    upscale = upscale_here if args.cluster is None else upscale_on_cluster
+    try:
+        with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
+            place = upscale(args, page, summary)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume goes on')
+    finally:
+        if args.log:
+            summary.write_failures(args.log)
+    if page and page.entries:
+        print(f'report: {page.path}')
+    if summary.skipped:
+        print(f'{summary.skipped} skipped: done before')
+    if summary.passed:
+        print(f'{summary.passed} passed over, not pictures by their names: {", ".join(summary.passed_names)}')
+    print(f'{summary.done} done, in {place}')
+    check_failures(summary, args.log)
+
+
+def upscale_here(args: argparse.Namespace, page: report.Report | None, summary: work.Summary) -> str:
+    """Upscale on this machine; returns where the results are."""
     threads = args.threads or cpu.available_cores()
     streams = min(threads, work.MAX_STREAMS)
     model = engine.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
     scale = upscaler.scale_of(model, args.model)
     upscaler.check_tiles(model, args.tile_size, args.overlap)
     naming = make_naming(args, scale)
-    jobs, passed = plan(args.input, naming)
-    for folder in {naming.output, args.report, args.log and os.path.dirname(os.path.abspath(args.log))} - {None}:
-        files.check_writable(folder)
+    jobs = plan(args.input, naming, summary)
+    check_places(naming.output, args)
     print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {model.name}')
-    hint = None if args.precision else engine.faster_way(model, '--precision')
-    if hint:
-        print(hint)
-    if None in model.shape[1:]:
-        print(
-            f'tiles of {args.tile_size} pixels; {args.overlap} of overlap were measured on the compact weights of this project'
+    print(''.join(f'{line}\n' for line in work.describe_model(model, args.precision, options_of(args))), end='')
+    upscale_all(jobs, model, scale, options_of(args), page, summary)
+    return naming.file or naming.output
+
+
+def upscale_on_cluster(args: argparse.Namespace, page: report.Report | None, summary: work.Summary) -> str:
+    """Upscale on the machines of a cluster; returns where the results are."""
+    from rdn.cluster import fleet, run, stores, worker  # which most people need nothing of
+
+    if len(args.input) > 1:
+        raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(args.input)}')
+    if reader.is_picture_name(args.output) and not os.path.isdir(args.output):
+        raise ValueError(f'{args.output}: with --cluster, --output is a folder or a URL')
+    source, output = stores.open_store(args.input[0]), stores.open_store(args.output)
+    if '://' in args.output and output.is_same(source):
+        raise ValueError(f'{args.output}: is the input, too: name another --output')
+    if not any(map(reader.is_picture_name, source.list(output))):
+        raise ValueError(f'{args.input[0]}: no pictures in it')
+    output.check_writable()
+    onnx_graph.check_whole(args.model)
+    with open(args.model, 'rb') as file:
+        model = file.read()
+    with contextlib.ExitStack() as stack:
+        token = stack.enter_context(run.token_in(output))
+        setup = worker.Setup(
+            model,
+            args.model,
+            args.precision,
+            args.provider,
+            (source.url, source.absolute()),
+            (output.url, output.absolute()),
+            token,
+            options_of(args),
         )
-    options = work.Options(
+        ray = stack.enter_context(fleet.joined(args.cluster))
+        progress = stack.enter_context(contextlib.closing(run.Progress(summary)))
+        pictures = run.Run(ray, fleet.Fleet(ray, setup, args.threads), source, summary, progress, page)
+        ready = pictures.wait_for_workers()
+        naming = make_naming(args, ready.scale)
+        print('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]), flush=True)
+        progress.count(source, output)
+        pictures.upscale(run.find_tasks(source, output, naming._replace(output=''), summary))
+    return args.output
+
+
+def options_of(args: argparse.Namespace) -> work.Options:
+    return work.Options(
         args.tile_size,
         args.overlap,
         args.batch_size,
@@ -144,23 +182,22 @@ def main(argv=None):
         args.quality,
         args.lossless,
     )
-    summary = Summary()
-    try:
-        with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
-            upscale_all(jobs, model, scale, options, page, summary)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume goes on')
-    finally:
-        if args.log:
-            files.write_text(args.log, ''.join(f'{failure}\n' for failure in summary.failures))
-    if page and page.entries:
-        print(f'report: {page.path}')
-    if summary.skipped:
-        print(f'{summary.skipped} skipped: done before')
-    if passed:
-        print(f'{len(passed)} passed over, not pictures by their names: {", ".join(passed[:5])}')
-    print(f'{summary.done} done, in {naming.file or naming.output}')
-    check_failures(summary, len(jobs), args.log)
+
+
+def check_places(output: str, args: argparse.Namespace) -> None:
+    """Raises OSError where results, report or log cannot be written."""
+    for folder in {output, args.report, args.log and os.path.dirname(os.path.abspath(args.log))} - {None}:
+        files.check_writable(folder)
+
+
+def check_failures(summary: work.Summary, log: str | None) -> None:
+    """Raises ValueError where pictures failed, naming the first. log: the file that holds all of them; None for none."""
+    if not summary.failed:
+        return
+    named = ' | '.join(summary.first_failures)
+    more = summary.failed - len(summary.first_failures)
+    rest = f' | and {more} more, {f"in {log}" if log else "above, and with --log FILE in a file"}' if more > 0 else ''
+    raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}')
 
 
 def make_naming(args: argparse.Namespace, scale: int) -> work.Naming:
@@ -203,6 +240,14 @@ def parse_args(argv):
     parser.add_argument(
         '--model', default='rdn_x2.onnx', help='of RDN_pth2onnx.py, or another RGB model; default %(default)s'
     )
+    parser.add_argument(
+        '--cluster',
+        nargs='?',
+        const='',
+        metavar='ADDRESS',
+        help='work on the machines of a Ray cluster, or with a Ray of its own on this one; --input and --output are then '
+        'folders that all machines see, or URLs (s3://...): docs/cluster.md',
+    )
     parser.add_argument('--ext', choices=sorted(e[1:] for e in writer.FORMATS), help="default: the source's own")
     parser.add_argument(
         '--suffix', type=suffix, help='behind the names of results; default _x2 for a model that doubles'
@@ -238,6 +283,8 @@ def parse_args(argv):
     )
     parser.add_argument('--threads', type=cli.not_negative, default=0, help='of a CPU run; default: one a core')
     args = parser.parse_args(argv)
+    if args.cluster is not None and args.log is None:
+        args.log = 'failures.txt'
     if args.overwrite and args.resume:
         parser.error('give one of --overwrite and --resume')
     return args

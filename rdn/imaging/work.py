@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import tempfile
 from typing import Callable, Iterator, NamedTuple, Sequence
 
 from rdn import engine, files, tiles
@@ -13,7 +15,11 @@ from rdn.imaging import images, metadata, reader, upscaler, writer
 import numpy as np
 from PIL import Image
 
+NAMED_FAILURES = 3  # in the last line
+NAMED_PASSED = 5
 TILE_SIZE = 256  # pixels; measured: docs/upscaling.md
+# Failures that every other picture would meet, too.
+HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
 
 
@@ -39,6 +45,44 @@ class Views(NamedTuple):
     bicubic: Image.Image
     rdn: Image.Image
     size: tuple[int, int]
+
+
+class Summary:
+    """What came of all pictures. done, skipped, failed: how many; megapixels: of the sources that were done.
+
+    passed: files whose names are no pictures', passed_names: of the first of them; first_failures: lines.
+    """
+
+    def __init__(self) -> None:
+        self.done = self.skipped = self.failed = self.passed = 0
+        self.megapixels = 0.0
+        self.passed_names: list[str] = []
+        self.first_failures: list[str] = []
+        self._failures = tempfile.TemporaryFile()  # a line each: a million of them are not held
+
+    @property
+    def count(self) -> int:
+        """Of the pictures that are through."""
+        return self.done + self.skipped + self.failed
+
+    def fail(self, line: str) -> None:
+        """Count a picture that failed. line: why."""
+        self.failed += 1
+        self._failures.write(line.encode('utf-8', 'surrogateescape') + b'\n')
+        if len(self.first_failures) < NAMED_FAILURES:
+            self.first_failures.append(line)
+
+    def pass_over(self, path: str) -> None:
+        """Count a file that is no picture by its name."""
+        self.passed += 1
+        if len(self.passed_names) < NAMED_PASSED:
+            self.passed_names.append(path)
+
+    def write_failures(self, path: str) -> None:
+        """Put a file with a line for each failure at the path."""
+        self._failures.seek(0)
+        with files.atomic_file(path) as file:
+            shutil.copyfileobj(self._failures, file)
 
 
 class Options(NamedTuple):
@@ -99,6 +143,13 @@ def target_of(place: str, naming: Naming) -> str:
     if naming.lossless and writer.FORMATS[chosen] in writer.FORMATS_WITH_LOSS:
         chosen = '.png'
     return os.path.join(naming.output, f'{stem}{naming.suffix}{chosen}')
+
+
+def describe_model(model: engine.Engine, precision: str | None, options: Options) -> list[str]:
+    """Lines on how a model will work: what would be faster, how pictures are cut. precision: as asked for."""
+    hint = None if precision else engine.faster_way(model, '--precision')
+    tiled = f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
+    return [line for line in (hint, tiled if None in model.shape[1:] else None) if line]
 
 
 def upscale_picture(

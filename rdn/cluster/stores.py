@@ -16,7 +16,6 @@ from typing import Any, Callable, Iterator, TypeVar
 
 from rdn import cli, files
 from rdn.evaluation import report
-from rdn.imaging import reader
 
 Result = TypeVar('Result')
 
@@ -59,47 +58,62 @@ class Store(abc.ABC):
     def check_writable(self) -> None:
         """Raises OSError, with the URL, where nothing can be written."""
 
-    def words(self, error: BaseException, local: str, place: str) -> str:
-        """What an error says, with the place's own name in place of its local file's."""
-        return cli.describe_error(error).replace(local, self.path(place))
+    @abc.abstractmethod
+    def absolute(self) -> str:
+        """What opens the store on another machine, too."""
+
+    @abc.abstractmethod
+    def is_same(self, other: Store) -> bool:
+        """Whether both are one folder or URL."""
 
 
 class Folder(Store):
     """A folder of this machine, or one that several machines share."""
 
-    def __init__(self, path: str):
-        self.url = path
+    def __init__(self, path: str, absolute: str | None = None):
+        """path: as the user named it; absolute: what that means on the machine where he did."""
+        self.url, self._root = path, absolute or os.path.abspath(path)
 
     def path(self, place: str) -> str:
         return os.path.join(self.url, place)
 
+    def is_there(self) -> bool:
+        """Whether this machine sees the folder."""
+        return os.path.isdir(self._root)
+
     def list(self, passing_over: Store) -> Iterator[str]:
-        if not os.path.isdir(self.url):
+        if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, 'no such folder', self.url)
-        other = os.path.realpath(passing_over.url) if isinstance(passing_over, Folder) else None
-        for folder, folders, names in os.walk(self.url):
+        other = os.path.realpath(passing_over._root) if isinstance(passing_over, Folder) else None
+        for folder, folders, names in os.walk(self._root):
             folders[:] = sorted(name for name in folders if name != report.VIEWS_NAME)
-            if os.path.realpath(folder) == other != os.path.realpath(self.url):
+            if os.path.realpath(folder) == other != os.path.realpath(self._root):
                 folders[:] = []
                 continue
-            below = os.path.relpath(folder, self.url)
+            below = os.path.relpath(folder, self._root)
             for name in sorted(names):
                 if not name.startswith('.'):
                     yield name if below == os.curdir else os.path.join(below, name)
 
     def exists(self, place: str) -> bool:
-        return os.path.exists(self.path(place))
+        return os.path.exists(os.path.join(self._root, place))
 
     @contextlib.contextmanager
     def reading(self, place: str, scratch: str) -> Iterator[str]:
-        yield self.path(place)
+        yield os.path.join(self._root, place)
 
     @contextlib.contextmanager
     def writing(self, place: str, scratch: str) -> Iterator[str]:
-        yield self.path(place)  # which is written beside and renamed
+        yield os.path.join(self._root, place)  # which is written beside and renamed
 
     def check_writable(self) -> None:
         files.check_writable(self.url)
+
+    def absolute(self) -> str:
+        return self._root
+
+    def is_same(self, other: Store) -> bool:
+        return isinstance(other, Folder) and os.path.realpath(self._root) == os.path.realpath(other._root)
 
 
 class Bucket(Store):
@@ -124,7 +138,7 @@ class Bucket(Store):
             parts = place.split('/')
             if not parts[-1] or parts[-1].startswith('.') or report.VIEWS_NAME in parts[:-1]:
                 continue
-            if other != self._root + '/' and other and key.startswith(other):
+            if other and other != self._root + '/' and key.startswith(other):
                 continue
             yield place
         if not seen:
@@ -171,6 +185,12 @@ class Bucket(Store):
         with contextlib.suppress(OSError):  # it may be forbidden
             self._system.rm_file(key)
 
+    def absolute(self) -> str:
+        return self.url
+
+    def is_same(self, other: Store) -> bool:
+        return isinstance(other, Bucket) and (type(self._system), self._root) == (type(other._system), other._root)
+
     def _key(self, place: str) -> str:
         return f'{self._root}/{place}'
 
@@ -203,6 +223,9 @@ def persistently(ask: Callable[[], Result], url: str) -> Result:
     raise AssertionError
 
 
-def open_store(url: str) -> Store:
-    """The store that a path or URL names. Raises ValueError for a URL of a kind that is not known."""
-    return Bucket(url) if '://' in url else Folder(url)
+def open_store(url: str, absolute: str | None = None) -> Store:
+    """The store that a path or URL names. absolute: of a folder that was named on another machine.
+
+    Raises ValueError for a URL of a kind that is not known.
+    """
+    return Bucket(url) if '://' in url else Folder(url, absolute)

@@ -1,0 +1,160 @@
+"""The workers of a cluster: Ray starts them, one for each accelerator or some cores of a machine, and says who died."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import sys
+import time
+from typing import Any, Iterator, NamedTuple
+
+import rdn
+from rdn import cpu
+from rdn.cluster import worker
+from rdn.imaging import work
+
+NODES_SECONDS = 5  # how often machines that came or went are looked for
+NO_WORKER_SECONDS = 300  # without any before the run ends
+MAX_FAILED_STARTS = 3  # of workers on a machine, which is then left out
+
+
+class Member(NamedTuple):
+    """A worker: Ray's handle, and the machine that it runs on."""
+
+    actor: Any
+    node: str
+
+
+def import_ray() -> Any:
+    """Ray, silent and without its statistics. Raises ValueError where it is not there."""
+    os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
+    os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
+    try:
+        import ray
+    except ImportError as error:
+        python = '' if sys.version_info >= (3, 10) else ', on Python 3.10 or later'
+        raise ValueError(f'--cluster: {error}: pip install -r {rdn.ROOT}/requirements-cluster.txt{python}')
+    return ray
+
+
+@contextlib.contextmanager
+def joined(address: str) -> Iterator[Any]:
+    """Ray, connected to the cluster at an address, or where that is empty to one of its own on this machine.
+
+    Raises ValueError where there is no such cluster.
+    """
+    ray = import_ray()
+    quiet = dict(log_to_driver=False, logging_level='ERROR')
+    try:
+        if address:  # the machines have the packages; our own modules are sent
+            ray.init(address, runtime_env={'py_modules': [os.path.join(rdn.ROOT, 'rdn')]}, **quiet)
+        else:
+            ray.init(num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ValueError(f'--cluster {address}: {" ".join(str(error).split())}')
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+class Fleet:
+    """The workers of a cluster: those that are idle, and those that are starting. One is made for each accelerator of a
+    machine; on one without any, for each of `threads` cores.
+    """
+
+    def __init__(self, ray: Any, setup: worker.Setup, threads: int):
+        """threads: cores of a worker; 0: all of a machine, up to work.MAX_STREAMS."""
+        self._ray, self._threads = ray, threads
+        self._setup = ray.put(setup)
+        self._uses_accelerators = setup.provider != 'CPU' and setup.precision != 'bf16'
+        self._looked = self._seen = -float('inf')
+        self._failed_starts: collections.Counter[str] = collections.Counter()
+        self.members: dict[Any, Member] = {}
+        self.idle: collections.deque[Member] = collections.deque()
+        self.starting: dict[Any, Member] = {}  # by what they will say
+        self.kind: worker.Ready | None = None  # of the first that was ready
+        self.refusals: dict[str, str] = {}  # of machines
+
+    def look(self) -> None:
+        """Start workers on machines that are new or lost some. Raises ValueError where none is left for long."""
+        now = time.monotonic()
+        if now < self._looked + NODES_SECONDS:
+            return
+        self._looked = now
+        alive = [node for node in self._ray.nodes() if node['Alive']]
+        counts = collections.Counter(member.node for member in self.members.values())
+        for node in alive:
+            name = node['NodeID']
+            needs = (
+                [] if name in self.refusals else worker_needs(node['Resources'], self._threads, self._uses_accelerators)
+            )
+            for need in needs[counts[name] :]:
+                self._start(name, need)
+        if len(self.members) > len(self.starting) or self._seen == -float('inf'):
+            self._seen = now
+        elif now > self._seen + NO_WORKER_SECONDS:
+            raise ValueError(f'no worker could be started for {NO_WORKER_SECONDS} seconds: are processors free?')
+
+    def _start(self, node: str, need: dict[str, Any]) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(node, soft=False)
+        kind = self._ray.remote(worker.Worker)
+        actor = kind.options(**need, scheduling_strategy=here).remote(self._setup, int(need['num_cpus']) or 1)
+        member = Member(actor, node)
+        self.members[actor] = member
+        self.starting[actor.ready.remote()] = member
+
+    def welcome(self, said: Any) -> str | None:
+        """Take a worker in that has started; returns a line to say where it cannot work.
+
+        Raises ValueError where no machine can.
+        """
+        member = self.starting.pop(said)
+        try:
+            ready = self._ray.get(said)
+        except self._ray.exceptions.RayError as error:
+            self.bury(member)
+            self._failed_starts[member.node] += 1
+            if self._failed_starts[member.node] < MAX_FAILED_STARTS:
+                return None
+            ready = worker.Ready(0, '', [], f'its workers die at their start: {" ".join(str(error).split())[:300]}')
+        if ready.refusal is None:
+            self._failed_starts[member.node] = 0
+            self.kind = self.kind or ready
+            self.idle.append(member)
+            return None
+        self.bury(member)
+        known = member.node in self.refusals
+        self.refusals[member.node] = ready.refusal
+        if not self.members:
+            raise ValueError(ready.refusal)
+        return None if known else f'a machine is left out: {self.address(member.node)}: {ready.refusal}'
+
+    def bury(self, member: Member) -> None:
+        """Forget a worker that died; another one will be started in its place."""
+        self.members.pop(member.actor, None)
+        self._looked = -float('inf')
+
+    def is_lost(self, node: str) -> bool:
+        """Whether a machine is no more in the cluster."""
+        return not any(each['NodeID'] == node and each['Alive'] for each in self._ray.nodes())
+
+    def address(self, node: str) -> str:
+        """Of a machine, for the person at the terminal."""
+        return next((each['NodeManagerAddress'] for each in self._ray.nodes() if each['NodeID'] == node), node)
+
+
+def worker_needs(resources: dict[str, float], threads: int, uses_accelerators: bool) -> list[dict[str, Any]]:
+    """What each worker of a machine takes of its resources, in Ray's words: an accelerator each, or some cores."""
+    cores = int(resources.get('CPU', 0))
+    for name in ('GPU', 'NPU') if uses_accelerators else ():
+        count = int(resources.get(name, 0))
+        if count:
+            cores_each = min(cores // count, threads or cores)
+            own = {'num_gpus': 1} if name == 'GPU' else {'resources': {name: 1}}
+            return [dict(own, num_cpus=cores_each)] * count
+    cores_each = min(threads or work.MAX_STREAMS, cores)
+    return [{'num_cpus': cores_each}] * (cores // cores_each) if cores_each else []

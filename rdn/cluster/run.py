@@ -1,0 +1,297 @@
+"""Pictures handed to the workers of a cluster one by one, large ones in bands, and again where a worker died.
+
+The driver holds what is being worked on and nothing of the rest, however many pictures there are.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import os
+import threading
+import time
+from typing import Any, Iterator, Sequence
+
+from rdn import files
+from rdn.cluster import fleet, stores, worker
+from rdn.evaluation import report
+from rdn.imaging import reader, work
+
+from tqdm import tqdm
+
+MAX_DEATHS = 2  # of workers in the middle of a picture, which is then named
+MAX_LOSSES = 5  # of machines
+SHOWN_EACH_DOUBLING = 16  # pictures on the report: so many of the first 16, of 17 to 32, of 33 to 64
+LINE_SECONDS = 60  # between lines on the progress where there is no terminal
+BAR_FORMAT = '{n}/{total_fmt} pictures [{elapsed}<{remaining}] {postfix}'
+
+
+@dataclasses.dataclass
+class Piece:
+    """A picture, or a part of one, to be handed to a worker. call: a method of Worker; deaths, losses: so far.
+
+    returns: how many values the call has; the first is an Outcome.
+    """
+
+    task: worker.Task
+    call: str = 'upscale'
+    arguments: Sequence[Any] = ()
+    returns: int = 1
+    cut: Cut | None = None
+    number: int = 0
+    deaths: int = 0
+    losses: int = 0
+
+
+@dataclasses.dataclass
+class Cut:
+    """A picture whose bands are upscaled by several workers. whole: what to do where one of them fails."""
+
+    whole: Piece
+    head: Any = None
+    bands: list[Any] = dataclasses.field(default_factory=list)
+    parts: dict[int, Any] = dataclasses.field(default_factory=dict)
+    is_over: bool = False
+
+
+def find_tasks(
+    source: stores.Store, output: stores.Store, naming: work.Naming, summary: work.Summary
+) -> Iterator[worker.Task | str]:
+    """Yield a Task for each picture as it is listed, or why there is none: its result would be another's too.
+
+    naming: with an empty output. Files that are no pictures by their names are counted in the summary.
+    """
+    own_results = naming.suffix and output.is_same(source)
+    alike: list[tuple[str, str, str]] = []  # (beginning, target, place): later names that begin so may share a target
+    number = 0
+    for place in source.list(output):
+        if not reader.is_picture_name(place):
+            summary.pass_over(source.path(place))
+            continue
+        if own_results and _is_result(place, source, naming):
+            continue
+        target = work.target_of(place, naming)
+        alike = [each for each in alike if place.startswith(each[0])]
+        same = [other for _, theirs, other in alike if theirs == target]
+        if same:
+            yield f'{output.path(target)}: would be the result of {source.path(same[0])} too: rename one'
+            continue
+        alike.append((os.path.splitext(place)[0] + '.', target, place))
+        yield worker.Task(place, target, is_shown(number))
+        number += 1
+
+
+def _is_result(place: str, store: stores.Store, naming: work.Naming) -> bool:
+    """Whether a file is the result of another one beside it."""
+    stem = os.path.splitext(place)[0]
+    if not stem.endswith(naming.suffix):
+        return False
+    own = stem[: -len(naming.suffix)]
+    places = (own + each for ending in reader.READABLE for each in (ending, ending.upper()))
+    return any(work.target_of(other, naming) == place and store.exists(other) for other in places)
+
+
+def is_shown(number: int) -> bool:
+    """Whether the report shows the picture of a number: all of the first ones, then ever fewer, to the end."""
+    return number % (1 << max(0, number.bit_length() - SHOWN_EACH_DOUBLING.bit_length())) == 0
+
+
+@contextlib.contextmanager
+def token_in(output: stores.Store) -> Iterator[str | None]:
+    """Put something into a folder for the time of the block, by which machines know it; its place, None for a URL."""
+    if not isinstance(output, stores.Folder):
+        yield None
+        return
+    with files.scratch_folder(os.path.join(output.absolute(), 'rdn-cluster')) as token:
+        yield os.path.basename(token)
+
+
+class Progress:
+    """What a person sees of a run: a line for each picture, and a bar, or without a terminal a line each minute."""
+
+    def __init__(self, summary: work.Summary, shows_all: bool = True):
+        self._summary = summary
+        self._started = self._said = time.monotonic()
+        self._total: int | None = None
+        self._bar = tqdm(disable=None, leave=False, bar_format=BAR_FORMAT)
+
+    def count(self, source: stores.Store, output: stores.Store) -> None:
+        """Count the pictures beside the work, for what is left."""
+
+        def count_all() -> None:
+            with contextlib.suppress(OSError):  # which the work meets, too
+                self._total = sum(reader.is_picture_name(place) for place in source.list(output))
+
+        threading.Thread(target=count_all, daemon=True).start()
+
+    def write(self, line: str) -> None:
+        self._bar.write(line)
+
+    def update(self, workers: int) -> None:
+        """Show where the run is."""
+        if not self._bar.disable:
+            self._bar.total, self._bar.n = self._total, self._summary.count
+            self._bar.set_postfix_str(self._rate(workers))
+        elif time.monotonic() > self._said + LINE_SECONDS:
+            self._said = time.monotonic()
+            left = '' if self._total is None else f', {max(0, self._total - self._summary.count)} left'
+            print(f'{self._summary.count} pictures{left}, {self._rate(workers)}', flush=True)
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def _rate(self, workers: int) -> str:
+        speed = self._summary.megapixels / (time.monotonic() - self._started)
+        return f'{speed:.2f} MP/s, {self._summary.failed} failed, {workers} worker{"s" * (workers != 1)}'
+
+
+class Run:
+    """The pictures of a run, handed to a fleet one by one."""
+
+    def __init__(
+        self,
+        ray: Any,
+        workers: fleet.Fleet,
+        source: stores.Store,
+        summary: work.Summary,
+        progress: Progress,
+        page: report.Report | None,
+    ):
+        """page: to put some of the results on; None for none. summary: is kept up to date."""
+        self._ray, self._fleet, self._source, self._page = ray, workers, source, page
+        self._summary, self._progress = summary, progress
+        self._busy: dict[Any, tuple[fleet.Member, Piece, list[Any]]] = {}  # by the first value that a call returns
+        self._waiting: collections.deque[Piece] = collections.deque()  # to be done before new pictures
+
+    def wait_for_workers(self) -> worker.Ready:
+        """What the workers are, once the first of them is there."""
+        while self._fleet.kind is None:
+            self._step()
+        return self._fleet.kind
+
+    def upscale(self, tasks: Iterator[worker.Task | str]) -> None:
+        """Hand out all Tasks, and collect what comes of them. Raises OSError for what all others would meet, too."""
+        while True:
+            while self._fleet.idle:
+                piece = self._next(tasks)
+                if piece is None:
+                    break
+                self._hand_out(piece)
+            if not self._busy and not self._waiting and self._fleet.idle:
+                return  # a worker is idle, and there was nothing for it
+            self._step()
+
+    def _step(self) -> None:
+        """Wait for the next thing that happens, for a while, and see to it."""
+        self._fleet.look()
+        expected = [*self._busy, *self._fleet.starting]
+        happened = self._ray.wait(expected, timeout=fleet.NODES_SECONDS)[0] if expected else []
+        if not expected:
+            time.sleep(1)
+        for value in happened:
+            if value in self._fleet.starting:
+                line = self._fleet.welcome(value)
+                if line:
+                    self._progress.write(line)
+            else:
+                self._collect(value)
+        self._progress.update(len(self._fleet.members) - len(self._fleet.starting))
+
+    def _next(self, tasks: Iterator[worker.Task | str]) -> Piece | None:
+        while self._waiting:
+            piece = self._waiting.popleft()
+            if piece.cut is None or not piece.cut.is_over:
+                return piece
+        for task in tasks:
+            if isinstance(task, worker.Task):
+                return Piece(task._replace(splits=True))
+            self._fail(task)
+        return None
+
+    def _hand_out(self, piece: Piece) -> None:
+        member = self._fleet.idle.popleft()
+        if len(self._fleet.members) == 1 and piece.call == 'upscale':
+            piece.task = piece.task._replace(splits=False)  # among whom?
+        task = [] if piece.call == 'upscale_band' else [piece.task]
+        call = getattr(member.actor, piece.call).options(num_returns=piece.returns)
+        values = call.remote(*task, *piece.arguments)
+        values = [values] if piece.returns == 1 else values
+        self._busy[values[0]] = member, piece, values
+
+    def _collect(self, value: Any) -> None:
+        """See to a call that has ended, well or not."""
+        member, piece, values = self._busy.pop(value)
+        try:
+            outcome = self._ray.get(value)
+        except self._ray.exceptions.RayTaskError:  # a mistake of ours
+            raise
+        except self._ray.exceptions.RayError as error:
+            self._fleet.bury(member)
+            self._again(piece, member, error)
+            return
+        self._fleet.idle.append(member)
+        if piece.cut and piece.cut.is_over:
+            return
+        if outcome.kind == 'hopeless':
+            raise OSError(outcome.line)
+        if outcome.kind == 'large':
+            count = len(self._fleet.members)
+            self._waiting.appendleft(Piece(piece.task, 'cut', (count,), 2 + count, Cut(piece)))
+        elif outcome.kind == 'part':
+            self._go_on(piece, values)
+        else:
+            self._end(piece, outcome)
+
+    def _go_on(self, piece: Piece, values: list[Any]) -> None:
+        """What follows a part of a picture that was cut."""
+        cut = piece.cut
+        assert cut
+        if piece.call == 'cut':
+            cut.head, cut.bands = values[1], values[2:]
+            for number, band in enumerate(cut.bands):
+                self._waiting.append(Piece(piece.task, 'upscale_band', (band,), 2, cut, number))
+            return
+        cut.parts[piece.number] = values[1]
+        if len(cut.parts) == len(cut.bands):
+            parts = [cut.parts[number] for number in range(len(cut.bands))]
+            self._waiting.append(Piece(piece.task, 'join', (cut.head, *parts), 1, cut))
+
+    def _again(self, piece: Piece, member: fleet.Member, error: Exception) -> None:
+        """Put a picture whose worker died back, whole; one that killed several is named instead."""
+        whole = piece
+        if piece.cut:
+            if piece.cut.is_over:
+                return
+            piece.cut.is_over, whole = True, piece.cut.whole
+        if self._fleet.is_lost(member.node):
+            whole.losses += 1
+        else:
+            whole.deaths += 1
+        if whole.deaths >= MAX_DEATHS or whole.losses >= MAX_LOSSES:
+            self._fail(
+                f'{self._source.path(whole.task.place)}: its worker died {whole.deaths + whole.losses} times: of too little memory?'
+            )
+            return
+        whole.task = whole.task._replace(is_retry=True, splits=False)
+        self._waiting.appendleft(whole)
+
+    def _end(self, piece: Piece, outcome: worker.Outcome) -> None:
+        """Count a picture that is through."""
+        if piece.cut:
+            piece.cut.is_over = True
+        if outcome.kind == 'failed':
+            self._fail(outcome.line)
+            return
+        self._summary.megapixels += outcome.megapixels
+        if outcome.kind == 'done':
+            self._summary.done += 1
+            self._progress.write(outcome.line)
+        else:
+            self._summary.skipped += 1
+        if self._page and outcome.views:
+            self._page.add(piece.task.place, outcome.views.bicubic, outcome.views.rdn, size=outcome.views.size)
+
+    def _fail(self, line: str) -> None:
+        self._summary.fail(line)
+        self._progress.write(f'failed: {line}')
