@@ -9,7 +9,7 @@ setup_venv() {
     if [ "$(command -v "$python")" -ef "$folder/bin/$(basename "$python")" ]; then # active, and perhaps to be made anew
         python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)')
     fi
-    wanted=$("$python" -c 'import sys; print(sys.version)' && cat requirements.txt "$requirements")
+    wanted=$("$python" -c 'import sys; print(sys.version)' && cat requirements*.txt "$requirements")
     if [ "$wanted" != "$(cat "$folder/.set-up" 2>/dev/null)" ]; then
         echo "Setting up $folder ($("$python" --version), $requirements): once, some minutes, about 1.7 GB"
         echo "  PyTorch, ONNX Runtime, OpenCV and others; where pip brings CUDA's libraries, some GB more. Without them:"

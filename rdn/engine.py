@@ -144,6 +144,7 @@ class OpenVino(Engine):
         self.precision, self.streams = precision, streams
         rest = 'bf16' if precision == 'bf16' else 'f32'
         self._hints: dict[str, Any] = {'INFERENCE_PRECISION_HINT': rest, 'NUM_STREAMS': streams}
+        self._hints['ENABLE_CPU_PINNING'] = False  # several processes would be bound to the same cores
         if threads:
             self._hints['INFERENCE_NUM_THREADS'] = threads
         self._compiled: dict[tuple[int, ...], Any] = {}

@@ -9,13 +9,15 @@
     python3 -m tools.bench tiles
     python3 -m tools.bench host
     python3 -m tools.bench train
+    python3 -m tools.bench cluster --precision bf16
 
 engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVINO. batches: images a second for batches of
 1 to 16, and for several runs at a time on a part of the cores each. infer: what RDN_infer.py adds to a bare
 onnxruntime session. whole: megapixels a second of whole pictures, RDN_upscale.py's path against a plain loop over tiles
 that do not overlap, and against PyTorch on the whole picture. tiles: the same for a model of free height and width, over
 sizes of tiles. host: the scripts before and after the device, from the shell, against the way of the public ModelZoo
-scripts (peers.py). train: images a second that RDN_train.py learns from.
+scripts (peers.py). train: images a second that RDN_train.py learns from. cluster: RDN_upscale.py --cluster with 1, 2, 3 workers
+of a core each, against RDN_upscale.py on the same cores; the driver's memory for 1,000 and 100,000 tiny pictures.
 Machines are noisy: compare within a table only.
 """
 
@@ -40,7 +42,7 @@ import models
 import RDN_infer
 import RDN_train
 import sample_images
-from tools import bench_scripts
+from tools import bench_cluster, bench_scripts
 
 BASE_ENGINE = 'onnxruntime, fp32 (RDN_infer.py)'
 BARE_SESSION = 'bare onnxruntime session'
@@ -281,20 +283,26 @@ def main(argv=None):
             bench_tiles(weights, folder, args.megapixels, args.rounds)
         elif args.what == 'host':
             bench_scripts.bench(paths, args.many, args.rounds)
+        elif args.what == 'cluster':
+            precision = [f'--precision={args.precision}'] if args.precision else []
+            bench_cluster.bench(model_path, paths, precision, args.tiny, args.rounds)
         else:
             bench_train((64, 64, 16, 8) if args.default_network else (32, 32, 6, 4), args.rounds)
 
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('what', choices=['engines', 'batches', 'infer', 'whole', 'tiles', 'host', 'train'])
+    parser.add_argument('what', choices=['engines', 'batches', 'infer', 'whole', 'tiles', 'host', 'train', 'cluster'])
     parser.add_argument('--model', default='rdn_x2.onnx')
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
     parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
     parser.add_argument('--int8-model', metavar='FILE', help='engines: the same network from RDN_quantize.py')
-    parser.add_argument('--precision', choices=engine.PRECISIONS, help='batches: as of RDN_infer.py')
+    parser.add_argument('--precision', choices=engine.PRECISIONS, help='batches, cluster: as of the scripts')
     parser.add_argument('--images', help="folder; default: scikit-image's five photographs")
     parser.add_argument('--many', type=cli.positive, default=2000, help='host: the most images; default 2000')
+    parser.add_argument(
+        '--tiny', type=cli.positive, nargs='+', default=[1000, 100000], help='cluster: numbers of tiny pictures'
+    )
     parser.add_argument('--megapixels', type=float, default=1.0, help='tiles: of the picture; default 1')
     parser.add_argument('--rounds', type=cli.positive, default=5)
     return parser.parse_args(argv)

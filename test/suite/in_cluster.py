@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from typing import Any
 
 import boto3
 import pytest
@@ -28,7 +29,7 @@ def stat(path, *arguments, **keywords):
     return real(path, *arguments, **keywords)
 os.stat = stat
 """
-NODE = dict(num_cpus=1, object_store_memory=100 << 20)
+NODE: Any = dict(num_cpus=1, object_store_memory=100 << 20)
 NAMES = ['a b.jpg', '100%.png', '#1?.png', '图/片 1.png', 'plus+&=.webp', '100%25.png']
 
 
@@ -37,7 +38,8 @@ def store():
     """The URL of an S3 server, which the environment names."""
     server = ThreadedMotoServer('127.0.0.1', 0)
     server.start()
-    url = 'http://%s:%d' % server.get_host_and_port()
+    host, port = server.get_host_and_port()
+    url = f'http://{host}:{port}'
     os.environ.update(
         AWS_ACCESS_KEY_ID='key', AWS_SECRET_ACCESS_KEY='secret', AWS_DEFAULT_REGION='us-east-1', AWS_ENDPOINT_URL=url
     )

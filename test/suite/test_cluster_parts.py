@@ -1,0 +1,283 @@
+"""rdn/cluster: stores, the list of pictures, what workers do and take; all without Ray."""
+
+import os
+import sys
+
+from rdn import files
+from rdn.cluster import fleet, run, stores, worker
+from rdn.imaging import reader, work
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from walk import assert_refused, snapshot
+
+# --- the list of pictures
+
+
+def listed(source, output):
+    naming, summary = work.Naming('', '_x2', None, False), work.Summary()
+    tasks = run.find_tasks(stores.Folder(str(source)), stores.Folder(str(output)), naming, summary)
+    return list(tasks), summary
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'')
+
+
+def test_pictures_are_listed_as_on_one_machine(tmp_path):
+    touch(
+        tmp_path / 'in', 'b.png', 'a.jpg', 'sub/c.png', '.hidden.png', 'notes.txt', 'index_views/d.png', 'out/a_x2.jpg'
+    )
+    tasks, summary = listed(tmp_path / 'in', tmp_path / 'in' / 'out')
+    assert [(task.place, task.target) for task in tasks] == [
+        ('a.jpg', 'a_x2.jpg'),
+        ('b.png', 'b_x2.png'),
+        ('sub/c.png', 'sub/c_x2.png'),
+    ]
+    assert summary.passed == 1 and summary.passed_names == [str(tmp_path / 'in' / 'notes.txt')]
+
+
+def test_earlier_results_beside_their_sources_are_no_pictures(tmp_path):
+    touch(tmp_path, 'a.png', 'a_x2.png', 'b_x2.png', 'c.JPG', 'c_x2.jpg', 'c_x2.png')
+    tasks, _ = listed(tmp_path, tmp_path)
+    assert [task.place for task in tasks] == ['a.png', 'b_x2.png', 'c.JPG', 'c_x2.png']
+
+
+def test_two_pictures_of_one_result_are_found_wherever_they_lie_in_the_list(tmp_path):
+    names = ['p.gif', 'p.a.gif', 'p.b.png', 'p.png', 'p b.png', 'p-.png', 'q/p.png', 'q/p.tga', 'p0.png']
+    touch(tmp_path / 'in', *names)
+    tasks, _ = listed(tmp_path / 'in', tmp_path / 'out')
+    refused = [task for task in tasks if isinstance(task, str)]
+    assert [line.split(': ')[0] for line in refused] == [
+        str(tmp_path / 'out' / 'p_x2.png'),
+        str(tmp_path / 'out' / 'q' / 'p_x2.png'),
+    ]
+    assert len(tasks) == len(names)
+
+
+def test_the_report_shows_all_of_the_first_and_ever_fewer_to_the_end():
+    shown = list(filter(run.is_shown, range(1 << 20)))
+    assert shown[:17] == list(range(17)) and max(shown) > 1 << 19
+    assert [sum(1 << n <= x < 2 << n for x in shown) for n in range(4, 20)] == [16] * 16
+
+
+# --- stores
+
+
+def test_a_folder_means_the_same_on_a_machine_where_another_one_is_current(tmp_path, monkeypatch):
+    (tmp_path / 'in').mkdir()
+    monkeypatch.chdir(tmp_path)
+    store = stores.open_store('in')
+    monkeypatch.chdir('/')
+    there = stores.open_store('in', store.absolute())
+    touch(tmp_path, 'in/a.png')
+    assert there.exists('a.png') and there.path('a.png') == 'in/a.png'
+    with there.reading('a.png', '/tmp') as path:
+        assert path == str(tmp_path / 'in' / 'a.png')
+
+
+@pytest.fixture
+def flaky(monkeypatch):
+    """flaky.fails: so many requests to the store flaky:// in turn will fail."""
+    fsspec = pytest.importorskip('fsspec')
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Flaky(MemoryFileSystem):
+        protocol = 'flaky'
+        store, pseudo_dirs = {}, ['']
+        fails = 0
+
+        def _open(self, *arguments, **keywords):
+            if Flaky.fails:
+                Flaky.fails -= 1
+                raise ConnectionResetError('reset by the store')
+            return super()._open(*arguments, **keywords)
+
+        def pipe_file(self, path, value, mode='overwrite', **keywords):
+            with self.open(path, 'wb') as file:
+                file.write(value)
+
+    fsspec.register_implementation('flaky', Flaky, clobber=True)
+    monkeypatch.setattr(stores, 'FIRST_PAUSE_SECONDS', 0.001)
+    return Flaky
+
+
+def test_a_request_that_fails_now_and_then_is_asked_again(flaky, tmp_path):
+    store = stores.open_store('flaky://pictures')
+    flaky.fails = stores.TRIES - 1
+    with store.writing('a.png', str(tmp_path)) as path, open(path, 'wb') as file:
+        file.write(b'content')
+    flaky.fails = stores.TRIES - 1
+    with store.reading('a.png', str(tmp_path)) as path, open(path, 'rb') as file:
+        assert file.read() == b'content'
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_a_store_that_fails_for_good_is_named_with_the_picture(flaky, tmp_path):
+    store = stores.open_store('flaky://pictures')
+    flaky.fails = 100
+    with pytest.raises(OSError) as raised:
+        with store.writing('图 1.png', str(tmp_path)) as path, open(path, 'wb'):
+            pass
+    assert raised.value.filename == 'flaky://pictures/图 1.png' and 'reset by the store' in str(raised.value)
+    with pytest.raises(OSError, match='cannot be written to'):
+        store.check_writable()
+
+
+def test_nothing_is_put_where_writing_failed(flaky, tmp_path):
+    store = stores.open_store('flaky://pictures')
+    with pytest.raises(ValueError):
+        with store.writing('half.png', str(tmp_path)) as path, open(path, 'wb') as file:
+            file.write(b'half')
+            raise ValueError('broken off')
+    assert not store.exists('half.png') and os.listdir(str(tmp_path)) == []
+
+
+def test_a_url_of_a_kind_that_is_not_known_is_refused():
+    pytest.importorskip('fsspec')
+    with pytest.raises(ValueError, match='nosuch://x: cannot be opened'):
+        stores.open_store('nosuch://x')
+
+
+# --- workers
+
+
+@pytest.fixture
+def made(tmp_path, narrow):
+    """made(options) -> a Worker from in/ to out/."""
+    (tmp_path / 'in').mkdir()
+    (tmp_path / 'out').mkdir()
+    with open(narrow[1], 'rb') as file:
+        model = file.read()
+
+    def make(token=None, output=tmp_path / 'out', **options):
+        source, target = ((str(folder), str(folder)) for folder in (tmp_path / 'in', output))
+        setup = worker.Setup(model, 'my.onnx', None, None, source, target, token, work.Options(**options))
+        return worker.Worker(setup, 1)
+
+    return make
+
+
+@pytest.mark.parametrize('name, size', [('a.png', (500, 700)), ('a.jpg', (300, 90)), ('a.tif', (60, 50))])
+def test_a_picture_in_bands_becomes_the_file_that_it_becomes_whole(made, photos, tmp_path, name, size):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize(size).save(tmp_path / 'in' / name)
+    task = worker.Task(name, 'whole' + os.path.splitext(name)[1])
+    one = made()
+    whole = one.upscale(task)
+    assert whole.kind == 'done' and whole.megapixels == size[0] * size[1] / 1e6, whole
+    for count in (1, 3, 20):
+        joined = task._replace(target=f'joined{count}' + os.path.splitext(name)[1])
+        outcome, head, *bands = one.cut(joined, count)
+        assert outcome.kind == 'part' and len(bands) == count
+        parts = [one.upscale_band(band)[1] for band in bands]
+        assert one.join(joined, head, *parts)._replace(line='') == whole._replace(line='')
+        found = [(tmp_path / 'out' / each.target).read_bytes() for each in (task, joined)]
+        assert found[0] == found[1]
+
+
+def test_sixteen_bits_and_alpha_in_bands_are_those_of_the_whole(made, tmp_path):
+    import cv2
+
+    random = np.random.RandomState(0)
+    smooth = cv2.resize(random.rand(40, 30, 4).astype(np.float32), (300, 400), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(tmp_path / 'in' / 'a.png'), (smooth.clip(0, 1) * 65535).astype(np.uint16))
+    one, task = made(), worker.Task('a.png', 'whole.png')
+    assert one.upscale(task).kind == 'done'
+    _, head, *bands = one.cut(task._replace(target='joined.png'), 3)
+    outcome = one.join(task._replace(target='joined.png'), head, *[one.upscale_band(band)[1] for band in bands])
+    assert outcome.kind == 'done', outcome
+    whole, joined = (reader.read_picture(str(tmp_path / 'out' / name)).pixels for name in ('whole.png', 'joined.png'))
+    assert whole.dtype == np.uint16 and whole.shape[2] == 4 and (whole == joined).all()
+
+
+def test_a_large_picture_is_handed_back_only_where_it_can_be_cut(made, photos, tmp_path, monkeypatch):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize((300, 200)).save(tmp_path / 'in' / 'a.png')
+    monkeypatch.setattr(worker, 'LARGE_MEGAPIXELS', 0.05)
+    one, task = made(), worker.Task('a.png', 'a_x2.png', splits=True)
+    assert one.upscale(task).kind == 'large' and os.listdir(str(tmp_path / 'out')) == []
+    assert one.upscale(task._replace(splits=False)).kind == 'done'
+
+
+def test_what_a_worker_that_died_had_written_is_done(made, photos, tmp_path):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize((40, 30)).save(tmp_path / 'in' / 'a.png')
+    one, task = made(), worker.Task('a.png', 'a_x2.png')
+    assert one.upscale(task).kind == 'done'
+    before = snapshot(tmp_path / 'out')
+    assert one.upscale(task).kind == 'failed'  # as on one machine: is there already
+    assert one.upscale(task._replace(is_retry=True)).kind == 'done'
+    assert snapshot(tmp_path / 'out') == before
+    assert made(resume=True).upscale(task).kind == 'skipped'
+    assert made(overwrite=True).upscale(task).kind == 'done'
+
+
+def test_a_machine_without_the_folder_or_with_another_one_says_so(made, tmp_path):
+    with files.scratch_folder(str(tmp_path / 'out' / 'token')) as token:
+        assert made(token=os.path.basename(token)).ready().refusal is None
+    assert 'another folder of that name' in made(token='.other').ready().refusal
+    assert 'nowhere: this machine does not see the folder' in made(output=tmp_path / 'nowhere').ready().refusal
+
+
+def test_a_broken_model_is_named_as_the_user_names_it(tmp_path):
+    here = str(tmp_path), str(tmp_path)
+    setup = worker.Setup(b'no model', 'my.onnx', None, None, here, here, None, work.Options())
+    assert str(worker.Worker(setup, 1).ready().refusal).startswith('my.onnx: ')
+
+
+@pytest.mark.parametrize(
+    'resources, threads, expected',
+    [
+        ({'CPU': 4.0}, 0, [{'num_cpus': 4}]),
+        ({'CPU': 64.0}, 0, [{'num_cpus': 8}] * 8),
+        ({'CPU': 64.0}, 16, [{'num_cpus': 16}] * 4),
+        ({'CPU': 3.0}, 1, [{'num_cpus': 1}] * 3),
+        ({'CPU': 2.0}, 4, [{'num_cpus': 2}]),
+        ({'memory': 1.0}, 0, []),
+        ({'CPU': 16.0, 'GPU': 2.0}, 0, [{'num_gpus': 1, 'num_cpus': 8}] * 2),
+        ({'CPU': 16.0, 'NPU': 8.0}, 1, [{'resources': {'NPU': 1}, 'num_cpus': 1}] * 8),
+        ({'GPU': 1.0}, 0, [{'num_gpus': 1, 'num_cpus': 0}]),
+    ],
+)
+def test_a_machine_has_a_worker_for_each_accelerator_or_for_some_cores(resources, threads, expected):
+    assert fleet.worker_needs(resources, threads, True) == expected
+    if 'GPU' in resources or 'NPU' in resources:
+        on_cores = fleet.worker_needs(resources, threads, False)
+        assert all(set(need) == {'num_cpus'} for need in on_cores)
+
+
+# --- the command line
+
+
+@pytest.fixture
+def one_picture(upscale, photos):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize((40, 30)).save(upscale.source / 'a.png')
+    return upscale
+
+
+def test_without_ray_one_line_names_what_to_install(one_picture, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, 'ray', None)
+    monkeypatch.chdir(tmp_path)
+    assert_refused(one_picture('--cluster'), '--cluster', 'requirements-cluster.txt')
+    assert os.listdir(str(one_picture.target)) == []
+
+
+@pytest.mark.parametrize(
+    'flags, words',
+    [
+        (['--output=out.png'], 'a folder or a URL'),
+        (['--input=nowhere'], 'no such folder'),
+        (['--model=nowhere.onnx'], 'no such model'),
+    ],
+)
+def test_what_cannot_work_is_said_before_ray_starts(one_picture, monkeypatch, tmp_path, flags, words):
+    monkeypatch.setattr(fleet, 'joined', lambda _: pytest.fail('started'))
+    monkeypatch.chdir(tmp_path)
+    assert_refused(one_picture('--cluster', *flags), words)
