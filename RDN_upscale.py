@@ -17,7 +17,8 @@ from typing import Sequence
 
 from rdn import cli, cpu, engine, files, onnx_graph, tiles
 from rdn.evaluation import report
-from rdn.imaging import reader, upscaler, work, writer
+from rdn.imaging import reader, upscaler, writer
+from rdn.upscaling import work
 
 from tqdm import tqdm
 
@@ -133,7 +134,7 @@ def upscale_here(args: argparse.Namespace, page: report.Report | None, summary: 
 
 def upscale_on_cluster(args: argparse.Namespace, page: report.Report | None, summary: work.Summary) -> str:
     """Upscale on the machines of a cluster; returns where the results are."""
-    from rdn.cluster import fleet, run, stores, worker  # which most people need nothing of
+    from rdn.upscaling import fleet, run, stores, worker  # which most people need nothing of
 
     if len(args.input) > 1:
         raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(args.input)}')

@@ -14,10 +14,16 @@ import secrets
 import shutil
 import stat
 import tempfile
+import time
 from typing import Any, BinaryIO, Iterable, Iterator
 
 LOCK_ENDING = '.lock'
+MANY_NAMES = 10000  # in a folder: listing it for each file that is written would take longer than the writing
+LISTING_SECONDS = 60
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
+
+
+_names_by_folder: dict[str, tuple[float, list[str]]] = {}  # -> when it was listed, what was half-written
 
 
 @contextlib.contextmanager
@@ -204,7 +210,7 @@ def _partial_name(path: str) -> Iterator[str]:
     os.makedirs(folder, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, 'cannot be written to', folder)
-    clean_up(path)
+    clean_up(path, anew=False)
     while True:
         partial = os.path.join(folder, f'.{_short(name)}.{secrets.token_hex(4)}.partial')
         descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
@@ -235,11 +241,14 @@ def _try_lock(descriptor: int) -> bool | None:
     return True
 
 
-def clean_up(path: str) -> None:
-    """Undo what processes left that were killed while they wrote the file or folder at `path`; writing it does so, too."""
+def clean_up(path: str, anew: bool = True) -> None:
+    """Undo what processes left that were killed while they wrote the file or folder at `path`; writing it does so, too.
+
+    anew: look for that now, also in a folder that takes long to list.
+    """
     folder, name = os.path.split(os.path.abspath(path))
     pattern = re.compile(rf'(\.{re.escape(_short(name))}\.[0-9a-f]{{8}}\.partial)(\.old|\.lock)?$')
-    matches = [match for match in map(pattern.match, os.listdir(folder)) if match]
+    matches = [match for match in map(pattern.match, _names_left(folder, anew)) if match]
     for partial in sorted({os.path.join(folder, match.group(1)) for match in matches}):
         try:
             descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
@@ -250,6 +259,18 @@ def clean_up(path: str) -> None:
                 _remove_left(partial, os.path.join(folder, name))
         finally:
             os.close(descriptor)
+
+
+def _names_left(folder: str, anew: bool) -> list[str]:
+    """The names of what is half-written in a folder; of one with very many files as they were a while ago at most."""
+    listed, names = _names_by_folder.get(folder, (0.0, []))
+    if folder in _names_by_folder and not anew and time.monotonic() < listed + LISTING_SECONDS:
+        return names
+    everything = os.listdir(folder)
+    names = [name for name in everything if '.partial' in name]
+    if len(everything) > MANY_NAMES:
+        _names_by_folder[folder] = time.monotonic(), names
+    return names
 
 
 def _remove_left(partial: str, path: str) -> None:

@@ -32,8 +32,9 @@ from typing import Callable, Sequence
 
 from rdn import checkpoint, cli, cpu, engine, tiles
 from rdn.ascend import benchmark
-from rdn.imaging import images, upscaler, work
+from rdn.imaging import images, upscaler
 from rdn.training import patches, trainer
+from rdn.upscaling import work
 
 import numpy as np
 import torch

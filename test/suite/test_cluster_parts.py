@@ -1,11 +1,11 @@
-"""rdn/cluster: stores, the list of pictures, what workers do and take; all without Ray."""
+"""rdn/upscaling: stores, the list of pictures, what workers do and take; all without Ray."""
 
 import os
 import sys
 
 from rdn import files
-from rdn.cluster import fleet, run, stores, worker
-from rdn.imaging import reader, work
+from rdn.imaging import reader
+from rdn.upscaling import fleet, run, stores, work, worker
 
 import numpy as np
 import pytest

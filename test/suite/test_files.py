@@ -232,3 +232,30 @@ def test_a_name_as_long_as_a_name_may_be_can_be_written(tmp_path):
         with files.atomic_folder(str(tmp_path / name[:-5]), []):
             pass
     assert len(os.listdir(str(tmp_path))) == 4
+
+
+def test_a_folder_of_very_many_files_is_not_listed_for_each_that_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, 'MANY_NAMES', 3)
+    listed, real = [], os.listdir
+
+    def listdir(folder):
+        listed.append(folder)
+        return real(folder)
+
+    monkeypatch.setattr(os, 'listdir', listdir)
+    (tmp_path / '.5.0123abcd.partial').write_text('half')  # of a process that is no more
+    (tmp_path / '.5.0123abcd.partial.lock').write_text('')
+    for number in range(20):
+        files.write_text(str(tmp_path / str(number)), 'whole')
+    assert sorted(real(str(tmp_path))) == sorted(map(str, range(20)))
+    assert 1 <= len(listed) < 9
+
+
+def test_what_is_half_written_is_looked_for_anew_where_that_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, 'MANY_NAMES', 3)
+    for number in range(9):
+        files.write_text(str(tmp_path / str(number)), 'whole')
+    (tmp_path / '.5.0123abcd.partial').write_text('half')
+    (tmp_path / '.5.0123abcd.partial.lock').write_text('')
+    files.clean_up(str(tmp_path / '5'))
+    assert sorted(os.listdir(str(tmp_path))) == sorted(map(str, range(9)))

@@ -7,9 +7,9 @@ import pytest
 
 from walk import ROOT
 
-TOP, ROOMS = 'rdn', ('rdn.ascend', 'rdn.imaging', 'rdn.evaluation', 'rdn.training')
+TOP, ROOMS = 'rdn', ('rdn.ascend', 'rdn.imaging', 'rdn.evaluation', 'rdn.training', 'rdn.upscaling')
 # What a room may use beside itself and the modules at the top, which use nothing but each other.
-MAY_USE = {'rdn.training': {'rdn.imaging', 'rdn.evaluation'}}
+MAY_USE = {room: {'rdn.imaging', 'rdn.evaluation'} for room in ('rdn.training', 'rdn.upscaling')}
 SCRIPTS = sorted(name[:-3] for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py')
 
 

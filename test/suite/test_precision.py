@@ -102,7 +102,6 @@ def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, openvino):
         model(np.zeros((1, 4, 114, 114), np.float32))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='this system binds no thread to cores')
 def test_openvino_binds_no_thread_to_a_core_which_other_processes_of_ours_would_take_too(lite_onnx, openvino):
     """Two workers of a cluster on one machine, of one thread each, else compute on the same core."""
@@ -112,6 +111,7 @@ def test_openvino_binds_no_thread_to_a_core_which_other_processes_of_ours_would_
     assert {frozenset(os.sched_getaffinity(thread)) for thread in threads} == {frozenset(os.sched_getaffinity(0))}
 
 
+@pytest.mark.slow
 def test_openvino_keeps_few_of_many_sizes(lite_onnx, openvino):
     exact, model = engine.OnnxRuntime(lite_onnx), engine.open_model(lite_onnx, 'bf16')
     assert isinstance(model, engine.OpenVino)

@@ -4,7 +4,8 @@ import errno
 import os
 import warnings
 
-from rdn.imaging import colour, work, writer
+from rdn.imaging import colour, writer
+from rdn.upscaling import work
 
 import cv2
 import numpy as np

@@ -1,6 +1,6 @@
 """What runs on each machine of a cluster: a process with the model, for one picture or a part of one at a time.
 
-It needs nothing of Ray, which makes an actor of the Worker: rdn/cluster/fleet.py.
+It needs nothing of Ray, which makes an actor of the Worker: rdn/upscaling/fleet.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from rdn import cli, engine, files, tiles
-from rdn.cluster import stores
-from rdn.imaging import reader, upscaler, work, writer
+from rdn.imaging import reader, upscaler, writer
+from rdn.upscaling import stores, work
 
 import numpy as np
 
@@ -153,6 +153,8 @@ class Worker:
             return Outcome('hopeless' if hopeless else 'failed', line)
 
     def _upscale(self, task: Task) -> Outcome:
+        if task.is_retry:
+            self._output.clean_up(task.target)  # after a worker that died in the middle of it
         if self._is_done(task):
             views = None
             if task.is_shown:

@@ -11,8 +11,7 @@ from typing import Any, Iterator, NamedTuple
 
 import rdn
 from rdn import cpu
-from rdn.cluster import worker
-from rdn.imaging import work
+from rdn.upscaling import work, worker
 
 NODES_SECONDS = 5  # how often machines that came or went are looked for
 NO_WORKER_SECONDS = 300  # without any before the run ends

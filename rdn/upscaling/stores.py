@@ -59,6 +59,10 @@ class Store(abc.ABC):
         """Raises OSError, with the URL, where nothing can be written."""
 
     @abc.abstractmethod
+    def clean_up(self, place: str) -> None:
+        """Undo what a process left that was killed while it wrote the file at a place."""
+
+    @abc.abstractmethod
     def absolute(self) -> str:
         """What opens the store on another machine, too."""
 
@@ -105,6 +109,11 @@ class Folder(Store):
     @contextlib.contextmanager
     def writing(self, place: str, scratch: str) -> Iterator[str]:
         yield os.path.join(self._root, place)  # which is written beside and renamed
+
+    def clean_up(self, place: str) -> None:
+        path = os.path.join(self._root, place)
+        if os.path.isdir(os.path.dirname(path)):
+            files.clean_up(path)
 
     def check_writable(self) -> None:
         files.check_writable(self.url)
@@ -184,6 +193,9 @@ class Bucket(Store):
             raise OSError(error.errno, f'cannot be written to: {cli.describe_error(error)}', self.url)
         with contextlib.suppress(OSError):  # it may be forbidden
             self._system.rm_file(key)
+
+    def clean_up(self, place: str) -> None:
+        pass  # what is put half is not there
 
     def absolute(self) -> str:
         return self.url

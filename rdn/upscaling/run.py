@@ -14,9 +14,9 @@ import time
 from typing import Any, Iterator, Sequence
 
 from rdn import files
-from rdn.cluster import fleet, stores, worker
 from rdn.evaluation import report
-from rdn.imaging import reader, work
+from rdn.imaging import reader
+from rdn.upscaling import fleet, stores, work, worker
 
 from tqdm import tqdm
 
