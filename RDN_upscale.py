@@ -13,7 +13,7 @@ import argparse
 import contextlib
 import os
 import warnings
-from typing import Sequence
+from typing import Iterator, Sequence
 
 from rdn import cli, cpu, engine, files, onnx_graph, tiles
 from rdn.evaluation import report
@@ -99,13 +99,9 @@ def main(argv=None):
     summary = work.Summary()
     upscale = upscale_here if args.cluster is None else upscale_on_cluster
     try:
-        with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
-            place = upscale(args, page, summary)
+        place, page = upscale(args, summary)
     except KeyboardInterrupt:
         raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume goes on')
-    finally:
-        if args.log:
-            summary.write_failures(args.log)
     if page and page.entries:
         print(f'report: {page.path}')
     if summary.skipped:
@@ -116,8 +112,19 @@ def main(argv=None):
     check_failures(summary, args.log)
 
 
-def upscale_here(args: argparse.Namespace, page: report.Report | None, summary: work.Summary) -> str:
-    """Upscale on this machine; returns where the results are."""
+@contextlib.contextmanager
+def under_way(args: argparse.Namespace, summary: work.Summary) -> Iterator[report.Report | None]:
+    """The report while pictures are upscaled; what failed is written at the end, however that comes."""
+    try:
+        with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
+            yield page
+    finally:
+        if args.log:
+            summary.write_failures(args.log)
+
+
+def upscale_here(args: argparse.Namespace, summary: work.Summary) -> tuple[str, report.Report | None]:
+    """Upscale on this machine; returns where the results are, and the report."""
     threads = args.threads or cpu.available_cores()
     streams = min(threads, work.MAX_STREAMS)
     model = engine.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
@@ -128,12 +135,13 @@ def upscale_here(args: argparse.Namespace, page: report.Report | None, summary: 
     check_places(naming.output, args)
     print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {model.name}')
     print(''.join(f'{line}\n' for line in work.describe_model(model, args.precision, options_of(args))), end='')
-    upscale_all(jobs, model, scale, options_of(args), page, summary)
-    return naming.file or naming.output
+    with under_way(args, summary) as page:
+        upscale_all(jobs, model, scale, options_of(args), page, summary)
+    return naming.file or naming.output, page
 
 
-def upscale_on_cluster(args: argparse.Namespace, page: report.Report | None, summary: work.Summary) -> str:
-    """Upscale on the machines of a cluster; returns where the results are."""
+def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple[str, report.Report | None]:
+    """Upscale on the machines of a cluster; returns where the results are, and the report."""
     from rdn.upscaling import fleet, run, stores, worker  # which most people need nothing of
 
     if len(args.input) > 1:
@@ -143,9 +151,11 @@ def upscale_on_cluster(args: argparse.Namespace, page: report.Report | None, sum
     source, output = stores.open_store(args.input[0]), stores.open_store(args.output)
     if '://' in args.output and output.is_same(source):
         raise ValueError(f'{args.output}: is the input, too: name another --output')
-    if not any(map(reader.is_picture_name, source.list(output))):
+    first = next(filter(reader.is_picture_name, source.list(output)), None)
+    if first is None:
         raise ValueError(f'{args.input[0]}: no pictures in it')
     output.check_writable()
+    check_places(None, args)
     onnx_graph.check_whole(args.model)
     with open(args.model, 'rb') as file:
         model = file.read()
@@ -158,18 +168,22 @@ def upscale_on_cluster(args: argparse.Namespace, page: report.Report | None, sum
             args.provider,
             (source.url, source.absolute()),
             (output.url, output.absolute()),
+            first,
             token,
             options_of(args),
         )
         ray = stack.enter_context(fleet.joined(args.cluster))
         progress = stack.enter_context(contextlib.closing(run.Progress(summary)))
-        pictures = run.Run(ray, fleet.Fleet(ray, setup, args.threads), source, summary, progress, page)
+        page = stack.enter_context(under_way(args, summary))
+        workers = fleet.Fleet(ray, setup, args.threads)
+        pictures = run.Run(ray, workers, source, output, summary, progress, page)
         ready = pictures.wait_for_workers()
         naming = make_naming(args, ready.scale)
         print('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]), flush=True)
         progress.count(source, output)
         pictures.upscale(run.find_tasks(source, output, naming._replace(output=''), summary))
-    return args.output
+        workers.close()
+    return args.output, page
 
 
 def options_of(args: argparse.Namespace) -> work.Options:
@@ -185,7 +199,7 @@ def options_of(args: argparse.Namespace) -> work.Options:
     )
 
 
-def check_places(output: str, args: argparse.Namespace) -> None:
+def check_places(output: str | None, args: argparse.Namespace) -> None:
     """Raises OSError where results, report or log cannot be written."""
     for folder in {output, args.report, args.log and os.path.dirname(os.path.abspath(args.log))} - {None}:
         files.check_writable(folder)
@@ -286,6 +300,8 @@ def parse_args(argv):
     args = parser.parse_args(argv)
     if args.cluster is not None and args.log is None:
         args.log = 'failures.txt'
+    if args.cluster is not None and args.device_id:
+        parser.error('--device-id: a cluster chooses the devices')
     if args.overwrite and args.resume:
         parser.error('give one of --overwrite and --resume')
     return args

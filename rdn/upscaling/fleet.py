@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import signal
 import sys
 import time
 from typing import Any, Iterator, NamedTuple
@@ -15,6 +16,7 @@ from rdn.upscaling import work, worker
 
 NODES_SECONDS = 5  # how often machines that came or went are looked for
 NO_WORKER_SECONDS = 300  # without any before the run ends
+CLOSING_SECONDS = 5
 MAX_FAILED_STARTS = 3  # of workers on a machine, which is then left out
 
 
@@ -44,16 +46,23 @@ def joined(address: str) -> Iterator[Any]:
     Raises ValueError where there is no such cluster.
     """
     ray = import_ray()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     quiet = dict(log_to_driver=False, logging_level='ERROR')
     try:
         if address:  # the machines have the packages; our own modules are sent
             ray.init(address, runtime_env={'py_modules': [os.path.join(rdn.ROOT, 'rdn')]}, **quiet)
         else:
-            ray.init(num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
+            ray.init('local', num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ValueError(f'--cluster {address}: {" ".join(str(error).split())}')
+    signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
     try:
         yield ray
+    except ray.exceptions.RayTaskError:
+        raise
+    except ray.exceptions.RayError as error:
+        words = ' '.join(str(error).split())
+        raise ValueError(f'the cluster does not answer any more: {words}: the same command with --resume goes on')
     finally:
         ray.shutdown()
 
@@ -66,7 +75,7 @@ class Fleet:
     def __init__(self, ray: Any, setup: worker.Setup, threads: int):
         """threads: cores of a worker; 0: all of a machine, up to work.MAX_STREAMS."""
         self._ray, self._threads = ray, threads
-        self._setup = ray.put(setup)
+        self._setup, self._kind = ray.put(setup), ray.remote(worker.Worker)
         self._uses_accelerators = setup.provider != 'CPU' and setup.precision != 'bf16'
         self._looked = self._seen = -float('inf')
         self._failed_starts: collections.Counter[str] = collections.Counter()
@@ -100,8 +109,7 @@ class Fleet:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(node, soft=False)
-        kind = self._ray.remote(worker.Worker)
-        actor = kind.options(**need, scheduling_strategy=here).remote(self._setup, int(need['num_cpus']) or 1)
+        actor = self._kind.options(**need, scheduling_strategy=here).remote(self._setup, int(need['num_cpus']) or 1)
         member = Member(actor, node)
         self.members[actor] = member
         self.starting[actor.ready.remote()] = member
@@ -115,8 +123,7 @@ class Fleet:
         try:
             ready = self._ray.get(said)
         except self._ray.exceptions.RayError as error:
-            self.bury(member)
-            self._failed_starts[member.node] += 1
+            self._failed_starts[member.node] += not self.bury(member)
             if self._failed_starts[member.node] < MAX_FAILED_STARTS:
                 return None
             ready = worker.Ready(0, '', [], f'its workers die at their start: {" ".join(str(error).split())[:300]}')
@@ -132,10 +139,26 @@ class Fleet:
             raise ValueError(ready.refusal)
         return None if known else f'a machine is left out: {self.address(member.node)}: {ready.refusal}'
 
-    def bury(self, member: Member) -> None:
-        """Forget a worker that died; another one will be started in its place."""
+    def bury(self, member: Member) -> bool:
+        """Forget a worker that died, for which another will be started; returns whether its machine is lost.
+
+        Its idle neighbours are asked whether they are there, as it may be that the machine's end is not yet known.
+        """
         self.members.pop(member.actor, None)
-        self._looked = -float('inf')
+        is_lost = self.is_lost(member.node)
+        for neighbour in [each for each in self.idle if each.node == member.node]:
+            self.idle.remove(neighbour)
+            if is_lost:
+                self.members.pop(neighbour.actor, None)
+            else:
+                self.starting[neighbour.actor.ready.remote()] = neighbour
+        return is_lost
+
+    def close(self) -> None:
+        """Let the workers tidy up, for a moment."""
+        closing = [member.actor.close.remote() for member in self.idle]
+        if closing:
+            self._ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
 
     def is_lost(self, node: str) -> bool:
         """Whether a machine is no more in the cluster."""
@@ -155,5 +178,7 @@ def worker_needs(resources: dict[str, float], threads: int, uses_accelerators: b
             cores_each = min(cores // count, threads or cores)
             own = {'num_gpus': 1} if name == 'GPU' else {'resources': {name: 1}}
             return [dict(own, num_cpus=cores_each)] * count
-    cores_each = min(threads or work.MAX_STREAMS, cores)
-    return [{'num_cpus': cores_each}] * (cores // cores_each) if cores_each else []
+    if not cores:
+        return []
+    count = max(1, cores // threads) if threads else -(-cores // work.MAX_STREAMS)
+    return [{'num_cpus': min(threads, cores) if threads else cores // count}] * count

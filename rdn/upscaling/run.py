@@ -71,7 +71,15 @@ def find_tasks(
             continue
         if own_results and _is_result(place, source, naming):
             continue
+        if any(
+            part in ('', os.curdir, os.pardir) for part in place.split('/')
+        ):  # of a store: it would leave the output
+            yield f'{source.path(place)}: is no name for a file: rename it'
+            continue
         target = work.target_of(place, naming)
+        if target == place and output.is_same(source):
+            yield f'{source.path(place)}: would be replaced by its result: name another --output or --suffix'
+            continue
         alike = [each for each in alike if place.startswith(each[0])]
         same = [other for _, theirs, other in alike if theirs == target]
         if same:
@@ -88,7 +96,8 @@ def _is_result(place: str, store: stores.Store, naming: work.Naming) -> bool:
     if not stem.endswith(naming.suffix):
         return False
     own = stem[: -len(naming.suffix)]
-    places = (own + each for ending in reader.READABLE for each in (ending, ending.upper()))
+    forms = (str, str.upper, lambda ending: '.' + ending[1:].capitalize())
+    places = (own + form(ending) for ending in reader.READABLE for form in forms)
     return any(work.target_of(other, naming) == place and store.exists(other) for other in places)
 
 
@@ -154,15 +163,17 @@ class Run:
         ray: Any,
         workers: fleet.Fleet,
         source: stores.Store,
+        output: stores.Store,
         summary: work.Summary,
         progress: Progress,
         page: report.Report | None,
     ):
         """page: to put some of the results on; None for none. summary: is kept up to date."""
-        self._ray, self._fleet, self._source, self._page = ray, workers, source, page
+        self._ray, self._fleet, self._source, self._output, self._page = ray, workers, source, output, page
         self._summary, self._progress = summary, progress
         self._busy: dict[Any, tuple[fleet.Member, Piece, list[Any]]] = {}  # by the first value that a call returns
         self._waiting: collections.deque[Piece] = collections.deque()  # to be done before new pictures
+        self._later: collections.deque[Piece] = collections.deque()  # and after them
 
     def wait_for_workers(self) -> worker.Ready:
         """What the workers are, once the first of them is there."""
@@ -172,15 +183,14 @@ class Run:
 
     def upscale(self, tasks: Iterator[worker.Task | str]) -> None:
         """Hand out all Tasks, and collect what comes of them. Raises OSError for what all others would meet, too."""
-        while True:
-            while self._fleet.idle:
-                piece = self._next(tasks)
-                if piece is None:
-                    break
+        piece = self._next(tasks)
+        while piece or self._busy:
+            if piece and self._fleet.idle:
                 self._hand_out(piece)
-            if not self._busy and not self._waiting and self._fleet.idle:
-                return  # a worker is idle, and there was nothing for it
-            self._step()
+                piece = None
+            else:
+                self._step()
+            piece = piece or self._next(tasks)
 
     def _step(self) -> None:
         """Wait for the next thing that happens, for a while, and see to it."""
@@ -207,7 +217,7 @@ class Run:
             if isinstance(task, worker.Task):
                 return Piece(task._replace(splits=True))
             self._fail(task)
-        return None
+        return self._later.popleft() if self._later else None
 
     def _hand_out(self, piece: Piece) -> None:
         member = self._fleet.idle.popleft()
@@ -224,11 +234,18 @@ class Run:
         member, piece, values = self._busy.pop(value)
         try:
             outcome = self._ray.get(value)
-        except self._ray.exceptions.RayTaskError:  # a mistake of ours
-            raise
-        except self._ray.exceptions.RayError as error:
+        except self._ray.exceptions.RayTaskError:
+            if not piece.cut:
+                raise  # a mistake of ours
+            self._fleet.idle.append(member)
+            self._again(piece, is_lost=True)  # another part went with its machine, or found no room
+            return
+        except self._ray.exceptions.RayError:
+            self._again(piece, self._fleet.bury(member))
+            return
+        if outcome.kind == 'unfit':
             self._fleet.bury(member)
-            self._again(piece, member, error)
+            self._again(piece, is_lost=True)
             return
         self._fleet.idle.append(member)
         if piece.cut and piece.cut.is_over:
@@ -257,24 +274,26 @@ class Run:
             parts = [cut.parts[number] for number in range(len(cut.bands))]
             self._waiting.append(Piece(piece.task, 'join', (cut.head, *parts), 1, cut))
 
-    def _again(self, piece: Piece, member: fleet.Member, error: Exception) -> None:
-        """Put a picture whose worker died back, whole; one that killed several is named instead."""
+    def _again(self, piece: Piece, is_lost: bool) -> None:
+        """Put a picture whose worker died back, whole; one that killed several is named instead.
+
+        is_lost: with its machine. Else it waits to the end, lest it die once more beside what took the memory.
+        """
         whole = piece
         if piece.cut:
             if piece.cut.is_over:
                 return
             piece.cut.is_over, whole = True, piece.cut.whole
-        if self._fleet.is_lost(member.node):
-            whole.losses += 1
-        else:
-            whole.deaths += 1
+        whole.losses += is_lost
+        whole.deaths += not is_lost
         if whole.deaths >= MAX_DEATHS or whole.losses >= MAX_LOSSES:
             self._fail(
                 f'{self._source.path(whole.task.place)}: its worker died {whole.deaths + whole.losses} times: of too little memory?'
             )
+            self._output.clean_up(whole.task.target)
             return
         whole.task = whole.task._replace(is_retry=True, splits=False)
-        self._waiting.appendleft(whole)
+        (self._waiting if is_lost else self._later).append(whole)
 
     def _end(self, piece: Piece, outcome: worker.Outcome) -> None:
         """Count a picture that is through."""

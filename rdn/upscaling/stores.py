@@ -12,16 +12,19 @@ import errno
 import os
 import secrets
 import time
+import urllib.parse
 from typing import Any, Callable, Iterator, TypeVar
 
 from rdn import cli, files
 from rdn.evaluation import report
+from rdn.upscaling import work
 
 Result = TypeVar('Result')
 
 TRIES = 5  # of a request to a store, with pauses between them that double
 FIRST_PAUSE_SECONDS = 0.5
 PAGE_KEYS = 1000  # that S3 lists at a time
+NUMBERS: dict[type, int] = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}  # of errors that have none
 # What asking again does not change.
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
@@ -90,7 +93,7 @@ class Folder(Store):
             raise FileNotFoundError(errno.ENOENT, 'no such folder', self.url)
         other = os.path.realpath(passing_over._root) if isinstance(passing_over, Folder) else None
         for folder, folders, names in os.walk(self._root):
-            folders[:] = sorted(name for name in folders if name != report.VIEWS_NAME)
+            folders[:] = sorted(filter(work.is_walked, folders))
             if os.path.realpath(folder) == other != os.path.realpath(self._root):
                 folders[:] = []
                 continue
@@ -134,7 +137,7 @@ class Bucket(Store):
             import fsspec.core
 
             self._system, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        except (ImportError, ValueError) as error:
+        except (ImportError, ValueError, TypeError, OSError) as error:
             raise ValueError(f'{url}: cannot be opened: {error}')
         self.url, self._root = url, root.rstrip('/')
 
@@ -156,9 +159,7 @@ class Bucket(Store):
     def _keys(self) -> Iterator[str]:
         """The full names of all objects, in S3 page by page, elsewhere folder by folder."""
         if 's3' not in self._system.protocol:
-            for folder, folders, names in self._system.walk(self._root):
-                folders[:] = sorted(folders)  # fsspec descends into what is left, as os.walk does
-                yield from (f'{folder}/{name}' for name in sorted(names))
+            yield from self._keys_below(self._root)
             return
         bucket, _, prefix = self._root.partition('/')
         asked: dict[str, Any] = dict(Bucket=bucket, Prefix=prefix + '/' if prefix else '', MaxKeys=PAGE_KEYS)
@@ -169,6 +170,12 @@ class Bucket(Store):
             if not page.get('IsTruncated'):
                 return
             asked['ContinuationToken'] = page['NextContinuationToken']
+
+    def _keys_below(self, folder: str) -> Iterator[str]:
+        entries = persistently(lambda: self._system.ls(folder, detail=True), self.url)
+        yield from sorted(entry['name'] for entry in entries if entry['type'] == 'file')
+        for name in sorted(entry['name'] for entry in entries if entry['type'] == 'directory'):
+            yield from self._keys_below(name)
 
     def exists(self, place: str) -> bool:
         return persistently(lambda: self._system.exists(self._key(place)), self.path(place))
@@ -189,6 +196,7 @@ class Bucket(Store):
         key = self._key(f'.rdn-{secrets.token_hex(4)}')
         try:
             persistently(lambda: self._system.pipe_file(key, b'0'), self.url)
+            persistently(lambda: self._system.exists(key), self.url)  # as for each result
         except OSError as error:
             raise OSError(error.errno, f'cannot be written to: {cli.describe_error(error)}', self.url)
         with contextlib.suppress(OSError):  # it may be forbidden
@@ -228,9 +236,9 @@ def persistently(ask: Callable[[], Result], url: str) -> Result:
             return ask()
         except Exception as error:  # the stores' libraries raise anything for a connection that breaks
             if isinstance(error, FINAL) or attempt == TRIES - 1:
-                words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
-                raise OSError(number, ' '.join(words.split()) or type(error).__name__, url)
+                number = getattr(error, 'errno', None) or NUMBERS.get(type(error), errno.EIO)
+                words = getattr(error, 'strerror', None) or str(error) or type(error).__name__
+                raise OSError(number, ' '.join(words.split()), url)
         time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)
     raise AssertionError
 
@@ -240,4 +248,6 @@ def open_store(url: str, absolute: str | None = None) -> Store:
 
     Raises ValueError for a URL of a kind that is not known.
     """
+    if url.startswith('file://'):
+        return Folder(url, absolute or os.path.abspath(urllib.parse.unquote(url[len('file://') :])))
     return Bucket(url) if '://' in url else Folder(url, absolute)

@@ -58,7 +58,7 @@ class Summary:
         self.megapixels = 0.0
         self.passed_names: list[str] = []
         self.first_failures: list[str] = []
-        self._failures = tempfile.TemporaryFile()  # a line each: a million of them are not held
+        self._failures = tempfile.SpooledTemporaryFile(1 << 20)  # a line each: a million of them are not held
 
     @property
     def count(self) -> int:
@@ -124,7 +124,7 @@ def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str
             yield given, os.path.basename(given), True
             continue
         for folder, folders, names in os.walk(given):
-            folders[:] = sorted(name for name in folders if name != report.VIEWS_NAME)
+            folders[:] = sorted(filter(is_walked, folders))
             if os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(given):
                 folders[:] = []
                 continue
@@ -132,6 +132,11 @@ def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str
                 path = os.path.join(folder, name)
                 if not name.startswith('.'):
                     yield path, os.path.relpath(path, given), reader.is_picture_name(name)
+
+
+def is_walked(folder: str) -> bool:
+    """Whether a folder of this name may hold a person's pictures: neither a report's views nor what is half-written."""
+    return folder != report.VIEWS_NAME and not (folder.startswith('.') and folder.endswith('.partial'))
 
 
 def target_of(place: str, naming: Naming) -> str:

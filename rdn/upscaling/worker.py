@@ -24,7 +24,7 @@ class Setup(NamedTuple):
     """What all workers are told once. model: the ONNX file's content; model_path: what the user calls it.
 
     precision, provider: as of engine.open_model; source, output: stores, each as the user named it and as other
-    machines open it; token: a place in the output where the driver has put something, which shows that a machine sees
+    machines open it; first: the place of a picture in the source, which a machine has to see; token: a place in the output where the driver has put something, which shows that a machine sees
     the same folder; None for a URL.
     """
 
@@ -34,6 +34,7 @@ class Setup(NamedTuple):
     provider: str | None
     source: tuple[str, str]
     output: tuple[str, str]
+    first: str
     token: str | None
     options: work.Options
 
@@ -62,7 +63,8 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a Task: done, skipped, failed, hopeless (as all others would be), large (to be cut) or a part of one.
+    """What came of a Task: done, skipped, failed, hopeless (as all others would be), large (to be cut) or a part of one;
+    unfit where the machine's own disk is full.
 
     line: for the person at the terminal; megapixels: of the source; views: for the report.
     """
@@ -104,8 +106,11 @@ class Worker:
         for store in (self._input, self._output):
             if isinstance(store, stores.Folder) and not store.is_there():
                 raise ValueError(f'{store.url}: this machine does not see the folder')
+        if not self._input.exists(setup.first):
+            raise ValueError(f'{self._input.path(setup.first)}: this machine does not see the file')
         if setup.token and not self._output.exists(setup.token):
             raise ValueError(f'{self._output.url}: this machine has another folder of that name')
+        self._output.exists(setup.first)  # which raises where it may not be asked
         place = os.path.join(tempfile.gettempdir(), 'rdn-cluster')
         self._scratch = self._stack.enter_context(files.scratch_folder(place))  # what a killed worker left goes
         path = os.path.join(self._scratch, 'model.onnx')
@@ -122,6 +127,10 @@ class Worker:
     def ready(self) -> Ready:
         """What this worker is, once it is there."""
         return self._ready
+
+    def close(self) -> None:
+        """Remove what is in the machine's temporary folder."""
+        self._stack.close()
 
     def upscale(self, task: Task) -> Outcome:
         """Do a Task from beginning to end, or say that it is large."""
@@ -149,8 +158,10 @@ class Worker:
             line = cli.describe_error(error)
             for local, name in self._names.items():
                 line = line.replace(local, name)
-            hopeless = isinstance(error, OSError) and error.errno in work.HOPELESS
-            return Outcome('hopeless' if hopeless else 'failed', line)
+            if not isinstance(error, OSError) or error.errno not in work.HOPELESS:
+                return Outcome('failed', line)
+            is_shared = isinstance(self._output, stores.Folder)
+            return Outcome('hopeless' if is_shared else 'unfit', line)  # a URL's local copies fill one machine only
 
     def _upscale(self, task: Task) -> Outcome:
         if task.is_retry:
@@ -159,6 +170,7 @@ class Worker:
             views = None
             if task.is_shown:
                 with self._source(task) as source, self._output.reading(task.target, self._scratch) as target:
+                    self._names[target] = self._output.path(task.target)
                     views = work.views_of(work.Job(source, task.place, target), None, self._scale)
             return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, views)
         with self._source(task) as source:
@@ -177,7 +189,8 @@ class Worker:
         with self._source(task) as source:
             picture = reader.read_picture(source)
         height, width, channels = shape = picture.pixels.shape
-        writer.check_size(width * self._scale, height * self._scale, os.path.splitext(task.target)[1].lower())
+        with files.errors_naming(self._output.path(task.target)):
+            writer.check_size(width * self._scale, height * self._scale, os.path.splitext(task.target)[1].lower())
         options = self._options
         layout = upscaler.layout_for(self._model, (height, width), options.tile_size, options.overlap, self._scale)
         rows = tiles.tile_rows(layout)
@@ -210,7 +223,12 @@ class Worker:
                 canvas.put(slice(start, start + len(part)), slice(0, canvas.width), part)
                 start += len(part)
             notes = work.save(job, head.picture, canvas, self._options)
-        return Outcome('done', self._line(task, notes), head.shape[0] * head.shape[1] / 1e6)
+        views = None
+        if task.is_shown:
+            with self._source(task) as source:
+                upscaled = work.Upscaled(reader.read_picture(source), canvas, [])
+            views = work.views_of(job, upscaled, self._scale)
+        return Outcome('done', self._line(task, notes), head.shape[0] * head.shape[1] / 1e6, views)
 
     def _is_done(self, task: Task) -> bool:
         """As work.is_done; what a worker that died had written is done."""

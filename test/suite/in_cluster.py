@@ -33,6 +33,12 @@ NODE: Any = dict(num_cpus=1, object_store_memory=100 << 20)
 NAMES = ['a b.jpg', '100%.png', '#1?.png', '图/片 1.png', 'plus+&=.webp', '100%25.png']
 
 
+@pytest.fixture(scope='module', autouse=True)
+def working(tmp_path_factory):
+    """The folder that is current in the commands; failures.txt is written there."""
+    os.environ['WORKING'] = str(tmp_path_factory.mktemp('working'))
+
+
 @pytest.fixture(scope='module')
 def store():
     """The URL of an S3 server, which the environment names."""
@@ -91,7 +97,7 @@ def command(source, target, model, *flags):
 
 
 def upscale(source, target, model, *flags):
-    return run_python(*command(source, target, model, *flags)[1:], timeout=100)
+    return run_python(*command(source, target, model, *flags)[1:], cwd=os.environ['WORKING'], timeout=100)
 
 
 def processes(name):
@@ -118,7 +124,8 @@ def wait_for(count, folder, process):
 
 
 def begin(*arguments):
-    return subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command(*arguments), stdout=pipe, stderr=pipe, text=True, cwd=os.environ['WORKING'])
 
 
 def check_rights(store, whether):
@@ -179,13 +186,25 @@ def test_a_picture_that_kills_its_workers_is_tried_twice_and_named(cluster, pict
     assert snapshot(tmp_path / 'out') == expected
 
 
-def test_bands_of_a_large_picture_are_upscaled_by_several_workers(cluster, tmp_path, photos, narrow):
+def test_a_large_picture_is_upscaled_by_several_workers_and_whole_though_a_node_is_lost(
+    cluster, tmp_path, photos, narrow
+):
     (tmp_path / 'in').mkdir()
     with Image.open(photos[0]) as photo:
-        photo.convert('RGB').resize((4800, 3600)).save(tmp_path / 'in' / 'large.bmp')
+        photo.convert('RGB').resize((4000, 4000)).save(tmp_path / 'in' / 'large.bmp')
     assert upscale(tmp_path / 'in', tmp_path / 'one', narrow[1]).returncode == 0
-    ended = upscale(tmp_path / 'in', tmp_path / 'many', narrow[1], f'--cluster={cluster.address}')
-    assert ended.returncode == 0 and '1 done' in ended.stdout, ended
+    process = begin(tmp_path / 'in', tmp_path / 'many', narrow[1], f'--cluster={cluster.address}')
+    for _ in range(600):
+        if len(processes('ray::Worker.upscale_band')) > 1:
+            break
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    else:
+        pytest.fail('never two at once')
+    cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+    out, err = process.communicate(timeout=100)
+    cluster.add_node(**NODE)
+    assert process.returncode == 0 and '1 done' in out, (out, err)
     assert snapshot(tmp_path / 'many') == snapshot(tmp_path / 'one')
 
 

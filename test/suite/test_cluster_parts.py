@@ -1,5 +1,6 @@
 """rdn/upscaling: stores, the list of pictures, what workers do and take; all without Ray."""
 
+import errno
 import os
 import sys
 
@@ -64,6 +65,32 @@ def test_the_report_shows_all_of_the_first_and_ever_fewer_to_the_end():
     shown = list(filter(run.is_shown, range(1 << 20)))
     assert shown[:17] == list(range(17)) and max(shown) > 1 << 19
     assert [sum(1 << n <= x < 2 << n for x in shown) for n in range(4, 20)] == [16] * 16
+
+
+def test_names_of_a_store_that_would_leave_the_output_are_refused(flaky, tmp_path, monkeypatch):
+    pytest.importorskip('fsspec')
+    store = stores.open_store('flaky://pictures')
+    monkeypatch.setattr(store, '_keys', lambda: iter(['/pictures/../x.png', '/pictures//a.png', '/pictures/b.png']))
+    monkeypatch.setattr(store, '_root', '/pictures')
+    naming, summary = work.Naming('', '_x2', None, False), work.Summary()
+    tasks = list(run.find_tasks(store, stores.Folder(str(tmp_path)), naming, summary))
+    assert [isinstance(task, str) and 'is no name for a file' in task for task in tasks] == [True, True, False]
+
+
+def test_a_picture_that_would_replace_itself_is_refused_also_where_results_are_skipped(tmp_path):
+    touch(tmp_path, 'a.png')
+    here, naming = stores.Folder(str(tmp_path)), work.Naming('', '', None, False)
+    (refused,) = run.find_tasks(here, here, naming, work.Summary())
+    assert refused == f'{tmp_path}/a.png: would be replaced by its result: name another --output or --suffix'
+
+
+def test_the_views_of_a_report_that_is_being_written_are_no_pictures(tmp_path):
+    touch(tmp_path / 'in', 'a.png', 'report/.index_views.0123abcd.partial/a_rdn.png', 'report/index_views/b.png')
+    tasks, _ = listed(tmp_path / 'in', tmp_path / 'out')
+    assert [task.place for task in tasks] == ['a.png']
+    naming = work.Naming(str(tmp_path / 'out'), '_x2', None, False)
+    found = work.find_pictures([str(tmp_path / 'in')], naming.output)
+    assert [place for _, place, _ in found] == ['a.png']
 
 
 # --- stores
@@ -138,6 +165,27 @@ def test_nothing_is_put_where_writing_failed(flaky, tmp_path):
     assert not store.exists('half.png') and os.listdir(str(tmp_path)) == []
 
 
+def test_a_store_is_listed_folder_by_folder_and_asked_again(flaky, tmp_path):
+    store = stores.open_store('flaky://pictures')
+    for place in ('b.png', 'a.png', 'sub/c.png', '.hidden/d.png', 'out/e.png'):
+        with store.writing(place, str(tmp_path)) as path, open(path, 'wb'):
+            pass
+    assert list(store.list(stores.open_store('flaky://pictures/out'))) == [
+        'a.png',
+        'b.png',
+        '.hidden/d.png',
+        'sub/c.png',
+    ]
+    with pytest.raises(FileNotFoundError):
+        list(stores.open_store('flaky://nothing').list(store))
+
+
+def test_a_file_url_is_a_folder(tmp_path):
+    (tmp_path / 'a b').mkdir()
+    store = stores.open_store(f'file://{tmp_path}/a%20b')
+    assert isinstance(store, stores.Folder) and store.is_there()
+
+
 def test_a_url_of_a_kind_that_is_not_known_is_refused():
     pytest.importorskip('fsspec')
     with pytest.raises(ValueError, match='nosuch://x: cannot be opened'):
@@ -157,7 +205,8 @@ def made(tmp_path, narrow):
 
     def make(token=None, output=tmp_path / 'out', **options):
         source, target = ((str(folder), str(folder)) for folder in (tmp_path / 'in', output))
-        setup = worker.Setup(model, 'my.onnx', None, None, source, target, token, work.Options(**options))
+        first = min(os.listdir(str(tmp_path / 'in')), default='')
+        setup = worker.Setup(model, 'my.onnx', None, None, source, target, first, token, work.Options(**options))
         return worker.Worker(setup, 1)
 
     return make
@@ -225,9 +274,23 @@ def test_a_machine_without_the_folder_or_with_another_one_says_so(made, tmp_path
     assert 'nowhere: this machine does not see the folder' in made(output=tmp_path / 'nowhere').ready().refusal
 
 
+def test_a_machine_that_does_not_see_the_first_picture_says_so(made, tmp_path):
+    (tmp_path / 'in' / 'a.png').write_bytes(b'')
+    setup = made()._setup._replace(first='mounted/elsewhere.png')
+    assert 'elsewhere.png: this machine does not see the file' in str(worker.Worker(setup, 1).ready().refusal)
+
+
+def test_a_full_disk_of_one_machine_is_not_the_end_of_all(made, tmp_path, monkeypatch):
+    one = made()
+    monkeypatch.setattr(one, '_upscale', lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'no space', 'x')))
+    assert one.upscale(worker.Task('a.png', 'b.png')).kind == 'hopeless'
+    one._output = None  # no Folder
+    assert one.upscale(worker.Task('a.png', 'b.png')).kind == 'unfit'
+
+
 def test_a_broken_model_is_named_as_the_user_names_it(tmp_path):
     here = str(tmp_path), str(tmp_path)
-    setup = worker.Setup(b'no model', 'my.onnx', None, None, here, here, None, work.Options())
+    setup = worker.Setup(b'no model', 'my.onnx', None, None, here, here, '', None, work.Options())
     assert str(worker.Worker(setup, 1).ready().refusal).startswith('my.onnx: ')
 
 
@@ -239,6 +302,7 @@ def test_a_broken_model_is_named_as_the_user_names_it(tmp_path):
         ({'CPU': 64.0}, 16, [{'num_cpus': 16}] * 4),
         ({'CPU': 3.0}, 1, [{'num_cpus': 1}] * 3),
         ({'CPU': 2.0}, 4, [{'num_cpus': 2}]),
+        ({'CPU': 12.0}, 0, [{'num_cpus': 6}] * 2),
         ({'memory': 1.0}, 0, []),
         ({'CPU': 16.0, 'GPU': 2.0}, 0, [{'num_gpus': 1, 'num_cpus': 8}] * 2),
         ({'CPU': 16.0, 'NPU': 8.0}, 1, [{'resources': {'NPU': 1}, 'num_cpus': 1}] * 8),
