@@ -71,9 +71,7 @@ def find_tasks(
             continue
         if own_results and _is_result(place, source, naming):
             continue
-        if any(
-            part in ('', os.curdir, os.pardir) for part in place.split('/')
-        ):  # of a store: it would leave the output
+        if not {'', os.curdir, os.pardir}.isdisjoint(place.split('/')):  # of a store: it would leave the output
             yield f'{source.path(place)}: is no name for a file: rename it'
             continue
         target = work.target_of(place, naming)
@@ -119,7 +117,7 @@ def token_in(output: stores.Store) -> Iterator[str | None]:
 class Progress:
     """What a person sees of a run: a line for each picture, and a bar, or without a terminal a line each minute."""
 
-    def __init__(self, summary: work.Summary, shows_all: bool = True):
+    def __init__(self, summary: work.Summary):
         self._summary = summary
         self._started = self._said = time.monotonic()
         self._total: int | None = None

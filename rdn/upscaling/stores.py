@@ -92,7 +92,7 @@ class Folder(Store):
         if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, 'no such folder', self.url)
         other = os.path.realpath(passing_over._root) if isinstance(passing_over, Folder) else None
-        for folder, folders, names in os.walk(self._root):
+        for folder, folders, names in os.walk(self._root, onerror=_raise_unless_forbidden):
             folders[:] = sorted(filter(work.is_walked, folders))
             if os.path.realpath(folder) == other != os.path.realpath(self._root):
                 folders[:] = []
@@ -213,6 +213,12 @@ class Bucket(Store):
 
     def _key(self, place: str) -> str:
         return f'{self._root}/{place}'
+
+
+def _raise_unless_forbidden(error: OSError) -> None:
+    """A folder that may not be read is passed over, as on one machine; one that a share loses for a moment is not."""
+    if not isinstance(error, PermissionError):
+        raise error
 
 
 @contextlib.contextmanager
