@@ -2,9 +2,11 @@
 
     python3 RDN_upscale.py --input photos --output enlarged --model rdn_x2.onnx
     python3 RDN_upscale.py --input photo.jpg --output large.png --model rdn_x2.onnx
+    python3 RDN_upscale.py --cluster --input s3://pictures/in --output s3://pictures/out --model rdn_x2.onnx
 
 Writes enlarged/NAME_x2.png for each picture: files, or whole folders with their structure. The pictures
-go through the model in overlapping tiles that join without seams (rdn/tiles.py).
+go through the model in overlapping tiles that join without seams (rdn/tiles.py). With --cluster the machines
+of a Ray cluster share the work: docs/cluster.md.
 """
 
 from __future__ import annotations

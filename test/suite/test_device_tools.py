@@ -181,6 +181,7 @@ def test_a_terminal_that_goes_or_a_kill_ends_the_tool_too(tmp_path, number, stat
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup it is ignored
     ) as process:
         assert process.stdout
         child = int([process.stdout.readline() for _ in range(3)][2])
