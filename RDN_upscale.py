@@ -181,7 +181,7 @@ def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple
         pictures = run.Run(ray, workers, source, output, summary, progress, page)
         ready = pictures.wait_for_workers()
         naming = make_naming(args, ready.scale)
-        print('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]), flush=True)
+        progress.write('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]))
         progress.count(source, output)
         pictures.upscale(run.find_tasks(source, output, naming._replace(output=''), summary))
         workers.close()

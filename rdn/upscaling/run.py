@@ -24,7 +24,7 @@ MAX_DEATHS = 2  # of workers in the middle of a picture, which is then named
 MAX_LOSSES = 5  # of machines
 SHOWN_EACH_DOUBLING = 16  # pictures on the report: so many of the first 16, of 17 to 32, of 33 to 64
 LINE_SECONDS = 60  # between lines on the progress where there is no terminal
-BAR_FORMAT = '{n}/{total_fmt} pictures [{elapsed}<{remaining}] {postfix}'
+BAR_FORMAT = '{n}/{total_fmt} pictures [{elapsed}<{remaining}{postfix}]'
 
 
 @dataclasses.dataclass
