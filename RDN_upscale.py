@@ -72,13 +72,13 @@ def upscale_all(
                 if work.is_done(job.target, options):
                     bar.total -= work.megapixels(job.source)
                     if page:
-                        add_to_report(page, job, None, scale)
+                        work.add_to_report(page, job.place, work.views_of(job, None, scale))
                     summary.skipped += 1
                     continue
                 upscaled = work.upscale_picture(job, model, scale, options, advance)
-                bar.write(': '.join([job.target, '; '.join(upscaled.notes)]) if upscaled.notes else job.target)
+                bar.write(work.line_of(job.target, upscaled.notes))
                 if page:
-                    add_to_report(page, job, upscaled, scale)
+                    work.add_to_report(page, job.place, work.views_of(job, upscaled, scale))
                 del upscaled  # before the next one is read
                 summary.done += 1
             except (ValueError, OSError, MemoryError) as error:
@@ -87,12 +87,6 @@ def upscale_all(
                 line = cli.describe_error(error)
                 summary.fail(line)
                 bar.write(f'failed: {line}')
-
-
-def add_to_report(page: report.Report, job: work.Job, upscaled: work.Upscaled | None, scale: int) -> None:
-    """Put a picture onto the page. upscaled: None for a result of an earlier run."""
-    views = work.views_of(job, upscaled, scale)
-    page.add(job.place, views.bicubic, views.rdn, size=views.size)
 
 
 def main(argv=None):

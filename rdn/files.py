@@ -8,6 +8,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -263,8 +264,8 @@ def clean_up(path: str, anew: bool = True) -> None:
 
 def _names_left(folder: str, anew: bool) -> list[str]:
     """The names of what is half-written in a folder; of one with very many files as they were a while ago at most."""
-    listed, names = _names_by_folder.get(folder, (0.0, []))
-    if folder in _names_by_folder and not anew and time.monotonic() < listed + LISTING_SECONDS:
+    listed, names = _names_by_folder.get(folder, (-math.inf, []))
+    if not anew and time.monotonic() < listed + LISTING_SECONDS:
         return names
     everything = os.listdir(folder)
     names = [name for name in everything if '.partial' in name]

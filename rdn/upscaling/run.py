@@ -307,7 +307,7 @@ class Run:
         else:
             self._summary.skipped += 1
         if self._page and outcome.views:
-            self._page.add(piece.task.place, outcome.views.bicubic, outcome.views.rdn, size=outcome.views.size)
+            work.add_to_report(self._page, piece.task.place, outcome.views)
 
     def _fail(self, line: str) -> None:
         self._summary.fail(line)

@@ -91,16 +91,8 @@ class Folder(Store):
     def list(self, passing_over: Store) -> Iterator[str]:
         if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, 'no such folder', self.url)
-        other = os.path.realpath(passing_over._root) if isinstance(passing_over, Folder) else None
-        for folder, folders, names in os.walk(self._root, onerror=_raise_unless_forbidden):
-            folders[:] = sorted(filter(work.is_walked, folders))
-            if os.path.realpath(folder) == other != os.path.realpath(self._root):
-                folders[:] = []
-                continue
-            below = os.path.relpath(folder, self._root)
-            for name in sorted(names):
-                if not name.startswith('.'):
-                    yield name if below == os.curdir else os.path.join(below, name)
+        other = passing_over._root if isinstance(passing_over, Folder) else None
+        yield from work.walk(self._root, other, _raise_unless_forbidden)
 
     def exists(self, place: str) -> bool:
         return os.path.exists(os.path.join(self._root, place))

@@ -123,20 +123,27 @@ def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str
         if not os.path.isdir(given):
             yield given, os.path.basename(given), True
             continue
-        for folder, folders, names in os.walk(given):
-            folders[:] = sorted(filter(is_walked, folders))
-            if os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(given):
-                folders[:] = []
-                continue
-            for name in sorted(names):
-                path = os.path.join(folder, name)
-                if not name.startswith('.'):
-                    yield path, os.path.relpath(path, given), reader.is_picture_name(name)
+        for place in walk(given, output):
+            yield os.path.join(given, place), place, reader.is_picture_name(place)
 
 
-def is_walked(folder: str) -> bool:
-    """Whether a folder of this name may hold a person's pictures: neither a report's views nor what is half-written."""
-    return folder != report.VIEWS_NAME and not (folder.startswith('.') and folder.endswith('.partial'))
+def walk(root: str, output: str | None, on_error: Callable[[OSError], None] | None = None) -> Iterator[str]:
+    """Yield the places of all files below a folder, those of a folder sorted, but for hidden ones.
+
+    Passed over: the folder `output` within, a report's views, what is half-written. on_error: as of os.walk.
+    """
+    for folder, folders, names in os.walk(root, onerror=on_error):
+        folders[:] = sorted(name for name in folders if name != report.VIEWS_NAME and not _is_half_written(name))
+        if output and os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(root):
+            folders[:] = []
+            continue
+        for name in sorted(names):
+            if not name.startswith('.'):
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def _is_half_written(folder: str) -> bool:
+    return folder.startswith('.') and folder.endswith('.partial')
 
 
 def target_of(place: str, naming: Naming) -> str:
@@ -177,9 +184,14 @@ def upscale_picture(
 def new_canvas(job: Job, shape: Sequence[int], dtype: np.dtype, scale: int) -> writer.Canvas:
     """For the result of pixels (H, W, C). Raises ValueError, with the result's name, where its format is too small."""
     height, width, channels = shape
-    with files.errors_naming(job.target):
-        writer.check_size(width * scale, height * scale, _ending(job.target))
+    check_size(job.target, width * scale, height * scale)
     return writer.Canvas(width * scale, height * scale, channels, dtype)
+
+
+def check_size(target: str, width: int, height: int) -> None:
+    """Raises ValueError, with the result's name, where its format does not hold so many pixels a side."""
+    with files.errors_naming(target):
+        writer.check_size(width, height, _ending(target))
 
 
 def save(job: Job, picture: reader.Picture, canvas: writer.Canvas, options: Options) -> list[str]:
@@ -201,6 +213,11 @@ def save(job: Job, picture: reader.Picture, canvas: writer.Canvas, options: Opti
     if ending == '.png' and own not in writer.FORMATS:
         notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
     return picture.notes + notes
+
+
+def line_of(target: str, notes: Sequence[str]) -> str:
+    """What the console says of a result."""
+    return f'{target}: {"; ".join(notes)}' if notes else target
 
 
 def _ending(path: str) -> str:
@@ -245,6 +262,11 @@ def views_of(job: Job, upscaled: Upscaled | None, scale: int) -> Views:
         result = reader.read_picture(job.target)
         large = writer.for_screen(result.pixels[box[1] : box[3], box[0] : box[2]], result.said)
     return Views(images.bicubic_upsample(small, scale), large, (width * scale, height * scale))
+
+
+def add_to_report(page: report.Report, place: str, views: Views) -> None:
+    """Put a picture onto the page."""
+    page.add(place, views.bicubic, views.rdn, size=views.size)
 
 
 def megapixels(path: str) -> float:

@@ -12,7 +12,7 @@ import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 from rdn import cli, engine, files, tiles
-from rdn.imaging import reader, upscaler, writer
+from rdn.imaging import reader, upscaler
 from rdn.upscaling import stores, work
 
 import numpy as np
@@ -24,8 +24,8 @@ class Setup(NamedTuple):
     """What all workers are told once. model: the ONNX file's content; model_path: what the user calls it.
 
     precision, provider: as of engine.open_model; source, output: stores, each as the user named it and as other
-    machines open it; first: the place of a picture in the source, which a machine has to see; token: a place in the output where the driver has put something, which shows that a machine sees
-    the same folder; None for a URL.
+    machines open it; first: the place of a picture in the source, which a machine has to see; token: a place in the
+    output where the driver has put something, which shows that a machine sees the same folder; None for a URL.
     """
 
     model: bytes
@@ -189,8 +189,7 @@ class Worker:
         with self._source(task) as source:
             picture = reader.read_picture(source)
         height, width, channels = shape = picture.pixels.shape
-        with files.errors_naming(self._output.path(task.target)):
-            writer.check_size(width * self._scale, height * self._scale, os.path.splitext(task.target)[1].lower())
+        work.check_size(self._output.path(task.target), width * self._scale, height * self._scale)
         options = self._options
         layout = upscaler.layout_for(self._model, (height, width), options.tile_size, options.overlap, self._scale)
         rows = tiles.tile_rows(layout)
@@ -248,8 +247,7 @@ class Worker:
             yield local
 
     def _line(self, task: Task, notes: list[str]) -> str:
-        path = self._output.path(task.target)
-        return ': '.join([path, '; '.join(notes)]) if notes else path
+        return work.line_of(self._output.path(task.target), notes)
 
 
 def _band(picture: np.ndarray, those: list[tiles.Tile]) -> Band:
