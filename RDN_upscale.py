@@ -138,7 +138,7 @@ def upscale_here(args: argparse.Namespace, summary: work.Summary) -> tuple[str, 
 
 def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple[str, report.Report | None]:
     """Upscale on the machines of a cluster; returns where the results are, and the report."""
-    from rdn.upscaling import fleet, run, stores, worker  # which most people need nothing of
+    from rdn.upscaling import fleet, listing, run, stores, worker  # which most people need nothing of
 
     if len(args.input) > 1:
         raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(args.input)}')
@@ -177,7 +177,7 @@ def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple
         naming = make_naming(args, ready.scale)
         progress.write('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]))
         progress.count(source, output)
-        pictures.upscale(run.find_tasks(source, output, naming._replace(output=''), summary))
+        pictures.upscale(listing.find_tasks(source, output, naming._replace(output=''), summary))
         workers.close()
     return args.output, page
 

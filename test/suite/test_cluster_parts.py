@@ -6,7 +6,7 @@ import sys
 
 from rdn import files
 from rdn.imaging import reader
-from rdn.upscaling import fleet, run, stores, work, worker
+from rdn.upscaling import fleet, listing, stores, work, worker
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from walk import assert_refused, snapshot
 
 def listed(source, output):
     naming, summary = work.Naming('', '_x2', None, False), work.Summary()
-    tasks = run.find_tasks(stores.Folder(str(source)), stores.Folder(str(output)), naming, summary)
+    tasks = listing.find_tasks(stores.Folder(str(source)), stores.Folder(str(output)), naming, summary)
     return list(tasks), summary
 
 
@@ -62,7 +62,7 @@ def test_two_pictures_of_one_result_are_found_wherever_they_lie_in_the_list(tmp_
 
 
 def test_the_report_shows_all_of_the_first_and_ever_fewer_to_the_end():
-    shown = list(filter(run.is_shown, range(1 << 20)))
+    shown = list(filter(listing.is_shown, range(1 << 20)))
     assert shown[:17] == list(range(17)) and max(shown) > 1 << 19
     assert [sum(1 << n <= x < 2 << n for x in shown) for n in range(4, 20)] == [16] * 16
 
@@ -73,14 +73,14 @@ def test_names_of_a_store_that_would_leave_the_output_are_refused(flaky, tmp_pat
     monkeypatch.setattr(store, '_keys', lambda: iter(['/pictures/../x.png', '/pictures//a.png', '/pictures/b.png']))
     monkeypatch.setattr(store, '_root', '/pictures')
     naming, summary = work.Naming('', '_x2', None, False), work.Summary()
-    tasks = list(run.find_tasks(store, stores.Folder(str(tmp_path)), naming, summary))
+    tasks = list(listing.find_tasks(store, stores.Folder(str(tmp_path)), naming, summary))
     assert [isinstance(task, str) and 'is no name for a file' in task for task in tasks] == [True, True, False]
 
 
 def test_a_picture_that_would_replace_itself_is_refused_also_where_results_are_skipped(tmp_path):
     touch(tmp_path, 'a.png')
     here, naming = stores.Folder(str(tmp_path)), work.Naming('', '', None, False)
-    (refused,) = run.find_tasks(here, here, naming, work.Summary())
+    (refused,) = listing.find_tasks(here, here, naming, work.Summary())
     assert refused == f'{tmp_path}/a.png: would be replaced by its result: name another --output or --suffix'
 
 
