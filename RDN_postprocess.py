@@ -16,102 +16,15 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from typing import Callable, NamedTuple, Sequence
+from typing import Sequence
 
-from rdn import cli, cpu, dataset, files, manifest, run_record, tiles
+from rdn import cli, cpu, dataset, files, manifest, run_record
 from rdn.ascend import outputs
-from rdn.evaluation import agreement, metrics, plausibility, report, result, sheet
+from rdn.evaluation import agreement, metrics, report, result, scoring, sheet
 from rdn.imaging import images
 
-import numpy as np
 
-
-class Score(NamedTuple):
-    """PSNR of an image in dB."""
-
-    stem: str
-    bicubic: float
-    rdn: float
-
-
-class Result(NamedTuple):
-    """An image as the device computed it, its bicubic baseline and its label (None where not known).
-
-    All are float (3, H, W), RGB, 0...1.
-    """
-
-    case: dataset.Case
-    sr: np.ndarray
-    bicubic: np.ndarray
-    hr: np.ndarray | None
-
-
-def read_result(case: dataset.Case, paths: dict[str, list[str]], width: int, height: int, scale: int) -> Result:
-    """What the device computed of an image, put together where it was cut into tiles, with what it is compared to.
-
-    paths: of the outputs, by their stems, of each device. Raises ValueError, with the file's name, for a label or
-    output that is not of this size, not whole or not finite.
-    """
-    output_shape = 3, height * scale, width * scale
-    hr = None
-    if case.label_path:
-        hr = dataset.read_label(case.label_path, dataset.output_shape(case, width, height, scale))
-        bicubic = bicubic_of_label(hr, scale)
-    else:
-        source = images.read_rgb(str(case.source))
-        bicubic = images.to_chw(images.bicubic_upsample(source, scale))
-    return Result(case, join_outputs(case, lambda stem: outputs.read_outputs(paths[stem], output_shape)), bicubic, hr)
-
-
-def join_outputs(case: dataset.Case, read: Callable[[str], np.ndarray]) -> np.ndarray:
-    """An image (3, H, W) from the outputs of its inputs. read: from the name of an input to its output."""
-    if not case.layout:
-        return read(case.stem)
-    parts = dataset.input_tiles(case.stem, case.layout)
-    return tiles.join(((tile, read(stem)) for stem, tile in parts.items()), case.layout)
-
-
-def bicubic_of_label(hr: np.ndarray, scale: int) -> np.ndarray:
-    """What Pillow's bicubic makes of the reduced label: (3, H, W), 0...1 -> the same."""
-    lr = images.bicubic_downsample(images.to_image(hr), scale)
-    return images.to_chw(images.bicubic_upsample(lr, scale))
-
-
-def check_plausible(image: Result, path: str) -> None:
-    """Raises ValueError, with the path of its first output, for an image that does not show what it should."""
-    reason = plausibility.mismatch_reason(image.sr, image.bicubic if image.hr is None else image.hr)
-    if reason:
-        raise ValueError(f'{path}: {reason} --allow-mismatch counts it nevertheless')
-
-
-def score_result(image: Result, scale: int, luma: str) -> Score | None:
-    """PSNR of an image and of its baseline; None without a label. luma: a key of metrics.LUMA."""
-    if image.hr is None:
-        return None
-    coefficients = metrics.LUMA[luma]
-    psnr = [metrics.sr_psnr(x, image.hr, scale, coefficients) for x in (image.bicubic, image.sr)]
-    return Score(image.case.stem, *psnr)
-
-
-def measure(
-    case: dataset.Case,
-    paths: dict[str, list[str]],
-    size: tuple[int, int, int],
-    luma: str,
-    check: bool,
-    with_image: bool,
-) -> tuple[Score | None, Result | None]:
-    """(score, image) of one image; the score is None without a label, the image where it is not asked for.
-
-    As read_result, score_result and, where check is true, check_plausible: a call that another process can take.
-    """
-    image = read_result(case, paths, *size)
-    if check:
-        check_plausible(image, paths[case.input_stems()[0]][0])
-    return score_result(image, size[2], luma), image if with_image else None
-
-
-def save_images(folder: str, image: Result, score: Score | None, scale: int) -> None:
+def save_images(folder: str, image: scoring.Result, score: scoring.Score | None, scale: int) -> None:
     """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known."""
     captions = ['bicubic', 'RDN', 'original']
     if score:
@@ -122,7 +35,9 @@ def save_images(folder: str, image: Result, score: Score | None, scale: int) -> 
             panel.save(file, 'PNG')
 
 
-def add_to_report(page: report.Report, image: Result, score: Score | None, scale: int, position: int) -> None:
+def add_to_report(
+    page: report.Report, image: scoring.Result, score: scoring.Score | None, scale: int, position: int
+) -> None:
     """Put an image on the page, with its figures where the label is known. position: among the images."""
     bicubic, rdn = images.to_image(image.bicubic), images.to_image(image.sr)
     if score is None or image.hr is None:
@@ -133,12 +48,7 @@ def add_to_report(page: report.Report, image: Result, score: Score | None, scale
     page.add(image.case.stem, bicubic, rdn, images.to_image(image.hr), psnr, ssim, position=position)
 
 
-def average_of(scores: Sequence[Score]) -> Score:
-    """The mean over images."""
-    return Score('average', *(float(np.mean(column)) for column in list(zip(*scores))[1:]))
-
-
-def format_scores(scores: Sequence[Score]) -> str:
+def format_scores(scores: Sequence[scoring.Score]) -> str:
     """The console's table: an image a line."""
     rows = [('PSNR dB', 'bicubic', 'RDN', 'gain')]
     rows += [(stem, f'{bicubic:.2f}', f'{rdn:.2f}', f'{rdn - bicubic:+.2f}') for stem, bicubic, rdn in scores]
@@ -157,16 +67,6 @@ def check_record(pred_path: str, label_path: str) -> run_record.Record | None:
             f'{pred_path}: computed from another preparation than {label_path} is of: run inference on this one'
         )
     return record
-
-
-def compare_result(
-    image: Result, score: Score, reference: Callable[[str], np.ndarray], scale: int, luma: str
-) -> agreement.Agreement:
-    """An image's Agreement with PyTorch. reference: from the name of an input to PyTorch's output."""
-    assert image.hr is not None  # as there is a score
-    expected = join_outputs(image.case, reference)
-    expected_psnr = metrics.sr_psnr(expected, image.hr, scale, metrics.LUMA[luma])
-    return agreement.compare(image.case.stem, image.sr, expected, score.rdn, expected_psnr)
 
 
 def main(argv=None):
@@ -188,16 +88,16 @@ def main(argv=None):
     if args.report:
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
 
-    def judge(case: dataset.Case, position: int) -> tuple[Score | None, agreement.Agreement | None]:
+    def judge(case: dataset.Case, position: int) -> tuple[scoring.Score | None, agreement.Agreement | None]:
         own = {stem: paths[stem] for stem in case.input_stems()}
-        score, image = elsewhere(measure, case, own, size, args.luma, not args.allow_mismatch, shows)
+        score, image = elsewhere(scoring.measure, case, own, size, args.luma, not args.allow_mismatch, shows)
         if image and args.save_images:
             save_images(args.save_images, image, score, args.scale)
         if image and page:
             add_to_report(page, image, score, args.scale, position)
         compared = None
         if image and score and reference:
-            compared = compare_result(image, score, reference, args.scale, args.luma)
+            compared = scoring.compare(image, score, reference, args.scale, args.luma)
         return score, compared
 
     shows = bool(args.save_images or args.report or reference)
@@ -219,12 +119,12 @@ def main(argv=None):
         print(f'{agreement.format_agreements(agreements)}\nagainst PyTorch: {verdict.describe()}\n')
     origin = record.describe() if record else 'origin unknown'
     print(f'outputs: {origin}; {protocol or "protocol unknown"}')
-    average = average_of(scores)
+    average = scoring.average_of(scores)
     print(f'{format_scores([*scores, average])}\nAvg PSNR: {average.rdn:.2f}')
     check_accuracy(average, args.min_psnr, verdict)
 
 
-def check_accuracy(average: Score, min_psnr: float | None, verdict: agreement.Verdict | None) -> None:
+def check_accuracy(average: scoring.Score, min_psnr: float | None, verdict: agreement.Verdict | None) -> None:
     """Raises ValueError where the accuracy is lower than asked for, or is not PyTorch's."""
     if min_psnr is not None and not average.rdn >= min_psnr:
         raise ValueError(f'accuracy not met: {average.rdn:.3f} dB on average, --min-psnr asks for {min_psnr:g}')

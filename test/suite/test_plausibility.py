@@ -1,18 +1,16 @@
 """Whether an output shows what its label shows: no true enlargement is doubted, other pictures and places are seen."""
 
-from rdn.evaluation import plausibility
+from rdn.evaluation import plausibility, scoring
 from rdn.imaging import images
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import RDN_postprocess
-
 
 def test_enlargements_of_any_quality_are_beyond_doubt(prepared):
     for stem, hr in prepared[1].items():
-        bicubic = RDN_postprocess.bicubic_of_label(hr, 2)
+        bicubic = scoring.bicubic_of_label(hr, 2)
         noisy = hr + np.random.RandomState(0).normal(0, 0.2, hr.shape)
         nearest = prepared[0][stem].repeat(2, 1).repeat(2, 2)
         assert all(
