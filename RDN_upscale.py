@@ -72,7 +72,7 @@ def upscale_here(args: argparse.Namespace, summary: work.Summary) -> tuple[str, 
 
 def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple[str, report.Report | None]:
     """Upscale on the machines of a cluster; returns where the results are, and the report."""
-    from rdn.upscaling import fleet, listing, run, stores, worker  # which most people need nothing of
+    from rdn.upscaling import fleet, listing, progress, run, stores, worker  # which most people need nothing of
 
     if len(args.input) > 1:
         raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(args.input)}')
@@ -103,14 +103,14 @@ def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple
             options_of(args),
         )
         ray = stack.enter_context(fleet.joined(args.cluster))
-        progress = stack.enter_context(contextlib.closing(run.Progress(summary)))
+        shown = stack.enter_context(contextlib.closing(progress.Progress(summary)))
         page = stack.enter_context(under_way(args, summary))
         workers = fleet.Fleet(ray, setup, args.threads)
-        pictures = run.Run(ray, workers, source, output, summary, progress, page)
+        pictures = run.Run(ray, workers, source, output, summary, shown, page)
         ready = pictures.wait_for_workers()
         naming = make_naming(args, ready.scale)
-        progress.write('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]))
-        progress.count(source, output)
+        shown.write('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]))
+        shown.count(source, output)
         pictures.upscale(listing.find_tasks(source, output, naming._replace(output=''), summary))
         workers.close()
     return args.output, page
