@@ -9,7 +9,11 @@ from walk import ROOT
 
 TOP, ROOMS = 'rdn', ('rdn.ascend', 'rdn.imaging', 'rdn.evaluation', 'rdn.training', 'rdn.upscaling')
 # What a room may use beside itself and the modules at the top, which use nothing but each other.
-MAY_USE = {room: {'rdn.imaging', 'rdn.evaluation'} for room in ('rdn.training', 'rdn.upscaling')}
+MAY_USE = {
+    'rdn.evaluation': {'rdn.imaging', 'rdn.ascend'},
+    'rdn.training': {'rdn.imaging', 'rdn.evaluation'},
+    'rdn.upscaling': {'rdn.imaging', 'rdn.evaluation'},
+}
 SCRIPTS = sorted(name[:-3] for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py')
 
 
