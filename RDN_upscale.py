@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import warnings
 from typing import Iterator
@@ -21,6 +22,8 @@ from rdn import cli, cpu, engine, files, onnx_graph, tiles
 from rdn.evaluation import report
 from rdn.imaging import reader, upscaler, writer
 from rdn.upscaling import here, work
+
+FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
 
 
 def main(argv=None):
@@ -81,8 +84,9 @@ def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple
     source, output = stores.open_store(args.input[0]), stores.open_store(args.output)
     if '://' in args.output and output.is_same(source):
         raise ValueError(f'{args.output}: is the input, too: name another --output')
-    first = next(filter(reader.is_picture_name, source.list(output)), None)
-    if first is None:
+    pictures = filter(reader.is_picture_name, source.list(output))
+    first = list(itertools.islice(pictures, FIRST_PICTURES))
+    if not first:
         raise ValueError(f'{args.input[0]}: no pictures in it')
     output.check_writable()
     check_places(None, args)
@@ -98,7 +102,7 @@ def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple
             args.provider,
             (source.url, source.absolute()),
             (output.url, output.absolute()),
-            first,
+            list(filter(source.exists, first)),  # a link may lead nowhere
             token,
             options_of(args),
         )
@@ -106,12 +110,12 @@ def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple
         shown = stack.enter_context(contextlib.closing(progress.Progress(summary)))
         page = stack.enter_context(under_way(args, summary))
         workers = fleet.Fleet(ray, setup, args.threads)
-        pictures = run.Run(ray, workers, source, output, summary, shown, page)
-        ready = pictures.wait_for_workers()
+        handed = run.Run(ray, workers, source, output, summary, shown, page)
+        ready = handed.wait_for_workers()
         naming = make_naming(args, ready.scale)
         shown.write('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]))
         shown.count(source, output)
-        pictures.upscale(listing.find_tasks(source, output, naming._replace(output=''), summary))
+        handed.upscale(listing.find_tasks(source, output, naming._replace(output=''), summary))
         workers.close()
     return args.output, page
 

@@ -32,6 +32,7 @@ def cluster_of(workers: int) -> Iterator[str]:
     os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(cores)[:workers])
+    os.environ['RAY_TMPDIR'] = tempfile.mkdtemp(prefix='ray')  # short, for sockets; another Ray's own stays as it is
     try:
         started = ray.cluster_utils.Cluster(
             initialize_head=True, head_node_args=dict(num_cpus=workers, include_dashboard=False)
@@ -42,6 +43,7 @@ def cluster_of(workers: int) -> Iterator[str]:
             started.shutdown()
     finally:
         os.sched_setaffinity(0, cores)
+        shutil.rmtree(os.environ.pop('RAY_TMPDIR'))
 
 
 def upscale(source: str, target: str, model: str, *flags: str) -> list[str]:

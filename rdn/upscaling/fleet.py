@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 from typing import Any, Iterator, NamedTuple
@@ -17,14 +18,17 @@ from rdn.upscaling import work, worker
 NODES_SECONDS = 5  # how often machines that came or went are looked for
 NO_WORKER_SECONDS = 300  # without any before the run ends
 CLOSING_SECONDS = 5
-MAX_FAILED_STARTS = 3  # of workers on a machine, which is then left out
+ANSWER_SECONDS = 10
+MAX_FAILED_STARTS = 3  # of workers on a machine, which is then left out for a while
+REST_SECONDS = 60
 
 
 class Member(NamedTuple):
-    """A worker: Ray's handle, and the machine that it runs on."""
+    """A worker: Ray's handle, the machine that it runs on, and whether it has been ready."""
 
     actor: Any
     node: str
+    was_ready: bool = False
 
 
 def import_ray() -> Any:
@@ -46,6 +50,7 @@ def joined(address: str) -> Iterator[Any]:
     Raises ValueError where there is no such cluster.
     """
     ray = import_ray()
+    check_answers(address)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     quiet = dict(log_to_driver=False, logging_level='ERROR')
     try:
@@ -67,6 +72,17 @@ def joined(address: str) -> Iterator[Any]:
         ray.shutdown()
 
 
+def check_answers(address: str) -> None:
+    """Raises ValueError where nothing listens at HOST:PORT: Ray would try for a quarter of an hour."""
+    host, _, port = address.rpartition(':')
+    if not port.isdigit():  # empty, or 'auto'
+        return
+    try:
+        socket.create_connection((host.rpartition('/')[2].strip('[]'), int(port)), ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f'--cluster {address}: nothing answers there ({error}): ray start --head prints the address')
+
+
 class Fleet:
     """The workers of a cluster: those that are idle, and those that are starting. One is made for each accelerator of a
     machine; on one without any, for each of `threads` cores.
@@ -79,11 +95,13 @@ class Fleet:
         self._uses_accelerators = setup.provider != 'CPU' and setup.precision != 'bf16'
         self._looked = self._seen = -float('inf')
         self._failed_starts: collections.Counter[str] = collections.Counter()
+        self._rests: dict[str, float] = {}  # machine -> until when
         self.members: dict[Any, Member] = {}
         self.idle: collections.deque[Member] = collections.deque()
         self.starting: dict[Any, Member] = {}  # by what they will say
         self.kind: worker.Ready | None = None  # of the first that was ready
         self.refusals: dict[str, str] = {}  # of machines
+        self._trouble = 'are processors free?'
 
     def look(self) -> None:
         """Start workers on machines that are new or lost some. Raises ValueError where none is left for long."""
@@ -95,15 +113,15 @@ class Fleet:
         counts = collections.Counter(member.node for member in self.members.values())
         for node in alive:
             name = node['NodeID']
-            needs = (
-                [] if name in self.refusals else worker_needs(node['Resources'], self._threads, self._uses_accelerators)
-            )
+            if name in self.refusals or now < self._rests.get(name, now):
+                continue
+            needs = worker_needs(node['Resources'], self._threads, self._uses_accelerators)
             for need in needs[counts[name] :]:
                 self._start(name, need)
         if len(self.members) > len(self.starting) or self._seen == -float('inf'):
             self._seen = now
         elif now > self._seen + NO_WORKER_SECONDS:
-            raise ValueError(f'no worker could be started for {NO_WORKER_SECONDS} seconds: are processors free?')
+            raise ValueError(f'no worker could be started for {NO_WORKER_SECONDS} seconds: {self._trouble}')
 
     def _start(self, node: str, need: dict[str, Any]) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -123,14 +141,12 @@ class Fleet:
         try:
             ready = self._ray.get(said)
         except self._ray.exceptions.RayError as error:
-            self._failed_starts[member.node] += not self.bury(member)
-            if self._failed_starts[member.node] < MAX_FAILED_STARTS:
-                return None
-            ready = worker.Ready(0, '', [], f'its workers die at their start: {" ".join(str(error).split())[:300]}')
+            is_lost = self.bury(member)
+            return None if is_lost or member.was_ready else self._count_failed_start(member.node, error)
         if ready.refusal is None:
             self._failed_starts[member.node] = 0
             self.kind = self.kind or ready
-            self.idle.append(member)
+            self.idle.append(member._replace(was_ready=True))
             return None
         self.bury(member)
         known = member.node in self.refusals
@@ -138,6 +154,16 @@ class Fleet:
         if not self.members:
             raise ValueError(ready.refusal)
         return None if known else f'a machine is left out: {self.address(member.node)}: {ready.refusal}'
+
+    def _count_failed_start(self, node: str, error: Exception) -> str | None:
+        """Leave a machine out for a while where workers die again and again; returns a line to say so."""
+        self._failed_starts[node] += 1
+        if self._failed_starts[node] < MAX_FAILED_STARTS:
+            return None
+        self._failed_starts[node] = 0
+        self._rests[node] = time.monotonic() + REST_SECONDS
+        self._trouble = f'they die at their start: {" ".join(str(error).split())[:300]}'
+        return f'a machine is left out for {REST_SECONDS} seconds: {self.address(node)}: its workers: {self._trouble}'
 
     def bury(self, member: Member) -> bool:
         """Forget a worker that died, for which another will be started; returns whether its machine is lost.

@@ -71,6 +71,6 @@ def upscale_all(
             except (ValueError, OSError, MemoryError) as error:
                 if isinstance(error, OSError) and error.errno in work.HOPELESS:
                     raise OSError(error.errno, error.strerror, error.filename or job.target)
-                line = cli.describe_error(error)
+                line = work.failure_line(job, cli.describe_error(error))
                 summary.fail(line)
                 bar.write(f'failed: {line}')

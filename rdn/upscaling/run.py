@@ -17,14 +17,14 @@ from rdn.evaluation import report
 from rdn.upscaling import fleet, progress, stores, work, worker
 
 MAX_DEATHS = 2  # of workers in the middle of a picture, which is then named
-MAX_LOSSES = 5  # of machines
+MAX_LOSSES = 5  # of machines; of workers, too, once it is seen that they die of other things than pictures
 
 
 @dataclasses.dataclass
 class Piece:
     """A picture, or a part of one, to be handed to a worker. call: a method of Worker; deaths, losses: so far.
 
-    returns: how many values the call has; the first is an Outcome.
+    returns: how many values the call has; the first is an Outcome; reason: of the last loss, where it is known.
     """
 
     task: worker.Task
@@ -35,6 +35,7 @@ class Piece:
     number: int = 0
     deaths: int = 0
     losses: int = 0
+    reason: str = ''
 
 
 @dataclasses.dataclass
@@ -77,6 +78,7 @@ class Run:
         self._busy: dict[Any, tuple[fleet.Member, Piece, list[Any]]] = {}  # by the first value that a call returns
         self._waiting: collections.deque[Piece] = collections.deque()  # to be done before new pictures
         self._later: collections.deque[Piece] = collections.deque()  # and after them
+        self._most_deaths = MAX_DEATHS
 
     def wait_for_workers(self) -> worker.Ready:
         """What the workers are, once the first of them is there."""
@@ -119,7 +121,7 @@ class Run:
         for task in tasks:
             if isinstance(task, worker.Task):
                 return Piece(task._replace(splits=True))
-            self._fail(task)
+            self._fail(None, task)
         return self._later.popleft() if self._later else None
 
     def _hand_out(self, piece: Piece) -> None:
@@ -143,12 +145,16 @@ class Run:
             self._fleet.idle.append(member)
             self._again(piece, is_lost=True)  # another part went with its machine, or found no room
             return
+        except self._ray.exceptions.OutOfMemoryError:  # which is the picture's doing
+            self._fleet.bury(member)
+            self._again(piece, is_lost=False, most_deaths=MAX_DEATHS)
+            return
         except self._ray.exceptions.RayError:
             self._again(piece, self._fleet.bury(member))
             return
         if outcome.kind == 'unfit':
             self._fleet.bury(member)
-            self._again(piece, is_lost=True)
+            self._again(piece, is_lost=True, reason=outcome.line)
             return
         self._fleet.idle.append(member)
         if piece.cut and piece.cut.is_over:
@@ -177,10 +183,11 @@ class Run:
             parts = [cut.parts[number] for number in range(len(cut.bands))]
             self._waiting.append(Piece(piece.task, 'join', (cut.head, *parts), 1, cut))
 
-    def _again(self, piece: Piece, is_lost: bool) -> None:
+    def _again(self, piece: Piece, is_lost: bool, most_deaths: int | None = None, reason: str | None = None) -> None:
         """Put a picture whose worker died back, whole; one that killed several is named instead.
 
         is_lost: with its machine. Else it waits to the end, lest it die once more beside what took the memory.
+        most_deaths: so many, and it is named.
         """
         whole = piece
         if piece.cut:
@@ -189,31 +196,43 @@ class Run:
             piece.cut.is_over, whole = True, piece.cut.whole
         whole.losses += is_lost
         whole.deaths += not is_lost
-        if whole.deaths >= MAX_DEATHS or whole.losses >= MAX_LOSSES:
-            self._fail(
-                f'{self._source.path(whole.task.place)}: its worker died {whole.deaths + whole.losses} times: of too little memory?'
-            )
+        whole.reason = reason or whole.reason
+        if whole.deaths >= (most_deaths or self._most_deaths) or whole.losses >= MAX_LOSSES:
+            times = whole.deaths + whole.losses
+            guess = f'its worker died {times} times: of too little memory?'
+            self._fail(whole.task, f'given up after {times} times: {whole.reason}' if whole.reason else guess)
             self._output.clean_up(whole.task.target)
             return
-        whole.task = whole.task._replace(is_retry=True, splits=False)
+        whole.task = whole.task._replace(is_retry=True, splits=True)
         (self._waiting if is_lost else self._later).append(whole)
 
     def _end(self, piece: Piece, outcome: worker.Outcome) -> None:
         """Count a picture that is through."""
+        whole = piece
         if piece.cut:
-            piece.cut.is_over = True
+            piece.cut.is_over, whole = True, piece.cut.whole
         if outcome.kind == 'failed':
-            self._fail(outcome.line)
+            self._fail(piece.task, outcome.line)
             return
+        if whole.deaths:  # so they were not the picture's doing
+            self._most_deaths = MAX_LOSSES
+        if self._page and outcome.views:
+            try:
+                work.add_to_report(self._page, piece.task.place, outcome.views)
+            except ValueError as error:
+                self._fail(piece.task, str(error))
+                return
         self._summary.megapixels += outcome.megapixels
         if outcome.kind == 'done':
             self._summary.done += 1
             self._progress.write(outcome.line)
         else:
             self._summary.skipped += 1
-        if self._page and outcome.views:
-            work.add_to_report(self._page, piece.task.place, outcome.views)
 
-    def _fail(self, line: str) -> None:
+    def _fail(self, task: worker.Task | None, line: str) -> None:
+        """Count a picture that failed. task: None where the line names it."""
+        if task:
+            job = work.Job(self._source.path(task.place), task.place, self._output.path(task.target))
+            line = work.failure_line(job, line)
         self._summary.fail(line)
         self._progress.write(f'failed: {line}')

@@ -11,9 +11,10 @@ import contextlib
 import errno
 import os
 import secrets
+import tempfile
 import time
 import urllib.parse
-from typing import Any, Callable, Iterator, TypeVar
+from typing import Any, Callable, Iterator, Sequence, TypeVar
 
 from rdn import cli, files
 from rdn.evaluation import report
@@ -24,6 +25,8 @@ Result = TypeVar('Result')
 TRIES = 5  # of a request to a store, with pauses between them that double
 FIRST_PAUSE_SECONDS = 0.5
 PAGE_KEYS = 1000  # that S3 lists at a time
+# Kinds of stores where what is put appears at once: object stores, and the memory's.
+AT_ONCE = frozenset(['s3', 's3a', 'gs', 'gcs', 'abfs', 'abfss', 'az', 'adl', 'oss', 'obs', 'cos', 'memory'])
 NUMBERS: dict[type, int] = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}  # of errors that have none
 # What asking again does not change.
 FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
@@ -111,7 +114,10 @@ class Folder(Store):
             files.clean_up(path)
 
     def check_writable(self) -> None:
-        files.check_writable(self.url)
+        try:
+            files.check_writable(self._root)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.url)
 
     def absolute(self) -> str:
         return self._root
@@ -150,7 +156,7 @@ class Bucket(Store):
 
     def _keys(self) -> Iterator[str]:
         """The full names of all objects, in S3 page by page, elsewhere folder by folder."""
-        if 's3' not in self._system.protocol:
+        if 's3' not in self._protocols():
             yield from self._keys_below(self._root)
             return
         bucket, _, prefix = self._root.partition('/')
@@ -182,20 +188,37 @@ class Bucket(Store):
     def writing(self, place: str, scratch: str) -> Iterator[str]:
         with _local_file(place, scratch) as local:
             yield local
-            persistently(lambda: self._system.put_file(local, self._key(place)), self.path(place))
+            persistently(lambda: self._put(local, self._key(place)), self.path(place))
+
+    def _put(self, local: str, key: str) -> None:
+        """Where the store writes bit by bit: under a hidden name first, which is the same after a kill."""
+        if not AT_ONCE.isdisjoint(self._protocols()):
+            self._system.put_file(local, key)
+            return
+        folder, _, name = key.rpartition('/')
+        beside = f'{folder}/.{name}.partial'
+        self._system.makedirs(folder, exist_ok=True)
+        self._system.put_file(local, beside)
+        self._system.mv(beside, key)
+
+    def _protocols(self) -> Sequence[str]:
+        names = self._system.protocol
+        return [names] if isinstance(names, str) else names
 
     def check_writable(self) -> None:
-        key = self._key(f'.rdn-{secrets.token_hex(4)}')
+        name = f'.rdn-{secrets.token_hex(4)}'
         try:
-            persistently(lambda: self._system.pipe_file(key, b'0'), self.url)
-            persistently(lambda: self._system.exists(key), self.url)  # as for each result
+            with tempfile.TemporaryDirectory() as scratch, self.writing(name, scratch) as local:
+                with open(local, 'wb') as file:
+                    file.write(b'0')
+            self.exists(name)  # as for each result
         except OSError as error:
             raise OSError(error.errno, f'cannot be written to: {cli.describe_error(error)}', self.url)
         with contextlib.suppress(OSError):  # it may be forbidden
-            self._system.rm_file(key)
+            self._system.rm_file(self._key(name))
 
     def clean_up(self, place: str) -> None:
-        pass  # what is put half is not there
+        pass  # what is put half is not there, or hidden until it is put again
 
     def absolute(self) -> str:
         return self.url
@@ -246,6 +269,6 @@ def open_store(url: str, absolute: str | None = None) -> Store:
 
     Raises ValueError for a URL of a kind that is not known.
     """
-    if url.startswith('file://'):
-        return Folder(url, absolute or os.path.abspath(urllib.parse.unquote(url[len('file://') :])))
+    if url.startswith(('file://', 'local://')):
+        return Folder(url, absolute or os.path.abspath(urllib.parse.unquote(url.partition('://')[2])))
     return Bucket(url) if '://' in url else Folder(url, absolute)

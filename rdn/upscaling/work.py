@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from typing import Callable, Iterator, NamedTuple, Sequence
 
-from rdn import engine, files, tiles
+from rdn import engine, external_sort, files, tiles
 from rdn.evaluation import report
 from rdn.imaging import images, metadata, reader, upscaler, writer
 
@@ -130,16 +130,41 @@ def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str
 def walk(root: str, output: str | None, on_error: Callable[[OSError], None] | None = None) -> Iterator[str]:
     """Yield the places of all files below a folder, those of a folder sorted, but for hidden ones.
 
-    Passed over: the folder `output` within, a report's views, what is half-written. on_error: as of os.walk.
+    Passed over: the folder `output` within, links to folders, a report's views, what is half-written. The names of a
+    folder are not all held. on_error: called for a folder that cannot be read, which is else passed over.
     """
-    for folder, folders, names in os.walk(root, onerror=on_error):
-        folders[:] = sorted(name for name in folders if name != report.VIEWS_NAME and not _is_half_written(name))
+    waiting = ['']
+    while waiting:
+        place = waiting.pop()
+        folder = os.path.join(root, place)
         if output and os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(root):
-            folders[:] = []
             continue
-        for name in sorted(names):
-            if not name.startswith('.'):
-                yield os.path.relpath(os.path.join(folder, name), root)
+        folders: list[str] = []
+        for name in external_sort.external_sort(_list_folder(folder, folders, on_error)):
+            yield os.path.join(place, name)
+        waiting += [os.path.join(place, name) for name in sorted(folders, reverse=True)]
+
+
+def _list_folder(folder: str, folders: list[str], on_error: Callable[[OSError], None] | None) -> Iterator[str]:
+    """Yield the names of a folder's files, and put those of the folders in it to `folders`."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not _is_folder(entry):
+                    if not entry.name.startswith('.'):
+                        yield entry.name
+                elif not (entry.is_symlink() or entry.name == report.VIEWS_NAME or _is_half_written(entry.name)):
+                    folders.append(entry.name)
+    except OSError as error:
+        if on_error:
+            on_error(error)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_half_written(folder: str) -> bool:
@@ -213,6 +238,11 @@ def save(job: Job, picture: reader.Picture, canvas: writer.Canvas, options: Opti
     if ending == '.png' and own not in writer.FORMATS:
         notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
     return picture.notes + notes
+
+
+def failure_line(job: Job, line: str) -> str:
+    """Why a picture failed, with its name, or its result's, in front where the line has neither."""
+    return line if job.source in line or job.target in line else f'{job.source}: {line}'
 
 
 def line_of(target: str, notes: Sequence[str]) -> str:

@@ -24,8 +24,8 @@ class Setup(NamedTuple):
     """What all workers are told once. model: the ONNX file's content; model_path: what the user calls it.
 
     precision, provider: as of engine.open_model; source, output: stores, each as the user named it and as other
-    machines open it; first: the place of a picture in the source, which a machine has to see; token: a place in the
-    output where the driver has put something, which shows that a machine sees the same folder; None for a URL.
+    machines open it; first: places of some pictures in the source, of which a machine has to see one; token: a place in
+    the output where the driver has put something, which shows that a machine sees the same folder; None for a URL.
     """
 
     model: bytes
@@ -34,7 +34,7 @@ class Setup(NamedTuple):
     provider: str | None
     source: tuple[str, str]
     output: tuple[str, str]
-    first: str
+    first: Sequence[str]
     token: str | None
     options: work.Options
 
@@ -106,11 +106,11 @@ class Worker:
         for store in (self._input, self._output):
             if isinstance(store, stores.Folder) and not store.is_there():
                 raise ValueError(f'{store.url}: this machine does not see the folder')
-        if not self._input.exists(setup.first):
-            raise ValueError(f'{self._input.path(setup.first)}: this machine does not see the file')
+        if setup.first and not any(self._input.exists(place) for place in setup.first):
+            raise ValueError(f'{self._input.path(setup.first[0])}: this machine does not see the file')
         if setup.token and not self._output.exists(setup.token):
             raise ValueError(f'{self._output.url}: this machine has another folder of that name')
-        self._output.exists(setup.first)  # which raises where it may not be asked
+        self._output.check_writable()  # by this machine's user, with its credentials
         place = os.path.join(tempfile.gettempdir(), 'rdn-cluster')
         self._scratch = self._stack.enter_context(files.scratch_folder(place))  # what a killed worker left goes
         path = os.path.join(self._scratch, 'model.onnx')
@@ -160,8 +160,10 @@ class Worker:
                 line = line.replace(local, name)
             if not isinstance(error, OSError) or error.errno not in work.HOPELESS:
                 return Outcome('failed', line)
-            is_shared = isinstance(self._output, stores.Folder)
-            return Outcome('hopeless' if is_shared else 'unfit', line)  # a URL's local copies fill one machine only
+            # A URL's local copies fill one machine only.
+            is_read = isinstance(self._input, stores.Bucket) and str(error.filename).startswith(self._input.url)
+            is_shared = isinstance(self._output, stores.Folder) and not is_read
+            return Outcome('hopeless' if is_shared else 'unfit', line)
 
     def _upscale(self, task: Task) -> Outcome:
         if task.is_retry:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from typing import Any
@@ -59,11 +60,13 @@ def cluster(store, tmp_path_factory):
     folder = tmp_path_factory.mktemp('site')
     (folder / 'sitecustomize.py').write_text(KILLER)
     os.environ.update(KILLED=str(folder / 'killed'), PYTHONPATH=str(folder), RAY_USAGE_STATS_ENABLED='0')
+    os.environ['RAY_TMPDIR'] = tempfile.mkdtemp(prefix='ray')  # short, for sockets; another Ray's own stays as it is
     nodes = ray.cluster_utils.Cluster(initialize_head=True, head_node_args=dict(NODE, include_dashboard=False))
     for _ in range(2):
         nodes.add_node(**NODE)
     yield nodes
     nodes.shutdown()
+    shutil.rmtree(os.environ['RAY_TMPDIR'])
 
 
 @pytest.fixture(scope='module')

@@ -1,5 +1,6 @@
 """rdn/upscaling: stores, the list of pictures, what workers do and take; all without Ray."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -165,6 +166,27 @@ def test_nothing_is_put_where_writing_failed(flaky, tmp_path):
     assert not store.exists('half.png') and os.listdir(str(tmp_path)) == []
 
 
+def test_a_store_that_writes_bit_by_bit_shows_no_half_of_a_file(flaky, tmp_path, monkeypatch):
+    store = stores.open_store('flaky://pictures')
+    whole = flaky.put_file
+
+    def put(self, local, key, **keywords):
+        self.pipe_file(key, b'half')
+        if killed:
+            raise KeyboardInterrupt
+        whole(self, local, key, **keywords)
+
+    monkeypatch.setattr(flaky, 'put_file', put)
+    for killed in (True, False):
+        with contextlib.suppress(KeyboardInterrupt):
+            with store.writing('sub/a.png', str(tmp_path)) as path, open(path, 'wb') as file:
+                file.write(b'content')
+        assert store.exists('sub/a.png') is not killed
+    with store.reading('sub/a.png', str(tmp_path)) as path, open(path, 'rb') as copied:
+        assert copied.read() == b'content'
+    assert list(store.list(store)) == ['sub/a.png']
+
+
 def test_a_store_is_listed_folder_by_folder_and_asked_again(flaky, tmp_path):
     store = stores.open_store('flaky://pictures')
     for place in ('b.png', 'a.png', 'sub/c.png', '.hidden/d.png', 'out/e.png'):
@@ -186,6 +208,13 @@ def test_a_file_url_is_a_folder(tmp_path):
     assert isinstance(store, stores.Folder) and store.is_there()
 
 
+def test_a_folder_by_its_url_is_made_where_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for kind in ('file', 'local'):
+        stores.open_store(f'{kind}://{tmp_path}/out/{kind}').check_writable()
+    assert snapshot(tmp_path) == {'out': None, 'out/file': None, 'out/local': None}
+
+
 def test_a_url_of_a_kind_that_is_not_known_is_refused():
     pytest.importorskip('fsspec')
     with pytest.raises(ValueError, match='nosuch://x: cannot be opened'):
@@ -205,7 +234,7 @@ def made(tmp_path, narrow):
 
     def make(token=None, output=tmp_path / 'out', **options):
         source, target = ((str(folder), str(folder)) for folder in (tmp_path / 'in', output))
-        first = min(os.listdir(str(tmp_path / 'in')), default='')
+        first = sorted(os.listdir(str(tmp_path / 'in')))
         setup = worker.Setup(model, 'my.onnx', None, None, source, target, first, token, work.Options(**options))
         return worker.Worker(setup, 1)
 
@@ -276,8 +305,29 @@ def test_a_machine_without_the_folder_or_with_another_one_says_so(made, tmp_path
 
 def test_a_machine_that_does_not_see_the_first_picture_says_so(made, tmp_path):
     (tmp_path / 'in' / 'a.png').write_bytes(b'')
-    setup = made()._setup._replace(first='mounted/elsewhere.png')
+    setup = made()._setup._replace(first=['mounted/elsewhere.png'])
     assert 'elsewhere.png: this machine does not see the file' in str(worker.Worker(setup, 1).ready().refusal)
+
+
+def test_a_first_picture_that_is_a_link_to_nowhere_refuses_no_machine(made, tmp_path):
+    (tmp_path / 'in' / '0.png').symlink_to('nowhere')
+    (tmp_path / 'in' / 'a.png').write_bytes(b'')
+    assert made().ready().refusal is None
+
+
+def test_a_machine_that_may_not_write_the_results_says_so(made, monkeypatch):
+    def deny(folder):
+        raise PermissionError(errno.EACCES, 'cannot be written to', folder)
+
+    monkeypatch.setattr(files, 'check_writable', deny)
+    assert 'cannot be written to' in made().ready().refusal
+
+
+def test_a_local_copy_that_fills_a_machines_disk_is_not_the_end_of_all(made, flaky, monkeypatch):
+    one = made()
+    one._input = stores.open_store('flaky://pictures')
+    monkeypatch.setattr(one._input._system, 'get_file', lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'full')))
+    assert one.upscale(worker.Task('a.png', 'b.png')).kind == 'unfit'
 
 
 def test_a_full_disk_of_one_machine_is_not_the_end_of_all(made, tmp_path, monkeypatch):
@@ -290,7 +340,7 @@ def test_a_full_disk_of_one_machine_is_not_the_end_of_all(made, tmp_path, monkey
 
 def test_a_broken_model_is_named_as_the_user_names_it(tmp_path):
     here = str(tmp_path), str(tmp_path)
-    setup = worker.Setup(b'no model', 'my.onnx', None, None, here, here, '', None, work.Options())
+    setup = worker.Setup(b'no model', 'my.onnx', None, None, here, here, [], None, work.Options())
     assert str(worker.Worker(setup, 1).ready().refusal).startswith('my.onnx: ')
 
 

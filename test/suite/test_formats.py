@@ -248,7 +248,9 @@ def test_jpeg_2000_of_any_depth(tmp_path, colour, bits, channels):
 @pytest.mark.skipif(not hasattr(imagecodecs, 'avif_encode') or not MODERN, reason='this imagecodecs writes no AVIF')
 def test_avif_of_10_bits_keeps_them(tmp_path, colour):
     values = (colour.astype(np.uint32) * 1023 // 255).astype(np.uint16)
-    (tmp_path / 'a.avif').write_bytes(imagecodecs.avif_encode(values, level=100, bitspersample=10, pixelformat='444', speed=9))
+    (tmp_path / 'a.avif').write_bytes(
+        imagecodecs.avif_encode(values, level=100, bitspersample=10, pixelformat='444', speed=9)
+    )
     result = read(tmp_path / 'a.avif').pixels
     assert result.dtype == np.uint16 and np.abs(result - full_scale(values, 10)).max() < 65535 * 0.02
     assert np.abs(result - full_scale(values, 10)).mean() < 65535 * 0.003
