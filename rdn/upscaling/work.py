@@ -278,7 +278,10 @@ def is_done(target: str, options: Options, exists: Callable[[str], bool] = os.pa
 
 
 def views_of(job: Job, upscaled: Upscaled | None, scale: int) -> Views:
-    """A picture's middle for the report. upscaled: None for a result of an earlier run, which is then read."""
+    """A picture's middle for the report. upscaled: None for a result of an earlier run, which is then read.
+
+    Raises ValueError, with its name, where that is not of the picture's size.
+    """
     picture = upscaled.picture if upscaled else reader.read_picture(job.source)
     height, width = picture.pixels.shape[:2]
     side = report.SHOWN_SIDE_PIXELS // scale
@@ -290,6 +293,12 @@ def views_of(job: Job, upscaled: Upscaled | None, scale: int) -> Views:
         large = writer.for_screen(upscaled.canvas.crop(box), picture.said)
     else:
         result = reader.read_picture(job.target)
+        found, expected = result.pixels.shape[1::-1], (width * scale, height * scale)
+        if found != expected:
+            raise ValueError(
+                f'{job.target}: {found[0]} x {found[1]} pixels, not {expected[0]} x {expected[1]}: '
+                'not of this picture and model: remove it, or replace all by --overwrite'
+            )
         large = writer.for_screen(result.pixels[box[1] : box[3], box[0] : box[2]], result.said)
     return Views(images.bicubic_upsample(small, scale), large, (width * scale, height * scale))
 

@@ -142,6 +142,16 @@ def test_colours_on_the_page_are_those_of_the_profile(upscale, photo, tmp_path):
     assert abs(seen[bright].mean() - np.asarray(photo)[bright].mean()) < 6
 
 
+def test_a_result_of_another_picture_is_named_and_the_page_shows_the_others(upscale, photo, tmp_path):
+    for name in ('a.png', 'b.png'):
+        photo.save(str(upscale.source / name))
+    upscale.target.mkdir()
+    Image.new('RGB', (20, 30)).save(str(upscale.target / 'a_x2.png'))
+    ended = upscale('--resume', f'--report={tmp_path / "page"}')
+    assert_refused(ended, f'{upscale.target}/a_x2.png: 20 x 30 pixels, not 402 x 254')
+    assert (tmp_path / 'page' / 'index.html').read_text().count('>b.png<') == 1
+
+
 @pytest.mark.parametrize('flag', ['--threads=-1', '--overlap=-1', '--tile-size=0', '--device-id=-1'])
 def test_numbers_that_cannot_be_are_the_flags_errors(upscale, flag):
     ended = upscale(flag)
