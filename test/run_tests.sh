@@ -12,9 +12,9 @@ cd "$(dirname "$0")/.."
 python=$(find_python ${PYTHON:+"$PYTHON"})
 setup_venv "test/.venv-$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" \
     test/requirements.txt "$python"
-# All of it: a process for each core. With threads of their own these would wait for each other.
+# All of it: a process for each core, up to eight. With threads of their own these would wait for each other.
 if [ $# = 0 ]; then
     export OMP_NUM_THREADS=1
-    set -- -n auto
+    set -- -n auto --maxprocesses=8
 fi
 exec python -m pytest "$@"

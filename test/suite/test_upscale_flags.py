@@ -171,6 +171,16 @@ def test_ctrl_c_leaves_one_line_that_says_how_to_go_on(upscale, photo, monkeypat
     assert ended.status == 130
 
 
+def test_a_failure_that_does_not_say_of_which_picture_gets_its_name(upscale, photo, monkeypatch):
+    photo.save(str(upscale.source / 'a.png'))
+
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(work, 'upscale_picture', fail)
+    assert_refused(upscale(), f'{upscale.source}/a.png: not enough memory')
+
+
 def test_libraries_warn_nobody(upscale, photo):
     exif = Image.Exif()
     exif[0x010F] = 'maker'
