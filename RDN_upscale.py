@@ -63,6 +63,7 @@ def upscale_here(args: argparse.Namespace, summary: work.Summary) -> tuple[str, 
     model = engine.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
     scale = upscaler.scale_of(model, args.model)
     upscaler.check_tiles(model, args.tile_size, args.overlap)
+    work.check_no_url(args.output)
     naming = make_naming(args, scale)
     jobs = here.plan(args.input, naming, summary)
     check_places(naming.output, args)
@@ -79,6 +80,8 @@ def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple
 
     if len(args.input) > 1:
         raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(args.input)}')
+    if os.path.isfile(args.input[0]):
+        raise ValueError(f'{args.input[0]}: a file: --cluster takes a folder or a URL')
     if reader.is_picture_name(args.output) and not os.path.isdir(args.output):
         raise ValueError(f'{args.output}: with --cluster, --output is a folder or a URL')
     source, output = stores.open_store(args.input[0]), stores.open_store(args.output)
@@ -193,8 +196,8 @@ def parse_args(argv):
         '--cluster',
         nargs='?',
         const='',
-        metavar='ADDRESS',
-        help='work on the machines of a Ray cluster, or with a Ray of its own on this one; --input and --output are then '
+        metavar='HOST:PORT',
+        help='work on the machines of a Ray cluster (or auto: the one of this machine), or with a Ray of its own on this one; --input and --output are then '
         'folders that all machines see, or URLs (s3://...): docs/cluster.md',
     )
     parser.add_argument('--ext', choices=sorted(e[1:] for e in writer.FORMATS), help="default: the source's own")

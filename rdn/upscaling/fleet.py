@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
+import tempfile
 import time
 from typing import Any, Iterator, NamedTuple
 
@@ -19,6 +21,9 @@ NODES_SECONDS = 5  # how often machines that came or went are looked for
 NO_WORKER_SECONDS = 300  # without any before the run ends
 CLOSING_SECONDS = 5
 ANSWER_SECONDS = 10
+TOKEN_HINT = (
+    'one with a token wants RAY_AUTH_MODE=token and the token, one without RAY_AUTH_MODE=disabled: docs/cluster.md'
+)
 MAX_FAILED_STARTS = 3  # of workers on a machine, which is then left out for a while
 REST_SECONDS = 60
 
@@ -49,34 +54,68 @@ def joined(address: str) -> Iterator[Any]:
 
     Raises ValueError where there is no such cluster.
     """
-    ray = import_ray()
     check_answers(address)
+    choose_token(address)
+    ray = import_ray()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     quiet = dict(log_to_driver=False, logging_level='ERROR')
-    try:
-        if address:  # the machines have the packages; our own modules are sent
-            ray.init(address, runtime_env={'py_modules': [os.path.join(rdn.ROOT, 'rdn')]}, **quiet)
-        else:
-            ray.init('local', num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ValueError(f'--cluster {address}: {" ".join(str(error).split())}')
-    signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
-    try:
-        yield ray
-    except ray.exceptions.RayTaskError:
-        raise
-    except ray.exceptions.RayError as error:
-        words = ' '.join(str(error).split())
-        raise ValueError(f'the cluster does not answer any more: {words}: the same command with --resume goes on')
-    finally:
-        ray.shutdown()
+    with contextlib.ExitStack() as stack:
+        try:
+            if address:  # the machines have the packages; our own modules are sent
+                ray.init(address, runtime_env={'py_modules': [os.path.join(rdn.ROOT, 'rdn')]}, **quiet)
+            else:
+                stack.enter_context(own_folder())
+                ray.init('local', num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            hint = f': {TOKEN_HINT}' if address else ''
+            raise ValueError(f'--cluster {address}: {" ".join(str(error).split())}{hint}')
+        signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
+        stack.callback(ray.shutdown)
+        try:
+            yield ray
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError as error:
+            words = ' '.join(str(error).split())
+            raise ValueError(f'the cluster does not answer any more: {words}: the same command with --resume goes on')
+
+
+def choose_token(address: str) -> None:
+    """Before Ray is imported: how a cluster knows its users. A Ray of our own gets a token for its run, which else it
+    would leave in the user's home, for whatever cluster is started next; to another one the user's own token is shown,
+    where there is one, as by `ray start`. What the user chose with RAY_AUTH_MODE stands.
+    """
+    if 'RAY_AUTH_MODE' in os.environ:
+        return
+    if not address:
+        os.environ.update(RAY_AUTH_MODE='token', RAY_AUTH_TOKEN=secrets.token_hex(32))
+    elif {'RAY_AUTH_TOKEN', 'RAY_AUTH_TOKEN_PATH'} & set(os.environ) or os.path.exists(
+        os.path.expanduser('~/.ray/auth_token')
+    ):
+        os.environ['RAY_AUTH_MODE'] = 'token'
+
+
+@contextlib.contextmanager
+def own_folder() -> Iterator[None]:
+    """Where a Ray of our own keeps its logs and sockets: a folder that goes with it. Short, as sockets want it."""
+    if 'RAY_TMPDIR' in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix='rdn-ray-', dir='/tmp', ignore_cleanup_errors=True) as folder:
+        os.environ['RAY_TMPDIR'] = folder
+        try:
+            yield
+        finally:
+            del os.environ['RAY_TMPDIR']
 
 
 def check_answers(address: str) -> None:
     """Raises ValueError where nothing listens at HOST:PORT: Ray would try for a quarter of an hour."""
-    host, _, port = address.rpartition(':')
-    if not port.isdigit():  # empty, or 'auto'
+    if address in ('', 'auto'):
         return
+    host, _, port = address.rpartition(':')
+    if not (host and port.isdigit()):
+        raise ValueError(f'--cluster {address}: not HOST:PORT, as ray start --head prints it, nor auto')
     try:
         socket.create_connection((host.rpartition('/')[2].strip('[]'), int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
@@ -163,6 +202,8 @@ class Fleet:
         self._failed_starts[node] = 0
         self._rests[node] = time.monotonic() + REST_SECONDS
         self._trouble = f'they die at their start: {" ".join(str(error).split())[:300]}'
+        if self.kind is None and os.environ.get('RAY_AUTH_MODE') == 'token':
+            self._trouble += f': {TOKEN_HINT}'
         return f'a machine is left out for {REST_SECONDS} seconds: {self.address(node)}: its workers: {self._trouble}'
 
     def bury(self, member: Member) -> bool:

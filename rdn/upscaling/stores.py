@@ -16,7 +16,7 @@ import time
 import urllib.parse
 from typing import Any, Callable, Iterator, Sequence, TypeVar
 
-from rdn import cli, files
+from rdn import files
 from rdn.evaluation import report
 from rdn.upscaling import work
 
@@ -213,7 +213,7 @@ class Bucket(Store):
                     file.write(b'0')
             self.exists(name)  # as for each result
         except OSError as error:
-            raise OSError(error.errno, f'cannot be written to: {cli.describe_error(error)}', self.url)
+            raise OSError(error.errno, f'cannot be written to: {error.strerror}', self.url)
         with contextlib.suppress(OSError):  # it may be forbidden
             self._system.rm_file(self._key(name))
 

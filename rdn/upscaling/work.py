@@ -119,12 +119,19 @@ def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str
     """
     for given in inputs:
         if not os.path.exists(given):
+            check_no_url(given)
             raise FileNotFoundError(errno.ENOENT, 'no such file or folder', given)
         if not os.path.isdir(given):
             yield given, os.path.basename(given), True
             continue
         for place in walk(given, output):
             yield os.path.join(given, place), place, reader.is_picture_name(place)
+
+
+def check_no_url(path: str) -> None:
+    """Raises ValueError for a URL, which one machine alone does not open."""
+    if '://' in path:
+        raise ValueError(f'{path}: a URL, which wants --cluster: docs/cluster.md')
 
 
 def walk(root: str, output: str | None, on_error: Callable[[OSError], None] | None = None) -> Iterator[str]:

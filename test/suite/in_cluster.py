@@ -255,3 +255,18 @@ def test_a_bucket_that_denies_writing_is_noticed_before_anything_is_computed(sto
         check_rights(store, False)
     assert ended.returncode == 1 and 's3://reading/out: cannot be written to' in ended.stderr, ended
     assert 'pictures of' not in ended.stdout  # no worker was there yet
+
+
+def test_a_ray_of_its_own_leaves_nothing(tmp_path, photos, narrow):
+    """Not a token in the user's home either, by which later clusters would have one; nor is the user's own asked for."""
+    (tmp_path / 'in').mkdir()
+    (tmp_path / 'home').mkdir()
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').crop((0, 0, 200, 150)).save(tmp_path / 'in' / 'a.png')
+    own = {name: value for name, value in os.environ.items() if not name.startswith('RAY_')}
+    before = set(os.listdir('/tmp'))
+    flags = command(tmp_path / 'in', tmp_path / 'out', narrow[1], '--cluster')[1:]
+    ended = run_python(*flags, env=dict(own, HOME=str(tmp_path / 'home')), cwd=tmp_path, timeout=60)
+    assert ended.returncode == 0 and '1 done' in ended.stdout, ended
+    assert os.listdir(tmp_path / 'home') == []
+    assert not [name for name in set(os.listdir('/tmp')) - before if 'ray' in name]

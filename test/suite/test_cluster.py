@@ -37,4 +37,6 @@ def test_a_cluster_of_three_nodes_does_what_one_machine_does():
 if __name__ == '__main__':
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anything:
         fcntl.ioctl(anything, SIOCSIFFLAGS, struct.pack('16sh14x', b'lo', IFF_UP))
+    # A cluster with a token, as Ray makes it by default: before Ray is imported.
+    os.environ.update(RAY_AUTH_MODE='token', RAY_AUTH_TOKEN='0123456789abcdef' * 4)
     sys.exit(pytest.main(['-q', '-m', '', '--durations=0', CASES]))

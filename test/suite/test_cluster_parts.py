@@ -388,10 +388,19 @@ def test_without_ray_one_line_names_what_to_install(one_picture, monkeypatch, tm
     [
         (['--output=out.png'], 'a folder or a URL'),
         (['--input=nowhere'], 'no such folder'),
+        (['--input=photo.png'], 'photo.png: a file: --cluster takes a folder'),
         (['--model=nowhere.onnx'], 'no such model'),
     ],
 )
 def test_what_cannot_work_is_said_before_ray_starts(one_picture, monkeypatch, tmp_path, flags, words):
     monkeypatch.setattr(fleet, 'joined', lambda _: pytest.fail('started'))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / 'photo.png').write_bytes(b'')
     assert_refused(one_picture('--cluster', *flags), words)
+
+
+@pytest.mark.parametrize('flag', ['--input=s3://pictures/in', '--output=s3://pictures/out'])
+def test_a_url_without_the_flag_for_it_is_refused(one_picture, monkeypatch, tmp_path, flag):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(one_picture(flag), flag.partition('=')[2], '--cluster')
+    assert not (tmp_path / 's3:').exists()

@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import os
 import socket
 import sys
 import types
@@ -237,5 +238,29 @@ def test_an_address_where_nothing_answers_is_said_at_once():
         for given in (address, f'ray://{address}'):
             with pytest.raises(ValueError, match=f'--cluster {given}: nothing answers there'):
                 fleet.check_answers(given)
+    for given in ('192.0.2.2', '/mnt/pictures', ':6379'):
+        with pytest.raises(ValueError, match='not HOST:PORT'):
+            fleet.check_answers(given)
     fleet.check_answers('')
     fleet.check_answers('auto')
+
+
+@pytest.mark.parametrize('mode', [None, 'disabled'])
+def test_a_token_is_that_of_the_user_and_of_a_ray_of_our_own_is_new(monkeypatch, tmp_path, mode):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    found = []
+    for address in ('', 'host:1', ''):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith('RAY_')}
+        monkeypatch.setattr(os, 'environ', dict(environment, **({'RAY_AUTH_MODE': mode} if mode else {})))
+        if len(found) == 2:
+            (tmp_path / '.ray').mkdir()
+            (tmp_path / '.ray' / 'auth_token').write_text('their own')
+        fleet.choose_token(address)
+        found.append((os.environ.get('RAY_AUTH_MODE'), os.environ.get('RAY_AUTH_TOKEN')))
+    if mode:
+        assert found == [(mode, None)] * 3
+        return
+    assert found[0][0] == found[2][0] == 'token' and found[0][1] != found[2][1] and found[1] == (None, None)
+    monkeypatch.setattr(os, 'environ', {'HOME': str(tmp_path)})
+    fleet.choose_token('host:1')
+    assert os.environ == {'HOME': str(tmp_path), 'RAY_AUTH_MODE': 'token'}
