@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import statistics
 import subprocess
@@ -27,9 +28,11 @@ WIDTHS = [-9, 5, 12, 12, 6, 12]
 @contextlib.contextmanager
 def cluster_of(workers: int) -> Iterator[str]:
     """The address of a cluster on this machine with so many workers of a core each, on as many cores as there are."""
+    os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
+    if 'RAY_AUTH_MODE' not in os.environ:  # whatever token the user has
+        os.environ.update(RAY_AUTH_MODE='token', RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray.cluster_utils
 
-    os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(cores)[:workers])
     os.environ['RAY_TMPDIR'] = tempfile.mkdtemp(prefix='ray')  # short, for sockets; another Ray's own stays as it is
