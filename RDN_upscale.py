@@ -21,7 +21,7 @@ from typing import Iterator
 from rdn import cli, cpu, engine, files, onnx_graph, tiles
 from rdn.evaluation import report
 from rdn.imaging import reader, upscaler, writer
-from rdn.upscaling import here, work
+from rdn.upscaling import finding, here, work
 
 FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
 
@@ -63,7 +63,7 @@ def upscale_here(args: argparse.Namespace, summary: work.Summary) -> tuple[str, 
     model = engine.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
     scale = upscaler.scale_of(model, args.model)
     upscaler.check_tiles(model, args.tile_size, args.overlap)
-    work.check_no_url(args.output)
+    finding.check_no_url(args.output)
     naming = make_naming(args, scale)
     jobs = here.plan(args.input, naming, summary)
     check_places(naming.output, args)

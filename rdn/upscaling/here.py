@@ -7,7 +7,7 @@ from typing import Sequence
 
 from rdn import cli, engine
 from rdn.evaluation import report
-from rdn.upscaling import work
+from rdn.upscaling import finding, work
 
 from tqdm import tqdm
 
@@ -19,7 +19,7 @@ def plan(inputs: Sequence[str], naming: work.Naming, summary: work.Summary) -> l
 
     Raises FileNotFoundError for what is not there, ValueError where there is no picture, or several for one file.
     """
-    found = list(work.find_pictures(inputs, naming.output))
+    found = list(finding.find_pictures(inputs, naming.output))
     jobs = [work.Job(path, place, work.target_of(place, naming)) for path, place, is_picture in found if is_picture]
     for path in (path for path, _, is_picture in found if not is_picture):
         summary.pass_over(path)

@@ -18,7 +18,7 @@ from typing import Any, Callable, Iterator, Sequence, TypeVar
 
 from rdn import files
 from rdn.evaluation import report
-from rdn.upscaling import work
+from rdn.upscaling import finding
 
 Result = TypeVar('Result')
 
@@ -95,7 +95,7 @@ class Folder(Store):
         if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, 'no such folder', self.url)
         other = passing_over._root if isinstance(passing_over, Folder) else None
-        yield from work.walk(self._root, other, _raise_unless_forbidden)
+        yield from finding.walk(self._root, other, _raise_unless_forbidden)
 
     def exists(self, place: str) -> bool:
         return os.path.exists(os.path.join(self._root, place))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from rdn import cli, cpu
+from rdn.upscaling import stores
 
 import numpy as np
 import pytest
@@ -255,3 +256,29 @@ def inferred(script, image_folder, tmp_path, narrow, monkeypatch):
     assert prepare(script).status == listing(script).status == 0
     assert script('RDN_infer', f'-om_path={narrow[1]}', *INFER).status == 0
     return narrow
+
+
+@pytest.fixture
+def flaky(monkeypatch):
+    """flaky.fails: so many requests to the store flaky:// in turn will fail."""
+    fsspec = pytest.importorskip('fsspec')
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Flaky(MemoryFileSystem):
+        protocol = 'flaky'
+        store, pseudo_dirs = {}, ['']
+        fails = 0
+
+        def _open(self, *arguments, **keywords):
+            if Flaky.fails:
+                Flaky.fails -= 1
+                raise ConnectionResetError('reset by the store')
+            return super()._open(*arguments, **keywords)
+
+        def pipe_file(self, path, value, mode='overwrite', **keywords):
+            with self.open(path, 'wb') as file:
+                file.write(value)
+
+    fsspec.register_implementation('flaky', Flaky, clobber=True)
+    monkeypatch.setattr(stores, 'FIRST_PAUSE_SECONDS', 0.001)
+    return Flaky
