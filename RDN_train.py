@@ -1,123 +1,153 @@
-"""Train RDN weights on a folder of photographs.
+"""Train RDN weights on folders of photographs.
 
-    python3 RDN_train.py --train-path=PHOTOGRAPHS --eval-path=/root/dataset/set5 --output-file=rdn_x2_mine.pth --minutes=4
+    python3 RDN_train.py --train-path PHOTOGRAPHS --eval-path /root/dataset/set5 --output-file=rdn_x2_mine.pth --minutes=4
 
-Folders are searched with all that is below them; FOLDER@0.5 takes the pictures at half their size. The low-resolution
-pictures are made by Pillow's BICUBIC of the whole picture. L1 loss, Adam, the learning rate warms up and falls along a
-cosine as the minutes pass. What is written is the moving average of the weights.
+The script reads all pictures below the folders; FOLDER@0.5 takes them at half their size. Pillow's BICUBIC makes the
+low-resolution pictures. The loss is L1 of the colours plus L1 of the luma; Adam's learning rate warms up, then falls
+along a cosine. The moving average of the weights is measured and written.
 
-Once a minute all is kept in OUTPUT.checkpoint; after an interruption the same command with --resume goes on from there,
-and it begins anew where there is none. The defaults suit some minutes on two cores; for an hour or more take
---patch=36 --batch-size=16 --learning-rate=6e-4. Measure the result with python3 -m tools.evaluate.
+On an NVIDIA GPU it trains in fp16, with the pictures on the device. On a processor it trains in bf16, if the processor
+has it, and the last tenth of the run in fp32; else in fp32.
+
+OUTPUT.checkpoint is written once a minute. After an interruption, the same command with --resume continues, on a GPU or
+a processor; without a checkpoint, --resume starts a new run. The defaults suit some minutes on two cores. For an hour
+or more take --patch=36 --batch-size=16 --learning-rate=6e-4, on a GPU --patch=48 --batch-size=32 --learning-rate=8e-4.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
+import resource
 import sys
 import time
 from typing import Sequence
 
-from rdn import checkpoint, cli, cpu
-from rdn.imaging import images
-from rdn.training import patches, trainer, validation
+from rdn import checkpoint, cli
+from rdn.training import patches, trainer, validation, ways
 
 import torch
 from tqdm import tqdm
 
 import models
 
+SETTINGS = (
+    'init',
+    'patch',
+    'batch_size',
+    'learning_rate',
+    'seed',
+    'minutes',
+    'steps',
+)  # flags that --resume must repeat
 CHECKPOINT_SECONDS = 60  # what a kill may lose
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {postfix}'
+BAR_SECONDS = 0.1  # between two looks at the loss, which the device has to finish for
+MEASURING_SHARE = 0.1  # of a run at most goes into measuring, before the measurement at its end
 
 
 class Reporter:
-    """What a person sees of a run: a bar on a terminal, and a line now and then with the PSNR on folders of images."""
+    """What a person sees of a run: a bar on a terminal, and a line now and then with the PSNR on folders of images.
 
-    def __init__(self, run: trainer.Trainer, folders: dict[str, list[str]]):
-        """folders: name -> paths of its images."""
-        self.run, self.folders = run, folders
-        self.losses: list[torch.Tensor] = []  # since the last line
-        self.since = time.monotonic()
+    Attributes:
+        closing_seconds: how long the measurement at the end takes, about.
+        every_seconds: how long to train between two lines.
+    """
+
+    def __init__(
+        self, run: trainer.Trainer, evaluation: validation.Evaluation, closing_seconds: float, every_seconds: float
+    ):
+        self.run, self.evaluation = run, evaluation
+        self.closing_seconds = closing_seconds
+        self.line_is_due, self.bar_is_due = trainer.Every(every_seconds), trainer.Every(BAR_SECONDS)
+        self.since = (run.step, time.monotonic())  # of the last line
         self.bar = tqdm(total=1, disable=None, leave=False, bar_format=BAR_FORMAT)
 
-    def add(self, loss: torch.Tensor) -> None:
-        """Show a step's loss in the bar."""
-        self.losses.append(loss)
-        if not self.bar.disable:
-            self.bar.set_postfix_str(self._describe(self.losses[-1:]), refresh=False)
+    def show(self) -> None:
+        """Bring the bar up to date, and print a line if it is time for one."""
+        if not self.bar.disable and self.bar_is_due.is_due():
+            self.bar.set_postfix_str(self._describe(), refresh=False)
             self.bar.update(min(1, self.run.progress()) - self.bar.n)
+            self.bar_is_due.restart()
+        if self.line_is_due.is_due():
+            self.print_line()
+            self.line_is_due.restart()  # now: measuring takes its time
 
-    def check_loss(self) -> None:
-        """Raises ValueError where the network learns no more."""
-        if not math.isfinite(mean(self.losses or [torch.zeros(())])):
-            raise ValueError(f'the loss is not a number after {self.run.step} steps: choose a lower --learning-rate')
-
-    def write_line(self) -> None:
-        """Print where the run is, and the PSNR of the averaged weights on each folder."""
-        self.check_loss()
+    def print(self, text: str) -> None:
+        """Print a line above the bar."""
         self.bar.clear()
-        line = f'{self.run.seconds / 60:5.1f} min  step {self.run.step}  {self._describe(self.losses)}'
-        for name, paths in self.folders.items():
-            scale = self.run.settings['scale_factor']
-            whole, crops = (
-                validation.evaluate(self.run.average, paths, scale, protocol).psnr for protocol in validation.PROTOCOLS
-            )
-            line += f'  {name} {whole:.2f} dB, crops {crops:.2f}'
-        print(line, flush=True)
-        self.losses, self.since = [], time.monotonic()
+        print(text, flush=True)
 
-    def _describe(self, losses: list[torch.Tensor]) -> str:
-        images_done = len(self.losses) * self.run.settings['batch_size']
-        speed = images_done / (time.monotonic() - self.since)
-        left = max(0, round(self.run.seconds / self.run.progress() - self.run.seconds))
-        rate = (
-            f'lr {self.run.rate():.1e}  {self.run.precision()}  {speed:.1f} images/s  {left // 60}:{left % 60:02} left'
+    def print_line(self) -> None:
+        """Print where the run is, and the PSNR of the averaged weights on each folder, whole images."""
+        line = f'{self.run.seconds / 60:5.1f} min  step {self.run.step}  {self._describe()}'
+        for name, score in self.evaluation.measure(self.run.steps.average, 'whole images').items():
+            line += f'  {name} {score.psnr:.2f} dB (bicubic {score.bicubic_psnr:.2f})'
+        self.print(line)
+        self.since = (self.run.step, time.monotonic())
+
+    def print_end(self) -> None:
+        """Print a table: the PSNR of the averaged weights on each folder by each protocol."""
+        rows = [('images', 'protocol', 'PSNR dB', 'bicubic')]
+        scores = {
+            protocol: self.evaluation.measure(self.run.steps.average, protocol) for protocol in validation.PROTOCOLS
+        }
+        for name in self.evaluation.folders:
+            for protocol, by_name in scores.items():
+                score = by_name[name]
+                rows.append((name, protocol, f'{score.psnr:.2f}', f'{score.bicubic_psnr:.2f}'))
+        if len(rows) > 1:
+            print(cli.format_table(rows))
+
+    def _describe(self) -> str:
+        run, (step, since) = self.run, self.since
+        speed = (run.step - step) * run.settings['batch_size'] / max(1e-9, time.monotonic() - since)
+        left = run.seconds / max(1e-9, run.progress()) - run.seconds + self.closing_seconds
+        return (
+            f'loss {float(run.steps.loss):.5f}  lr {run.rate():.1e}  {run.precision()}  '
+            f'{speed:.1f} images/s  {format_time(left)} left'
         )
-        return f'loss {mean(losses):.5f}  {rate}'
 
 
-def mean(losses: Sequence[torch.Tensor]) -> float:
-    return float(torch.stack(list(losses)).mean())
+def format_time(seconds: float) -> str:
+    """Minutes and seconds, as 4:05."""
+    whole = max(0, round(seconds))
+    return f'{whole // 60}:{whole % 60:02}'
 
 
-def train(
-    run: trainer.Trainer,
-    pairs: Sequence[patches.Pair],
-    reporter: Reporter,
-    checkpoint_path: str,
-    report_seconds: float,
-) -> int | None:
-    """Run to the end, with a line every `report_seconds`. Returns a signal's status where one came, else None.
+def train(run: trainer.Trainer, reporter: Reporter, checkpoint_path: str) -> int | None:
+    """Train to the end. Returns a signal's status if one came, else None.
 
-    Raises ValueError when the loss is not a number any more.
+    Raises:
+        ValueError: the loss is not a number any more, at any learning rate that was tried.
     """
     signals = trainer.Signals()
-    saving, reporting = trainer.Every(CHECKPOINT_SECONDS), trainer.Every(report_seconds)
+    saving = trainer.Every(CHECKPOINT_SECONDS)
+    clock = time.monotonic() - run.seconds
     with reporter.bar:
         while run.progress() < 1 and signals.status is None:
-            started = time.monotonic()
-            loss = run.learn(pairs)
-            run.seconds += time.monotonic() - started  # neither reports nor checkpoints count as training
-            reporter.add(loss)
-            done = run.progress() >= 1
-            if saving.is_due() or done:
-                reporter.check_loss()
+            spike = run.learn()
+            run.seconds = time.monotonic() - clock
+            if spike:
+                reporter.print(spike)
+            if saving.is_due() or run.progress() >= 1:
                 run.save(checkpoint_path)
                 saving.restart()
-            if reporting.is_due() or done:
-                reporter.write_line()
-                reporting.restart()  # now: measuring takes its time
+            if run.progress() < 1:
+                reporter.show()
+            run.seconds = time.monotonic() - clock  # checkpoints and measuring count
     signals.restore()
     if signals.status is not None:
         run.save(checkpoint_path)
     return signals.status
 
 
-def load_pairs(folders: Sequence[str], scale: int, size: int) -> list[patches.Pair]:
-    """The Pairs of all pictures in FOLDER or FOLDER@FACTOR, in order. Raises ValueError as patches.load_pair does."""
+def list_pictures(folders: Sequence[str]) -> list[tuple[str, float]]:
+    """List (path, factor of the size) of all pictures in FOLDER or FOLDER@FACTOR, in order.
+
+    Raises:
+        ValueError: a folder is missing or empty, or a factor is not between 0 and 1.
+    """
     jobs = []
     for folder in folders:
         match = re.match(r'(.+)@([0-9.]+)$', folder)
@@ -125,86 +155,103 @@ def load_pairs(folders: Sequence[str], scale: int, size: int) -> list[patches.Pa
         if not 0 < factor <= 1:
             raise ValueError(f'{folder}: the factor of the size lies between 0 and 1')
         jobs += [(path, factor) for path in patches.find_images(name)]
-    return [patches.load_pair(path, scale, size, factor) for path, factor in cli.progress(jobs, 'picture')]
+    return jobs
+
+
+def read_pictures(folders: Sequence[str], scale: int, patch: int) -> list[patches.Pair]:
+    """Read the pictures in which a patch fits, and say how many these are. Raises ValueError if there are none."""
+    started = time.monotonic()
+    pairs, too_small = patches.load_pairs(list_pictures(folders), scale, patch)
+    if not pairs:
+        patches.load_pair(too_small[0], scale, patch)  # names the picture and what is needed
+        raise ValueError(f'{too_small[0]}: too small for a patch at this size: choose a smaller --patch')
+    pixels = sum(pair.hr.shape[0] * pair.hr.shape[1] for pair in pairs)
+    skipped = f'; {len(too_small)} skipped, smaller than a patch' if too_small else ''
+    noun = 'picture' if len(pairs) == 1 else 'pictures'
+    print(f'{len(pairs):,} {noun}, {pixels / 1e6:.1f} megapixels, read in {time.monotonic() - started:.0f} s{skipped}')
+    return pairs
 
 
 def new_model(**config: int) -> models.RDN:
-    """A new RDN with these arguments, which computes about what bicubic upsampling does."""
+    """Make an RDN with these arguments, which computes about what bicubic upsampling does."""
     model = models.RDN(**config)
     trainer.begin_as_interpolation(model)
     return model
 
 
-def list_evaluation(folders: Sequence[str], scale: int) -> dict[str, list[str]]:
-    """Name -> image paths of each folder. Raises ValueError, with the file's name, for one that cannot be measured."""
-    listed = {os.path.basename(os.path.abspath(folder)): images.list_images(folder) for folder in folders}
-    for path in sum(listed.values(), []):  # now, not at the first report
-        for protocol in validation.PROTOCOLS:
-            validation.fit_image(path, scale, protocol)
-    return listed
+def describe_memory(device: torch.device) -> str:
+    """The most memory that was in use so far, here and on the device."""
+    unit = 1 if sys.platform == 'darwin' else 1024  # of ru_maxrss, in bytes
+    here = f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GiB of memory'
+    if device.type != 'cuda':
+        return here
+    return f'{torch.cuda.max_memory_reserved() / 2**30:.1f} GiB on the GPU, {here} here'
 
 
-def choose_device(precision: str | None = None) -> tuple[torch.device, bool, bool]:
-    """(device, whether to compute in bf16, whether compiling the network pays there).
+def describe_way(run: trainer.Trainer, remark: str) -> str:
+    """In what precision the run computes, and where."""
+    device = run.steps.device
+    where = torch.cuda.get_device_name() if device.type == 'cuda' else 'this processor'
+    end = f', the last {trainer.FP32_SHARE:.0%} in fp32,' if run.steps.precision == 'bf16' else ''
+    return f'{run.steps.precision}{end} on {where}' + (f' ({remark})' if remark else '')
 
-    precision: 'bf16' or 'fp32'; None takes bf16 where the device has it. Raises ValueError for bf16 where it has not.
-    """
-    if torch.cuda.is_available():
-        device, has_bf16, compiled = torch.device('cuda'), torch.cuda.is_bf16_supported(), hasattr(torch, 'compile')
-    else:  # compiled is slower on a CPU
-        device, has_bf16, compiled = torch.device('cpu'), cpu.has_bf16() and hasattr(torch, 'autocast'), False
-    if precision == 'bf16' and not has_bf16:
-        raise ValueError(
-            f'--precision=bf16: this {device} or torch {torch.__version__} does not compute in it: take fp32'
-        )
-    return device, has_bf16 and precision != 'fp32', compiled
+
+def plan(run: trainer.Trainer, evaluation: validation.Evaluation, report_minutes: float | None) -> Reporter:
+    """Measure a step and a measurement, say what the run will need, and share its minutes out between both."""
+    step_seconds = run.steps.trial_seconds()
+    closing = evaluation.estimate_seconds(run.steps.average)
+    memory = describe_memory(run.steps.device)
+    print(f'{step_seconds:.2g} s a step, {memory}' + (f', {closing:.0f} s to measure' if evaluation.folders else ''))
+    if run.settings['steps']:
+        training, goal = run.settings['steps'] * step_seconds, f'{run.settings["steps"]:,} steps'
+    else:
+        total = 60 * run.settings['minutes']
+        run.total_seconds = training = max(total - closing, total / 2)
+        goal = f'about {max(1, round(training / step_seconds)):,} steps'
+    every = 60 * report_minutes if report_minutes else max(training / 10, closing / MEASURING_SHARE)
+    measuring = closing if run.total_seconds else closing * (1 + training // every)
+    print(f'{goal}; with measuring, {format_time(training + measuring)} minutes', flush=True)
+    if run.total_seconds and closing > 60 * run.settings['minutes'] / 2:
+        print('measuring takes more than half of --minutes: give --eval-path fewer images')
+    return Reporter(run, evaluation, closing, every)
 
 
 def main(argv=None):
     args = parse_args(argv)
     checkpoint_path = args.output_file + '.checkpoint'
-    if os.path.exists(checkpoint_path) and not args.resume:
-        raise ValueError(f'{checkpoint_path}: of an interrupted run: --resume goes on with it; remove it to begin anew')
-    device, bf16, compiled = choose_device(args.precision)
     resumes = args.resume and os.path.exists(checkpoint_path)
-    if os.path.exists(args.output_file) and not (args.overwrite or resumes):
-        raise ValueError(f'{args.output_file}: is there already: --overwrite replaces it, once the training is done')
-    torch.manual_seed(args.seed)
-    model = (
-        checkpoint.load_rdn(args.init)
-        if args.init
-        else new_model(
-            scale_factor=args.scale,
-            num_channels=3,
-            num_features=args.num_features,
-            growth_rate=args.growth_rate,
-            num_blocks=args.num_blocks,
-            num_layers=args.num_layers,
+    if os.path.exists(checkpoint_path) and not args.resume:
+        raise ValueError(
+            f'{checkpoint_path}: of an interrupted run: continue it with --resume, or remove it to begin anew'
         )
+    if os.path.exists(args.output_file) and not (args.overwrite or resumes):
+        raise ValueError(f'{args.output_file}: exists already: --overwrite replaces it when the training is done')
+    way = ways.choose(args.precision, not args.no_compile)
+    torch.manual_seed(args.seed)
+    config = {name: getattr(args, name) for name in ('num_features', 'growth_rate', 'num_blocks', 'num_layers')}
+    model = (
+        checkpoint.load_rdn(args.init) if args.init else new_model(scale_factor=args.scale, num_channels=3, **config)
     )
+    print(f'{sum(tensor.numel() for tensor in model.parameters()):,} parameters')
     scale = model.config['scale_factor']
-    folders = list_evaluation(args.eval_path, scale)
-    pairs = load_pairs(args.train_path, scale, args.patch)
-    pixels = sum(pair.hr.shape[0] * pair.hr.shape[1] for pair in pairs)
-    settings = dict(model.config, pictures=len(pairs), pixels=pixels)
-    for name in ('init', 'patch', 'batch_size', 'learning_rate', 'seed', 'minutes', 'steps', 'precision'):
-        settings[name] = getattr(args, name)
-    run = trainer.Trainer(model, settings, device, bf16, compiled and not args.no_compile)
-    parameters = sum(tensor.numel() for tensor in model.parameters())
-    print(f'{parameters} parameters, {len(pairs)} pictures of {pixels / 1e6:.1f} megapixels')
-    print(f'{f"bf16, the last {trainer.FP32_SHARE:.0%} in fp32," if bf16 else "fp32"} on {device}')
+    evaluation = validation.Evaluation(args.eval_path, scale)
+    pairs = read_pictures(args.train_path, scale, args.patch)
+    settings = dict(model.config, pictures=len(pairs), pixels=sum(pair.hr.size // 3 for pair in pairs))
+    settings.update((name, getattr(args, name)) for name in SETTINGS)
+    run = trainer.Trainer(ways.begin(way, model, pairs, args.patch, args.batch_size, args.seed), settings)
+    print(describe_way(run, way.remark))
     if resumes:
         run.load(checkpoint_path)
         print(f'resumed at step {run.step}, after {run.seconds / 60:.1f} minutes')
-    sys.stdout.flush()
-    report_seconds = 60 * (args.report_minutes or (args.minutes or 10) / 10)
-    status = train(run, pairs, Reporter(run, folders), checkpoint_path, report_seconds)
+    reporter = plan(run, evaluation, args.report_minutes)
+    status = train(run, reporter, checkpoint_path)
     if status is not None:
-        print(f'stopped at step {run.step}: the same command with --resume goes on', file=sys.stderr)
+        print(f'stopped at step {run.step}: the same command with --resume continues', file=sys.stderr)
         return status
     run.write_weights(args.output_file, args.half)
     os.remove(checkpoint_path)
-    print(f'written to {args.output_file}')
+    reporter.print_end()
+    print(f'written to {args.output_file} after {run.step} steps')
 
 
 def parse_args(argv):
@@ -216,12 +263,12 @@ def parse_args(argv):
     parser.add_argument('--output-file', default='rdn_x2_trained.pth', help='weights to write; default %(default)s')
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument(
-        '--minutes', type=cli.positive_number, help='how long to train; the learning rate follows the clock'
+        '--minutes', type=cli.positive_number, help='how long to train and measure; the learning rate follows the clock'
     )
     length.add_argument('--steps', type=cli.positive, help='how many steps to train: the same result on every run')
-    parser.add_argument('--overwrite', action='store_true', help='replace weights that are there')
-    parser.add_argument('--resume', action='store_true', help='go on from OUTPUT.checkpoint if it is there')
-    parser.add_argument('--init', help='weights to start from; they say the architecture')
+    parser.add_argument('--overwrite', action='store_true', help='replace existing weights')
+    parser.add_argument('--resume', action='store_true', help='continue from OUTPUT.checkpoint if it exists')
+    parser.add_argument('--init', help='weights to start from; their architecture is kept')
     parser.add_argument('--scale', type=int, choices=cli.SCALES, default=2)
     parser.add_argument('--num-features', type=cli.positive, default=32)
     parser.add_argument('--growth-rate', type=cli.positive, default=32)
@@ -235,13 +282,15 @@ def parse_args(argv):
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
         '--precision',
-        choices=['bf16', 'fp32'],
-        help='bf16 ends with a stage in fp32; default: bf16 on a device that computes in it, else fp32',
+        choices=['fp16', 'bf16', 'fp32'],
+        help='default: fp16 on a GPU; bf16 on a processor that has it, its end in fp32; else fp32',
     )
     parser.add_argument('--half', action='store_true', help='write the weights in half precision')
-    parser.add_argument('--no-compile', action='store_true', help='on a GPU: without torch.compile')
+    parser.add_argument('--no-compile', action='store_true', help='on a GPU: do not compile the blocks')
     parser.add_argument(
-        '--report-minutes', type=cli.positive_number, help='between two lines; default a tenth of the run'
+        '--report-minutes',
+        type=cli.positive_number,
+        help='between two lines; default a tenth of the run, or more where measuring is slow',
     )
     args = parser.parse_args(argv)
     if not args.init and args.num_features < 3:

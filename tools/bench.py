@@ -33,15 +33,15 @@ from typing import Callable, Sequence
 from rdn import checkpoint, cli, cpu, engine, tiles
 from rdn.ascend import benchmark
 from rdn.imaging import images, upscaler
-from rdn.training import patches, trainer
+from rdn.training import patches, ways
 from rdn.upscaling import work
 
 import numpy as np
 import torch
+from PIL import Image
 
 import models
 import RDN_infer
-import RDN_train
 import sample_images
 from tools import bench_cluster, bench_scripts
 
@@ -236,23 +236,25 @@ def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> No
 
 
 def bench_train(config: Sequence[int], rounds: int) -> None:
-    """A step of RDN_train.py on random pictures, for batches and layouts; the fastest is the one to take."""
-    device, bf16, compiled = RDN_train.choose_device()
-    pair = [patches.Pair(np.zeros((200, 200, 3), np.uint8), np.zeros((400, 400, 3), np.uint8))]
-    rows = [(f'{"bf16" if bf16 else "fp32"} on {device}', 'images/s')]
+    """A step of RDN_train.py on random pictures: batches of several sizes, and on a GPU each way of computing."""
+    fastest = ways.choose()
+    candidates = {fastest.precision: fastest}
+    if fastest.graph:
+        candidates = {
+            f'{fastest.precision}, CUDA graph, compiled blocks': fastest,
+            f'{fastest.precision}, CUDA graph': fastest._replace(compiled=False),
+            'fp32, CUDA graph': fastest._replace(compiled=False, precision='fp32'),
+            'fp32, plain loop': fastest._replace(compiled=False, precision='fp32', graph=False),
+        }
+    random = np.random.RandomState(0)
+    pair = [patches.make_pair(Image.fromarray(random.randint(0, 256, (400, 400, 3), np.uint8)), 2)]
+    rows = [(f'images/s on {fastest.device}', *candidates)]
     for batch, patch in ((8, 36), (16, 24), (16, 36), (16, 48), (32, 48), (64, 48)):
-        settings = dict(
-            scale_factor=2, patch=patch, batch_size=batch, learning_rate=1e-5, seed=0, minutes=None, steps=9
-        )
-        run = trainer.Trainer(models.RDN(2, 3, *config), settings, device, bf16, compiled)
-        seconds = []
-        for _ in range(2 + rounds):
-            start = time.perf_counter()
-            run.learn(pair)
-            if device.type == 'cuda':
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
-        rows.append((f'batches of {batch}, {patch} x {patch}', f'{batch / statistics.median(seconds[2:]):.4g}'))
+        cells = []
+        for way in candidates.values():
+            steps = ways.begin(way, models.RDN(2, 3, *config), pair, patch, batch, 0)
+            cells.append(batch / statistics.median(steps.trial_seconds() for _ in range(rounds)))
+        rows.append((f'batches of {batch}, {patch} x {patch}', *(f'{cell:.4g}' for cell in cells)))
     print(cli.format_table(rows))
 
 

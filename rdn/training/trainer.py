@@ -1,17 +1,16 @@
-"""How an RDN learns: its first weights, a step, the moving average, and going on after an interruption."""
+"""How an RDN learns: its first weights, the schedule, spikes of the loss, and checkpoints."""
 
 from __future__ import annotations
 
 import collections
-import copy
 import json
 import math
 import signal
 import time
-from typing import Any, Sequence
+from typing import Any
 
 from rdn import checkpoint, files
-from rdn.training import patches
+from rdn.training import steps
 
 import torch
 
@@ -19,9 +18,11 @@ import models
 
 WARM_UP = 0.02  # fraction of the run
 LAST_RATE = 0.01  # fraction of the highest learning rate
-MAX_GRADIENT_NORM = 0.5
-AVERAGE_DECAY = 0.999  # what a step leaves of the moving average
-FP32_SHARE = 0.1  # of a run in bf16, its end
+FP32_SHARE = 0.1  # of a run in bf16, its end: bf16's roundings cost some hundredths of a decibel, which this gives back
+CHECK_STEPS = 100  # between two checks of the loss
+KEEP_STEPS = 500  # between two states to go back to
+SPIKE_FACTOR, SPIKE_MARGIN = 3, 0.02  # the loss has a spike above so many times the last good one and this
+SMALLEST_FACTOR = 1 / 64  # of the learning rate: after six spikes a run has failed
 
 
 def learning_rate(progress: float, highest: float) -> float:
@@ -66,104 +67,132 @@ def begin_as_interpolation(model: models.RDN) -> None:
 
 
 class Trainer:
-    """A network with its optimizer, the moving average of its weights, and how far it has come.
+    """A run: steps by a schedule, checks of the loss, checkpoints.
 
-    settings: what a resumed run must share with the one it goes on with, names with plain values.
-    bf16: compute in bfloat16, but for the last FP32_SHARE of the run: its roundings cost some hundredths of a decibel,
-    which a short last stage in fp32 gives back.
+    Attributes:
+        steps: what computes.
+        settings: what a resumed run must share with the one it continues, names with plain values.
+        step: how many steps were done.
+        seconds: how long the run has taken, measuring included.
+        total_seconds: how long it may take before its last measurement; None for a run of so many steps.
+        rate_factor: what spikes of the loss have left of the learning rate.
     """
 
-    def __init__(self, model: models.RDN, settings: dict[str, Any], device: torch.device, bf16: bool, compiled: bool):
-        self.settings, self.device, self.bf16 = settings, device, bf16
-        layout = {'memory_format': torch.channels_last} if bf16 else {}  # in fp32 on a CPU it is slower
-        self.model = model.to(device, **layout).train()
-        self.average = copy.deepcopy(self.model).eval()
-        self.optimizer = torch.optim.Adam(self.model.parameters(), betas=(0.9, 0.99))
-        self.forward = torch.compile(self.model) if compiled else self.model
-        self.step, self.seconds = 0, 0.0
+    def __init__(self, steps_of_run: steps.Steps, settings: dict[str, Any], total_seconds: float | None = None):
+        """Begin a run; settings: with 'steps' (or None), 'learning_rate', 'seed'."""
+        self.steps, self.settings, self.total_seconds = steps_of_run, settings, total_seconds
+        self.step, self.seconds, self.rate_factor = 0, 0.0, 1.0
+        self.good: steps.State | None = None  # the last one whose loss was in order, and its step
+        self.good_step = 0
 
     def progress(self) -> float:
-        """0...1, by time or by steps, whichever the run was given."""
+        """Return 0...1, by steps or by time, whichever the run was given."""
         if self.settings['steps']:
             return self.step / self.settings['steps']
-        return self.seconds / (60 * self.settings['minutes'])
+        return self.seconds / self.total_seconds if self.total_seconds else 1.0
 
     def rate(self) -> float:
-        """The learning rate of the step to come."""
-        return learning_rate(self.progress(), self.settings['learning_rate'])
+        """Return the learning rate of the next step."""
+        return self.rate_factor * learning_rate(self.progress(), self.settings['learning_rate'])
 
     def precision(self) -> str:
-        """bf16 or fp32: what the step to come computes in."""
-        return 'bf16' if self.bf16 and self.progress() < 1 - FP32_SHARE else 'fp32'
+        """Return the precision of the next step: 'fp32', 'bf16' or 'fp16'."""
+        return 'fp32' if self._is_exact() else self.steps.precision
 
-    def learn(self, pairs: Sequence[patches.Pair]) -> torch.Tensor:
-        """One step on one batch; returns the L1 loss, a tensor still on its way."""
-        size, count = self.settings['patch'], self.settings['batch_size']
-        batch = patches.random_batch(
-            pairs, self.settings['scale_factor'], size, count, [self.settings['seed'], self.step]
+    def _is_exact(self) -> bool:
+        return self.steps.precision == 'bf16' and self.progress() >= 1 - FP32_SHARE
+
+    def learn(self) -> str:
+        """Do the next steps, and check the loss now and then.
+
+        Returns: what happened, for the console, where the loss had a spike; else ''.
+
+        Raises:
+            ValueError: the network learns nothing at this learning rate.
+        """
+        count = self.steps.at_once
+        if self.settings['steps']:
+            count = min(count, self.settings['steps'] - self.step)
+        self.steps.run(self.step, count, self.rate(), self._is_exact())
+        before, self.step = self.step, self.step + count
+        if self.step // CHECK_STEPS > before // CHECK_STEPS or self.progress() >= 1:
+            return self.check()
+        return ''
+
+    def check(self) -> str:
+        """Go back to the last good state where the loss had a spike, with half the learning rate; as `learn`."""
+        loss, good = float(self.steps.loss), self.good
+        failing = self.steps.is_failing()
+        if not failing and (good is None or loss <= SPIKE_FACTOR * good.loss + SPIKE_MARGIN):
+            if good is None or self.step - self.good_step >= KEEP_STEPS:
+                self.good, self.good_step = self.steps.keep(), self.step
+            return ''
+        self.rate_factor /= 2
+        if good is None or self.rate_factor < SMALLEST_FACTOR:
+            raise ValueError(f'the loss is not a number after {self.step} steps: choose a lower --learning-rate')
+        self.steps.put(good)
+        return (
+            f'step {self.step}: the loss rose from {good.loss:.5f} to {loss:.5f}: '
+            f'back to the last good weights, with {self.rate_factor:g} of the learning rate'
         )
-        lr, hr = (torch.from_numpy(part).to(self.device).float() / 255 for part in batch)
-        for group in self.optimizer.param_groups:
-            group['lr'] = self.rate()
-        self.optimizer.zero_grad()
-        if self.precision() == 'bf16':
-            with torch.autocast(self.device.type, torch.bfloat16):
-                sr = self.forward(lr)
-        else:
-            sr = self.forward(lr)
-        loss = torch.nn.functional.l1_loss(sr.float(), hr)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
-        self.optimizer.step()
-        self.step += 1
-        keep = min(AVERAGE_DECAY, self.step / (self.step + 9.0))  # the first steps are soon forgotten
-        with torch.no_grad():
-            for mean, new in zip(self.average.parameters(), self.model.parameters()):
-                mean.lerp_(new, 1 - keep)
-        if self.device.type == 'cuda' and self.step % 10 == 0:
-            torch.cuda.synchronize()  # the clock must not run ahead of the work
-        return loss.detach()
 
     def save(self, path: str) -> None:
-        """Write all that `load` needs, whole or not at all."""
-        state = {
-            'settings': json.dumps(self.settings),
-            'step': self.step,
-            'seconds': self.seconds,
-            'model': self.model.state_dict(),
-            'average': self.average.state_dict(),
-            'optimizer': self.optimizer.state_dict(),
-        }
+        """Write all that `load` needs, whole or not at all; a run whose loss has a spike keeps its last checkpoint."""
+        if self.steps.is_failing():
+            return
+        state = self.steps.keep()
         with files.atomic_file(path) as file:
-            torch.save(state, file)
+            torch.save(
+                {
+                    'settings': json.dumps(self.settings),
+                    'step': self.step,
+                    'seconds': self.seconds,
+                    'rate_factor': self.rate_factor,
+                    'weights': [tensor.cpu().contiguous() for tensor in state.weights],
+                    'average': [tensor.cpu().contiguous() for tensor in state.average],
+                    'adam': [{name: _plain(value) for name, value in slots.items()} for slots in state.adam],
+                    'loss': state.loss,
+                },
+                file,
+            )
 
     def load(self, path: str) -> None:
-        """Go on from a checkpoint. Raises ValueError for one of another run, with what differs, or for no checkpoint."""
-        state = checkpoint.load_plain(path)
+        """Continue from a checkpoint, which may be of another device.
+
+        Raises:
+            ValueError: it is of another run, with what differs, or is not a checkpoint.
+        """
+        saved = checkpoint.load_plain(path)
         try:
-            theirs = json.loads(state['settings'])
+            theirs = json.loads(saved['settings'])
             for name, ours in self.settings.items():
                 if theirs.get(name) != ours:
                     raise ValueError(
                         f'{path}: of a run with {name} {theirs.get(name)}, not {ours}: '
                         'use the same flags, or remove it to begin anew'
                     )
-            self.model.load_state_dict(state['model'])
-            self.average.load_state_dict(state['average'])
-            self.optimizer.load_state_dict(state['optimizer'])
-            self.step, self.seconds = int(state['step']), float(state['seconds'])
+            self.good = steps.State(saved['weights'], saved['average'], saved['adam'], float(saved['loss']))
+            self.steps.put(self.good)
+            self.step = self.good_step = int(saved['step'])
+            self.seconds = float(saved['seconds'])
+            self.rate_factor = float(saved['rate_factor'])
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             reason = str(error).split('\n')[0]
-            raise ValueError(f'{path}: not a checkpoint of RDN_train.py ({reason})')
+            raise ValueError(f'{path}: not a checkpoint of this RDN_train.py ({reason}); remove it to begin anew')
+        torch.manual_seed(self.settings['seed'] + self.step)  # a GPU draws other patches than at its beginning
 
     def write_weights(self, path: str, half: bool) -> None:
-        """The moving average as a checkpoint with the contract's keys."""
+        """Write the moving average as a checkpoint with the contract's keys."""
         kind = torch.float16 if half else torch.float32
         weights = collections.OrderedDict(
-            (key, value.cpu().to(kind).contiguous()) for key, value in self.average.state_dict().items()
+            (key, value.cpu().to(kind).contiguous()) for key, value in self.steps.average.state_dict().items()
         )
         with files.atomic_file(path) as file:  # by its name, the bytes would hold it
             torch.save(weights, file)
+
+
+def _plain(value: Any) -> Any:
+    return value.cpu().contiguous() if torch.is_tensor(value) else value
 
 
 class Every:

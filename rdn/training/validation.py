@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple
+import os
+import time
+from typing import Iterable, NamedTuple, Sequence
 
 from rdn import files
 from rdn.evaluation import metrics
@@ -59,3 +61,44 @@ def evaluate(model: torch.nn.Module, paths: Iterable[str], scale: int, protocol:
     """The mean Score over image files. Raises ValueError, with the file's name, for one that `fit_image` refuses."""
     scores = [score_image(model, fit_image(path, scale, protocol), scale, with_ssim) for path in paths]
     return Score(*(float(mean) for mean in np.mean(scores, 0)))
+
+
+class Evaluation:
+    """Folders of images on which a network is measured while it learns.
+
+    Attributes:
+        folders: name -> paths of its images.
+    """
+
+    def __init__(self, folders: Sequence[str], scale: int):
+        """List the images. Raises ValueError, with the file's name, for one that cannot be measured by each protocol."""
+        self.scale = scale
+        self.folders: dict[str, list[str]] = {}
+        self.pixels = 0
+        self.smallest: tuple[int, str] | None = None  # pixels, path
+        for folder in folders:
+            name = os.path.basename(os.path.abspath(folder))
+            paths = images.list_images(folder)
+            self.folders[folder if name in self.folders else name] = paths
+            for path in paths:
+                sizes = [fit_image(path, scale, protocol).size for protocol in PROTOCOLS]
+                pixels = sum(width * height for width, height in sizes)
+                self.pixels += pixels
+                self.smallest = min(self.smallest or (pixels, path), (pixels, path))
+
+    def measure(self, model: torch.nn.Module, protocol: str) -> dict[str, Score]:
+        """Measure a network by a protocol, a key of PROTOCOLS: folder's name -> Score."""
+        return {name: evaluate(model, paths, self.scale, protocol) for name, paths in self.folders.items()}
+
+    def estimate_seconds(self, model: torch.nn.Module) -> float:
+        """Estimate how long measuring by all protocols takes, from the smallest image; 0 without folders."""
+        if not self.smallest:
+            return 0.0
+        pixels, path = self.smallest
+        seconds = float('inf')
+        for _ in range(2):  # the first one also sets up kernels and memory
+            started = time.monotonic()
+            for protocol in PROTOCOLS:
+                evaluate(model, [path], self.scale, protocol)
+            seconds = min(seconds, time.monotonic() - started)
+        return seconds * self.pixels / pixels

@@ -1,0 +1,127 @@
+"""The way in which a run computes its steps on this machine: the fastest that keeps the accuracy."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib.util
+import os
+import shutil
+from typing import Iterator, NamedTuple, Sequence
+
+from rdn import cpu
+from rdn.training import graph, patches, steps
+
+import torch
+
+import models
+
+
+class Way(NamedTuple):
+    """How a run computes.
+
+    Attributes:
+        device: where.
+        precision: 'fp32', 'bf16' (its end in fp32) or 'fp16' (with fp32 weights).
+        graph: whether by GraphSteps.
+        compiled: whether these compiles the blocks.
+        remark: why it is not the fastest way, or ''.
+    """
+
+    device: torch.device
+    precision: str
+    graph: bool = False
+    compiled: bool = False
+    remark: str = ''
+
+
+def choose(precision: str | None = None, may_compile: bool = True) -> Way:
+    """Choose the fastest way that keeps the accuracy on this machine.
+
+    Args:
+        precision: 'fp32', 'bf16' or 'fp16'; None for fp16 on a GPU, bf16 on a processor that computes in it, else fp32.
+        may_compile: whether the blocks may be compiled.
+
+    Raises:
+        ValueError: the device does not offer this precision.
+    """
+    if not torch.cuda.is_available():
+        device, offered, remark = torch.device('cpu'), ['fp32'], ''
+        if cpu.has_bf16() and hasattr(torch, 'autocast'):
+            offered.insert(0, 'bf16')
+    else:
+        device, remark = torch.device('cuda'), '' if may_compile else 'not compiled: --no-compile'
+        if not hasattr(torch, 'compile'):
+            offered, remark = (
+                ['fp32'],
+                f'torch {torch.__version__} records no CUDA graphs of training: the plain loop runs',
+            )
+        else:
+            offered = ['fp16', 'fp32']  # bf16 costs 0.05 dB on a GPU
+            if may_compile and _missing_compiler():
+                may_compile, remark = False, f'not compiled, a third slower: {_missing_compiler()}'
+    if precision not in (None, *offered):
+        raise ValueError(
+            f'--precision={precision}: on this {device}, torch {torch.__version__} trains in {" or ".join(offered)} only'
+        )
+    graphs = 'fp16' in offered
+    return Way(device, precision or offered[0], graphs, graphs and may_compile, remark)
+
+
+def _missing_compiler() -> str:
+    """What torch.compile needs on a GPU and this machine lacks, in words; else ''."""
+    if importlib.util.find_spec('triton') is None:
+        return 'the package triton is not installed'
+    compilers = [os.environ.get('CC', ''), 'cc', 'gcc', 'clang']
+    return '' if any(name and shutil.which(name) for name in compilers) else 'no C compiler here (apt install gcc)'
+
+
+def begin(
+    way: Way, model: models.RDN, pairs: Sequence[patches.Pair], patch: int, batch_size: int, seed: int
+) -> steps.Steps:
+    """Make the Steps of a way. Where a GPU's graph cannot be recorded, the next simpler way runs, with a line on it.
+
+    Args:
+        way: from `choose`.
+        model: the network, on the CPU.
+        pairs: the training pictures.
+        patch: the size of a low-resolution patch, pixels.
+        batch_size: patches in a step.
+        seed: of the patches.
+
+    Raises:
+        ValueError: the device has too little memory.
+    """
+    scale = model.config['scale_factor']
+    with _memory_errors(way, patch, batch_size):
+        if way.graph:
+            torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32, in measuring too
+            source = patches.DevicePatches(pairs, scale, patch, way.device)
+            for compiled in [True, False] if way.compiled else [False]:
+                try:
+                    return graph.GraphSteps(copy.deepcopy(model), source, batch_size, way.precision == 'fp16', compiled)
+                except Exception as error:  # of a compiler or a driver: any kind
+                    if _is_out_of_memory(error):
+                        raise
+                    what = 'compiling the blocks' if compiled else 'recording a CUDA graph'
+                    print(f'{what} failed, a slower way runs: {str(error).splitlines()[0]}')
+        host = patches.HostPatches(pairs, scale, patch)
+        return steps.PlainSteps(model, host, batch_size, seed, way.device, way.precision == 'bf16')
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and 'out of memory' in str(error)
+
+
+@contextlib.contextmanager
+def _memory_errors(way: Way, patch: int, batch_size: int) -> Iterator[None]:
+    """Turn a GPU's out of memory into a ValueError that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise ValueError(
+            f'the pictures and batches of {batch_size} patches of {patch} x {patch} need more memory than this '
+            f'{way.device} has: choose a smaller --batch-size or --patch, or fewer pictures'
+        )
