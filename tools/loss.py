@@ -1,0 +1,52 @@
+"""How much accuracy an exported model loses: its PSNR beside that of its weights in PyTorch, on whole images.
+
+    python3 RDN_pth2onnx.py --input-file=weights/rdn_x2_lite.pth --output-file=free.onnx --upsample=deconv --height 0 --width 0
+    python3 -m tools.loss --weights weights/rdn_x2_lite.pth --model free.onnx --precision bf16 SET5 SET14
+
+For the tables of docs/performance.md. The model's height and width have to be free.
+"""
+
+from __future__ import annotations
+
+import os
+
+from rdn import checkpoint, cli, engine
+from rdn.evaluation import metrics
+from rdn.imaging import images
+from rdn.training import validation
+
+import numpy as np
+import torch
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    network = checkpoint.load_rdn(args.weights)
+    scale = network.config['scale_factor']
+    model = engine.open_model(args.model, args.precision)
+    rows = [('images', 'PyTorch, fp32', f'{model.version}, {model.precision}', 'loss', 'largest of an image')]
+    for folder in args.folders:
+        psnrs = []
+        for path in cli.progress(images.list_images(folder), 'image'):
+            image = validation.fit_image(path, scale, 'whole images')
+            lr, hr = images.to_chw(images.bicubic_downsample(image, scale))[None], images.to_chw(image)
+            with torch.no_grad():
+                outputs = network(torch.from_numpy(lr)).numpy(), model(lr)
+            psnrs.append([metrics.sr_psnr(output[0], hr, scale) for output in outputs])
+        losses = -np.diff(psnrs, axis=1)
+        figures = [*np.mean(psnrs, 0), losses.mean(), losses.max()]
+        rows.append((os.path.basename(os.path.normpath(folder)), *(f'{figure:.3f}' for figure in figures)))
+    print(cli.format_markdown(rows))
+
+
+def parse_args(argv):
+    parser = cli.Parser(__doc__)
+    parser.add_argument('--weights', required=True)
+    parser.add_argument('--model', required=True, help='the same network as ONNX, of free height and width')
+    parser.add_argument('--precision', choices=engine.PRECISIONS, help='default: as the model is')
+    parser.add_argument('folders', nargs='+', metavar='FOLDER', help='of images, and of nothing else')
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    cli.run(main)
