@@ -18,8 +18,11 @@ import tempfile
 import time
 from typing import Iterator, Sequence
 
-from rdn import cli, cpu, dataset, engine, files, manifest, run_record
-from rdn.ascend import benchmark, msprof, number_text, outputs
+from rdn import cli, cpu, files, run_record
+from rdn.data import dataset, manifest
+from rdn.devices import benchmark, number_text, outputs
+from rdn.engines import engine
+from rdn.profiling import msprof
 
 import numpy as np
 

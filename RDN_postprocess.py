@@ -18,10 +18,11 @@ import math
 import os
 from typing import Sequence
 
-from rdn import cli, cpu, dataset, files, manifest, run_record
-from rdn.ascend import outputs
-from rdn.evaluation import agreement, metrics, report, result, scoring, sheet
-from rdn.imaging import images
+from pictures.report import report, sheet
+from rdn import cli, cpu, files, images, run_record
+from rdn.accuracy import agreement, metrics, result, scoring
+from rdn.data import dataset, manifest
+from rdn.devices import outputs
 
 
 def save_images(folder: str, image: scoring.Result, score: scoring.Score | None, scale: int) -> None:

@@ -17,9 +17,9 @@ from __future__ import annotations
 import contextlib
 import os
 
-from rdn import cli, cpu, dataset, files, tiles
-from rdn.ascend import ais_bench, benchmark
-from rdn.imaging import images
+from rdn import cli, cpu, files, images, tiles
+from rdn.data import dataset
+from rdn.devices import ais_bench, benchmark
 
 FIT = {'crop': images.crop_center, 'letterbox': images.letterbox}
 

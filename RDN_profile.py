@@ -18,7 +18,7 @@ import shlex
 from typing import NamedTuple, Sequence
 
 from rdn import cli
-from rdn.ascend import msprof
+from rdn.profiling import msprof
 
 STANDS_OUT_PERCENT = 20.0  # of the time
 # Why an operator that only moves data takes its time, and what to do.

@@ -17,7 +17,9 @@ import os
 import warnings
 from typing import NamedTuple
 
-from rdn import checkpoint, cli, engine, files, onnx_graph
+from rdn import cli, files
+from rdn.engines import engine
+from rdn.network import checkpoint, onnx_graph
 
 import numpy as np
 import onnx

@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import sys
 
-from rdn import cli, engine, files
-from rdn.imaging import upscaler
+from pictures import upscaler
+from rdn import cli, files
+from rdn.engines import engine
 from rdn.training import patches
 
 import numpy as np
@@ -42,7 +43,7 @@ def main(argv=None):
     args = parse_args(argv)
     if sys.version_info < (3, 8):
         raise ValueError('needs Python 3.8 or later: ONNX Runtime for 3.7 does not compute its eight bits exactly')
-    from rdn.training import quantization  # not with Python 3.7's onnxruntime
+    from rdn.quantization import quantization  # not with Python 3.7's onnxruntime
 
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
         raise ValueError(f'{args.output_file}: --output-file would overwrite the model')

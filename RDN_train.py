@@ -23,7 +23,8 @@ import sys
 import time
 from typing import Sequence
 
-from rdn import checkpoint, cli
+from rdn import cli
+from rdn.network import checkpoint
 from rdn.training import patches, trainer, validation, ways
 
 import torch

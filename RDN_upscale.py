@@ -18,10 +18,12 @@ import os
 import warnings
 from typing import Iterator
 
-from rdn import cli, cpu, engine, files, onnx_graph, tiles
-from rdn.evaluation import report
-from rdn.imaging import reader, upscaler, writer
-from rdn.upscaling import finding, here, work
+from pictures import finding, here, upscaler, work
+from pictures.formats import reader, writer
+from pictures.report import report
+from rdn import cli, cpu, files, tiles
+from rdn.engines import engine
+from rdn.network import onnx_graph
 
 FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
 
@@ -76,7 +78,7 @@ def upscale_here(args: argparse.Namespace, summary: work.Summary) -> tuple[str, 
 
 def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple[str, report.Report | None]:
     """Upscale on the machines of a cluster; returns where the results are, and the report."""
-    from rdn.upscaling import fleet, listing, progress, run, stores, worker  # which most people need nothing of
+    from pictures.cluster import fleet, listing, progress, run, stores, worker  # which most people need nothing of
 
     if len(args.input) > 1:
         raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(args.input)}')

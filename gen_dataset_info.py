@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 
-from rdn import cli, dataset, files
-from rdn.ascend import benchmark
+from rdn import cli, files
+from rdn.data import dataset
+from rdn.devices import benchmark
 
 from PIL import Image
 

@@ -20,8 +20,10 @@ import os
 import shutil
 import sys
 
-from rdn import cli, files, onnx_graph
-from rdn.ascend import msprof, toolkit, whitelist
+from rdn import cli, files
+from rdn.devices import toolkit
+from rdn.network import onnx_graph
+from rdn.profiling import msprof, whitelist
 
 MAX_SOURCE_BYTES = 1 << 24
 DEFAULT_SHAPE = [1, 64, 2, 2, 114, 114]

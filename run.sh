@@ -62,4 +62,4 @@ if ! command -v atc >/dev/null && set -- && . ./env.sh 2>/dev/null; then
     export RDN_SOURCED=1
 fi
 echo "Commands below are run in $PWD, after: source $activate"
-RDN_SCRIPT=run.sh exec python3 -m rdn.ascend.walk ${flags[@]+"${flags[@]}"}
+RDN_SCRIPT=run.sh exec python3 -m rdn.walk ${flags[@]+"${flags[@]}"}

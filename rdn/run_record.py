@@ -1,7 +1,7 @@
 """What computed a folder of outputs or a performance file: kept beside it, as {folder}.run.json or {file stem}.run.json.
 
 Never inside the folder: the vendor's and the public scripts list that. RDN_infer.py writes it, and for the device's
-tools rdn/ascend/record.py.
+tools rdn/devices/record.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import json
 import os
 from typing import NamedTuple
 
-from rdn import files, manifest
+from rdn import files
+from rdn.data import manifest
 
 MAX_RECORD_BYTES = 1 << 20
 HOST = 'host'  # the chip's name where this machine's processor computed

@@ -23,9 +23,10 @@ from typing import NamedTuple
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import rdn
-from rdn import cli, manifest, run_record
-from rdn.ascend import logs
-from rdn.evaluation import agreement, result
+from rdn import cli, run_record
+from rdn.accuracy import agreement, result
+from rdn.data import manifest
+from rdn.devices import logs
 
 # dB on Set5, by the protocol of the result that they may stand beside: RDN-pytorch's own, and the guide's on the device.
 PUBLISHED_PSNR = {'whole images': ('RDN-pytorch, PyTorch', 38.18), 'letterbox': ('guide, Ascend 310', 38.27)}

@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from rdn import cli, files, manifest, onnx_graph, run_record
-from rdn.ascend import logs
-from rdn.evaluation import result
+from rdn import cli, files, run_record
+from rdn.accuracy import result
+from rdn.data import manifest
+from rdn.devices import logs
+from rdn.network import onnx_graph
 
 # Files that say how fast a model is, the best first: alone, and over the images.
 SPEEDS = ('pure_summary.json', 'PureInfer_perf_of_*.txt', 'ais_bench_pure.log', 'perf_vision_*.txt')

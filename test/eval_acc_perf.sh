@@ -25,4 +25,4 @@ done
 cd "$(dirname "$0")/.."
 # shellcheck source=../env.sh
 [ -n "${ASCEND_OPP_PATH-}" ] || source env.sh 2>/dev/null || true # what is missing is said below
-RDN_SCRIPT=eval_acc_perf.sh exec python3 -m rdn.ascend.walk --steps=measure --dataset="$datasets_path/set5" ${flags[@]+"${flags[@]}"}
+RDN_SCRIPT=eval_acc_perf.sh exec python3 -m rdn.walk --steps=measure --dataset="$datasets_path/set5" ${flags[@]+"${flags[@]}"}

@@ -21,7 +21,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from rdn import cli, files, run_record
-from rdn.ascend import logs
+from rdn.devices import logs
 
 
 def format_speed(

@@ -13,4 +13,4 @@ if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then
 fi
 # shellcheck source=../env.sh
 command -v atc >/dev/null || source env.sh 2>/dev/null || true # what is missing is said below
-RDN_SCRIPT=pth2om.sh exec python3 -m rdn.ascend.walk --steps=convert --weights="$weights" "$@"
+RDN_SCRIPT=pth2om.sh exec python3 -m rdn.walk --steps=convert --weights="$weights" "$@"

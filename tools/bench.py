@@ -30,11 +30,12 @@ import tempfile
 import time
 from typing import Callable, Sequence
 
-from rdn import checkpoint, cli, cpu, engine, tiles
-from rdn.ascend import benchmark
-from rdn.imaging import images, upscaler
+from pictures import upscaler, work
+from rdn import cli, cpu, images, tiles
+from rdn.devices import benchmark
+from rdn.engines import engine
+from rdn.network import checkpoint
 from rdn.training import patches, ways
-from rdn.upscaling import work
 
 import numpy as np
 import torch

@@ -12,7 +12,7 @@ from typing import Sequence
 
 import rdn
 from rdn import cli
-from rdn.ascend import number_text
+from rdn.devices import number_text
 
 import numpy as np
 

@@ -7,8 +7,8 @@ Whole images, as papers report them, and the guide's centre crops of 228 x 228. 
 
 import os
 
-from rdn import checkpoint, cli
-from rdn.imaging import images
+from rdn import cli, images
+from rdn.network import checkpoint
 from rdn.training import validation
 
 

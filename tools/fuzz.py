@@ -13,12 +13,14 @@ import sys
 import tempfile
 
 from rdn import cli
-from rdn.ascend import benchmark, logs, msprof, number_text, outputs, whitelist
+from rdn.devices import benchmark, logs, number_text, outputs
+from rdn.profiling import msprof, whitelist
 
 import atheris
 
-with atheris.instrument_imports(include=['rdn.ascend', 'rdn.arrays', 'csv', 'json', 'ast']):
-    from rdn.ascend import benchmark, logs, msprof, number_text, outputs, whitelist
+with atheris.instrument_imports(include=['rdn.devices', 'rdn.profiling', 'rdn.arrays', 'csv', 'json', 'ast']):
+    from rdn.devices import benchmark, logs, number_text, outputs
+    from rdn.profiling import msprof, whitelist
 
 
 SHAPE = (3, 2, 2)

@@ -8,9 +8,9 @@ every size of picture; rdn/tiles.py spreads them evenly and overlaps more.
 
 from __future__ import annotations
 
-from rdn import checkpoint, cli, tiles
-from rdn.evaluation import metrics
-from rdn.imaging import images
+from rdn import cli, images, tiles
+from rdn.accuracy import metrics
+from rdn.network import checkpoint
 
 import numpy as np
 import torch

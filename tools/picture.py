@@ -7,9 +7,10 @@ The photograph is reduced to half its size and enlarged again as a whole; the PS
 
 from __future__ import annotations
 
-from rdn import checkpoint, cli, files
-from rdn.evaluation import metrics, sheet
-from rdn.imaging import images
+from pictures.report import sheet
+from rdn import cli, files, images
+from rdn.accuracy import metrics
+from rdn.network import checkpoint
 
 import torch
 

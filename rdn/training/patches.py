@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple, Sequence
 
-from rdn import cli, cpu
-from rdn.imaging import images
+from rdn import cli, cpu, images
 
 import numpy as np
 import torch

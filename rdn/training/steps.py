@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
-from rdn.evaluation import metrics
+from rdn.accuracy import metrics
 from rdn.training import patches
 
 import torch

@@ -9,7 +9,8 @@ import signal
 import time
 from typing import Any
 
-from rdn import checkpoint, files
+from rdn import files
+from rdn.network import checkpoint
 from rdn.training import steps
 
 import torch

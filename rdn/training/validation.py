@@ -6,9 +6,8 @@ import os
 import time
 from typing import Iterable, NamedTuple, Sequence
 
-from rdn import files
-from rdn.evaluation import metrics
-from rdn.imaging import images
+from rdn import files, images
+from rdn.accuracy import metrics
 
 import numpy as np
 import torch

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 
+from pictures.cluster import stores
 from rdn import cli, cpu
-from rdn.upscaling import stores
 
 import numpy as np
 import pytest

@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 
-from rdn.ascend import toolkit
+from rdn.devices import toolkit
 
 import pytest
 

@@ -4,7 +4,7 @@ import os
 import shutil
 
 from rdn import run_record
-from rdn.ascend import number_text, outputs
+from rdn.devices import number_text, outputs
 
 import numpy as np
 import pytest

@@ -4,7 +4,7 @@ import os
 import sys
 
 from rdn import run_record
-from rdn.ascend import chip
+from rdn.devices import chip
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""rdn/upscaling: pictures handed to workers that die, are refused or come late; Ray is a stand-in that does as it is told."""
+"""pictures/cluster: pictures handed to workers that die, are refused or come late; Ray is a stand-in that does as it is told."""
 
 import collections
 import itertools
@@ -7,8 +7,9 @@ import socket
 import sys
 import types
 
-from rdn.evaluation import report
-from rdn.upscaling import fleet, progress, run, stores, work, worker
+from pictures import work
+from pictures.cluster import fleet, progress, run, stores, worker
+from pictures.report import report
 
 import pytest
 from PIL import Image

@@ -1,9 +1,10 @@
-"""rdn/upscaling: the pictures of folders and stores, listed, read, written whole; without Ray."""
+"""pictures/cluster: the pictures of folders and stores, listed, read, written whole; without Ray."""
 
 import contextlib
 import os
 
-from rdn.upscaling import finding, listing, stores, work
+from pictures import finding, work
+from pictures.cluster import listing, stores
 
 import pytest
 

@@ -1,12 +1,13 @@
-"""rdn/upscaling: what workers do and take, and what is said before there are any; without Ray."""
+"""pictures/cluster: what workers do and take, and what is said before there are any; without Ray."""
 
 import errno
 import os
 import sys
 
+from pictures import work
+from pictures.cluster import fleet, stores, worker
+from pictures.formats import reader
 from rdn import files
-from rdn.imaging import reader
-from rdn.upscaling import fleet, stores, work, worker
 
 import numpy as np
 import pytest

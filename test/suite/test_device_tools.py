@@ -8,7 +8,7 @@ import sys
 import time
 
 from rdn import run_record
-from rdn.ascend import chip, inference, outputs, record, tools
+from rdn.devices import chip, inference, outputs, record, tools
 
 import numpy as np
 import onnx
@@ -142,7 +142,7 @@ def test_a_failing_programs_last_lines_and_log_are_named(tmp_path, capsys):
 
 def test_what_an_interrupted_walk_started_ends_with_it(tmp_path):
     """ais_bench's own processes, too: its parent leaves them behind."""
-    code = f'from rdn import cli; from rdn.ascend import tools; cli.run(lambda: tools.run({["sh", "-c", "sleep 1000 & echo $!; sleep 1000"]}, "x/log"))'
+    code = f'from rdn import cli; from rdn.devices import tools; cli.run(lambda: tools.run({["sh", "-c", "sleep 1000 & echo $!; sleep 1000"]}, "x/log"))'
     environment = dict(os.environ, PYTHONPATH=ROOT)
     process = subprocess.Popen(
         [sys.executable, '-c', code], cwd=str(tmp_path), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -173,7 +173,7 @@ def test_a_process_that_a_killed_tool_left_does_not_hold_the_walk(tmp_path, monk
 @pytest.mark.parametrize('number, status', [(signal.SIGHUP, 129), (signal.SIGKILL, -9)])
 def test_a_terminal_that_goes_or_a_kill_ends_the_tool_too(tmp_path, number, status):
     command = ['sh', '-c', 'echo $$; exec sleep 1000']
-    code = f'from rdn import cli; from rdn.ascend import tools; cli.run(lambda: tools.run({command}, "x/log"))'
+    code = f'from rdn import cli; from rdn.devices import tools; cli.run(lambda: tools.run({command}, "x/log"))'
     environment = dict(os.environ, PYTHONPATH=ROOT)
     with subprocess.Popen(
         [sys.executable, '-c', code],

@@ -3,7 +3,7 @@
 import os
 import platform
 
-from rdn.ascend import toolkit
+from rdn.devices import toolkit
 
 import pytest
 

@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from rdn.external_sort import external_sort
+from pictures.external_sort import external_sort
 
 import numpy as np
 import pytest

@@ -2,7 +2,8 @@
 
 import sys
 
-from rdn import cpu, engine
+from rdn import cpu
+from rdn.engines import engine
 
 import pytest
 

@@ -6,7 +6,7 @@ import struct
 import sys
 import zlib
 
-from rdn.imaging import pixels, reader
+from pictures.formats import pixels, reader
 
 import imagecodecs
 import numpy as np

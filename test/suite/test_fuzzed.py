@@ -1,6 +1,6 @@
 """Inputs that fuzzing (fuzz.py) found to raise something else than the documented error."""
 
-from rdn.ascend import whitelist
+from rdn.profiling import whitelist
 
 import pytest
 

@@ -3,8 +3,8 @@
 import os
 import re
 
-from rdn import engine
-from rdn.ascend import logs
+from rdn.devices import logs
+from rdn.engines import engine
 
 import numpy as np
 import onnx

@@ -4,7 +4,8 @@ import io
 import struct
 import zlib
 
-from rdn.imaging import colour, exif, metadata, reader
+from pictures.formats import reader
+from pictures.metadata import colour, exif, metadata
 
 import cv2
 import numpy as np

@@ -2,7 +2,7 @@
 
 import math
 
-from rdn.evaluation import metrics
+from rdn.accuracy import metrics
 
 import numpy as np
 import pytest

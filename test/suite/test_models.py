@@ -5,7 +5,7 @@ import os
 import pickle
 import zipfile
 
-from rdn import checkpoint
+from rdn.network import checkpoint
 
 import pytest
 import torch

@@ -1,6 +1,6 @@
 """number_text.py: numbers as text and back, each the nearest to what is written."""
 
-from rdn.ascend.number_text import format_any, format_text, parse_text
+from rdn.devices.number_text import format_any, format_text, parse_text
 
 import numpy as np
 import pytest

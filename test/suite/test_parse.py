@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from rdn.ascend import benchmark, logs
+from rdn.devices import benchmark, logs
 
 import pytest
 

@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 
-from rdn import onnx_graph
+from rdn.network import onnx_graph
 
 import onnx
 import pytest

@@ -5,7 +5,8 @@ import os
 import struct
 import zlib
 
-from rdn.imaging import images, upscaler
+from pictures import upscaler
+from rdn import images
 
 import cv2
 import numpy as np

@@ -1,7 +1,7 @@
 """Whether an output shows what its label shows: no true enlargement is doubted, other pictures and places are seen."""
 
-from rdn.evaluation import plausibility, scoring
-from rdn.imaging import images
+from rdn import images
+from rdn.accuracy import plausibility, scoring
 
 import numpy as np
 import pytest

@@ -4,8 +4,8 @@ import json
 import os
 import shutil
 
-from rdn.ascend import benchmark
-from rdn.evaluation import result
+from rdn.accuracy import result
+from rdn.devices import benchmark
 
 import numpy as np
 import pytest

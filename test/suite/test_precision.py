@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 
-from rdn import cpu, engine
-from rdn.ascend import logs
+from rdn import cpu
+from rdn.devices import logs
+from rdn.engines import engine
 
 import numpy as np
 import pytest
@@ -108,7 +109,8 @@ def test_openvino_binds_no_thread_to_a_core_which_other_processes_of_ours_would_
     code = f"""
 import os, threading
 import numpy as np
-from rdn import cpu, engine
+from rdn import cpu
+from rdn.engines import engine
 cpu.has_bf16 = lambda: True
 own, found = frozenset(os.sched_getaffinity(0)), set()
 model = engine.open_model({lite_onnx!r}, 'bf16', threads=1)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from rdn import dataset
+from rdn.data import dataset
 
 import cv2
 import numpy as np

@@ -4,7 +4,7 @@ import csv
 import io
 import time
 
-from rdn.ascend import msprof, whitelist
+from rdn.profiling import msprof, whitelist
 
 import onnxruntime
 import pytest

@@ -7,8 +7,9 @@ import string
 import tempfile
 
 from rdn import arrays
-from rdn.ascend import benchmark, logs, msprof, outputs
-from rdn.ascend.number_text import format_text, parse_text
+from rdn.devices import benchmark, logs, outputs
+from rdn.devices.number_text import format_text, parse_text
+from rdn.profiling import msprof
 
 import numpy as np
 import pytest

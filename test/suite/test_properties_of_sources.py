@@ -3,7 +3,7 @@
 import io
 import tokenize
 
-from rdn.ascend import whitelist
+from rdn.profiling import whitelist
 
 from hypothesis import assume, given
 from hypothesis import strategies as st

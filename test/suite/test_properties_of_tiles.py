@@ -4,7 +4,8 @@ import json
 import os
 import tempfile
 
-from rdn import dataset, tiles
+from rdn import tiles
+from rdn.data import dataset
 
 import numpy as np
 from hypothesis import assume, given

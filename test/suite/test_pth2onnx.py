@@ -2,7 +2,7 @@
 
 import os
 
-from rdn import checkpoint, onnx_graph
+from rdn.network import checkpoint, onnx_graph
 
 import numpy as np
 import onnx

@@ -4,8 +4,9 @@ import json
 import os
 import sys
 
-from rdn import cpu, engine
-from rdn.evaluation import metrics
+from rdn import cpu
+from rdn.accuracy import metrics
+from rdn.engines import engine
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from walk import INFER, LITE, assert_refused
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='refused there, which another test checks')
 
 if sys.version_info >= (3, 8):
-    from rdn.training import quantization
+    from rdn.quantization import quantization
 
     import onnx
 

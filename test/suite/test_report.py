@@ -6,8 +6,9 @@ import itertools
 import os
 import sys
 
+from pictures.report import report
 from rdn import files
-from rdn.evaluation import metrics, report
+from rdn.accuracy import metrics
 
 import numpy as np
 import pytest

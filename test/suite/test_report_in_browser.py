@@ -3,7 +3,7 @@
 import os
 import time
 
-from rdn.evaluation import report
+from pictures.report import report
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from rdn import checkpoint
+from rdn.network import checkpoint
 from rdn.training import graph, patches, steps, trainer, validation
 
 import pytest

@@ -43,7 +43,7 @@ def test_a_device_says_its_chip_and_how_many_a_card_holds(script, inferred, tmp_
     (tmp_path / 'x86_64-linux').mkdir()
     (tmp_path / 'x86_64-linux' / 'ascend_toolkit_install.info').write_text('package_name=a\nversion=7.0.RC1\n')
     environment = dict(os.environ, PYTHONPATH=ROOT, ASCEND_TOOLKIT_HOME=str(tmp_path))
-    assert run_python('-m', 'rdn.ascend.record', DUMP, PERF, *flags, env=environment).returncode == 0
+    assert run_python('-m', 'rdn.devices.record', DUMP, PERF, *flags, env=environment).returncode == 0
     name = chip.replace('Ascend', '')
     assert script('parse', PERF).out == f'{name} bs1 fps:{7.5 * devices:.3f}\n'
     assert f'outputs: benchmark (CANN 7.0.RC1) on {name}, batches of 1; centre crop' in judge(script).out

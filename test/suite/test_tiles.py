@@ -4,9 +4,10 @@ import json
 import os
 import shutil
 
-from rdn import checkpoint, dataset, tiles
-from rdn.evaluation import metrics
-from rdn.imaging import images
+from rdn import images, tiles
+from rdn.accuracy import metrics
+from rdn.data import dataset
+from rdn.network import checkpoint
 
 import numpy as np
 import pytest

@@ -7,9 +7,9 @@ import shutil
 import subprocess
 import sys
 
-from rdn import manifest, run_record
-from rdn.ascend import walk
-from rdn.evaluation import result
+from rdn import run_record, walk
+from rdn.accuracy import result
+from rdn.data import manifest
 
 import pytest
 

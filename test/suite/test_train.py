@@ -4,8 +4,8 @@ import math
 import os
 import re
 
-from rdn import checkpoint, cli, cpu
-from rdn.imaging import images
+from rdn import cli, cpu, images
+from rdn.network import checkpoint
 from rdn.training import graph, patches, steps, trainer, validation, ways
 
 import numpy as np

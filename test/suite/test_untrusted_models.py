@@ -4,7 +4,7 @@ import os
 import pickle
 import zipfile
 
-from rdn import checkpoint
+from rdn.network import checkpoint
 
 import numpy as np
 import pytest

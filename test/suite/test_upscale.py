@@ -11,8 +11,8 @@ import sys
 import termios
 import time
 
-from rdn import engine
-from rdn.imaging import upscaler
+from pictures import upscaler
+from rdn.engines import engine
 
 import numpy as np
 import pytest

@@ -4,8 +4,9 @@ import errno
 import os
 import warnings
 
-from rdn.imaging import colour, writer
-from rdn.upscaling import work
+from pictures import work
+from pictures.formats import writer
+from pictures.metadata import colour
 
 import cv2
 import numpy as np

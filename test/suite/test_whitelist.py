@@ -4,7 +4,7 @@ import ast
 import io
 import tokenize
 
-from rdn.ascend import whitelist
+from rdn.profiling import whitelist
 
 import pytest
 

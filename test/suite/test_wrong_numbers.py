@@ -3,8 +3,8 @@
 import os
 import shutil
 
-from rdn import manifest
-from rdn.ascend import number_text
+from rdn.data import manifest
+from rdn.devices import number_text
 
 import numpy as np
 import pytest

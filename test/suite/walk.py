@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from rdn import checkpoint
+from rdn.network import checkpoint
 
 import numpy as np
 import torch

@@ -1,0 +1,252 @@
+"""The workers of a cluster: Ray starts them, one for each accelerator or some cores of a machine, and says who died."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import time
+from typing import Any, Iterator, NamedTuple
+
+import rdn
+from pictures import work
+from pictures.cluster import worker
+from rdn import cpu
+
+NODES_SECONDS = 5  # how often machines that came or went are looked for
+NO_WORKER_SECONDS = 300  # without any before the run ends
+CLOSING_SECONDS = 5
+ANSWER_SECONDS = 10
+TOKEN_HINT = (
+    'one with a token wants RAY_AUTH_MODE=token and the token, one without RAY_AUTH_MODE=disabled: docs/cluster.md'
+)
+MAX_FAILED_STARTS = 3  # of workers on a machine, which is then left out for a while
+REST_SECONDS = 60
+
+
+class Member(NamedTuple):
+    """A worker: Ray's handle, the machine that it runs on, and whether it has been ready."""
+
+    actor: Any
+    node: str
+    was_ready: bool = False
+
+
+def import_ray() -> Any:
+    """Ray, silent and without its statistics. Raises ValueError where it is not there."""
+    os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
+    os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
+    try:
+        import ray
+    except ImportError as error:
+        python = '' if sys.version_info >= (3, 10) else ', on Python 3.10 or later'
+        raise ValueError(f'--cluster: {error}: pip install -r {rdn.ROOT}/requirements-cluster.txt{python}')
+    return ray
+
+
+@contextlib.contextmanager
+def joined(address: str) -> Iterator[Any]:
+    """Ray, connected to the cluster at an address, or where that is empty to one of its own on this machine.
+
+    Raises ValueError where there is no such cluster.
+    """
+    check_answers(address)
+    choose_token(address)
+    ray = import_ray()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    quiet = dict(log_to_driver=False, logging_level='ERROR')
+    with contextlib.ExitStack() as stack:
+        try:
+            if address:  # the machines have the packages; our own modules are sent
+                ray.init(address, runtime_env={'py_modules': [os.path.join(rdn.ROOT, 'rdn')]}, **quiet)
+            else:
+                stack.enter_context(own_folder())
+                ray.init('local', num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            hint = f': {TOKEN_HINT}' if address else ''
+            raise ValueError(f'--cluster {address}: {" ".join(str(error).split())}{hint}')
+        signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
+        stack.callback(ray.shutdown)
+        try:
+            yield ray
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError as error:
+            words = ' '.join(str(error).split())
+            raise ValueError(f'the cluster does not answer any more: {words}: the same command with --resume goes on')
+
+
+def choose_token(address: str) -> None:
+    """Before Ray is imported: how a cluster knows its users. A Ray of our own gets a token for its run, which else it
+    would leave in the user's home, for whatever cluster is started next; to another one the user's own token is shown,
+    where there is one, as by `ray start`. What the user chose with RAY_AUTH_MODE stands.
+    """
+    if 'RAY_AUTH_MODE' in os.environ:
+        return
+    if not address:
+        os.environ.update(RAY_AUTH_MODE='token', RAY_AUTH_TOKEN=secrets.token_hex(32))
+    elif {'RAY_AUTH_TOKEN', 'RAY_AUTH_TOKEN_PATH'} & set(os.environ) or os.path.exists(
+        os.path.expanduser('~/.ray/auth_token')
+    ):
+        os.environ['RAY_AUTH_MODE'] = 'token'
+
+
+@contextlib.contextmanager
+def own_folder() -> Iterator[None]:
+    """Where a Ray of our own keeps its logs and sockets: a folder that goes with it. Short, as sockets want it."""
+    if 'RAY_TMPDIR' in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix='rdn-ray-', dir='/tmp', ignore_cleanup_errors=True) as folder:
+        os.environ['RAY_TMPDIR'] = folder
+        try:
+            yield
+        finally:
+            del os.environ['RAY_TMPDIR']
+
+
+def check_answers(address: str) -> None:
+    """Raises ValueError where nothing listens at HOST:PORT: Ray would try for a quarter of an hour."""
+    if address in ('', 'auto'):
+        return
+    host, _, port = address.rpartition(':')
+    if not (host and port.isdigit()):
+        raise ValueError(f'--cluster {address}: not HOST:PORT, as ray start --head prints it, nor auto')
+    try:
+        socket.create_connection((host.rpartition('/')[2].strip('[]'), int(port)), ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f'--cluster {address}: nothing answers there ({error}): ray start --head prints the address')
+
+
+class Fleet:
+    """The workers of a cluster: those that are idle, and those that are starting. One is made for each accelerator of a
+    machine; on one without any, for each of `threads` cores.
+    """
+
+    def __init__(self, ray: Any, setup: worker.Setup, threads: int):
+        """threads: cores of a worker; 0: all of a machine, up to work.MAX_STREAMS."""
+        self._ray, self._threads = ray, threads
+        self._setup, self._kind = ray.put(setup), ray.remote(worker.Worker)
+        self._uses_accelerators = setup.provider != 'CPU' and setup.precision != 'bf16'
+        self._looked = self._seen = -float('inf')
+        self._failed_starts: collections.Counter[str] = collections.Counter()
+        self._rests: dict[str, float] = {}  # machine -> until when
+        self.members: dict[Any, Member] = {}
+        self.idle: collections.deque[Member] = collections.deque()
+        self.starting: dict[Any, Member] = {}  # by what they will say
+        self.kind: worker.Ready | None = None  # of the first that was ready
+        self.refusals: dict[str, str] = {}  # of machines
+        self._trouble = 'are processors free?'
+
+    def look(self) -> None:
+        """Start workers on machines that are new or lost some. Raises ValueError where none is left for long."""
+        now = time.monotonic()
+        if now < self._looked + NODES_SECONDS:
+            return
+        self._looked = now
+        alive = [node for node in self._ray.nodes() if node['Alive']]
+        counts = collections.Counter(member.node for member in self.members.values())
+        for node in alive:
+            name = node['NodeID']
+            if name in self.refusals or now < self._rests.get(name, now):
+                continue
+            needs = worker_needs(node['Resources'], self._threads, self._uses_accelerators)
+            for need in needs[counts[name] :]:
+                self._start(name, need)
+        if len(self.members) > len(self.starting) or self._seen == -float('inf'):
+            self._seen = now
+        elif now > self._seen + NO_WORKER_SECONDS:
+            raise ValueError(f'no worker could be started for {NO_WORKER_SECONDS} seconds: {self._trouble}')
+
+    def _start(self, node: str, need: dict[str, Any]) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(node, soft=False)
+        actor = self._kind.options(**need, scheduling_strategy=here).remote(self._setup, int(need['num_cpus']) or 1)
+        member = Member(actor, node)
+        self.members[actor] = member
+        self.starting[actor.ready.remote()] = member
+
+    def welcome(self, said: Any) -> str | None:
+        """Take a worker in that has started; returns a line to say where it cannot work.
+
+        Raises ValueError where no machine can.
+        """
+        member = self.starting.pop(said)
+        try:
+            ready = self._ray.get(said)
+        except self._ray.exceptions.RayError as error:
+            is_lost = self.bury(member)
+            return None if is_lost or member.was_ready else self._count_failed_start(member.node, error)
+        if ready.refusal is None:
+            self._failed_starts[member.node] = 0
+            self.kind = self.kind or ready
+            self.idle.append(member._replace(was_ready=True))
+            return None
+        self.bury(member)
+        known = member.node in self.refusals
+        self.refusals[member.node] = ready.refusal
+        if not self.members:
+            raise ValueError(ready.refusal)
+        return None if known else f'a machine is left out: {self.address(member.node)}: {ready.refusal}'
+
+    def _count_failed_start(self, node: str, error: Exception) -> str | None:
+        """Leave a machine out for a while where workers die again and again; returns a line to say so."""
+        self._failed_starts[node] += 1
+        if self._failed_starts[node] < MAX_FAILED_STARTS:
+            return None
+        self._failed_starts[node] = 0
+        self._rests[node] = time.monotonic() + REST_SECONDS
+        self._trouble = f'they die at their start: {" ".join(str(error).split())[:300]}'
+        if self.kind is None and os.environ.get('RAY_AUTH_MODE') == 'token':
+            self._trouble += f': {TOKEN_HINT}'
+        return f'a machine is left out for {REST_SECONDS} seconds: {self.address(node)}: its workers: {self._trouble}'
+
+    def bury(self, member: Member) -> bool:
+        """Forget a worker that died, for which another will be started; returns whether its machine is lost.
+
+        Its idle neighbours are asked whether they are there, as it may be that the machine's end is not yet known.
+        """
+        self.members.pop(member.actor, None)
+        is_lost = self.is_lost(member.node)
+        for neighbour in [each for each in self.idle if each.node == member.node]:
+            self.idle.remove(neighbour)
+            if is_lost:
+                self.members.pop(neighbour.actor, None)
+            else:
+                self.starting[neighbour.actor.ready.remote()] = neighbour
+        return is_lost
+
+    def close(self) -> None:
+        """Let the workers tidy up, for a moment."""
+        closing = [member.actor.close.remote() for member in self.idle]
+        if closing:
+            self._ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
+
+    def is_lost(self, node: str) -> bool:
+        """Whether a machine is no more in the cluster."""
+        return not any(each['NodeID'] == node and each['Alive'] for each in self._ray.nodes())
+
+    def address(self, node: str) -> str:
+        """Of a machine, for the person at the terminal."""
+        return next((each['NodeManagerAddress'] for each in self._ray.nodes() if each['NodeID'] == node), node)
+
+
+def worker_needs(resources: dict[str, float], threads: int, uses_accelerators: bool) -> list[dict[str, Any]]:
+    """What each worker of a machine takes of its resources, in Ray's words: an accelerator each, or some cores."""
+    cores = int(resources.get('CPU', 0))
+    for name in ('GPU', 'NPU') if uses_accelerators else ():
+        count = int(resources.get(name, 0))
+        if count:
+            cores_each = min(cores // count, threads or cores)
+            own = {'num_gpus': 1} if name == 'GPU' else {'resources': {name: 1}}
+            return [dict(own, num_cpus=cores_each)] * count
+    if not cores:
+        return []
+    count = max(1, cores // threads) if threads else -(-cores // work.MAX_STREAMS)
+    return [{'num_cpus': min(threads, cores) if threads else cores // count}] * count

@@ -1,0 +1,55 @@
+"""What a person sees of a cluster's run while it goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+from pictures import work
+from pictures.cluster import stores
+from pictures.formats import reader
+
+from tqdm import tqdm
+
+LINE_SECONDS = 60  # between lines on the progress where there is no terminal
+BAR_FORMAT = '{n}/{total_fmt} pictures [{elapsed}<{remaining}{postfix}]'
+
+
+class Progress:
+    """A line for each picture, and a bar, or without a terminal a line each minute."""
+
+    def __init__(self, summary: work.Summary):
+        self._summary = summary
+        self._started = self._said = time.monotonic()
+        self._total: int | None = None
+        self._bar = tqdm(disable=None, leave=False, bar_format=BAR_FORMAT)
+
+    def count(self, source: stores.Store, output: stores.Store) -> None:
+        """Count the pictures beside the work, for what is left."""
+
+        def count_all() -> None:
+            with contextlib.suppress(OSError):  # which the work meets, too
+                self._total = sum(reader.is_picture_name(place) for place in source.list(output))
+
+        threading.Thread(target=count_all, daemon=True).start()
+
+    def write(self, line: str) -> None:
+        self._bar.write(line)
+
+    def update(self, workers: int) -> None:
+        """Show where the run is."""
+        if not self._bar.disable:
+            self._bar.total, self._bar.n = self._total, self._summary.count
+            self._bar.set_postfix_str(self._rate(workers))
+        elif time.monotonic() > self._said + LINE_SECONDS:
+            self._said = time.monotonic()
+            left = '' if self._total is None else f', {max(0, self._total - self._summary.count)} left'
+            print(f'{self._summary.count} pictures{left}, {self._rate(workers)}', flush=True)
+
+    def close(self) -> None:
+        self._bar.close()
+
+    def _rate(self, workers: int) -> str:
+        speed = self._summary.megapixels / (time.monotonic() - self._started)
+        return f'{speed:.2f} MP/s, {self._summary.failed} failed, {workers} worker{"s" * (workers != 1)}'

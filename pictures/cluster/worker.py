@@ -1,0 +1,261 @@
+"""What runs on each machine of a cluster: a process with the model, for one picture or a part of one at a time.
+
+It needs nothing of Ray, which makes an actor of the Worker: pictures/cluster/fleet.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import warnings
+from typing import Any, Callable, Iterator, NamedTuple, Sequence
+
+from pictures import upscaler, work
+from pictures.cluster import stores
+from pictures.formats import reader
+from rdn import cli, files, tiles
+from rdn.engines import engine
+
+import numpy as np
+
+LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: docs/cluster.md
+
+
+class Setup(NamedTuple):
+    """What all workers are told once. model: the ONNX file's content; model_path: what the user calls it.
+
+    precision, provider: as of engine.open_model; source, output: stores, each as the user named it and as other
+    machines open it; first: places of some pictures in the source, of which a machine has to see one; token: a place in
+    the output where the driver has put something, which shows that a machine sees the same folder; None for a URL.
+    """
+
+    model: bytes
+    model_path: str
+    precision: str | None
+    provider: str | None
+    source: tuple[str, str]
+    output: tuple[str, str]
+    first: Sequence[str]
+    token: str | None
+    options: work.Options
+
+
+class Ready(NamedTuple):
+    """What a worker says once the model is loaded. lines: on the model; refusal: why it cannot work; else None."""
+
+    scale: int
+    name: str
+    lines: list[str]
+    refusal: str | None = None
+
+
+class Task(NamedTuple):
+    """A picture to upscale: its place in the source, the result's place in the output.
+
+    is_shown: whether the report wants its views. is_retry: after a worker that died, which may have written the result.
+    splits: whether a large picture is to be handed back, to be cut.
+    """
+
+    place: str
+    target: str
+    is_shown: bool = False
+    is_retry: bool = False
+    splits: bool = False
+
+
+class Outcome(NamedTuple):
+    """What came of a Task: done, skipped, failed, hopeless (as all others would be), large (to be cut) or a part of one;
+    unfit where the machine's own disk is full.
+
+    line: for the person at the terminal; megapixels: of the source; views: for the report.
+    """
+
+    kind: str
+    line: str
+    megapixels: float = 0
+    views: work.Views | None = None
+
+
+class Band(NamedTuple):
+    """Rows of tiles of a picture: their pixels (H, W, C), and the tiles as they lie in them."""
+
+    pixels: np.ndarray
+    tiles: list[tiles.Tile]
+
+
+class Head(NamedTuple):
+    """Of a picture that was cut: all but its pixels, and their (H, W, C)."""
+
+    picture: reader.Picture
+    shape: tuple[int, int, int]
+
+
+class Worker:
+    """A loaded model, the stores, and a folder for local copies."""
+
+    def __init__(self, setup: Setup, threads: int):
+        """threads: of a CPU. What is wrong is told by `ready`."""
+        warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
+        self._setup, self._options = setup, setup.options
+        self._names: dict[str, str] = {}  # of a local copy -> what the user calls it
+        self._stack = contextlib.ExitStack()
+        opened = self._told(lambda: self._open(setup, threads))
+        self._ready = opened if isinstance(opened, Ready) else Ready(0, '', [], opened.line)
+
+    def _open(self, setup: Setup, threads: int) -> Ready:
+        self._input, self._output = stores.open_store(*setup.source), stores.open_store(*setup.output)
+        for store in (self._input, self._output):
+            if isinstance(store, stores.Folder) and not store.is_there():
+                raise ValueError(f'{store.url}: this machine does not see the folder')
+        if setup.first and not any(self._input.exists(place) for place in setup.first):
+            raise ValueError(f'{self._input.path(setup.first[0])}: this machine does not see the file')
+        if setup.token and not self._output.exists(setup.token):
+            raise ValueError(f'{self._output.url}: this machine has another folder of that name')
+        self._output.check_writable()  # by this machine's user, with its credentials
+        place = os.path.join(tempfile.gettempdir(), 'rdn-cluster')
+        self._scratch = self._stack.enter_context(files.scratch_folder(place))  # what a killed worker left goes
+        path = os.path.join(self._scratch, 'model.onnx')
+        self._names[path] = setup.model_path
+        with open(path, 'wb') as file:
+            file.write(setup.model)
+        streams = min(threads, work.MAX_STREAMS)
+        self._model = engine.open_model(path, setup.precision, setup.provider, 0, threads, streams)
+        self._scale = upscaler.scale_of(self._model, path)
+        upscaler.check_tiles(self._model, self._options.tile_size, self._options.overlap)
+        lines = work.describe_model(self._model, setup.precision, self._options)
+        return Ready(self._scale, self._model.name, lines)
+
+    def ready(self) -> Ready:
+        """What this worker is, once it is there."""
+        return self._ready
+
+    def close(self) -> None:
+        """Remove what is in the machine's temporary folder."""
+        self._stack.close()
+
+    def upscale(self, task: Task) -> Outcome:
+        """Do a Task from beginning to end, or say that it is large."""
+        return self._told(lambda: self._upscale(task))
+
+    def cut(self, task: Task, count: int) -> list:
+        """[Outcome, Head, Band, …]: a large picture cut into `count` Bands, None for those that do not come."""
+        cut = self._told(lambda: self._cut(task, count))
+        return cut if isinstance(cut, list) else [cut] + [None] * (1 + count)
+
+    def upscale_band(self, band: Band | None) -> list:
+        """[Outcome, the upscaled cores of a Band's tiles (scale*h, scale*W, C)], None for none."""
+        result = self._told(lambda: None if band is None else self._upscale_band(band))
+        return [result, None] if isinstance(result, Outcome) else [Outcome('part', ''), result]
+
+    def join(self, task: Task, head: Head, *parts: np.ndarray | None) -> Outcome:
+        """Put a cut picture together, and write it."""
+        return self._told(lambda: self._join(task, head, [part for part in parts if part is not None]))
+
+    def _told(self, do: Callable[[], Any]) -> Any:
+        """What a call returns; an Outcome where it fails as a picture may."""
+        try:
+            return do()
+        except (ValueError, OSError, MemoryError) as error:
+            line = cli.describe_error(error)
+            for local, name in self._names.items():
+                line = line.replace(local, name)
+            if not isinstance(error, OSError) or error.errno not in work.HOPELESS:
+                return Outcome('failed', line)
+            # A URL's local copies fill one machine only.
+            is_read = isinstance(self._input, stores.Bucket) and str(error.filename).startswith(self._input.url)
+            is_shared = isinstance(self._output, stores.Folder) and not is_read
+            return Outcome('hopeless' if is_shared else 'unfit', line)
+
+    def _upscale(self, task: Task) -> Outcome:
+        if task.is_retry:
+            self._output.clean_up(task.target)  # after a worker that died in the middle of it
+        if self._is_done(task):
+            views = None
+            if task.is_shown:
+                with self._source(task) as source, self._output.reading(task.target, self._scratch) as target:
+                    self._names[target] = self._output.path(task.target)
+                    views = work.views_of(work.Job(source, task.place, target), None, self._scale)
+            return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, views)
+        with self._source(task) as source:
+            megapixels = work.megapixels(source)
+            if task.splits and megapixels >= LARGE_MEGAPIXELS:
+                return Outcome('large', '', megapixels)
+            with self._target(task) as target:
+                job = work.Job(source, task.place, target)
+                work.check_not_itself(job)
+                upscaled = work.upscale_picture(job, self._model, self._scale, self._options, lambda _: None)
+            height, width = upscaled.picture.pixels.shape[:2]
+            views = work.views_of(job, upscaled, self._scale) if task.is_shown else None
+        return Outcome('done', self._line(task, upscaled.notes), height * width / 1e6, views)
+
+    def _cut(self, task: Task, count: int) -> list:
+        with self._source(task) as source:
+            picture = reader.read_picture(source)
+        height, width, channels = shape = picture.pixels.shape
+        work.check_size(self._output.path(task.target), width * self._scale, height * self._scale)
+        options = self._options
+        layout = upscaler.layout_for(self._model, (height, width), options.tile_size, options.overlap, self._scale)
+        rows = tiles.tile_rows(layout)
+        bands = [
+            _band(picture.pixels, [tile for index in group for tile in rows[index]])
+            for group in np.array_split(range(len(rows)), count)
+            if len(group)
+        ]
+        head = Head(picture._replace(pixels=picture.pixels[:0].copy()), shape)
+        return [Outcome('part', ''), head, *bands, *[None] * (count - len(bands))]
+
+    def _upscale_band(self, band: Band) -> np.ndarray:
+        first, last = band.tiles[0].rows.core_start * self._scale, band.tiles[-1].rows.core_stop * self._scale
+        result = np.empty((last - first, band.pixels.shape[1] * self._scale, band.pixels.shape[2]), band.pixels.dtype)
+        options = self._options
+        parts = upscaler.upscale_tiles(
+            band.pixels, band.tiles, self._model, self._scale, options.batch_size, options.self_ensemble
+        )
+        for tile, part in parts:
+            rows, columns = tiles.target_slices(tile, self._scale)
+            result[rows.start - first : rows.stop - first, columns] = part
+        return result
+
+    def _join(self, task: Task, head: Head, parts: Sequence[np.ndarray]) -> Outcome:
+        with self._target(task) as target:
+            job = work.Job(self._input.path(task.place), task.place, target)
+            canvas = work.new_canvas(job, head.shape, head.picture.pixels.dtype, self._scale)
+            start = 0
+            for part in parts:
+                canvas.put(slice(start, start + len(part)), slice(0, canvas.width), part)
+                start += len(part)
+            notes = work.save(job, head.picture, canvas, self._options)
+        views = None
+        if task.is_shown:
+            with self._source(task) as source:
+                upscaled = work.Upscaled(reader.read_picture(source), canvas, [])
+            views = work.views_of(job, upscaled, self._scale)
+        return Outcome('done', self._line(task, notes), head.shape[0] * head.shape[1] / 1e6, views)
+
+    def _is_done(self, task: Task) -> bool:
+        """As work.is_done; what a worker that died had written is done."""
+        options = self._options._replace(resume=True) if task.is_retry else self._options
+        return work.is_done(self._output.path(task.target), options, lambda _: self._output.exists(task.target))
+
+    @contextlib.contextmanager
+    def _source(self, task: Task) -> Iterator[str]:
+        with self._input.reading(task.place, self._scratch) as local:
+            self._names = {local: self._input.path(task.place)}
+            yield local
+
+    @contextlib.contextmanager
+    def _target(self, task: Task) -> Iterator[str]:
+        with self._output.writing(task.target, self._scratch) as local:
+            self._names[local] = self._output.path(task.target)
+            yield local
+
+    def _line(self, task: Task, notes: list[str]) -> str:
+        return work.line_of(self._output.path(task.target), notes)
+
+
+def _band(picture: np.ndarray, those: list[tiles.Tile]) -> Band:
+    """The Band of some rows of tiles of a picture (H, W, C)."""
+    start, stop = those[0].rows.start, those[-1].rows.stop
+    moved = [tile._replace(rows=tiles.Span(*(row - start for row in tile.rows))) for tile in those]
+    return Band(np.ascontiguousarray(picture[start:stop]), moved)

@@ -1,0 +1,78 @@
+"""The pictures in files and folders, and below a folder of any size. For one machine and for many."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Callable, Iterator, Sequence
+
+from pictures import external_sort
+from pictures.formats import reader
+from pictures.report import report
+
+
+def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield (path, place below what was given, whether its name is a picture's) for files and folders, sorted.
+
+    A picture in a folder keeps its place. An earlier run's results in `output` are passed over.
+    Raises FileNotFoundError for what is not there.
+    """
+    for given in inputs:
+        if not os.path.exists(given):
+            check_no_url(given)
+            raise FileNotFoundError(errno.ENOENT, 'no such file or folder', given)
+        if not os.path.isdir(given):
+            yield given, os.path.basename(given), True
+            continue
+        for place in walk(given, output):
+            yield os.path.join(given, place), place, reader.is_picture_name(place)
+
+
+def check_no_url(path: str) -> None:
+    """Raises ValueError for a URL, which one machine alone does not open."""
+    if '://' in path:
+        raise ValueError(f'{path}: a URL, which wants --cluster: docs/cluster.md')
+
+
+def walk(root: str, output: str | None, on_error: Callable[[OSError], None] | None = None) -> Iterator[str]:
+    """Yield the places of all files below a folder, those of a folder sorted, but for hidden ones.
+
+    Passed over: the folder `output` within, links to folders, a report's views, what is half-written. The names of a
+    folder are not all held. on_error: called for a folder that cannot be read, which is else passed over.
+    """
+    waiting = ['']
+    while waiting:
+        place = waiting.pop()
+        folder = os.path.join(root, place)
+        if output and os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(root):
+            continue
+        folders: list[str] = []
+        for name in external_sort.external_sort(_list_folder(folder, folders, on_error)):
+            yield os.path.join(place, name)
+        waiting += [os.path.join(place, name) for name in sorted(folders, reverse=True)]
+
+
+def _list_folder(folder: str, folders: list[str], on_error: Callable[[OSError], None] | None) -> Iterator[str]:
+    """Yield the names of a folder's files, and put those of the folders in it to `folders`."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not _is_folder(entry):
+                    if not entry.name.startswith('.'):
+                        yield entry.name
+                elif not (entry.is_symlink() or entry.name == report.VIEWS_NAME or _is_half_written(entry.name)):
+                    folders.append(entry.name)
+    except OSError as error:
+        if on_error:
+            on_error(error)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_half_written(folder: str) -> bool:
+    return folder.startswith('.') and folder.endswith('.partial')

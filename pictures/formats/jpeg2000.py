@@ -1,0 +1,89 @@
+"""JPEG 2000: pixels by imagecodecs (OpenJPEG), with up to 16 bits a channel (ISO 15444-1)."""
+
+from __future__ import annotations
+
+import struct
+
+from pictures.formats import boxes, pixels, quiet
+from pictures.metadata import colour, metadata
+from rdn import images
+
+import numpy as np
+
+CODESTREAM = b'\xff\x4f\xff\x51'  # SOC and SIZ, with which the pixels begin
+OPACITY, PREMULTIPLIED = 1, 2  # values of Typ in cdef
+SRGB, GREY = 16, 17  # values of EnumCS
+EXIF_UUID = bytes.fromhex('4a706754696666457869662d3e4a5032')  # 'JpgTiffExif->JP2'
+XMP_UUID = bytes.fromhex('be7acfcb97a942e89c71999491e3afac')
+
+
+def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
+    """(pixels, Metadata, None) of a file's content. Raises ValueError for a kind that is not read."""
+    import imagecodecs
+
+    width, height, bits = header_of(data)
+    images.check_pixels(width, height)
+    space = _colour_space(data)
+    if space not in (None, SRGB, GREY, 'RGB', 'GRAY'):
+        raise ValueError(f'JPEG 2000 in a colour space that is not read ({space}): save it as RGB')
+    with quiet.libraries():
+        array = pixels.as_planes_last(imagecodecs.jpeg2k_decode(data))
+    if array.shape[2] > 4 or array.dtype not in (np.uint8, np.uint16):
+        raise ValueError('JPEG 2000 of these channels is not read')
+    palette = boxes.content_of(data, b'jp2h', b'pclr')
+    if palette and len(palette) > 3:
+        bits = 1 + (palette[3] & 0x7F)  # of the palette's colours
+    array = pixels.scale(array, (1 << bits) - 1)
+    if array.shape[2] in pixels.ALPHA:
+        meaning = _meaning_of_last(data, array.shape[2])
+        if meaning not in (OPACITY, PREMULTIPLIED):
+            raise ValueError('JPEG 2000 with a channel of unknown meaning is not read')
+        array = pixels.divide_by_alpha(array) if meaning == PREMULTIPLIED else array
+    return array, _read_metadata(data, notes), None
+
+
+def _meaning_of_last(data: bytes, channels: int) -> int | None:
+    """What the box cdef says of the last channel (ISO 15444-1, I.5.3.6); None where it says nothing."""
+    entries = (boxes.content_of(data, b'jp2h', b'cdef') or b'')[2:]
+    for number, meaning, _ in struct.iter_unpack('>HHH', entries[: len(entries) // 6 * 6]):
+        if number == channels - 1:
+            return meaning
+    return None
+
+
+def header_of(data: bytes) -> tuple[int, int, int]:
+    """(width, height, bits a channel) by the SIZ marker (ISO 15444-1, A.5.1).
+
+    Raises ValueError for channels of different depths, signed ones, ones of more than 16 bits, and where there is none.
+    """
+    start = data.find(CODESTREAM)
+    if start < 0 or len(data) < start + 45:
+        raise ValueError('JPEG 2000 without pixels')
+    right, bottom, left, top = (int.from_bytes(data[start + i : start + i + 4], 'big') for i in (8, 12, 16, 20))
+    count = int.from_bytes(data[start + 40 : start + 42], 'big')
+    depths = {data[start + 42 + 3 * i] for i in range(count) if start + 42 + 3 * i < len(data)}
+    if len(depths) != 1 or max(depths) > 15:  # the highest bit: signed
+        raise ValueError('more than 16 bits a channel, or channels of several kinds')
+    return right - left, bottom - top, 1 + depths.pop()
+
+
+def _colour_space(data: bytes) -> int | str | None:
+    """EnumCS of a file in boxes, or its profile's space; None where it says none: RGB or grey by the channels."""
+    colr = boxes.content_of(data, b'jp2h', b'colr') if not data.startswith(CODESTREAM) else None
+    if not colr:
+        return None
+    return int.from_bytes(colr[3:7], 'big') if colr[0] == 1 else colour.space_of(colr[3:])
+
+
+def _read_metadata(data: bytes, notes: list[str]) -> metadata.Metadata:
+    if data.startswith(CODESTREAM):
+        return metadata.Metadata()
+    colr = boxes.content_of(data, b'jp2h', b'colr')
+    said = metadata.Metadata(icc_profile=colr[3:] if colr and colr[0] == 2 else None)
+    for name, begin, end in boxes.boxes_of(data):
+        kind, content = data[begin : begin + 16], data[begin + 16 : end]
+        if name == b'uuid' and kind == XMP_UUID:
+            said = said._replace(xmp=content)
+        elif name == b'uuid' and kind == EXIF_UUID:
+            said = said._replace(exif=metadata.read_exif(content, notes))
+    return said

@@ -1,0 +1,89 @@
+"""PBM, PGM, PPM and PAM files (netpbm's formats), of any largest value up to 65535."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+from pictures.formats import pixels
+
+import numpy as np
+
+WORD = re.compile(rb'(?:\s|#[^\n\r]*[\n\r])+(\d{1,9})')
+# Of PAM: TUPLTYPE -> channels of a pixel.
+TUPLES = {'BLACKANDWHITE': 1, 'GRAYSCALE': 1, 'RGB': 3, 'GRAYSCALE_ALPHA': 2, 'RGB_ALPHA': 4, 'BLACKANDWHITE_ALPHA': 2}
+
+
+def header_of(data: bytes) -> tuple[int, int, int, int, int, int]:
+    """(number of the kind, width, height, channels, largest value, where the pixels begin). Raises ValueError."""
+    if data[:2] == b'P7':
+        return _pam_header(data)
+    kind = data[1] - ord('0') if data[:1] == b'P' and data[1:2].isdigit() else 0
+    numbers, position = [], 2
+    for _ in range(2 if kind in (1, 4) else 3):
+        word = WORD.match(data, position)
+        if not word:
+            raise ValueError('its header is broken')
+        numbers.append(int(word.group(1)))
+        position = word.end()
+    width, height, largest = (*numbers, 1)[:3]
+    if not 1 <= kind <= 6 or not (width and height and 0 < largest < 65536):
+        raise ValueError('its header is broken')
+    return kind, width, height, 3 if kind in (3, 6) else 1, largest, position + (kind > 3)
+
+
+def _pam_header(data: bytes) -> tuple[int, int, int, int, int, int]:
+    end = data.find(b'ENDHDR\n')
+    lines = [line.split(None, 1) for line in data[3 : max(end, 3)].decode('latin-1').splitlines()]
+    fields = {line[0]: line[1].strip() for line in lines if len(line) == 2 and not line[0].startswith('#')}
+    try:
+        width, height, depth, largest = (int(fields[name]) for name in ('WIDTH', 'HEIGHT', 'DEPTH', 'MAXVAL'))
+    except (KeyError, ValueError):
+        raise ValueError('its header is broken')
+    channels = TUPLES.get(fields.get('TUPLTYPE', ''), depth)
+    if end < 0 or channels != depth or not 1 <= depth <= 4 or not (width > 0 and height > 0 and 0 < largest < 65536):
+        raise ValueError('its header is broken, or of another kind of pixels')
+    return 7, width, height, depth, largest, end + len(b'ENDHDR\n')
+
+
+def read(data: bytes) -> np.ndarray:
+    """The pixels in a file's content. Raises ValueError for a broken file, or one that is cut off."""
+    kind, width, height, channels, largest, start = header_of(data)
+    if kind in (1, 2, 3):
+        values = _read_words(data, kind, start, width * height * channels)
+    elif kind == 4:
+        row = (width + 7) // 8
+        packed = np.frombuffer(_exactly(data, start, row * height), np.uint8).reshape(height, row)
+        values = np.unpackbits(packed, axis=1)[:, :width]
+    else:
+        item = np.dtype('>u2') if largest > 255 else np.dtype(np.uint8)
+        count = width * height * channels
+        values = np.frombuffer(_exactly(data, start, count * item.itemsize), item)
+    array = values.reshape(height, width, channels)
+    if kind in (1, 4):
+        array = 1 - array  # 1 is black there
+    return pixels.scale(np.ascontiguousarray(array), largest)
+
+
+def _exactly(data: bytes, start: int, size: int) -> bytes:
+    if len(data) - start < size:
+        raise ValueError('is cut off')
+    return data[start : start + size]
+
+
+def _read_words(data: bytes, kind: int, start: int, count: int) -> np.ndarray:
+    body = re.sub(rb'#[^\n\r]*', b'', data[start:])
+    if kind == 1:  # digits, with blanks between them or not
+        letters = np.frombuffer(body, np.uint8)
+        letters = letters[~np.isin(letters, np.frombuffer(b' \t\n\v\f\r', np.uint8))]
+        values, is_whole = letters[:count] - np.uint8(ord('0')), True
+    else:
+        with warnings.catch_warnings(record=True) as caught:  # numpy's way to say that it ends at another thing
+            warnings.simplefilter('always')
+            values = np.fromstring(body, np.int64, count=-1, sep=' ')[:count]
+        is_whole = not caught
+    if len(values) < count:
+        raise ValueError('is cut off' if is_whole else 'holds other things than numbers')
+    if count and (int(values.min()) < 0 or kind == 1 and int(values.max()) > 1):
+        raise ValueError('holds other things than numbers')
+    return values.astype(np.uint32)

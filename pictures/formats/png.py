@@ -1,0 +1,273 @@
+"""PNG: read with all of its depths, transparency and colour chunks; written with them (PNG, third edition).
+
+imagecodecs (libpng) reads and, for 16 bits, writes the pixels; the chunks beside them are read and written here.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any, BinaryIO, Iterator
+
+from pictures.formats import pixels, quiet
+from pictures.metadata import exif, metadata
+
+import numpy as np
+from PIL import Image
+
+SIGNATURE = b'\x89PNG\r\n\x1a\n'
+END_OF_HEADER = len(SIGNATURE) + 25  # of the chunk IHDR
+CRITICAL_CHUNKS = (b'IHDR', b'PLTE', b'IDAT', b'IEND')
+PART_BYTES = 1 << 20  # of rows that are checked at a time
+# Passes of interlacing: the first column and row, and the steps between them.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+COLOUR_CHUNKS = (b'gAMA', b'cHRM', b'cICP', b'sRGB')
+XMP_KEYWORD = 'XML:com.adobe.xmp'
+MAX_SIDE_PIXELS = 1_000_000  # libpng's own limit
+MAX_CHUNK_BYTES = 1 << 24  # of what lies compressed in one, and of all texts
+INCHES_A_METRE = 39.37007874
+COMPRESSION = 6  # zlib's usual
+
+
+def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
+    """(pixels, Metadata, EXIF orientation) of a PNG file's content. Raises ValueError for a broken one.
+
+    Of an animation that is the default image, the one that every program shows.
+    """
+    import imagecodecs  # a moment that only PNG, TIFF and JPEG 2000 cost
+
+    check_whole(data)
+    said = _read_chunks(data, notes)
+    _check_palette(data)
+    with quiet.libraries():
+        array = imagecodecs.png_decode(_pixels_alone(data))
+    return pixels.as_planes_last(array), said, metadata.orientation_of(said)
+
+
+def check_whole(data: bytes) -> None:
+    """Raises ValueError for a file that is damaged or cut off.
+
+    Before the library sees it: that of Python 3.7's time ends the process at an error.
+    """
+    packed, position = zlib.decompressobj(), len(SIGNATURE)
+    names, last = set(), b''
+    rows = _Rows((1, 1, 8, 0, 0))
+    needs_palette = False
+    while last != b'IEND':
+        length = int.from_bytes(data[position : position + 4], 'big')
+        name, content = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        crc = data[position + 8 + length : position + 12 + length]
+        if len(crc) < 4:
+            raise ValueError('is cut off')
+        if not name.isalpha():
+            raise ValueError('its chunks are damaged')
+        is_critical = not name[0] & 0x20
+        if is_critical and (name not in CRITICAL_CHUNKS or zlib.crc32(name + content) != int.from_bytes(crc, 'big')):
+            raise ValueError(f'its chunk {name!r} is damaged')
+        if not names:
+            header = _check_header(name, content)
+            rows, needs_palette = _Rows(header), header[3] == 3
+        elif name == b'IDAT':
+            if b'IDAT' in names and last != b'IDAT' or needs_palette and b'PLTE' not in names:
+                raise ValueError('its chunks are out of order')
+            rows.take(_unpack(packed, content))
+        elif name == b'PLTE' and (length % 3 or not 0 < length <= 768):
+            raise ValueError('its palette is damaged')
+        names.add(name)
+        last = name
+        position += length + 12
+    rows.check_end()
+
+
+def _check_palette(data: bytes) -> None:
+    """Raises ValueError where pixels have colours that the palette lacks, which libpng makes black."""
+    header, palette = data[len(SIGNATURE) + 8 : END_OF_HEADER], dict(chunks_of(data)).get(b'PLTE', b'')
+    if header[9] != 3 or len(palette) // 3 >= 1 << header[8]:
+        return
+    with Image.open(io.BytesIO(_pixels_alone(data))) as image:
+        if image.mode == 'P' and image.getextrema()[1] >= len(palette) // 3:
+            raise ValueError('its palette lacks colours that it uses')
+
+
+def _pixels_alone(data: bytes) -> bytes:
+    """The file without chunks that the library need not read, and might stumble over."""
+    chunks = chunks_of(data)
+    return SIGNATURE + b''.join(_chunk(*chunk) for chunk in chunks if chunk[0] in (*CRITICAL_CHUNKS, b'tRNS'))
+
+
+def _check_header(name: bytes, content: bytes) -> tuple[int, int, int, int, int]:
+    """(width, height, bit depth, colour type, interlacing) of IHDR's content. Raises ValueError for what cannot be."""
+    if name != b'IHDR' or len(content) != 13:
+        raise ValueError('its header is damaged')
+    width, height, depth, kind, compression, filtering, interlacing = struct.unpack('>IIBBBBB', content)
+    allowed = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+    if depth not in allowed.get(kind, ()) or compression or filtering or interlacing > 1 or not (width and height):
+        raise ValueError('its header says what cannot be')
+    if max(width, height) > MAX_SIDE_PIXELS:
+        raise ValueError(f'a side of more than {MAX_SIDE_PIXELS:,} pixels')
+    return width, height, depth, kind, interlacing
+
+
+def _unpack(packed: Any, content: bytes) -> Iterator[bytes]:
+    """Yield what a part of the compressed rows holds, some at a time."""
+    try:
+        while content and not packed.eof:
+            yield packed.decompress(content, PART_BYTES)
+            content = packed.unconsumed_tail
+    except zlib.error:
+        raise ValueError('its compressed rows are damaged')
+
+
+class _Rows:
+    """Rows as they come out of the compression: their filters and their number are checked."""
+
+    def __init__(self, header: tuple[int, int, int, int, int]):
+        width, height, depth, kind, interlacing = header
+        bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
+        passes = ADAM7 if interlacing else ((0, 0, 1, 1),)
+        sizes = [(-((left - width) // right), -((top - height) // down)) for left, top, right, down in passes]
+        # Rows of each pass: how many, and their bytes with the filter's.
+        self._passes = [(rows, 1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0]
+        self._rest = b''
+
+    def take(self, parts: Iterator[bytes]) -> None:
+        for part in parts:
+            data = self._rest + part
+            while self._passes and data:
+                rows, size = self._passes[0]
+                whole = min(rows, len(data) // size)
+                if max(data[: whole * size : size], default=0) > 4:
+                    raise ValueError('its rows are damaged')
+                data = data[whole * size :]
+                if whole < rows:
+                    self._passes[0] = rows - whole, size
+                    break
+                del self._passes[0]
+            self._rest = data if self._passes else b''
+
+    def check_end(self) -> None:
+        if self._passes:
+            raise ValueError('is cut off: rows are missing')
+
+
+def size_of(head: bytes) -> tuple[int, int]:
+    """(width, height) by the first bytes of a file."""
+    width, height = struct.unpack_from('>II', head, len(SIGNATURE) + 8)
+    return width, height
+
+
+def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (name, content) of each chunk up to the file's end, or to where it is cut off."""
+    position = len(SIGNATURE)
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], 'big')
+        yield data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
+        position += length + 12
+
+
+def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
+    said: dict[str, Any] = {'text': {}, 'png_colour': {}}
+    frames, has_control, room = 0, False, MAX_CHUNK_BYTES
+    for name, content in chunks_of(data):
+        if name in COLOUR_CHUNKS:
+            said['png_colour'][name] = content
+        elif name == b'iCCP':
+            said['icc_profile'] = _inflate(content.partition(b'\0')[2][1:])
+        elif name == b'eXIf':
+            said['exif'] = metadata.read_exif(content, notes)
+        elif name == b'pHYs' and len(content) == 9 and content[8] == 1:
+            dots = struct.unpack('>II', content[:8])
+            said['dpi'] = metadata.read_dpi([x / INCHES_A_METRE for x in dots], notes)
+        elif name in (b'tEXt', b'zTXt', b'iTXt') and room > 0:
+            key, text = _read_text(name, content)
+            room -= len(text)
+            if key == XMP_KEYWORD:
+                said['xmp'] = text.encode('utf-8', 'surrogateescape')
+            elif key:
+                said['text'][key] = text
+        elif name == b'acTL' and len(content) == 8:
+            frames = int.from_bytes(content[:4], 'big')
+        elif name == b'fcTL' and not has_control:
+            has_control = True
+        elif name == b'IDAT' and frames > 1:
+            notes.append(f'the first of {frames} frames' if has_control else f'the still image of {frames} frames')
+            frames = 0
+    if said.get('icc_profile'):
+        # The profile counts more than all but cICP (PNG, third edition, 4.3).
+        said['png_colour'] = {key: value for key, value in said['png_colour'].items() if key == b'cICP'}
+    return metadata.Metadata(**said)
+
+
+def _inflate(data: bytes) -> bytes | None:
+    """What lies compressed in a chunk; None where it is damaged or larger than MAX_CHUNK_BYTES."""
+    try:
+        stream = zlib.decompressobj()
+        content = stream.decompress(data, MAX_CHUNK_BYTES)
+    except zlib.error:
+        return None
+    return content if stream.eof else None
+
+
+def _read_text(name: bytes, content: bytes) -> tuple[str, str]:
+    """(keyword, text) of a chunk of text; the keyword is empty where it is damaged."""
+    key, _, rest = content.partition(b'\0')
+    encoding, packed = 'latin-1', name == b'zTXt'
+    if packed:
+        rest = rest[1:]
+    elif name == b'iTXt':
+        encoding, packed = 'utf-8', rest[:1] == b'\1'
+        rest = rest[2:].partition(b'\0')[2].partition(b'\0')[2]
+    text = _inflate(rest) if packed else rest
+    if text is None:
+        return '', ''
+    return key.decode('latin-1'), text.decode(encoding, 'surrogateescape')
+
+
+class Writer:
+    """A file that puts chunks behind the header of the PNG that is written to it, by whatever library."""
+
+    def __init__(self, file: BinaryIO, said: metadata.Metadata):
+        self._file, self._chunks, self._seen = file, b''.join(_chunks_for(said)), 0
+
+    def write(self, data: bytes) -> int:
+        data = bytes(data)
+        before = max(0, END_OF_HEADER - self._seen)
+        self._seen += len(data)
+        if before and self._seen >= END_OF_HEADER:
+            data, length = data[:before] + self._chunks + data[before:], len(data)
+            self._file.write(data)
+            return length
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _chunks_for(said: metadata.Metadata) -> Iterator[bytes]:
+    if said.icc_profile:
+        yield _chunk(b'iCCP', b'ICC profile\0\0' + zlib.compress(said.icc_profile, COMPRESSION))
+    for name, content in said.png_colour.items():
+        yield _chunk(name, content)
+    if said.exif:
+        yield _chunk(b'eXIf', exif.serialise(said.exif))
+    if said.dpi:
+        yield _chunk(b'pHYs', struct.pack('>IIB', *(round(x * INCHES_A_METRE) for x in said.dpi), 1))
+    if said.xmp:
+        yield _chunk(b'iTXt', f'{XMP_KEYWORD}\0\0\0\0\0'.encode('ascii') + said.xmp)
+    for key, text in said.text.items():
+        keyword = key.encode('latin-1', 'replace')[:79]
+        yield _chunk(b'iTXt', keyword + b'\0\0\0\0\0' + text.encode('utf-8', 'replace'))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+
+
+def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata) -> None:
+    """Write (H, W, C) uint16 to a binary file."""
+    import imagecodecs
+
+    with quiet.libraries():
+        coded = imagecodecs.png_encode(array if array.shape[2] > 1 else array[:, :, 0], level=COMPRESSION)
+    Writer(file, said).write(bytes(coded))

@@ -1,0 +1,192 @@
+"""TIFF: its first page, of any depth up to 16 bits, layout and compression that tifffile and imagecodecs know (TIFF 6.0)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, BinaryIO
+
+from pictures.formats import pixels, quiet
+from pictures.metadata import colour, exif, metadata
+from rdn import images
+
+import numpy as np
+import tifffile
+
+MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # values of PhotometricInterpretation
+CHANNELS = {MINISWHITE: 1, MINISBLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}  # before the extra ones
+ASSOCIATED, UNASSOCIATED = 1, 2  # values of ExtraSamples
+UNSIGNED = 1  # value of SampleFormat
+REDUCED = 1  # bit of NewSubfileType
+SEPARATE = 2  # value of PlanarConfiguration
+JPEG_COMPRESSIONS = (6, 7, 34892)
+UNITS_AN_INCH = {2: 1.0, 3: 2.54}  # ResolutionUnit: inch, centimetre
+logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # what matters is raised
+
+
+def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
+    """(pixels, Metadata, EXIF orientation) of an open file's first page.
+
+    Raises ValueError for a page of a kind that is not read, or that is cut off.
+    """
+    with quiet.libraries(), tifffile.TiffFile(file) as tiff:
+        page = _full_page(tiff)
+        _check(page, tiff.filehandle.size)
+        if len(tiff.pages) > 1:
+            notes.append(f'the first of {len(tiff.pages)} pages')
+        said = _read_tags(file, page, notes)
+        array = page.asarray()
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    if array.ndim == 3 and page.planarconfig == SEPARATE and page.samplesperpixel > 1:
+        array = np.ascontiguousarray(np.moveaxis(array, 0, 2))
+    array = _to_plain(pixels.as_planes_last(array), page, said, notes)
+    if page.photometric == CMYK:
+        said = said._replace(icc_profile=None)
+    return array, said, _number(page, 'Orientation') or metadata.orientation_of(said)
+
+
+def _full_page(tiff: tifffile.TiffFile) -> Any:
+    """The first page that is no smaller version of another, which may lie behind it or below it."""
+    first: Any = tiff.pages[0]
+    if not first.subfiletype & REDUCED:
+        return first
+    others: list[Any] = [*list(tiff.pages)[1:], *(first.pages or [])]
+    full = next((page for page in others if not getattr(page, 'subfiletype', REDUCED) & REDUCED), None)
+    if full is None:
+        raise ValueError('holds a small version of a picture only')
+    return full
+
+
+def size_of(path: str) -> tuple[int, int]:
+    """(width, height) of a file's first page. Raises ValueError for a broken file."""
+    with quiet.libraries(), tifffile.TiffFile(path) as tiff:
+        page = _full_page(tiff)
+        return page.imagewidth, page.imagelength
+
+
+def _check(page: Any, file_size: int) -> None:
+    """Raises ValueError for a page that would be read wrongly."""
+    bits = page.bitspersample
+    if page.photometric not in CHANNELS:
+        raise ValueError(f'a TIFF of the kind {getattr(page.photometric, "name", page.photometric)} is not read')
+    if page.sampleformat != UNSIGNED or bits > 16:
+        raise ValueError('more than 16 bits a channel, or numbers that are not whole and positive')
+    if page.samplesperpixel < CHANNELS[page.photometric] or page.imagedepth > 1:
+        raise ValueError('a TIFF of this layout is not read')
+    images.check_pixels(page.imagewidth, page.imagelength)
+    if page.imagewidth * page.imagelength * page.samplesperpixel > 8 * images.MAX_PIXELS:
+        raise ValueError(f'{page.samplesperpixel} channels are too many')
+    if page.photometric == YCBCR and page.compression not in JPEG_COMPRESSIONS:
+        raise ValueError('YCbCr that is not compressed as JPEG is not read: save it as RGB')
+    parts = list(zip(page.dataoffsets, page.databytecounts))
+    if not parts or any(not size or offset + size > file_size for offset, size in parts):
+        raise ValueError('is cut off, or parts of its picture are missing')
+
+
+def _to_plain(array: np.ndarray, page: Any, said: metadata.Metadata, notes: list[str]) -> np.ndarray:
+    """The page's channels as grey or RGB, with alpha where it has one."""
+    kind, bits = page.photometric, page.bitspersample
+    own = CHANNELS[kind]
+    extra = [int(x) for x in page.extrasamples] + [0] * (array.shape[2] - own - len(page.extrasamples))
+    alpha = next((i for i, meaning in enumerate(extra) if meaning in (ASSOCIATED, UNASSOCIATED)), None)
+    if len(extra) > (alpha is not None):
+        notes.append('without channels of unknown meaning')
+    plain = array[:, :, :own]
+    if kind == PALETTE:
+        plain = _look_up(plain[:, :, 0], page)
+    else:
+        plain = pixels.scale(plain, (1 << bits) - 1)
+        if kind == MINISWHITE:
+            plain = np.iinfo(plain.dtype).max - plain
+    if kind == CMYK:
+        notes.append('CMYK, now RGB')
+        plain = colour.cmyk_to_rgb(plain if plain.dtype == np.uint8 else pixels.to_8_bits(plain), said.icc_profile)
+    if alpha is None:
+        return np.ascontiguousarray(plain)
+    opacity = pixels.scale(array[:, :, own + alpha : own + alpha + 1], (1 << bits) - 1)
+    if opacity.dtype != plain.dtype:  # beside a palette or colours that are RGB now
+        opacity = pixels.to_8_bits(opacity) if plain.dtype == np.uint8 else opacity.astype(np.uint16) * 257
+    joined = np.concatenate([plain, opacity], 2)
+    return pixels.divide_by_alpha(joined) if extra[alpha] == ASSOCIATED and kind != PALETTE else joined
+
+
+def _look_up(indices: np.ndarray, page: Any) -> np.ndarray:
+    """(H, W) -> (H, W, 3) uint8, or uint16 where the palette has colours of such depth."""
+    table = np.asarray(page.colormap).T  # (colours, 3), uint16
+    if indices.size and int(indices.max()) >= len(table):
+        raise ValueError('its palette lacks colours that it uses')
+    if int(table.max()) < 256:  # as some programs write it
+        return table.astype(np.uint8)[indices]
+    high, low = table >> 8, table & 255
+    if (low == high).all() or not low.any():
+        return high.astype(np.uint8)[indices]
+    return table.astype(np.uint16)[indices]
+
+
+def _number(page: Any, name: str) -> int | None:
+    value = _value(page, name)
+    return int(value) if isinstance(value, int) else None
+
+
+def _value(page: Any, name: str) -> Any:
+    tag = page.tags.get(name)
+    return tag.value if tag else None
+
+
+def _read_tags(file: BinaryIO, page: Any, notes: list[str]) -> metadata.Metadata:
+    try:
+        tags: exif.Tags | None = exif.read_tiff(file)
+    except (ValueError, RecursionError) as error:
+        tags = None
+        notes.append(f'without its EXIF: {error}')
+    dots = [_ratio(_value(page, name)) for name in ('XResolution', 'YResolution')]
+    inch = UNITS_AN_INCH.get(_number(page, 'ResolutionUnit') or 2)
+    has_dots = inch and None not in dots
+    return metadata.Metadata(
+        exif=None if tags is None or tags.is_empty() else tags,
+        xmp=_bytes(_value(page, 'XMP')),
+        icc_profile=_bytes(_value(page, 'InterColorProfile')),
+        dpi=metadata.read_dpi([(x or 0) * (inch or 1) for x in dots], notes) if has_dots else None,
+    )
+
+
+def _ratio(value: Any) -> float | None:
+    """A rational number as tifffile gives it; nan for one that is divided by 0, None where there is none."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        return None
+    return value[0] / value[1] if value[1] else float('nan')
+
+
+def _bytes(value: Any) -> bytes | None:
+    if isinstance(value, tuple):  # XMP as numbers
+        return bytes(x & 255 for x in value if isinstance(x, int)) or None
+    return value if isinstance(value, bytes) and value else None
+
+
+def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata) -> None:
+    """Write (H, W, C) uint16 to a binary file that is open for reading, too; compressed without loss, as 8 bits are."""
+    channels = array.shape[2]
+    tags = []
+    if said.icc_profile:
+        tags.append((exif.ICC_PROFILE, 'B', len(said.icc_profile), said.icc_profile, True))
+    tifffile.imwrite(
+        file,
+        array if channels > 1 else array[:, :, 0],
+        photometric='rgb' if channels > 2 else 'minisblack',
+        planarconfig='contig' if channels > 1 else None,
+        extrasamples=['unassalpha'] if channels in pixels.ALPHA else None,
+        compression='zlib',
+        extratags=tags,
+        metadata=None,
+        software=False,
+        **({'resolution': said.dpi} if said.dpi else {}),
+    )
+
+
+def tags_for(said: metadata.Metadata) -> exif.Tags:
+    """What a TIFF's own directory is to say of a picture beside its pixels."""
+    tags = said.exif.only(exif.DESCRIPTIVE) if said.exif else exif.Tags('<', {}, {})
+    values = dict(tags.values)
+    if said.xmp:
+        values[exif.XMP] = exif.Value(1, len(said.xmp), said.xmp)
+    return tags._replace(values=values)

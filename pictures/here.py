@@ -1,0 +1,77 @@
+"""All pictures that were given, one after the other, on this machine."""
+
+from __future__ import annotations
+
+import os
+from typing import Sequence
+
+from pictures import finding, work
+from pictures.report import report
+from rdn import cli
+from rdn.engines import engine
+
+from tqdm import tqdm
+
+BAR_FORMAT = '{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]'
+
+
+def plan(inputs: Sequence[str], naming: work.Naming, summary: work.Summary) -> list[work.Job]:
+    """The Jobs for files and folders, sorted. Files whose names are not those of pictures are counted in the summary.
+
+    Raises FileNotFoundError for what is not there, ValueError where there is no picture, or several for one file.
+    """
+    found = list(finding.find_pictures(inputs, naming.output))
+    jobs = [work.Job(path, place, work.target_of(place, naming)) for path, place, is_picture in found if is_picture]
+    for path in (path for path, _, is_picture in found if not is_picture):
+        summary.pass_over(path)
+    results = {os.path.abspath(job.target) for job in jobs}
+    if not naming.suffix or naming.file:  # of which a source may itself be another's result
+        results = set()
+    jobs = [job for job in jobs if os.path.abspath(job.source) not in results]
+    if not jobs:
+        raise ValueError(f'{", ".join(inputs)}: no pictures in it')
+    if naming.file and len(jobs) > 1:
+        raise ValueError(f'{naming.file}: --output names a file, and there are {len(jobs)} pictures: name a folder')
+    return jobs
+
+
+def upscale_all(
+    jobs: Sequence[work.Job],
+    model: engine.Engine,
+    scale: int,
+    options: work.Options,
+    page: report.Report | None,
+    summary: work.Summary,
+) -> None:
+    """Do all Jobs, with a line for each; one that fails does not stop the others, but for a full disk.
+
+    page: to put the results on, those of earlier runs, too; None for none. summary: is kept up to date.
+    """
+    sources: dict[str, str] = {}  # target -> source
+    total = sum(work.megapixels(job.source) for job in jobs)
+    with tqdm(total=total, unit='MP', disable=None, leave=False, bar_format=BAR_FORMAT) as bar:
+
+        def advance(amount: float) -> None:
+            bar.update(min(amount, bar.total - bar.n))  # the sum of parts may be a rounding more than the whole
+
+        for job in jobs:
+            try:
+                work.check_job(job, sources)
+                if work.is_done(job.target, options):
+                    bar.total -= work.megapixels(job.source)
+                    if page:
+                        work.add_to_report(page, job.place, work.views_of(job, None, scale))
+                    summary.skipped += 1
+                    continue
+                upscaled = work.upscale_picture(job, model, scale, options, advance)
+                bar.write(work.line_of(job.target, upscaled.notes))
+                if page:
+                    work.add_to_report(page, job.place, work.views_of(job, upscaled, scale))
+                del upscaled  # before the next one is read
+                summary.done += 1
+            except (ValueError, OSError, MemoryError) as error:
+                if isinstance(error, OSError) and error.errno in work.HOPELESS:
+                    raise OSError(error.errno, error.strerror, error.filename or job.target)
+                line = work.failure_line(job, cli.describe_error(error))
+                summary.fail(line)
+                bar.write(f'failed: {line}')

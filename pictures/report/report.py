@@ -1,0 +1,314 @@
+"""A page to look at: index.html with a before/after slider for each picture, and its views in index_views/ beside it.
+
+It needs no network and no server. The page holds thumbnails; a browser loads the views that are looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import hashlib
+import html
+import io
+import itertools
+import math
+import os
+import re
+import string
+from typing import Callable, Iterator, NamedTuple, Sequence
+
+from rdn import files
+
+import numpy as np
+from PIL import Image
+
+PAGE_NAME = 'index.html'
+VIEWS_NAME = 'index_views'  # the page refers to it
+SHOWN_SIDE_PIXELS = 1200  # of a larger picture the page shows the middle
+MAX_PNG_PIXELS = 600 * 600  # larger views are WebP of WEBP_QUALITY
+WEBP_QUALITY = 95
+THUMBNAIL_SIDE_PIXELS = 320  # in the page itself, until the view is loaded
+THUMBNAIL_QUALITY = 60
+MAX_SLUG_LETTERS = 40
+VIEW_PATTERN = re.compile(r'[a-z0-9-]+_(?:bicubic|rdn|original)\.([0-9a-f]{16})\.(?:png|webp)')
+
+
+class Entry(NamedTuple):
+    """A picture on the page. name: its title; size: (width, height) of the upscaled picture, pixels.
+
+    shown: (width, height) of its views; thumbnail: a data URI; bicubic, rdn, original: file names of its views;
+    psnr (dB), ssim: (of bicubic, of RDN). The last three are None where the original is not known.
+    """
+
+    name: str
+    size: tuple[int, int]
+    shown: tuple[int, int]
+    thumbnail: str
+    bicubic: str
+    rdn: str
+    original: str | None
+    psnr: tuple[float, float] | None
+    ssim: tuple[float, float] | None
+
+
+class Report:
+    """The page while it is written; `writing` makes it. path: of index.html."""
+
+    def __init__(self, path: str, scratch: str):
+        self.path = path
+        self._scratch = scratch
+        self._numbers = itertools.count()  # like list.append, one step for threads
+        self._added: list[tuple[float, int, Entry]] = []
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What was added so far, in the page's order."""
+        return [entry for _, _, entry in sorted(self._added, key=lambda added: added[:2])]
+
+    def add(
+        self,
+        name: str,
+        bicubic: Image.Image,
+        rdn: Image.Image,
+        original: Image.Image | None = None,
+        psnr: tuple[float, float] | None = None,
+        ssim: tuple[float, float] | None = None,
+        size: tuple[int, int] | None = None,
+        position: float | None = None,
+    ) -> None:
+        """Write a picture's views, and keep its thumbnail and figures. Threads may call it at once.
+
+        name: the title, any text, say a path with its folders; bicubic, rdn, original: PIL RGB images of one size,
+        in sRGB: what they say of a profile is left out; psnr (dB), ssim: (of bicubic, of RDN), both or none; size:
+        (width, height) of the picture, where the images are only its middle. Entries stand in the order of position;
+        default: of the calls.
+        Raises ValueError for images of several sizes, OSError where a view cannot be written.
+        """
+        sizes = {image.size for image in (bicubic, rdn, original) if image}
+        if len(sizes) > 1:
+            raise ValueError(f'{name}: images of several sizes: {sorted(sizes)}')
+        if (psnr is None) != (ssim is None):
+            raise ValueError(f'{name}: give both psnr and ssim, or none')
+        middle = _middle(rdn)
+        entry = Entry(
+            name=name,
+            size=size or rdn.size,
+            shown=middle.size,
+            thumbnail=_thumbnail(middle),
+            bicubic=self._write_view(name, 'bicubic', _middle(bicubic)),
+            rdn=self._write_view(name, 'rdn', middle),
+            original=self._write_view(name, 'original', _middle(original)) if original else None,
+            psnr=psnr,
+            ssim=ssim,
+        )
+        number = next(self._numbers)
+        self._added.append((number if position is None else position, number, entry))
+
+    def _write_view(self, name: str, kind: str, image: Image.Image) -> str:
+        """The new file's name. It holds the content's digest, so no two views have one name, and a name one content."""
+        ending = 'png' if image.width * image.height <= MAX_PNG_PIXELS else 'webp'
+        content = _encode(image, ending, WEBP_QUALITY)
+        view_name = f'{_slug(name)}_{kind}.{_digest(content)}.{ending}'
+        with open(os.path.join(self._scratch, view_name), 'wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return view_name
+
+
+@contextlib.contextmanager
+def writing(folder: str) -> Iterator[Report]:
+    """Yield a Report to add pictures to; write index.html and index_views/ into the folder when the block ends well.
+
+    Otherwise an earlier page stays, with its views; it stays, too, where nothing was added. The earlier page's views go
+    after it; all else in the folder and in index_views/ is kept.
+    Raises OSError where the folder cannot be written, or for a link or a folder in the place of index.html, or a link
+    or a file in the place of index_views.
+    """
+    path, views = os.path.join(folder, PAGE_NAME), os.path.join(folder, VIEWS_NAME)
+    _check_place(path, os.path.isfile)
+    _check_place(views, os.path.isdir)
+    with files.scratch_folder(views) as scratch:
+        report = Report(path, scratch)
+        yield report
+        if report.entries:
+            _publish(scratch, views, path, _page(report.entries))
+
+
+def _check_place(path: str, is_right: Callable[[str], bool]) -> None:
+    if os.path.lexists(path) and (os.path.islink(path) or not is_right(path)):
+        raise FileExistsError(errno.EEXIST, 'is in the way of the report', path)
+
+
+def _publish(scratch: str, views: str, path: str, text: str) -> None:
+    """Move the views in, then replace the page, then remove what it does not show: a page's views are always there."""
+    os.makedirs(views, exist_ok=True)
+    with files.locked(views):
+        try:
+            for name in sorted(os.listdir(scratch)):
+                os.replace(os.path.join(scratch, name), os.path.join(views, name))
+            files.write_text(path, text)
+        finally:
+            _remove_unused(views, path)
+
+
+def _remove_unused(views: str, path: str) -> None:
+    """Remove the views that the page in place does not show, old or new; what is no view of ours stays."""
+    try:
+        with open(path, encoding='utf-8', errors='replace') as file:
+            used = set(re.findall(VIEWS_NAME + r'/([^"]*)"', file.read()))
+    except FileNotFoundError:
+        used = set()
+    except OSError:  # so nobody knows
+        return
+    for name in sorted(set(os.listdir(views)) - used):
+        view = os.path.join(views, name)
+        with contextlib.suppress(OSError):  # it is in nobody's way
+            if _is_view(view):
+                os.remove(view)
+    if not used:
+        with contextlib.suppress(OSError):  # not empty
+            os.rmdir(views)
+
+
+def _is_view(path: str) -> bool:
+    """Whether a file is a view that a report wrote, and nobody changed since: its name holds the content's digest."""
+    match = VIEW_PATTERN.fullmatch(os.path.basename(path))
+    if not match or os.path.islink(path) or not os.path.isfile(path):
+        return False
+    with open(path, 'rb') as file:
+        return _digest(file.read()) == match.group(1)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(b'a view of pictures/report/report.py' + content).hexdigest()[:16]
+
+
+def _slug(name: str) -> str:
+    """What of a name stands in file names: lower-case letters of ASCII, digits, hyphens, the last ones."""
+    stem = os.path.splitext(name)[0].lower()
+    return re.sub('[^a-z0-9]+', '-', stem)[-MAX_SLUG_LETTERS:].strip('-') or 'picture'
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    left, top = (max(0, side - SHOWN_SIDE_PIXELS) // 2 for side in image.size)
+    right, bottom = (min(side, SHOWN_SIDE_PIXELS + start) for side, start in zip(image.size, (left, top)))
+    middle = image.crop((left, top, right, bottom))
+    middle.info = {}  # no profile, no orientation: the pixels are as they are to be shown
+    return middle
+
+
+def _thumbnail(image: Image.Image) -> str:
+    small = image.copy()
+    small.thumbnail((THUMBNAIL_SIDE_PIXELS, THUMBNAIL_SIDE_PIXELS), Image.LANCZOS)
+    content = _encode(small, 'webp', THUMBNAIL_QUALITY)
+    return f'data:image/webp;base64,{base64.b64encode(content).decode()}'
+
+
+def _encode(image: Image.Image, kind: str, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, quality=quality)
+    return buffer.getvalue()
+
+
+def _page(entries: Sequence[Entry]) -> str:
+    """index.html. Its words are in report.html, in each language; here are names and numbers."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.html'), encoding='utf-8') as file:
+        frame = string.Template(file.read())
+    known = [entry for entry in entries if entry.psnr]
+    summary = _words('picture' if len(entries) == 1 else 'pictures', count=len(entries))
+    if known:
+        bicubic, rdn = (_number(x, 2) for x in _average(known, 'psnr'))
+        summary += ' ' + _words('averages', bicubic=bicubic, rdn=rdn)
+    return frame.substitute(
+        summary=summary,
+        chart=_chart(known) if known else '',
+        table=_table(entries) if known else '',
+        pictures='\n'.join(_figure(number, entry) for number, entry in enumerate(entries, 1)),
+    )
+
+
+def _words(key: str, tag: str = 'span', **values: object) -> str:
+    """An element that the page's script fills with a text of its table, in the reader's language."""
+    data = ''.join(f' data-{name}="{html.escape(str(value))}"' for name, value in values.items())
+    return f'<{tag} data-text="{key}"{data}></{tag}>'
+
+
+def _number(value: float, digits: int, sign: str = '') -> str:
+    if math.isnan(value):
+        return '–'
+    return f'{value:{sign}.{digits}f}'.replace('inf', '∞')
+
+
+def _average(entries: Sequence[Entry], figure: str) -> tuple[float, float]:
+    bicubic, rdn = np.mean([getattr(entry, figure) for entry in entries], 0)
+    return float(bicubic), float(rdn)
+
+
+def _table(entries: Sequence[Entry]) -> str:
+    """Figures of the pictures whose original is known. A name leads to its sliders."""
+    rows = [
+        _row(f'<a href="#p{number}"><bdi>{html.escape(entry.name)}</bdi></a>', entry.psnr, entry.ssim)
+        for number, entry in enumerate(entries, 1)
+        if entry.psnr and entry.ssim
+    ]
+    known = [entry for entry in entries if entry.psnr]
+    average = _row(_words('average'), _average(known, 'psnr'), _average(known, 'ssim'))
+    heads = ''.join(
+        _words(key, 'th') for key in ('name', 'psnr_bicubic', 'psnr_rdn', 'gain', 'ssim_bicubic', 'ssim_rdn')
+    )
+    joined = '\n'.join(rows)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" data-label="table"><table>\n<thead><tr>{heads}</thead>\n'
+        f'<tbody>\n{joined}\n</tbody>\n<tfoot>{average}</tfoot>\n</table></div>'
+    )
+
+
+def _row(name: str, psnr: Sequence[float], ssim: Sequence[float]) -> str:
+    numbers = [_number(psnr[0], 2), _number(psnr[1], 2), _number(psnr[1] - psnr[0], 2, '+')]
+    numbers += [_number(x, 4) for x in ssim]
+    return f'<tr><th scope="row">{name}</th>' + ''.join(f'<td>{number}</td>' for number in numbers)
+
+
+def _chart(entries: Sequence[Entry]) -> str:
+    """PSNR a picture: a hollow dot for bicubic, a full one for RDN, joined by a line."""
+    finite = [x for entry in entries for x in entry.psnr or () if math.isfinite(x)] or [0]
+    low, high = math.floor(min(finite)) - 1, math.ceil(max(finite)) + 1
+    step = max(1, math.ceil((high - low) / 8))
+
+    def percent(psnr: float) -> float:
+        return 100 * (min(high, max(low, psnr)) - low) / (high - low)  # low, too, for what is no number
+
+    ticks = ''.join(f'<i style="left:{percent(x):.2f}%">{x}</i>' for x in range(low, high + 1, step))
+    rows = [f'<div class="axis"><span></span><span class="track">{ticks}</span></div>']
+    for entry in entries:
+        bicubic, rdn = (percent(x) for x in entry.psnr or (low, low))
+        rows.append(
+            f'<div><bdi>{html.escape(entry.name)}</bdi><span class="track">'
+            f'<i class="gain" style="left:{min(bicubic, rdn):.2f}%;width:{abs(rdn - bicubic):.2f}%"></i>'
+            f'<i class="dot" style="left:{bicubic:.2f}%"></i><i class="full dot" style="left:{rdn:.2f}%"></i></span></div>'
+        )
+    joined = '\n'.join(rows)
+    return (
+        f'<p class="legend"><b>{_words("chart")}</b> <span><i class="dot"></i> {_words("bicubic")}</span> '
+        f'<span><i class="full dot"></i> RDN</span></p>\n<div class="scroll" tabindex="0" role="region" '
+        f'data-label="chart"><div class="chart" style="--step:{100 * step / (high - low):.3f}%">\n{joined}\n</div></div>'
+    )
+
+
+def _figure(number: int, entry: Entry) -> str:
+    """A picture's name, note and thumbnail; the page's script adds the sliders and loads the views."""
+    note = _words('pixels', width=entry.size[0], height=entry.size[1])
+    if entry.size != entry.shown:
+        note += _words('middle')
+    if entry.psnr and entry.ssim:
+        psnr, ssim = ([_number(x, digits) for x in pair] for pair, digits in ((entry.psnr, 2), (entry.ssim, 4)))
+        note += f'; PSNR {psnr[0]} → {psnr[1]} dB, SSIM {ssim[0]} → {ssim[1]}'
+    views = [('rdn', entry.rdn), ('bicubic', entry.bicubic), ('original', entry.original)]
+    data = ''.join(f' data-{kind}="{VIEWS_NAME}/{view}"' for kind, view in views if view)
+    return (
+        f'<figure id="p{number}" data-width="{entry.shown[0]}" data-height="{entry.shown[1]}"{data}>\n'
+        f'<h2><bdi>{html.escape(entry.name)}</bdi></h2>\n<p class="note">{note}</p>\n'
+        f'<img class="thumbnail" src="{entry.thumbnail}" alt="">\n</figure>'
+    )

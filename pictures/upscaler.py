@@ -1,0 +1,183 @@
+"""A picture's pixels through the model, tile by tile: grey, colour and alpha, 8 and 16 bits."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from typing import Callable, Iterable, Iterator
+
+from rdn import cpu, tiles
+from rdn.engines import engine
+
+import cv2
+import numpy as np
+
+TRIAL_SIDE_PIXELS = 32  # of the first run of a model that takes any size
+FLAT_RADIUS = 3  # pixels around that have to be alike for an alpha to stay exactly as it is
+
+
+def scale_of(model: engine.Engine, path: str) -> int:
+    """How many times a model enlarges, from a run on black.
+
+    Raises ValueError, with the model's path, for one that does not take RGB or does not enlarge.
+    """
+    channels = model.shape[0]
+    height, width = (size or TRIAL_SIDE_PIXELS for size in model.shape[1:])
+    if channels not in (3, None):
+        raise ValueError(f'{path}: its input is {model.shape}, expected RGB')
+    output = model(np.zeros([model.batch or 1, 3, height, width], np.float32))
+    scale, rest = divmod(output.shape[2], height)
+    if rest or not scale or output.shape[1:] != (3, height * scale, width * scale):
+        raise ValueError(f'{path}: makes {output.shape[1:]} of {[3, height, width]}: no enlargement')
+    return scale
+
+
+def layout_for(model: engine.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int) -> tiles.Layout:
+    """How a picture of a size (height, width) is cut for a model.
+
+    tile_size: largest side in pixels for axes that the model leaves free; there a smaller picture is a tile of its own,
+    which needs no mirror. Raises ValueError for an overlap as large as a tile.
+    """
+    tile = [fixed or tiles.fitted_size(side, tile_size, overlap) for fixed, side in zip(model.shape[1:], size)]
+    return tiles.Layout(*size, tile, overlap, scale)
+
+
+def check_tiles(model: engine.Engine, tile_size: int, overlap: int) -> None:
+    """Raises ValueError where layout_for would."""
+    for fixed in model.shape[1:]:
+        tiles.count_tiles(1, max(2, fixed or tile_size), overlap)
+
+
+def upscale_pixels(
+    pixels: np.ndarray, model: engine.Engine, layout: tiles.Layout, batch_size: int = 1, self_ensemble: bool = False
+) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
+    """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for a picture's pixels (H, W, C).
+
+    uint8 or uint16 in and out; C as in pictures/formats/pixels.py. Holds `batch_size` runs at a time.
+    """
+    every = itertools.chain.from_iterable(tiles.tile_rows(layout))
+    return upscale_tiles(pixels, every, model, layout.scale, batch_size, self_ensemble)
+
+
+def upscale_tiles(
+    pixels: np.ndarray,
+    those: Iterable[tiles.Tile],
+    model: engine.Engine,
+    scale: int,
+    batch_size: int = 1,
+    self_ensemble: bool = False,
+) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
+    """As upscale_pixels, for the given tiles of the pixels."""
+    top = np.iinfo(pixels.dtype).max
+    waiting: collections.deque[tuple[tiles.Tile, np.ndarray]] = collections.deque()  # went in, not yet out
+
+    def inputs() -> Iterator[np.ndarray]:
+        for tile in those:
+            part = tiles.cut(pixels.transpose(2, 0, 1), tile).astype(np.float32) / np.float32(top)
+            waiting.append((tile, part))
+            yield _colour_input(part)
+            if _has_shape(part):
+                yield np.repeat(part[-1:], 3, 0)
+
+    run = _run_ensemble if self_ensemble else _run_batches
+    outputs = run(model, inputs(), batch_size)
+    for colour in outputs:
+        tile, part = waiting.popleft()
+        alpha = tiles.crop_core(_keep_flat(next(outputs), part[-1], scale), tile, scale) if _has_shape(part) else None
+        planes = _assemble(part, tiles.crop_core(colour, tile, scale), alpha)
+        yield tile, np.rint(np.clip(planes, 0, 1) * top).astype(pixels.dtype).transpose(1, 2, 0)
+
+
+def _keep_flat(output: np.ndarray, alpha: np.ndarray, scale: int) -> np.ndarray:
+    """The model's output (3, scale*h, scale*w) for an alpha (h, w), which far from edges is exactly what it was."""
+    flat, same = (x.repeat(scale, 0).repeat(scale, 1) for x in (flat_alpha(alpha), alpha))
+    return np.where(flat, same, output)
+
+
+def _has_alpha(part: np.ndarray) -> bool:
+    return len(part) in (2, 4)
+
+
+def _has_shape(part: np.ndarray) -> bool:
+    """Whether planes (C, h, w) have an alpha that the model has to upscale: one that is the same all over stays so."""
+    return _has_alpha(part) and np.ptp(part[-1]) > 0
+
+
+def _colour_input(part: np.ndarray) -> np.ndarray:
+    """The model's input (3, h, w) for the colours of a tile's planes (C, h, w), 0...1."""
+    colour = bleed(part[:-1], part[-1]) if _has_alpha(part) else part
+    return colour if len(colour) == 3 else np.repeat(colour, 3, 0)
+
+
+def _assemble(part: np.ndarray, colour: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """The upscaled planes (C, ...) of a tile's `part`, from the model's outputs (3, ...) for its colour and alpha."""
+    if len(part) < 3:
+        colour = colour.mean(0, keepdims=True)
+    if not _has_alpha(part):
+        return colour
+    opacity = np.full(colour.shape[1:], part[-1, 0, 0]) if alpha is None else alpha.mean(0)
+    return np.concatenate([colour, opacity[np.newaxis]])
+
+
+def flat_alpha(alpha: np.ndarray) -> np.ndarray:
+    """(h, w) -> where it is the same for FLAT_RADIUS pixels around, and so has to stay as it is."""
+    kernel = np.ones((2 * FLAT_RADIUS + 1, 2 * FLAT_RADIUS + 1), np.uint8)
+    return cv2.erode(alpha, kernel) == cv2.dilate(alpha, kernel)
+
+
+def bleed(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Give invisible pixels the colour of the nearest visible one: (C, h, w), (h, w) -> (C, h, w).
+
+    What stands there is arbitrary, black mostly, and would darken the edges of what is visible.
+    """
+    invisible = alpha == 0
+    if not invisible.any() or invisible.all():
+        return colour
+    _, labels = cv2.distanceTransformWithLabels(
+        invisible.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    table = np.zeros((len(colour), labels.max() + 1), colour.dtype)
+    table[:, labels[~invisible]] = colour[:, ~invisible]
+    return table[:, labels]
+
+
+def _run_batches(model: engine.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+    """The model's outputs, one by one, of inputs (3, h, w), run `batch_size` at a time on each of its streams."""
+    size = model.batch or batch_size
+    inputs = iter(inputs)
+
+    def run(part: list[np.ndarray]) -> np.ndarray:
+        batch = np.zeros((size if model.batch else len(part), *part[0].shape), np.float32)
+        batch[: len(part)] = part
+        return model(batch)[: len(part)]
+
+    batches = iter(lambda: list(itertools.islice(inputs, size)), [])
+    for outputs in cpu.map_in_order(run, batches, model.streams):
+        yield from outputs
+
+
+def _run_ensemble(model: engine.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+    """For each input the mean over its eight flips and turns (the paper's RDN+, after arXiv 1707.02921).
+
+    Raises ValueError for inputs that are no squares and a model that takes no other shape.
+    """
+    halves = SYMMETRIES[0::4] + SYMMETRIES[1::4], SYMMETRIES[2::4] + SYMMETRIES[3::4]  # of one shape each
+    for x in inputs:
+        if x.shape[1] != x.shape[2] and None not in model.shape[1:]:
+            raise ValueError('the self-ensemble turns the tiles: the model must take squares')
+        total = np.zeros(1, np.float32)
+        for half in halves:
+            outputs = _run_batches(model, (turn(x) for turn, _ in half), batch_size)
+            total = total + sum(turn_back(y) for (_, turn_back), y in zip(half, outputs))
+        yield total / np.float32(len(SYMMETRIES))
+
+
+def _symmetry(turns: int, flip: bool) -> tuple[Callable, Callable]:
+    """A turn (flipped before) of (C, h, h), and its inverse."""
+    return (
+        lambda x: np.rot90(x[:, :, ::-1] if flip else x, turns, (1, 2)),
+        lambda y: np.rot90(y, -turns, (1, 2))[:, :, :: -1 if flip else 1],
+    )
+
+
+SYMMETRIES = [_symmetry(turns, flip) for turns in range(4) for flip in (False, True)]

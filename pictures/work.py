@@ -1,0 +1,259 @@
+"""A picture and what it becomes: named, upscaled, written, shown. For one machine and for many."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from typing import Callable, NamedTuple, Sequence
+
+from pictures import upscaler
+from pictures.formats import reader, writer
+from pictures.metadata import metadata
+from pictures.report import report
+from rdn import files, images, tiles
+from rdn.engines import engine
+
+import numpy as np
+from PIL import Image
+
+NAMED_FAILURES = 3  # in the last line
+NAMED_PASSED = 5
+TILE_SIZE = 256  # pixels; measured: docs/upscaling.md
+# Failures that every other picture would meet, too.
+HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
+
+
+class Job(NamedTuple):
+    """A picture to upscale, where it lies below what was given, and the file that it becomes."""
+
+    source: str
+    place: str
+    target: str
+
+
+class Upscaled(NamedTuple):
+    """A picture as it was read, the upscaled one, and what a person should know of both."""
+
+    picture: reader.Picture
+    canvas: writer.Canvas
+    notes: list[str]
+
+
+class Views(NamedTuple):
+    """A picture's middle, upscaled by Pillow's bicubic and as it is in the result; the whole result's (width, height)."""
+
+    bicubic: Image.Image
+    rdn: Image.Image
+    size: tuple[int, int]
+
+
+class Summary:
+    """What came of all pictures. done, skipped, failed: how many; megapixels: of the sources that were done.
+
+    passed: files whose names are no pictures', passed_names: of the first of them; first_failures: lines.
+    """
+
+    def __init__(self) -> None:
+        self.done = self.skipped = self.failed = self.passed = 0
+        self.megapixels = 0.0
+        self.passed_names: list[str] = []
+        self.first_failures: list[str] = []
+        self._failures = tempfile.SpooledTemporaryFile(1 << 20)  # a line each: a million of them are not held
+
+    @property
+    def count(self) -> int:
+        """Of the pictures that are through."""
+        return self.done + self.skipped + self.failed
+
+    def fail(self, line: str) -> None:
+        """Count a picture that failed. line: why."""
+        self.failed += 1
+        self._failures.write(line.encode('utf-8', 'surrogateescape') + b'\n')
+        if len(self.first_failures) < NAMED_FAILURES:
+            self.first_failures.append(line)
+
+    def pass_over(self, path: str) -> None:
+        """Count a file that is no picture by its name."""
+        self.passed += 1
+        if len(self.passed_names) < NAMED_PASSED:
+            self.passed_names.append(path)
+
+    def write_failures(self, path: str) -> None:
+        """Put a file with a line for each failure at the path."""
+        self._failures.seek(0)
+        with files.atomic_file(path) as file:
+            shutil.copyfileobj(self._failures, file)
+
+
+class Options(NamedTuple):
+    """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run.
+
+    resume: skip results that are there; quality, lossless: as of writer.Settings.
+    """
+
+    tile_size: int = TILE_SIZE
+    overlap: int = tiles.OVERLAP
+    batch_size: int = 1
+    self_ensemble: bool = False
+    overwrite: bool = False
+    resume: bool = False
+    quality: int = writer.QUALITY
+    lossless: bool = False
+
+
+class Naming(NamedTuple):
+    """How results are named. ending: of all, or None: the source's own where it can be written; file: of a single one."""
+
+    output: str
+    suffix: str
+    ending: str | None
+    lossless: bool
+    file: str | None = None
+
+
+def target_of(place: str, naming: Naming) -> str:
+    """The result's path. What cannot be written, or not without loss where that is asked for, becomes PNG."""
+    if naming.file:
+        return naming.file
+    stem, own = os.path.splitext(place)
+    chosen = naming.ending or (own.lower() if own.lower() in writer.FORMATS else '.png')
+    if naming.lossless and writer.FORMATS[chosen] in writer.FORMATS_WITH_LOSS:
+        chosen = '.png'
+    return os.path.join(naming.output, f'{stem}{naming.suffix}{chosen}')
+
+
+def describe_model(model: engine.Engine, precision: str | None, options: Options) -> list[str]:
+    """Lines on how a model will work: what would be faster, how pictures are cut. precision: as asked for."""
+    hint = None if precision else engine.faster_way(model, '--precision')
+    tiled = f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
+    return [line for line in (hint, tiled if None in model.shape[1:] else None) if line]
+
+
+def upscale_picture(
+    job: Job, model: engine.Engine, scale: int, options: Options, advance: Callable[[float], None]
+) -> Upscaled:
+    """Read, run, write. advance: called with the megapixels of the source that are done.
+
+    Raises ValueError or OSError, with a file's name, where it cannot be done.
+    """
+    picture = reader.read_picture(job.source)
+    canvas = new_canvas(job, picture.pixels.shape, picture.pixels.dtype, scale)
+    layout = upscaler.layout_for(model, picture.pixels.shape[:2], options.tile_size, options.overlap, scale)
+    parts = upscaler.upscale_pixels(picture.pixels, model, layout, options.batch_size, options.self_ensemble)
+    for tile, part in parts:
+        canvas.put(*tiles.target_slices(tile, scale), part)
+        advance(tiles.core_pixels(tile) / 1e6)
+    return Upscaled(picture, canvas, save(job, picture, canvas, options))
+
+
+def new_canvas(job: Job, shape: Sequence[int], dtype: np.dtype, scale: int) -> writer.Canvas:
+    """For the result of pixels (H, W, C). Raises ValueError, with the result's name, where its format is too small."""
+    height, width, channels = shape
+    check_size(job.target, width * scale, height * scale)
+    return writer.Canvas(width * scale, height * scale, channels, dtype)
+
+
+def check_size(target: str, width: int, height: int) -> None:
+    """Raises ValueError, with the result's name, where its format does not hold so many pixels a side."""
+    with files.errors_naming(target):
+        writer.check_size(width, height, _ending(target))
+
+
+def save(job: Job, picture: reader.Picture, canvas: writer.Canvas, options: Options) -> list[str]:
+    """Write a full canvas with what the picture's file said; returns notes on reading and writing.
+
+    Raises ValueError or OSError, with the result's name, where it cannot be written.
+    """
+    ending = _ending(job.target)
+    said = metadata.of_upright(picture.said, canvas.width, canvas.height)
+    settings = writer.Settings(options.quality, options.lossless or picture.is_lossless)
+    with files.atomic_file(job.target) as file:
+        try:
+            notes = canvas.save(file, ending, said, settings)
+        except (ValueError, OSError, MemoryError):
+            raise
+        except Exception as error:  # the libraries raise anything for what they cannot write
+            raise ValueError(f'{job.target}: cannot be written: {error}')
+    own = _ending(job.source)
+    if ending == '.png' and own not in writer.FORMATS:
+        notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
+    return picture.notes + notes
+
+
+def failure_line(job: Job, line: str) -> str:
+    """Why a picture failed, with its name, or its result's, in front where the line has neither."""
+    return line if job.source in line or job.target in line else f'{job.source}: {line}'
+
+
+def line_of(target: str, notes: Sequence[str]) -> str:
+    """What the console says of a result."""
+    return f'{target}: {"; ".join(notes)}' if notes else target
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def check_job(job: Job, sources: dict[str, str]) -> None:
+    """Raises ValueError for a picture whose result would be another's too, or itself. sources: target -> source."""
+    if job.target in sources:
+        raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: rename one')
+    sources[job.target] = job.source
+    check_not_itself(job)
+
+
+def check_not_itself(job: Job) -> None:
+    """Raises ValueError for a picture whose result would be itself."""
+    if os.path.exists(job.target) and os.path.samefile(job.source, job.target):
+        raise ValueError(f'{job.source}: would be replaced by its result: name another --output or --suffix')
+
+
+def is_done(target: str, options: Options, exists: Callable[[str], bool] = os.path.exists) -> bool:
+    """Whether a result is there and to be skipped. Raises ValueError where it is there and no flag says what to do."""
+    if options.overwrite or not exists(target):
+        return False
+    if not options.resume:
+        raise ValueError(f'{target}: is there already: --overwrite replaces, --resume skips it')
+    return True
+
+
+def views_of(job: Job, upscaled: Upscaled | None, scale: int) -> Views:
+    """A picture's middle for the report. upscaled: None for a result of an earlier run, which is then read.
+
+    Raises ValueError, with its name, where that is not of the picture's size.
+    """
+    picture = upscaled.picture if upscaled else reader.read_picture(job.source)
+    height, width = picture.pixels.shape[:2]
+    side = report.SHOWN_SIDE_PIXELS // scale
+    left, top = max(0, width - side) // 2, max(0, height - side) // 2
+    right, bottom = min(width, left + side), min(height, top + side)
+    small = writer.for_screen(picture.pixels[top:bottom, left:right], picture.said)
+    box = scale * left, scale * top, scale * right, scale * bottom
+    if upscaled:
+        large = writer.for_screen(upscaled.canvas.crop(box), picture.said)
+    else:
+        result = reader.read_picture(job.target)
+        found, expected = result.pixels.shape[1::-1], (width * scale, height * scale)
+        if found != expected:
+            raise ValueError(
+                f'{job.target}: {found[0]} x {found[1]} pixels, not {expected[0]} x {expected[1]}: '
+                'not of this picture and model: remove it, or replace all by --overwrite'
+            )
+        large = writer.for_screen(result.pixels[box[1] : box[3], box[0] : box[2]], result.said)
+    return Views(images.bicubic_upsample(small, scale), large, (width * scale, height * scale))
+
+
+def add_to_report(page: report.Report, place: str, views: Views) -> None:
+    """Put a picture onto the page."""
+    page.add(place, views.bicubic, views.rdn, size=views.size)
+
+
+def megapixels(path: str) -> float:
+    """Of a picture by its header; 0 where it has none, or is no plain file, which its reading will say."""
+    if not os.path.isfile(path):
+        return 0
+    width, height = reader.read_size(path)
+    return width * height / 1e6

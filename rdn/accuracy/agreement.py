@@ -1,0 +1,106 @@
+"""Whether the device computes what PyTorch computes: the same inputs, the same weights, the outputs side by side."""
+
+from __future__ import annotations
+
+import os
+from typing import Callable, Iterable, NamedTuple, Sequence
+
+from rdn import arrays, cli, files
+from rdn.data import dataset, manifest
+
+import numpy as np
+
+MAX_LOSS = 0.05  # dB on average, between the device and PyTorch
+MAX_IMAGE_LOSS = 0.10  # dB on any image
+
+
+class Agreement(NamedTuple):
+    """The device's output of an image beside PyTorch's of the very same input.
+
+    PSNRs in dB, inf where the output equals the label; difference: the largest absolute one, of values 0...1; cosine:
+    the similarity of the two outputs as vectors, 1 where they point the same way (the measure of Ascend's own
+    comparison tools).
+    """
+
+    stem: str
+    device_psnr: float
+    reference_psnr: float
+    difference: float
+    cosine: float
+
+    @property
+    def change(self) -> float:
+        """dB that the device has more than PyTorch; a loss is negative."""
+        return 0.0 if self.device_psnr == self.reference_psnr else self.device_psnr - self.reference_psnr
+
+
+class Verdict(NamedTuple):
+    """Whether accuracy is kept: neither the average nor any image's PSNR changed by more than its limit, in dB."""
+
+    change: float
+    image_change: float
+    max_loss: float
+    max_image_loss: float
+
+    @property
+    def is_kept(self) -> bool:
+        return abs(self.change) <= self.max_loss and abs(self.image_change) <= self.max_image_loss
+
+    def describe(self) -> str:
+        return (
+            f'{self.change:+.4f} dB on average (limit {self.max_loss:g}), '
+            f'{self.image_change:+.4f} dB on the image that changed most (limit {self.max_image_loss:g})'
+        )
+
+
+def compare(
+    stem: str, device: np.ndarray, reference: np.ndarray, device_psnr: float, reference_psnr: float
+) -> Agreement:
+    """The Agreement of two outputs (3, H, W), RGB, neither clipped nor rounded."""
+    a, b = (x.astype(np.float64).ravel() for x in (device, reference))
+    norms = np.linalg.norm(a) * np.linalg.norm(b)
+    cosine = float(a @ b / norms) if norms else float(not a.any() and not b.any())
+    return Agreement(stem, device_psnr, reference_psnr, float(np.abs(a - b).max()), cosine)
+
+
+def judge(agreements: Sequence[Agreement], max_loss: float, max_image_loss: float) -> Verdict:
+    """The Verdict over all images."""
+    changes = [agreement.change for agreement in agreements]
+    return Verdict(float(np.mean(changes)), max(changes, key=abs), max_loss, max_image_loss)
+
+
+def format_agreements(agreements: Iterable[Agreement]) -> str:
+    """A table, an image a line."""
+    rows = [('against PyTorch', 'device dB', 'PyTorch dB', 'change', 'largest difference', 'cosine')]
+    for each in agreements:
+        figures = f'{each.device_psnr:.3f}', f'{each.reference_psnr:.3f}', f'{each.change:+.4f}'
+        rows.append((each.stem, *figures, f'{each.difference:.2e}', f'{each.cosine:.7f}'))
+    return cli.format_table(rows)
+
+
+def reference_outputs(
+    weights: str, label_folder: str, cases: Sequence[dataset.Case], width: int, height: int
+) -> Callable[[str], np.ndarray]:
+    """A function from the name of an input, without ending, to PyTorch's output (3, scale*H, scale*W), float32.
+
+    The outputs are computed once, in fp32 on the CPU, and kept beside the prepared set. Raises ValueError, with the
+    file's name, for weights or inputs that cannot be read.
+    """
+    folder = dataset.reference_folder(label_folder, manifest.digest(weights))
+    if not os.path.isdir(folder):
+        stems = [stem for case in cases for stem in case.input_stems()]
+        dataset.check_inputs([dataset.input_path(label_folder, stem) for stem in stems], width, height)
+        _compute(weights, folder, label_folder, stems, width, height)
+    return lambda stem: arrays.read_npy(os.path.join(folder, f'{stem}.npy'))
+
+
+def _compute(weights: str, folder: str, label_folder: str, stems: Sequence[str], width: int, height: int) -> None:
+    from rdn.network import checkpoint
+
+    import torch  # seconds that only this costs
+
+    model = checkpoint.load_rdn(weights)
+    with files.atomic_folder(folder, []) as partial, torch.no_grad():
+        for stem in cli.progress(stems, 'image of PyTorch'):
+            lr = dataset.read_input(dataset.input_path(label_folder, stem), width, height)
+            np.save(os.path.join(partial, f'{stem}.npy'), model(torch.from_numpy(lr)[None])[0].numpy())

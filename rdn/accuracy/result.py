@@ -1,0 +1,66 @@
+"""result.json in the guide's shape, and beside it result.run.json: where its figures come from."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Sequence
+
+from rdn import files, run_record
+from rdn.accuracy import agreement
+from rdn.data import manifest
+
+import numpy as np
+
+TITLE = 'Overall statistical evaluation'
+
+
+def format_result(values: Sequence[float]) -> str:
+    """The text of result.json for the PSNRs of all images, in dB, in the guide's shape."""
+    rows = [('Number of images', str(len(values)))]
+    rows += [(f'Top{rank} PSNR', two_decimals(x)) for rank, x in enumerate(sorted(values, reverse=True), 1)]
+    rows += [('Avg PSNR', two_decimals(float(np.mean(values))))]
+    pairs = [{'key': key, 'value': value} for key, value in rows]
+    return json.dumps({'title': TITLE, 'value': pairs}, indent=4) + '\n'
+
+
+def two_decimals(value: float) -> str:
+    """38.9 for 38.90: as the guide writes its figures."""
+    text = f'{value:.2f}'
+    return text.rstrip('0').rstrip('.') if '.' in text else text
+
+
+def write(
+    path: str,
+    values: Sequence[float],
+    protocol: str | None,
+    luma: str,
+    record: run_record.Record | None,
+    verdict: agreement.Verdict | None,
+) -> None:
+    """Write result.json for the PSNRs of all images, in dB, and where they come from.
+
+    protocol: how the images were fitted; record: what computed the outputs; verdict: on them beside PyTorch's.
+    """
+    files.write_text(path, format_result(values))
+    origin: dict[str, Any] = {
+        'of': manifest.digest(path),
+        'protocol': protocol,
+        'luma': luma,
+        'images': len(values),
+        'outputs': record and record._asdict(),
+        'verdict': verdict and verdict._asdict(),
+    }
+    files.write_text(run_record.path_of(path), json.dumps(origin, indent=1) + '\n')
+
+
+def read_origin(path: str) -> dict[str, Any]:
+    """What `write` kept beside a result.json; empty where there is nothing, or what was kept is of another result.
+
+    Raises ValueError, with the file's name, for a file that is not JSON.
+    """
+    origin_path = run_record.path_of(path)
+    if not os.path.exists(origin_path):
+        return {}
+    content = files.read_json(origin_path, run_record.MAX_RECORD_BYTES, 'of RDN_postprocess.py')
+    return content if isinstance(content, dict) and content.get('of') == manifest.digest(path) else {}

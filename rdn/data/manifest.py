@@ -1,0 +1,143 @@
+"""manifest.json: the flags of a preparation and the SHA-256 of each file. rdn/data/dataset.py writes and reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any, Iterable, NamedTuple
+
+from rdn import cpu, files
+
+NAME = 'manifest.json'
+# Of files that are taking the place of others just now, or were when the process was killed.
+NEXT_NAME = 'manifest.next.json'
+MAX_BYTES = 1 << 28
+
+
+class Manifest(NamedTuple):
+    """The flags of a preparation, by their names, and 'data/x.bin' -> SHA-256 of each file."""
+
+    path: str
+    flags: dict[str, Any]
+    digests: dict[str, str]
+
+
+def write_next(folder: str, flags: dict[str, Any], digests: dict[str, str]) -> None:
+    """Write the manifest of a set, to be in force from `commit` on."""
+    content = {'flags': flags, 'sha256': digests}
+    files.write_text(os.path.join(folder, NEXT_NAME), json.dumps(content, indent=1, sort_keys=True) + '\n')
+
+
+def commit(folder: str) -> None:
+    """Put the manifest that `write_next` wrote into force: the files that it lists are in their places."""
+    os.replace(os.path.join(folder, NEXT_NAME), os.path.join(folder, NAME))
+
+
+def read(folder: str, name: str = NAME) -> Manifest | None:
+    """The manifest of the set in a folder; None where there is none.
+
+    Raises ValueError, with the file's name, for a file that is not a manifest.
+    """
+    path = os.path.join(folder, name)
+    if not os.path.exists(path):
+        return None
+    what = 'a manifest of RDN_preprocess.py: prepare into a new folder'
+    content = files.read_json(path, MAX_BYTES, what)
+    try:
+        flags, digests = content['flags'], content['sha256']
+        if not isinstance(flags, dict) or not all(isinstance(value, str) for value in digests.values()):
+            raise ValueError('of another form')
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path}: not {what} ({error})')
+    return Manifest(path, flags, digests)
+
+
+def earlier_files(folder: str) -> set[str] | None:
+    """The files of the set in a folder, 'data/x.bin', also of one being written; None where no manifest is there."""
+    manifests = [manifest for manifest in (read(folder, NAME), read(folder, NEXT_NAME)) if manifest]
+    return {key for manifest in manifests for key in manifest.digests} if manifests else None
+
+
+def check_flags(part_folder: str, **given: int) -> None:
+    """Raises ValueError, with the manifest's name, where a step's flags are not those of the preparation.
+
+    part_folder: a set's data/ or label/. Nothing is checked where there is no manifest.
+    """
+    manifest = _beside(part_folder)
+    if manifest is None:
+        return
+    for name, value in given.items():
+        prepared = manifest.flags.get(name)
+        if prepared != value:
+            raise ValueError(
+                f'{manifest.path}: prepared with {name} {prepared}, not {value}: give the same, or prepare again'
+            )
+
+
+def check_complete(part_folder: str, names: Iterable[str]) -> None:
+    """Raises ValueError, with the file's name, unless a folder's files are just those that its manifest lists, unchanged."""
+    manifest, names = _beside(part_folder), set(names)
+    part = os.path.basename(os.path.realpath(part_folder)) + '/'
+    listed = manifest.digests if manifest else {}
+    missing = sorted(key for key in listed if key.startswith(part) and key[len(part) :] not in names)
+    if missing:
+        raise ValueError(f'{part_folder}: {missing[0][len(part) :]} is missing, of those prepared: prepare again')
+    paths = [os.path.join(part_folder, name) for name in sorted(names)]
+    _check_unchanged(paths, {os.path.realpath(part_folder): manifest})
+
+
+def check_files(paths: Iterable[str]) -> None:
+    """Raises ValueError, with the file's name, for a file in data/ or label/ that is not as its manifest says."""
+    paths = list(paths)
+    folders = {os.path.realpath(os.path.dirname(path)) for path in paths}
+    _check_unchanged(paths, {folder: _beside(folder) for folder in folders})
+
+
+def _check_unchanged(paths: Iterable[str], manifests: dict[str, Manifest | None]) -> None:
+    """As check_files. manifests: of each folder, its links resolved."""
+
+    def check(path: str) -> None:
+        folder, name = os.path.realpath(os.path.dirname(path)), os.path.basename(path)
+        manifest = manifests[folder]
+        if manifest is None:
+            return
+        wanted = manifest.digests.get(f'{os.path.basename(folder)}/{name}')
+        if wanted is None:
+            raise ValueError(f'{path}: not of the images that {manifest.path} lists: remove it, or prepare again')
+        if digest(path) != wanted:
+            raise ValueError(f'{path}: changed since it was prepared, says {manifest.path}: prepare again')
+
+    for _ in cpu.map_in_order(check, paths):
+        pass
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    total = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for part in iter(lambda: file.read(1 << 20), b''):
+            total.update(part)
+    return total.hexdigest()
+
+
+def digest_of_text(text: str) -> str:
+    """The SHA-256 of a text, in hexadecimal digits."""
+    return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
+
+
+def read_flags(part_folder: str) -> dict[str, Any] | None:
+    """The flags in the manifest beside a set's data/ or label/; None where there is none."""
+    manifest = _beside(part_folder)
+    return manifest.flags if manifest else None
+
+
+def digest_beside(part_folder: str) -> str | None:
+    """The SHA-256 of the manifest beside a set's data/ or label/; None where there is none."""
+    manifest = _beside(part_folder)
+    return digest(manifest.path) if manifest else None
+
+
+def _beside(part_folder: str) -> Manifest | None:
+    """The manifest of the set whose data/ or label/ is the given folder."""
+    return read(os.path.dirname(os.path.realpath(part_folder)))

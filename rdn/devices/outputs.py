@@ -1,0 +1,170 @@
+"""What the device computed, as its tools dump it: found by the images' names, read, checked.
+
+`{stem}_1.txt|bin` from benchmark and RDN_infer.py, `{stem}_0.txt|bin|npy` from ais_bench, one an image; ais_bench has
+a folder for each run, named by its time, and in it, for several devices, one for each.
+"""
+
+from __future__ import annotations
+
+import collections
+import errno
+import os
+import re
+from typing import Iterable, Sequence
+
+from rdn import arrays, files
+from rdn.devices import ais_bench, benchmark, number_text
+
+import numpy as np
+
+OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>[01])\.(?P<ending>txt|bin|npy)$', re.DOTALL)
+DEVICE_FOLDER = re.compile(r'device\d+(_\d+)?$')  # of 2023, and of 2024 with a number of their own
+TIME_STAMP = re.compile(r'\d{4}_\d{2}_\d{2}-\d{2}_\d{2}_\d{2}$')
+MAX_DIFFERENCE = 1e-3  # of two devices that compute the same, values 0...1: what fp16 may round
+
+
+def list_outputs(folder: str) -> list[str]:
+    """Sorted names of the dumped outputs in a folder; none where there is no such folder."""
+    return sorted(filter(OUTPUT_NAME.match, os.listdir(folder))) if os.path.isdir(folder) else []
+
+
+def resolve_folder(folder: str) -> str:
+    """The folder of outputs that is meant: the given one, or the newest run in it where it is ais_bench's --output.
+
+    Raises ValueError where it holds several runs without time stamps, or both outputs and device folders.
+    """
+    if list_outputs(folder) and _device_folders(folder):
+        raise ValueError(f'{folder}: holds outputs, and folders of devices, of another run: remove one of the two')
+    if list_outputs(folder) or _device_folders(folder) or not os.path.isdir(folder):
+        return folder
+    stamped = [path for path in _folders_in(folder) if TIME_STAMP.match(os.path.basename(path))]
+    if stamped:
+        return max(stamped)  # with its own error where that run failed
+    runs = [path for path in _folders_in(folder) if list_outputs(path) or _device_folders(path)]
+    if len(runs) > 1:
+        raise ValueError(f'{folder}: outputs of several runs in it, {" and ".join(runs[:3])}: name one')
+    return runs[0] if runs else folder
+
+
+def find_outputs(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
+    """Stem -> paths of its dumped outputs, for just these stems: one, or one of each device that computed it.
+
+    ais_bench writes a folder for each of several devices. Raises ValueError that names a stem without an output or
+    with several in one folder, an output that belongs to none (of an earlier run, say), and devices of which some
+    computed a part of what others computed.
+    """
+    stems = list(stems)
+    devices = _device_folders(folder)
+    if not devices:
+        found = _find_in_folder(folder, stems)
+        _check_complete(folder, found)
+        return {stem: paths[:1] for stem, paths in found.items()}
+    sets = [_find_in_folder(device, stems) for device in devices]
+    found = {stem: [path for each in sets for path in each[stem]] for stem in stems}
+    _check_complete(folder, found)
+    counts = {len(paths) for paths in found.values()}
+    if counts not in ({1}, {len(devices)}):
+        raise ValueError(f'{folder}: its devices computed neither all images each nor each a part: run inference again')
+    return found
+
+
+def _find_in_folder(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
+    """Stem -> paths of its outputs in a folder: one or none. Raises as find_outputs does.
+
+    ais_bench cuts an input's name at its first dot; such an output is taken where it can be of one stem only.
+    """
+    found: dict[str, list[str]] = {stem: [] for stem in stems}
+    by_prefix = collections.defaultdict(list)
+    for stem in found:
+        by_prefix[ais_bench.output_prefix(stem)].append(stem)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, 'no such folder', folder)
+    for name in list_outputs(folder):
+        path = os.path.join(folder, name)
+        found[_owner(name, path, found, by_prefix)].append(path)
+    for stem, paths in found.items():
+        if len(paths) > 1:
+            names = ', '.join(map(os.path.basename, paths))
+            raise ValueError(f'{folder}: {len(paths)} outputs for {stem} ({names}): keep one')
+    return found
+
+
+def _check_complete(folder: str, found: dict[str, list[str]]) -> None:
+    for stem, paths in found.items():
+        if not paths:
+            expected = benchmark.output_name(stem, binary=False)
+            raise ValueError(f'{folder}: no output for {stem}: expected {expected} or one of its kind')
+
+
+def _device_folders(folder: str) -> list[str]:
+    """The folders of several devices in ais_bench's folder of outputs, sorted."""
+    return [path for path in _folders_in(folder) if DEVICE_FOLDER.match(os.path.basename(path))]
+
+
+def _folders_in(folder: str) -> list[str]:
+    if not os.path.isdir(folder):
+        return []
+    return sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith('.'))
+
+
+def _owner(name: str, path: str, stems: Iterable[str], by_prefix: dict[str, list[str]]) -> str:
+    """The stem that an output belongs to. Raises ValueError, with its path, for none or several."""
+    match = OUTPUT_NAME.match(name)
+    assert match
+    stem = match.group('stem')
+    owners = [stem] if stem in stems else by_prefix.get(stem, []) if match.group('index') == '0' else []
+    if not owners:
+        raise ValueError(f'{path}: no label of the name {stem}: remove it, or prepare its image')
+    if len(owners) > 1:
+        raise ValueError(f'{path}: may be of {" or of ".join(owners)}: rename these images')
+    return owners[0]
+
+
+def read_outputs(paths: Sequence[str], shape: tuple[int, ...]) -> np.ndarray:
+    """The output of one image, which several devices may have computed, as read_output reads it.
+
+    Raises ValueError, with both names, where two devices differ by more than MAX_DIFFERENCE.
+    """
+    first = read_output(paths[0], shape)
+    for path in paths[1:]:
+        difference = float(np.abs(read_output(path, shape) - first).max())
+        if difference > MAX_DIFFERENCE:
+            raise ValueError(
+                f'{path} and {paths[0]} differ by {difference:.2g}: two devices computed different pictures'
+            )
+    return first
+
+
+def read_output(path: str, shape: tuple[int, ...]) -> np.ndarray:
+    """One dumped output as float32 of `shape`; text, float32 binary or npy, by its ending.
+
+    Raises ValueError, with the file's name, for another number of values, other types, values that
+    are not finite, or a file that is still being written.
+    """
+    before = _state(path)
+    files.check_plain(path, 4096 + 64 * int(np.prod(shape)))  # no notation takes more
+    array = _read_values(path, shape)
+    if _state(path) != before:
+        raise ValueError(f'{path}: changed while it was read: wait until inference is done')
+    if array.size != np.prod(shape):
+        raise ValueError(f'{path}: {array.size} values, expected {np.prod(shape)}: {list(shape)}')
+    with np.errstate(over='ignore'):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():  # also for what float32 does not hold, 1e300 say
+        raise ValueError(f'{path}: holds nan, inf or a number beyond float32: the device computed no picture')
+    return array.reshape(shape)
+
+
+def _read_values(path: str, shape: tuple[int, ...]) -> np.ndarray:
+    ending = os.path.splitext(path)[1]
+    if ending == '.bin':
+        return arrays.read_float32(path, shape)
+    if ending == '.npy':
+        return arrays.read_npy(path)
+    with open(path, 'rb') as file, files.errors_naming(path):
+        return number_text.parse_text(file.read())
+
+
+def _state(path: str) -> tuple[int, int, int]:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns, status.st_ino

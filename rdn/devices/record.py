@@ -1,0 +1,49 @@
+"""The record of a run of the device's tools, which write none themselves: the walk writes it, for runs by hand this does.
+
+python3 -m rdn.devices.record result/dumpOutput_device0 --tool benchmark --chip Ascend310 --batch-size 1 --model rdn_x2_bs1.om --inputs prep_dataset/data
+"""
+
+from __future__ import annotations
+
+from rdn import cli, run_record
+from rdn.data import manifest
+from rdn.devices import chip, toolkit
+
+
+def make(tool: str, of_chip: chip.Chip, batch_size: int, model: str, inputs: str | None) -> run_record.Record:
+    """The record of a run that is to come. model: the path of what is run; inputs: the prepared set's data/, if any."""
+    return run_record.Record(
+        tool=tool,
+        version=toolkit.find_version(),
+        engine=None,
+        precision=None,
+        chip=of_chip.name,
+        batch_size=batch_size,
+        model=manifest.digest(model),
+        manifest=manifest.digest_beside(inputs) if inputs else None,
+        card_devices=of_chip.card_devices,
+    )
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    of_chip = chip.Chip(chip.name_of(args.chip), args.card_devices)
+    record = make(args.tool, of_chip, args.batch_size, args.model, args.inputs)
+    for target in args.targets:
+        run_record.write(target, record)
+
+
+def parse_args(argv):
+    parser = cli.Parser(__doc__)
+    parser.add_argument('targets', nargs='+', metavar='TARGET', help='folder of outputs, or performance file')
+    parser.add_argument('--tool', required=True, help='what computed it: benchmark, ais_bench')
+    parser.add_argument('--chip', required=True, help='as npu-smi names it, 310P3 say, or as atc does, Ascend310P3')
+    parser.add_argument('--card-devices', type=cli.positive, help='devices on the card; default: as of the chip')
+    parser.add_argument('--batch-size', type=cli.positive, default=1)
+    parser.add_argument('--model', required=True, help='the offline model')
+    parser.add_argument('--inputs', required=True, metavar='FOLDER', help="the prepared set's data/")
+    return parser.parse_args(argv)
+
+
+if __name__ == '__main__':
+    cli.run(main)
