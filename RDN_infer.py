@@ -146,7 +146,7 @@ def make_record(
         precision=model.precision,
         chip=model.name.replace('ExecutionProvider', '') if model.name in engine.ON_DEVICE else run_record.HOST,
         batch_size=batch_size,
-        model=manifest.digest(path),
+        model=files.digest(path),
         manifest=manifest.digest_beside(os.path.dirname(infos[0].path)) if infos else None,
     )
 

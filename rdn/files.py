@@ -155,6 +155,20 @@ def stem_of(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0]
 
 
+def digest(path: str) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    total = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for part in iter(lambda: file.read(1 << 20), b''):
+            total.update(part)
+    return total.hexdigest()
+
+
+def digest_of_text(text: str) -> str:
+    """The SHA-256 of a text, in hexadecimal digits."""
+    return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
+
+
 def check_writable(folder: str) -> None:
     """Make a folder, and raise OSError, with its name, where no file can be written into it."""
     os.makedirs(folder, exist_ok=True)

@@ -11,7 +11,6 @@ import os
 from typing import NamedTuple
 
 from rdn import files
-from rdn.data import manifest
 
 MAX_RECORD_BYTES = 1 << 20
 HOST = 'host'  # the chip's name where this machine's processor computed
@@ -81,6 +80,6 @@ def read(target: str) -> Record | None:
 def _digest(target: str) -> str:
     """The SHA-256 of a file; of a folder, that of its files' names and digests."""
     if not os.path.isdir(target):
-        return manifest.digest(target)
+        return files.digest(target)
     names = sorted(name for name in os.listdir(target) if os.path.isfile(os.path.join(target, name)))
-    return manifest.digest_of_text(''.join(f'{manifest.digest(os.path.join(target, name))} {name}\n' for name in names))
+    return files.digest_of_text(''.join(f'{files.digest(os.path.join(target, name))} {name}\n' for name in names))

@@ -18,7 +18,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from rdn import cli, files, run_record
 from rdn.accuracy import result
-from rdn.data import manifest
 from rdn.devices import logs
 from rdn.network import onnx_graph
 
@@ -83,10 +82,10 @@ def is_model_of(onnx: str, row: Row) -> bool:
     """Whether what was measured is that ONNX file, or was converted from it."""
     if row.record is None:
         return False
-    digest = manifest.digest(onnx)
+    digest = files.digest(onnx)
     offline = os.path.join(os.path.dirname(onnx), f'{files.stem_of(onnx)}_bs{row.batch}.om')
     converted = run_record.read(offline) if os.path.isfile(offline) else None
-    is_converted = converted is not None and row.record.model == manifest.digest(offline) and converted.model == digest
+    is_converted = converted is not None and row.record.model == files.digest(offline) and converted.model == digest
     return row.record.model == digest or is_converted
 
 

@@ -6,7 +6,7 @@ import os
 from typing import Callable, Iterable, NamedTuple, Sequence
 
 from rdn import arrays, cli, files
-from rdn.data import dataset, manifest
+from rdn.data import dataset
 
 import numpy as np
 
@@ -86,7 +86,7 @@ def reference_outputs(
     The outputs are computed once, in fp32 on the CPU, and kept beside the prepared set. Raises ValueError, with the
     file's name, for weights or inputs that cannot be read.
     """
-    folder = dataset.reference_folder(label_folder, manifest.digest(weights))
+    folder = dataset.reference_folder(label_folder, files.digest(weights))
     if not os.path.isdir(folder):
         stems = [stem for case in cases for stem in case.input_stems()]
         dataset.check_inputs([dataset.input_path(label_folder, stem) for stem in stems], width, height)

@@ -8,7 +8,6 @@ from typing import Any, Sequence
 
 from rdn import files, run_record
 from rdn.accuracy import agreement
-from rdn.data import manifest
 
 import numpy as np
 
@@ -44,7 +43,7 @@ def write(
     """
     files.write_text(path, format_result(values))
     origin: dict[str, Any] = {
-        'of': manifest.digest(path),
+        'of': files.digest(path),
         'protocol': protocol,
         'luma': luma,
         'images': len(values),
@@ -63,4 +62,4 @@ def read_origin(path: str) -> dict[str, Any]:
     if not os.path.exists(origin_path):
         return {}
     content = files.read_json(origin_path, run_record.MAX_RECORD_BYTES, 'of RDN_postprocess.py')
-    return content if isinstance(content, dict) and content.get('of') == manifest.digest(path) else {}
+    return content if isinstance(content, dict) and content.get('of') == files.digest(path) else {}

@@ -118,7 +118,7 @@ def _write_image(image: PreparedImage, settings: Settings, data: str, labels: st
         np.ascontiguousarray(lr).tofile(place('data', data, input_name(stem)))
     if image.hr is not None:
         np.save(place('label', labels, f'{image.stem}.npy'), image.hr[np.newaxis])
-    return {key: manifest.digest(path) for key, path in written.items()}
+    return {key: files.digest(path) for key, path in written.items()}
 
 
 def _earlier_files(folder: str) -> dict[str, set[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import Any, Iterable, NamedTuple
@@ -105,25 +104,11 @@ def _check_unchanged(paths: Iterable[str], manifests: dict[str, Manifest | None]
         wanted = manifest.digests.get(f'{os.path.basename(folder)}/{name}')
         if wanted is None:
             raise ValueError(f'{path}: not of the images that {manifest.path} lists: remove it, or prepare again')
-        if digest(path) != wanted:
+        if files.digest(path) != wanted:
             raise ValueError(f'{path}: changed since it was prepared, says {manifest.path}: prepare again')
 
     for _ in cpu.map_in_order(check, paths):
         pass
-
-
-def digest(path: str) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    total = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for part in iter(lambda: file.read(1 << 20), b''):
-            total.update(part)
-    return total.hexdigest()
-
-
-def digest_of_text(text: str) -> str:
-    """The SHA-256 of a text, in hexadecimal digits."""
-    return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
 
 
 def read_flags(part_folder: str) -> dict[str, Any] | None:
@@ -135,7 +120,7 @@ def read_flags(part_folder: str) -> dict[str, Any] | None:
 def digest_beside(part_folder: str) -> str | None:
     """The SHA-256 of the manifest beside a set's data/ or label/; None where there is none."""
     manifest = _beside(part_folder)
-    return digest(manifest.path) if manifest else None
+    return files.digest(manifest.path) if manifest else None
 
 
 def _beside(part_folder: str) -> Manifest | None:

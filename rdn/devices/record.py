@@ -5,7 +5,7 @@ python3 -m rdn.devices.record result/dumpOutput_device0 --tool benchmark --chip 
 
 from __future__ import annotations
 
-from rdn import cli, run_record
+from rdn import cli, files, run_record
 from rdn.data import manifest
 from rdn.devices import chip, toolkit
 
@@ -19,7 +19,7 @@ def make(tool: str, of_chip: chip.Chip, batch_size: int, model: str, inputs: str
         precision=None,
         chip=of_chip.name,
         batch_size=batch_size,
-        model=manifest.digest(model),
+        model=files.digest(model),
         manifest=manifest.digest_beside(inputs) if inputs else None,
         card_devices=of_chip.card_devices,
     )

@@ -14,7 +14,8 @@ SCRIPTS = sorted(name for name in os.listdir(ROOT) if name.endswith('.py') and n
 def house_without_packages(tmp_path):
     """A copy of the scripts and rooms in a folder of its own."""
     house = tmp_path / 'house'
-    shutil.copytree(os.path.join(ROOT, 'rdn'), str(house / 'rdn'))
+    for package in ('rdn', 'pictures'):
+        shutil.copytree(os.path.join(ROOT, package), str(house / package))
     for name in (*SCRIPTS, 'models.py', 'requirements.txt'):
         shutil.copy(os.path.join(ROOT, name), str(house))
     return house

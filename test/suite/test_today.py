@@ -7,9 +7,8 @@ import shutil
 import subprocess
 import sys
 
-from rdn import run_record, walk
+from rdn import files, run_record, walk
 from rdn.accuracy import result
-from rdn.data import manifest
 
 import pytest
 
@@ -316,7 +315,7 @@ def test_rows_of_two_prepared_sets_are_refused(script, measured):
 def test_parameters_are_named_only_of_what_was_measured(script, measured, narrow):
     folder = measured(1, 47)
     assert 'parameters' not in script('batches', folder, f'--model={narrow[1]}').out.split("vendor's 310P3: ")[0]
-    digest = manifest.digest(narrow[1])
+    digest = files.digest(narrow[1])
     record = run_record.Record('ais_bench', None, None, None, '310P3', 1, digest, None)
     out = script('batches', measured(1, 47, outputs_of=record, name='own'), f'--model={narrow[1]}').out
     assert '4,739 parameters' in out
