@@ -18,17 +18,18 @@ import tempfile
 import time
 from typing import Iterator, Sequence
 
-from rdn import cli, cpu, files, run_record
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
+from rdn import cli, cpu, engines, files, run_record
 from rdn.data import dataset, manifest
 from rdn.devices import benchmark, number_text, outputs
-from rdn.engines import engine
 from rdn.profiling import msprof
 
 import numpy as np
 
 
 def infer_dataset(
-    model: engine.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
+    model: engines.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
 ) -> dict[str, float]:
     """Run the model over the files of an info file and write each output into `folder`.
 
@@ -73,7 +74,7 @@ def infer_dataset(
     return stages
 
 
-def infer_random(model: engine.Engine, shape: Sequence[int], rounds: int) -> float:
+def infer_random(model: engines.Engine, shape: Sequence[int], rounds: int) -> float:
     """Seconds that `rounds` runs of the model on random input of `shape` take, after one to warm up."""
     batch = np.random.RandomState(0).rand(*shape).astype(np.float32)
     model(batch)
@@ -92,13 +93,13 @@ def read_infos(path: str, width: int | None, height: int | None) -> list[benchma
     return infos
 
 
-def check_model(model: engine.Engine, path: str, batch_size: int) -> None:
+def check_model(model: engines.Engine, path: str, batch_size: int) -> None:
     """Raises ValueError when the model is made for another batch size."""
     if model.batch not in (None, batch_size):
         raise ValueError(f'{path}: made for batches of {model.batch}, not {batch_size}')
 
 
-def check_inputs(model: engine.Engine, path: str, infos: Sequence[benchmark.InfoLine]) -> None:
+def check_inputs(model: engines.Engine, path: str, infos: Sequence[benchmark.InfoLine]) -> None:
     """Raises ValueError when the inputs are not what the model takes, or not what was prepared."""
     stems: dict[str, str] = {}
     for info in infos:
@@ -116,7 +117,7 @@ def check_inputs(model: engine.Engine, path: str, infos: Sequence[benchmark.Info
 
 
 def run_dataset(
-    model: engine.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
+    model: engines.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
 ) -> str:
     """Write the outputs into a folder, in place of earlier ones; return the performance file's text."""
     start = time.perf_counter()
@@ -126,7 +127,9 @@ def run_dataset(
     return benchmark.format_performance(len(infos), time.perf_counter() - start, stages)
 
 
-def run_pure(model: engine.Engine, path: str, rounds: int, batch_size: int, size: tuple[int | None, int | None]) -> str:
+def run_pure(
+    model: engines.Engine, path: str, rounds: int, batch_size: int, size: tuple[int | None, int | None]
+) -> str:
     """Return the text of the file for pure inference. size: (height, width) for a model that takes any."""
     height, width = model.shape[1] or size[0], model.shape[2] or size[1]
     if not (height and width):
@@ -136,7 +139,7 @@ def run_pure(model: engine.Engine, path: str, rounds: int, batch_size: int, size
 
 
 def make_record(
-    model: engine.Engine, path: str, batch_size: int, infos: Sequence[benchmark.InfoLine]
+    model: engines.Engine, path: str, batch_size: int, infos: Sequence[benchmark.InfoLine]
 ) -> run_record.Record:
     """What the later steps are to know of this run."""
     return run_record.Record(
@@ -144,7 +147,7 @@ def make_record(
         version=model.version,
         engine=model.name,
         precision=model.precision,
-        chip=model.name.replace('ExecutionProvider', '') if model.name in engine.ON_DEVICE else run_record.HOST,
+        chip=model.name.replace('ExecutionProvider', '') if model.name in engines.ON_DEVICE else run_record.HOST,
         batch_size=batch_size,
         model=files.digest(path),
         manifest=manifest.digest_beside(os.path.dirname(infos[0].path)) if infos else None,
@@ -162,18 +165,20 @@ def write_profile(trace: str, model_name: str, folder: str, device_id: int) -> N
 
 def main(argv=None):
     args = parse_args(argv)
-    path = engine.resolve_model(args.om_path)
+    path = engines.resolve_model(args.om_path)
     infos = []
     if args.input_text_path:
         infos = read_infos(args.input_text_path, args.input_width, args.input_height)
     with tempfile.TemporaryDirectory() as folder:
         trace = folder if args.profiling else None
-        model = engine.open_model(path, args.precision, args.provider, args.device_id, args.threads, trace_folder=trace)
+        model = engines.open_model(
+            path, args.precision, args.provider, args.device_id, args.threads, trace_folder=trace
+        )
         check_model(model, path, args.batch_size)
         if infos:
             check_inputs(model, path, infos)
         print(f'{path} on {model.name}, batches of {args.batch_size}')
-        hint = None if args.precision else engine.faster_way(model, '-precision')
+        hint = None if args.precision else engines.faster_way(model, '-precision')
         if hint:
             print(hint)
         folder = os.path.join(args.result_path, f'dumpOutput_device{args.device_id}')
@@ -213,12 +218,12 @@ def parse_args(argv):
     parser.add_argument('-round', type=cli.positive, help='pure inference: this many runs, no files')
     parser.add_argument(
         '-provider',
-        choices=list(engine.PROVIDERS),
+        choices=list(engines.PROVIDERS),
         help='default: the first of these that the installed onnxruntime has',
     )
     parser.add_argument(
         '-precision',
-        choices=engine.PRECISIONS,
+        choices=engines.PRECISIONS,
         help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8',
     )
     parser.add_argument(

@@ -18,6 +18,8 @@ import math
 import os
 from typing import Sequence
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from pictures.report import report, sheet
 from rdn import cli, cpu, files, images, run_record
 from rdn.accuracy import agreement, metrics, result, scoring

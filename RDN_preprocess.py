@@ -17,6 +17,8 @@ from __future__ import annotations
 import contextlib
 import os
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli, cpu, files, images, tiles
 from rdn.data import dataset
 from rdn.devices import ais_bench, benchmark

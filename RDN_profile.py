@@ -17,6 +17,8 @@ import os
 import shlex
 from typing import NamedTuple, Sequence
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli
 from rdn.profiling import msprof
 

@@ -17,8 +17,9 @@ import os
 import warnings
 from typing import NamedTuple
 
-from rdn import cli, files
-from rdn.engines import engine
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
+from rdn import cli, engines, files
 from rdn.network import checkpoint, onnx_graph
 
 import numpy as np
@@ -115,7 +116,7 @@ def largest_difference(model: models.RDN, path: str, shape: Shape) -> float:
     Random input, 0...1; where the shape leaves a size free, of two sizes, so that one that is frozen into the graph
     shows.
     """
-    exported = engine.OnnxRuntime(path, provider='CPU')
+    exported = engines.OnnxRuntime(path, provider='CPU')
     random = np.random.RandomState(0)
     largest = 0.0
     for trial in TRIALS if None in shape else TRIALS[:1]:

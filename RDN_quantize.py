@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import sys
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from pictures import upscaler
-from rdn import cli, files
-from rdn.engines import engine
+from rdn import cli, engines, files
 from rdn.training import patches
 
 import numpy as np
@@ -43,31 +44,31 @@ def main(argv=None):
     args = parse_args(argv)
     if sys.version_info < (3, 8):
         raise ValueError('needs Python 3.8 or later: ONNX Runtime for 3.7 does not compute its eight bits exactly')
-    from rdn.quantization import quantization  # not with Python 3.7's onnxruntime
+    from rdn.quantization import qdq  # not with Python 3.7's onnxruntime
 
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
         raise ValueError(f'{args.output_file}: --output-file would overwrite the model')
-    model = quantization.load(args.input_file)
-    exact = engine.OnnxRuntime(args.input_file, provider='CPU')
+    model = qdq.load(args.input_file)
+    exact = engines.OnnxRuntime(args.input_file, provider='CPU')
     if exact.batch not in (None, 1):
         raise ValueError(f'{args.input_file}: made for batches of {exact.batch}: export it without --batch-size')
     scale = upscaler.scale_of(exact, args.input_file)
     height, width = (size or FREE_SIDE_PIXELS for size in exact.shape[1:])
     trials = max(1, args.images // 4)
     images = pick_images(args.calibration, args.images + trials, scale, height, width, args.seed)
-    scales = quantization.measure_scales(model, images[trials:])
-    chooser = quantization.Chooser(model, scales, images[:trials])
+    scales = qdq.measure_scales(model, images[trials:])
+    chooser = qdq.Chooser(model, scales, images[:trials])
     choice = chooser.choose(args.max_loss, lambda names: cli.progress(names, 'layer'))
     if len(choice.kept) == len(chooser.names):
         raise ValueError(f'no layer can be of eight bits for --max-loss {args.max_loss}: give a larger one')
     with files.atomic_path(args.output_file) as path:
-        onnx.save(quantization.quantize(model, scales, set(chooser.names) - set(choice.kept)), path)
+        onnx.save(qdq.quantize(model, scales, set(chooser.names) - set(choice.kept)), path)
     count = len(chooser.names)
     print(f'calibrated  {args.images} photographs, tried on {trials} others')
     print(f'eight bits  {count - len(choice.kept)} of {count} convolutions, {choice.share:.0%} of the multiplications')
     print(f'float32     {", ".join(choice.kept) or "none"}')
     print(
-        f'loss        {choice.loss:.3f} dB, of {choice.loss_of_all:.3f} with all in eight bits, at {quantization.REFERENCE_PSNR:g} dB'
+        f'loss        {choice.loss:.3f} dB, of {choice.loss_of_all:.3f} with all in eight bits, at {qdq.REFERENCE_PSNR:g} dB'
     )
     print(f'written     {args.output_file}')
 

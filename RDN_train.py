@@ -23,6 +23,8 @@ import sys
 import time
 from typing import Sequence
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli
 from rdn.network import checkpoint
 from rdn.training import patches, trainer, validation, ways

@@ -18,11 +18,12 @@ import os
 import warnings
 from typing import Iterator
 
-from pictures import finding, here, upscaler, work
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
+from pictures import discovery, local, processing, upscaler
 from pictures.formats import reader, writer
 from pictures.report import report
-from rdn import cli, cpu, files, tiles
-from rdn.engines import engine
+from rdn import cli, cpu, engines, files, tiles
 from rdn.network import onnx_graph
 
 FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
@@ -31,7 +32,7 @@ FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
 def main(argv=None):
     args = parse_args(argv)
     warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
-    summary = work.Summary()
+    summary = processing.Summary()
     upscale = upscale_here if args.cluster is None else upscale_on_cluster
     try:
         place, page = upscale(args, summary)
@@ -48,7 +49,7 @@ def main(argv=None):
 
 
 @contextlib.contextmanager
-def under_way(args: argparse.Namespace, summary: work.Summary) -> Iterator[report.Report | None]:
+def under_way(args: argparse.Namespace, summary: processing.Summary) -> Iterator[report.Report | None]:
     """The report while pictures are upscaled; what failed is written at the end, however that comes."""
     try:
         with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
@@ -58,27 +59,34 @@ def under_way(args: argparse.Namespace, summary: work.Summary) -> Iterator[repor
             summary.write_failures(args.log)
 
 
-def upscale_here(args: argparse.Namespace, summary: work.Summary) -> tuple[str, report.Report | None]:
+def upscale_here(args: argparse.Namespace, summary: processing.Summary) -> tuple[str, report.Report | None]:
     """Upscale on this machine; returns where the results are, and the report."""
     threads = args.threads or cpu.available_cores()
-    streams = min(threads, work.MAX_STREAMS)
-    model = engine.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
+    streams = min(threads, processing.MAX_STREAMS)
+    model = engines.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
     scale = upscaler.scale_of(model, args.model)
     upscaler.check_tiles(model, args.tile_size, args.overlap)
-    finding.check_no_url(args.output)
+    discovery.check_no_url(args.output)
     naming = make_naming(args, scale)
-    jobs = here.plan(args.input, naming, summary)
+    jobs = local.plan(args.input, naming, summary)
     check_places(naming.output, args)
     print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {model.name}')
-    print(''.join(f'{line}\n' for line in work.describe_model(model, args.precision, options_of(args))), end='')
+    print(''.join(f'{line}\n' for line in processing.describe_model(model, args.precision, options_of(args))), end='')
     with under_way(args, summary) as page:
-        here.upscale_all(jobs, model, scale, options_of(args), page, summary)
+        local.upscale_all(jobs, model, scale, options_of(args), page, summary)
     return naming.file or naming.output, page
 
 
-def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple[str, report.Report | None]:
+def upscale_on_cluster(args: argparse.Namespace, summary: processing.Summary) -> tuple[str, report.Report | None]:
     """Upscale on the machines of a cluster; returns where the results are, and the report."""
-    from pictures.cluster import fleet, listing, progress, run, stores, worker  # which most people need nothing of
+    from pictures.cluster import (  # which most people need nothing of
+        fleet,
+        progress,
+        scheduler,  # which most people need nothing of
+        stores,
+        task_source,  # which most people need nothing of
+        worker,
+    )
 
     if len(args.input) > 1:
         raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(args.input)}')
@@ -99,7 +107,7 @@ def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple
     with open(args.model, 'rb') as file:
         model = file.read()
     with contextlib.ExitStack() as stack:
-        token = stack.enter_context(run.token_in(output))
+        token = stack.enter_context(scheduler.token_in(output))
         setup = worker.Setup(
             model,
             args.model,
@@ -115,18 +123,18 @@ def upscale_on_cluster(args: argparse.Namespace, summary: work.Summary) -> tuple
         shown = stack.enter_context(contextlib.closing(progress.Progress(summary)))
         page = stack.enter_context(under_way(args, summary))
         workers = fleet.Fleet(ray, setup, args.threads)
-        handed = run.Run(ray, workers, source, output, summary, shown, page)
+        handed = scheduler.Run(ray, workers, source, output, summary, shown, page)
         ready = handed.wait_for_workers()
         naming = make_naming(args, ready.scale)
         shown.write('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]))
         shown.count(source, output)
-        handed.upscale(listing.find_tasks(source, output, naming._replace(output=''), summary))
+        handed.upscale(task_source.find_tasks(source, output, naming._replace(output=''), summary))
         workers.close()
     return args.output, page
 
 
-def options_of(args: argparse.Namespace) -> work.Options:
-    return work.Options(
+def options_of(args: argparse.Namespace) -> processing.Options:
+    return processing.Options(
         args.tile_size,
         args.overlap,
         args.batch_size,
@@ -144,7 +152,7 @@ def check_places(output: str | None, args: argparse.Namespace) -> None:
         files.check_writable(folder)
 
 
-def check_failures(summary: work.Summary, log: str | None) -> None:
+def check_failures(summary: processing.Summary, log: str | None) -> None:
     """Raises ValueError where pictures failed, naming the first. log: the file that holds all of them; None for none."""
     if not summary.failed:
         return
@@ -154,7 +162,7 @@ def check_failures(summary: work.Summary, log: str | None) -> None:
     raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}')
 
 
-def make_naming(args: argparse.Namespace, scale: int) -> work.Naming:
+def make_naming(args: argparse.Namespace, scale: int) -> processing.Naming:
     """--output is a file where its ending is that of a format and there is no such folder, else a folder.
 
     Raises ValueError for a file with flags that name or choose otherwise, or of a format that is not written.
@@ -170,8 +178,8 @@ def make_naming(args: argparse.Namespace, scale: int) -> work.Naming:
         if args.lossless and writer.FORMATS[own] in writer.FORMATS_WITH_LOSS:
             raise ValueError(f'{args.output}: {writer.FORMATS[own]} is never without loss: name a file .png, say')
         folder = os.path.dirname(os.path.abspath(args.output))
-        return work.Naming(folder, suffix, ending, args.lossless, args.output)
-    return work.Naming(args.output, suffix, ending, args.lossless)
+        return processing.Naming(folder, suffix, ending, args.lossless, args.output)
+    return processing.Naming(args.output, suffix, ending, args.lossless)
 
 
 def parse_args(argv):
@@ -220,7 +228,7 @@ def parse_args(argv):
     parser.add_argument(
         '--tile-size',
         type=cli.positive,
-        default=work.TILE_SIZE,
+        default=processing.TILE_SIZE,
         metavar='N',
         help='pixels, for a model of free height and width; default %(default)s',
     )
@@ -228,11 +236,11 @@ def parse_args(argv):
         '--overlap', type=cli.not_negative, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s'
     )
     parser.add_argument('--batch-size', type=cli.positive, default=1, help='tiles a run; default 1')
-    parser.add_argument('--provider', choices=list(engine.PROVIDERS), help='default: the first that onnxruntime has')
+    parser.add_argument('--provider', choices=list(engines.PROVIDERS), help='default: the first that onnxruntime has')
     parser.add_argument('--device-id', type=cli.not_negative, default=0)
     parser.add_argument(
         '--precision',
-        choices=engine.PRECISIONS,
+        choices=engines.PRECISIONS,
         help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8',
     )
     parser.add_argument('--threads', type=cli.not_negative, default=0, help='of a CPU run; default: one a core')

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli, files
 from rdn.data import dataset
 from rdn.devices import benchmark

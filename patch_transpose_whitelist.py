@@ -20,6 +20,8 @@ import os
 import shutil
 import sys
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli, files
 from rdn.devices import toolkit
 from rdn.network import onnx_graph

@@ -11,6 +11,8 @@ import importlib.util
 import os
 import shutil
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli, files
 
 NAMES = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'rocket.jpg')

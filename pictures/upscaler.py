@@ -6,8 +6,7 @@ import collections
 import itertools
 from typing import Callable, Iterable, Iterator
 
-from rdn import cpu, tiles
-from rdn.engines import engine
+from rdn import cpu, engines, tiles
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ TRIAL_SIDE_PIXELS = 32  # of the first run of a model that takes any size
 FLAT_RADIUS = 3  # pixels around that have to be alike for an alpha to stay exactly as it is
 
 
-def scale_of(model: engine.Engine, path: str) -> int:
+def scale_of(model: engines.Engine, path: str) -> int:
     """How many times a model enlarges, from a run on black.
 
     Raises ValueError, with the model's path, for one that does not take RGB or does not enlarge.
@@ -32,7 +31,7 @@ def scale_of(model: engine.Engine, path: str) -> int:
     return scale
 
 
-def layout_for(model: engine.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int) -> tiles.Layout:
+def layout_for(model: engines.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int) -> tiles.Layout:
     """How a picture of a size (height, width) is cut for a model.
 
     tile_size: largest side in pixels for axes that the model leaves free; there a smaller picture is a tile of its own,
@@ -42,14 +41,14 @@ def layout_for(model: engine.Engine, size: tuple[int, int], tile_size: int, over
     return tiles.Layout(*size, tile, overlap, scale)
 
 
-def check_tiles(model: engine.Engine, tile_size: int, overlap: int) -> None:
+def check_tiles(model: engines.Engine, tile_size: int, overlap: int) -> None:
     """Raises ValueError where layout_for would."""
     for fixed in model.shape[1:]:
         tiles.count_tiles(1, max(2, fixed or tile_size), overlap)
 
 
 def upscale_pixels(
-    pixels: np.ndarray, model: engine.Engine, layout: tiles.Layout, batch_size: int = 1, self_ensemble: bool = False
+    pixels: np.ndarray, model: engines.Engine, layout: tiles.Layout, batch_size: int = 1, self_ensemble: bool = False
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
     """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for a picture's pixels (H, W, C).
 
@@ -62,7 +61,7 @@ def upscale_pixels(
 def upscale_tiles(
     pixels: np.ndarray,
     those: Iterable[tiles.Tile],
-    model: engine.Engine,
+    model: engines.Engine,
     scale: int,
     batch_size: int = 1,
     self_ensemble: bool = False,
@@ -141,7 +140,7 @@ def bleed(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return table[:, labels]
 
 
-def _run_batches(model: engine.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+def _run_batches(model: engines.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """The model's outputs, one by one, of inputs (3, h, w), run `batch_size` at a time on each of its streams."""
     size = model.batch or batch_size
     inputs = iter(inputs)
@@ -156,7 +155,7 @@ def _run_batches(model: engine.Engine, inputs: Iterable[np.ndarray], batch_size:
         yield from outputs
 
 
-def _run_ensemble(model: engine.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
+def _run_ensemble(model: engines.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """For each input the mean over its eight flips and turns (the paper's RDN+, after arXiv 1707.02921).
 
     Raises ValueError for inputs that are no squares and a model that takes no other shape.

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Callable, Iterable, NoReturn, Sequence
 
-import rdn
+from rdn import start
 
 from tqdm import tqdm
 
@@ -40,7 +40,7 @@ def run(main: Callable[[], int | None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):  # a file's name may hold bytes that are not text
             stream.reconfigure(errors='backslashreplace')
-    rdn.end_of_loading()
+    start.end_of_loading()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
         signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))

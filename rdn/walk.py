@@ -15,6 +15,8 @@ import subprocess
 import sys
 from typing import NamedTuple, Sequence
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 import rdn
 from rdn import cli, files, run_record
 from rdn.devices import chip, inference, record, tools

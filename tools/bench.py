@@ -30,10 +30,11 @@ import tempfile
 import time
 from typing import Callable, Sequence
 
-from pictures import upscaler, work
-from rdn import cli, cpu, images, tiles
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
+from pictures import processing, upscaler
+from rdn import cli, cpu, engines, images, tiles
 from rdn.devices import benchmark
-from rdn.engines import engine
 from rdn.network import checkpoint
 from rdn.training import patches, ways
 
@@ -74,7 +75,7 @@ def print_rates(title: str, medians: dict[str, float], unit: str, amount: float,
 
 def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: int) -> None:
     """One image of the guide's size, through every engine that is here."""
-    model = engine.OnnxRuntime(model_path)
+    model = engines.OnnxRuntime(model_path)
     network = checkpoint.load_rdn(weights)
     channels_last = checkpoint.load_rdn(weights).to(memory_format=torch.channels_last)
     x = np.random.RandomState(0).rand(1, 3, 114, 114).astype(np.float32)
@@ -98,7 +99,7 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
         compiled = Core().compile_model(model_path, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
         ways['OpenVINO, fp32'] = lambda: compiled([x])
         if cpu.has_bf16():
-            ours = engine.OpenVino(model_path, 'bf16')
+            ours = engines.OpenVino(model_path, 'bf16')
             ways['OpenVINO, bf16 (-precision=bf16)'] = lambda: ours(x)
     except ImportError:
         print('OpenVINO is not installed: without it')
@@ -107,7 +108,7 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
     else:
         print('This processor does not compute in bf16: fp32 only')
     if int8_path:
-        eight = engine.open_model(int8_path)
+        eight = engines.open_model(int8_path)
         ways[f'{eight.name} (RDN_quantize.py)'] = lambda: eight(x)
     print_rates(weights, alternate(ways, rounds), 'images/s', 1, BASE_ENGINE)
 
@@ -115,8 +116,8 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
 def bench_batches(model_path: str, precision: str | None, rounds: int) -> None:
     """Images a second for batches in RDN_infer.py's engine, and for as many runs of one image at a time."""
     threads = cpu.available_cores()
-    model = engine.open_model(model_path, precision)
-    side_by_side = engine.open_model(model_path, precision, threads=threads, streams=threads)
+    model = engines.open_model(model_path, precision)
+    side_by_side = engines.open_model(model_path, precision, threads=threads, streams=threads)
     count = max(BATCHES)
     images_in = np.random.RandomState(0).rand(count, 3, 114, 114).astype(np.float32)
 
@@ -136,7 +137,7 @@ def bench_batches(model_path: str, precision: str | None, rounds: int) -> None:
 
 def bench_infer(model_path: str, rounds: int) -> None:
     """RDN_infer.py's loop against a bare session's."""
-    model = engine.OnnxRuntime(model_path)
+    model = engines.OnnxRuntime(model_path)
     with tempfile.TemporaryDirectory() as folder:
         inputs = [np.random.RandomState(i).rand(3, 114, 114).astype(np.float32) for i in range(INFER_INPUTS)]
         infos = [benchmark.InfoLine(os.path.join(folder, f'{i}.bin'), 114, 114) for i in range(INFER_INPUTS)]
@@ -168,8 +169,8 @@ def bench_infer(model_path: str, rounds: int) -> None:
 def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int) -> None:
     """Whole pictures: RDN_upscale.py's path, a plain loop, PyTorch."""
     threads = cpu.available_cores()
-    model = engine.OnnxRuntime(model_path)
-    side_by_side = engine.OnnxRuntime(model_path, threads=threads, streams=min(threads, work.MAX_STREAMS))
+    model = engines.OnnxRuntime(model_path)
+    side_by_side = engines.OnnxRuntime(model_path, threads=threads, streams=min(threads, processing.MAX_STREAMS))
     pictures = [np.asarray(images.bicubic_downsample(images.read_rgb(path), 2)) for path in paths]
     scale = upscaler.scale_of(model, model_path)
     network = checkpoint.load_rdn(weights)
@@ -177,7 +178,7 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
     def ours():
         for pixels in pictures:
             picture = np.empty((pixels.shape[0] * scale, pixels.shape[1] * scale, 3), np.uint8)
-            layout = upscaler.layout_for(model, pixels.shape[:2], work.TILE_SIZE, tiles.OVERLAP, scale)
+            layout = upscaler.layout_for(model, pixels.shape[:2], processing.TILE_SIZE, tiles.OVERLAP, scale)
             for tile, part in upscaler.upscale_pixels(pixels, side_by_side, layout):
                 picture[tiles.target_slices(tile, scale)] = part
 
@@ -224,7 +225,7 @@ def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> No
     photograph = images.read_rgb(sample_images.sample_paths()[0])
     pixels = np.asarray(photograph.resize((side, side)))
     threads = cpu.available_cores()
-    model = engine.OnnxRuntime(path, threads=threads, streams=min(threads, work.MAX_STREAMS))
+    model = engines.OnnxRuntime(path, threads=threads, streams=min(threads, processing.MAX_STREAMS))
 
     def through(size):
         layout = upscaler.layout_for(model, pixels.shape[:2], size, tiles.OVERLAP, 2)
@@ -301,7 +302,7 @@ def parse_args(argv):
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
     parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
     parser.add_argument('--int8-model', metavar='FILE', help='engines: the same network from RDN_quantize.py')
-    parser.add_argument('--precision', choices=engine.PRECISIONS, help='batches, cluster: as of the scripts')
+    parser.add_argument('--precision', choices=engines.PRECISIONS, help='batches, cluster: as of the scripts')
     parser.add_argument('--images', help="folder; default: scikit-image's five photographs")
     parser.add_argument('--many', type=cli.positive, default=2000, help='host: the most images; default 2000')
     parser.add_argument(

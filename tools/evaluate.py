@@ -7,6 +7,8 @@ Whole images, as papers report them, and the guide's centre crops of 228 x 228. 
 
 import os
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli, images
 from rdn.network import checkpoint
 from rdn.training import validation

@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli
 
 from tools.fault_cases import CASES, TOOLKIT, check, check_rerun, finish, read, run, states, write_sources

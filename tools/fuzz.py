@@ -12,6 +12,8 @@ import os
 import sys
 import tempfile
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli
 from rdn.devices import benchmark, logs, number_text, outputs
 from rdn.profiling import msprof, whitelist

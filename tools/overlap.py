@@ -8,6 +8,8 @@ every size of picture; rdn/tiles.py spreads them evenly and overlaps more.
 
 from __future__ import annotations
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli, images, tiles
 from rdn.accuracy import metrics
 from rdn.network import checkpoint

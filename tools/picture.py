@@ -7,6 +7,8 @@ The photograph is reduced to half its size and enlarged again as a whole; the PS
 
 from __future__ import annotations
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from pictures.report import sheet
 from rdn import cli, files, images
 from rdn.accuracy import metrics

@@ -14,7 +14,7 @@ import time
 from typing import Any, Iterator, NamedTuple
 
 import rdn
-from pictures import work
+from pictures import processing
 from pictures.cluster import worker
 from rdn import cpu
 
@@ -129,7 +129,7 @@ class Fleet:
     """
 
     def __init__(self, ray: Any, setup: worker.Setup, threads: int):
-        """threads: cores of a worker; 0: all of a machine, up to work.MAX_STREAMS."""
+        """threads: cores of a worker; 0: all of a machine, up to processing.MAX_STREAMS."""
         self._ray, self._threads = ray, threads
         self._setup, self._kind = ray.put(setup), ray.remote(worker.Worker)
         self._uses_accelerators = setup.provider != 'CPU' and setup.precision != 'bf16'
@@ -248,5 +248,5 @@ def worker_needs(resources: dict[str, float], threads: int, uses_accelerators: b
             return [dict(own, num_cpus=cores_each)] * count
     if not cores:
         return []
-    count = max(1, cores // threads) if threads else -(-cores // work.MAX_STREAMS)
+    count = max(1, cores // threads) if threads else -(-cores // processing.MAX_STREAMS)
     return [{'num_cpus': min(threads, cores) if threads else cores // count}] * count

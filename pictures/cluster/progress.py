@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 
-from pictures import work
+from pictures import processing
 from pictures.cluster import stores
 from pictures.formats import reader
 
@@ -19,7 +19,7 @@ BAR_FORMAT = '{n}/{total_fmt} pictures [{elapsed}<{remaining}{postfix}]'
 class Progress:
     """A line for each picture, and a bar, or without a terminal a line each minute."""
 
-    def __init__(self, summary: work.Summary):
+    def __init__(self, summary: processing.Summary):
         self._summary = summary
         self._started = self._said = time.monotonic()
         self._total: int | None = None

@@ -16,7 +16,7 @@ import time
 import urllib.parse
 from typing import Any, Callable, Iterator, Sequence, TypeVar
 
-from pictures import finding
+from pictures import discovery
 from pictures.report import report
 from rdn import files
 
@@ -95,7 +95,7 @@ class Folder(Store):
         if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, 'no such folder', self.url)
         other = passing_over._root if isinstance(passing_over, Folder) else None
-        yield from finding.walk(self._root, other, _raise_unless_forbidden)
+        yield from discovery.walk(self._root, other, _raise_unless_forbidden)
 
     def exists(self, place: str) -> bool:
         return os.path.exists(os.path.join(self._root, place))

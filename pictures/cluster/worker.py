@@ -11,11 +11,10 @@ import tempfile
 import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-from pictures import upscaler, work
+from pictures import processing, upscaler
 from pictures.cluster import stores
 from pictures.formats import reader
-from rdn import cli, files, tiles
-from rdn.engines import engine
+from rdn import cli, engines, files, tiles
 
 import numpy as np
 
@@ -25,7 +24,7 @@ LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: do
 class Setup(NamedTuple):
     """What all workers are told once. model: the ONNX file's content; model_path: what the user calls it.
 
-    precision, provider: as of engine.open_model; source, output: stores, each as the user named it and as other
+    precision, provider: as of engines.open_model; source, output: stores, each as the user named it and as other
     machines open it; first: places of some pictures in the source, of which a machine has to see one; token: a place in
     the output where the driver has put something, which shows that a machine sees the same folder; None for a URL.
     """
@@ -38,7 +37,7 @@ class Setup(NamedTuple):
     output: tuple[str, str]
     first: Sequence[str]
     token: str | None
-    options: work.Options
+    options: processing.Options
 
 
 class Ready(NamedTuple):
@@ -74,7 +73,7 @@ class Outcome(NamedTuple):
     kind: str
     line: str
     megapixels: float = 0
-    views: work.Views | None = None
+    views: processing.Views | None = None
 
 
 class Band(NamedTuple):
@@ -119,11 +118,11 @@ class Worker:
         self._names[path] = setup.model_path
         with open(path, 'wb') as file:
             file.write(setup.model)
-        streams = min(threads, work.MAX_STREAMS)
-        self._model = engine.open_model(path, setup.precision, setup.provider, 0, threads, streams)
+        streams = min(threads, processing.MAX_STREAMS)
+        self._model = engines.open_model(path, setup.precision, setup.provider, 0, threads, streams)
         self._scale = upscaler.scale_of(self._model, path)
         upscaler.check_tiles(self._model, self._options.tile_size, self._options.overlap)
-        lines = work.describe_model(self._model, setup.precision, self._options)
+        lines = processing.describe_model(self._model, setup.precision, self._options)
         return Ready(self._scale, self._model.name, lines)
 
     def ready(self) -> Ready:
@@ -160,7 +159,7 @@ class Worker:
             line = cli.describe_error(error)
             for local, name in self._names.items():
                 line = line.replace(local, name)
-            if not isinstance(error, OSError) or error.errno not in work.HOPELESS:
+            if not isinstance(error, OSError) or error.errno not in processing.HOPELESS:
                 return Outcome('failed', line)
             # A URL's local copies fill one machine only.
             is_read = isinstance(self._input, stores.Bucket) and str(error.filename).startswith(self._input.url)
@@ -175,25 +174,25 @@ class Worker:
             if task.is_shown:
                 with self._source(task) as source, self._output.reading(task.target, self._scratch) as target:
                     self._names[target] = self._output.path(task.target)
-                    views = work.views_of(work.Job(source, task.place, target), None, self._scale)
+                    views = processing.views_of(processing.Job(source, task.place, target), None, self._scale)
             return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, views)
         with self._source(task) as source:
-            megapixels = work.megapixels(source)
+            megapixels = processing.megapixels(source)
             if task.splits and megapixels >= LARGE_MEGAPIXELS:
                 return Outcome('large', '', megapixels)
             with self._target(task) as target:
-                job = work.Job(source, task.place, target)
-                work.check_not_itself(job)
-                upscaled = work.upscale_picture(job, self._model, self._scale, self._options, lambda _: None)
+                job = processing.Job(source, task.place, target)
+                processing.check_not_itself(job)
+                upscaled = processing.upscale_picture(job, self._model, self._scale, self._options, lambda _: None)
             height, width = upscaled.picture.pixels.shape[:2]
-            views = work.views_of(job, upscaled, self._scale) if task.is_shown else None
+            views = processing.views_of(job, upscaled, self._scale) if task.is_shown else None
         return Outcome('done', self._line(task, upscaled.notes), height * width / 1e6, views)
 
     def _cut(self, task: Task, count: int) -> list:
         with self._source(task) as source:
             picture = reader.read_picture(source)
         height, width, channels = shape = picture.pixels.shape
-        work.check_size(self._output.path(task.target), width * self._scale, height * self._scale)
+        processing.check_size(self._output.path(task.target), width * self._scale, height * self._scale)
         options = self._options
         layout = upscaler.layout_for(self._model, (height, width), options.tile_size, options.overlap, self._scale)
         rows = tiles.tile_rows(layout)
@@ -219,24 +218,24 @@ class Worker:
 
     def _join(self, task: Task, head: Head, parts: Sequence[np.ndarray]) -> Outcome:
         with self._target(task) as target:
-            job = work.Job(self._input.path(task.place), task.place, target)
-            canvas = work.new_canvas(job, head.shape, head.picture.pixels.dtype, self._scale)
+            job = processing.Job(self._input.path(task.place), task.place, target)
+            canvas = processing.new_canvas(job, head.shape, head.picture.pixels.dtype, self._scale)
             start = 0
             for part in parts:
                 canvas.put(slice(start, start + len(part)), slice(0, canvas.width), part)
                 start += len(part)
-            notes = work.save(job, head.picture, canvas, self._options)
+            notes = processing.save(job, head.picture, canvas, self._options)
         views = None
         if task.is_shown:
             with self._source(task) as source:
-                upscaled = work.Upscaled(reader.read_picture(source), canvas, [])
-            views = work.views_of(job, upscaled, self._scale)
+                upscaled = processing.Upscaled(reader.read_picture(source), canvas, [])
+            views = processing.views_of(job, upscaled, self._scale)
         return Outcome('done', self._line(task, notes), head.shape[0] * head.shape[1] / 1e6, views)
 
     def _is_done(self, task: Task) -> bool:
-        """As work.is_done; what a worker that died had written is done."""
+        """As processing.is_done; what a worker that died had written is done."""
         options = self._options._replace(resume=True) if task.is_retry else self._options
-        return work.is_done(self._output.path(task.target), options, lambda _: self._output.exists(task.target))
+        return processing.is_done(self._output.path(task.target), options, lambda _: self._output.exists(task.target))
 
     @contextlib.contextmanager
     def _source(self, task: Task) -> Iterator[str]:
@@ -251,7 +250,7 @@ class Worker:
             yield local
 
     def _line(self, task: Task, notes: list[str]) -> str:
-        return work.line_of(self._output.path(task.target), notes)
+        return processing.line_of(self._output.path(task.target), notes)
 
 
 def _band(picture: np.ndarray, those: list[tiles.Tile]) -> Band:

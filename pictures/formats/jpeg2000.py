@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from pictures.formats import boxes, pixels, quiet
+from pictures.formats import boxes, pixels, stderr_capture
 from pictures.metadata import colour, metadata
 from rdn import images
 
@@ -26,7 +26,7 @@ def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, 
     space = _colour_space(data)
     if space not in (None, SRGB, GREY, 'RGB', 'GRAY'):
         raise ValueError(f'JPEG 2000 in a colour space that is not read ({space}): save it as RGB')
-    with quiet.libraries():
+    with stderr_capture.libraries():
         array = pixels.as_planes_last(imagecodecs.jpeg2k_decode(data))
     if array.shape[2] > 4 or array.dtype not in (np.uint8, np.uint16):
         raise ValueError('JPEG 2000 of these channels is not read')

@@ -10,7 +10,7 @@ import struct
 import zlib
 from typing import Any, BinaryIO, Iterator
 
-from pictures.formats import pixels, quiet
+from pictures.formats import pixels, stderr_capture
 from pictures.metadata import exif, metadata
 
 import numpy as np
@@ -40,7 +40,7 @@ def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, 
     check_whole(data)
     said = _read_chunks(data, notes)
     _check_palette(data)
-    with quiet.libraries():
+    with stderr_capture.libraries():
         array = imagecodecs.png_decode(_pixels_alone(data))
     return pixels.as_planes_last(array), said, metadata.orientation_of(said)
 
@@ -268,6 +268,6 @@ def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata) ->
     """Write (H, W, C) uint16 to a binary file."""
     import imagecodecs
 
-    with quiet.libraries():
+    with stderr_capture.libraries():
         coded = imagecodecs.png_encode(array if array.shape[2] > 1 else array[:, :, 0], level=COMPRESSION)
     Writer(file, said).write(bytes(coded))

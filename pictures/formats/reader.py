@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, Callable, NamedTuple
 
-from pictures.formats import boxes, jpeg2000, jpegxl, netpbm, pixels, png, quiet, tiff
+from pictures.formats import boxes, jpeg2000, jpegxl, netpbm, pixels, png, stderr_capture, tiff
 from pictures.metadata import colour, exif, metadata
 from rdn import files, images
 
@@ -162,7 +162,7 @@ def _read_jpeg_xl(data: bytes, notes: list[str]) -> Any:
     with Image.open(io.BytesIO(data)) as image:
         images.check_pixels(*image.size)
         profile = image.info.get('icc_profile')
-    with quiet.libraries():
+    with stderr_capture.libraries():
         array = imagecodecs.jpegxl_decode(data)
     if array.ndim == 4 or array.ndim == 3 and array.shape[2] > 4 and array.shape[0] > 1:
         notes.append(f'the first of {len(array)} frames')
@@ -182,7 +182,7 @@ def _read_heif(path: str, notes: list[str]) -> Any:
         import pillow_heif
     except ImportError:
         raise ValueError('HEIC is read on Python 3.10 and later, with pillow-heif: save it as JPEG or PNG')
-    with quiet.libraries():
+    with stderr_capture.libraries():
         opened = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=False)
         images.check_pixels(*opened.size)
         array = pixels.as_planes_last(np.asarray(opened))
@@ -210,7 +210,7 @@ def _read_avif(path: str, notes: list[str]) -> Any:
         images.check_pixels(*image.size)
         _note_frames(path, notes)
         said = _with_colour_of_boxes(_read_info(image, notes), data)
-    with quiet.libraries():
+    with stderr_capture.libraries():
         array = imagecodecs.avif_decode(data)
     array = pixels.as_planes_last(array[0] if array.ndim == 4 else array)
     bits = 8 if array.dtype == np.uint8 else 12 if config[2] & 0x20 else 10
@@ -282,7 +282,7 @@ def _with_uncovered(image: Image.Image) -> Image.Image:
 
 def _note_damage(path: str, notes: list[str]) -> None:
     """Say that a JPEG's data are damaged: libjpeg goes on with what it can, and of all libraries OpenCV alone tells."""
-    with quiet.overheard() as lines, contextlib.suppress(cv2.error):
+    with stderr_capture.overheard() as lines, contextlib.suppress(cv2.error):
         cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_8)  # an eighth of the size: quick
     if any(map(JPEG_DAMAGE.match, lines)):
         notes.append('its data are damaged: parts of it may look wrong')

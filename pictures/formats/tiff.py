@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, BinaryIO
 
-from pictures.formats import pixels, quiet
+from pictures.formats import pixels, stderr_capture
 from pictures.metadata import colour, exif, metadata
 from rdn import images
 
@@ -28,7 +28,7 @@ def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadat
 
     Raises ValueError for a page of a kind that is not read, or that is cut off.
     """
-    with quiet.libraries(), tifffile.TiffFile(file) as tiff:
+    with stderr_capture.libraries(), tifffile.TiffFile(file) as tiff:
         page = _full_page(tiff)
         _check(page, tiff.filehandle.size)
         if len(tiff.pages) > 1:
@@ -59,7 +59,7 @@ def _full_page(tiff: tifffile.TiffFile) -> Any:
 
 def size_of(path: str) -> tuple[int, int]:
     """(width, height) of a file's first page. Raises ValueError for a broken file."""
-    with quiet.libraries(), tifffile.TiffFile(path) as tiff:
+    with stderr_capture.libraries(), tifffile.TiffFile(path) as tiff:
         page = _full_page(tiff)
         return page.imagewidth, page.imagelength
 

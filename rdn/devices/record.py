@@ -5,6 +5,8 @@ python3 -m rdn.devices.record result/dumpOutput_device0 --tool benchmark --chip 
 
 from __future__ import annotations
 
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
 from rdn import cli, files, run_record
 from rdn.data import manifest
 from rdn.devices import chip, toolkit

@@ -1,0 +1,25 @@
+"""The exported network at work: load a model, run arrays through it.
+
+    from rdn import engines
+    model = engines.open_model('rdn_x2.onnx')
+    outputs = model(inputs)  # float32 (N, 3, H, W), RGB, 0...1 -> (N, 3, scale*H, scale*W)
+
+base.py has the type of all engines, onnx_runtime.py and openvino.py one each, choice.py chooses.
+"""
+
+from rdn.engines.base import PRECISIONS, Engine
+from rdn.engines.choice import faster_way, open_model, resolve_model
+from rdn.engines.onnx_runtime import ON_DEVICE, PROVIDERS, OnnxRuntime
+from rdn.engines.openvino import OpenVino
+
+__all__ = [
+    'ON_DEVICE',
+    'PRECISIONS',
+    'PROVIDERS',
+    'Engine',
+    'OnnxRuntime',
+    'OpenVino',
+    'faster_way',
+    'open_model',
+    'resolve_model',
+]

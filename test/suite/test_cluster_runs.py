@@ -7,8 +7,8 @@ import socket
 import sys
 import types
 
-from pictures import work
-from pictures.cluster import fleet, progress, run, stores, worker
+from pictures import processing
+from pictures.cluster import fleet, progress, scheduler, stores, worker
 from pictures.report import report
 
 import pytest
@@ -98,7 +98,7 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(fleet, 'NODES_SECONDS', 0)
     clock = itertools.count()
     monkeypatch.setattr(fleet.time, 'monotonic', lambda: float(next(clock)))
-    monkeypatch.setattr(run.time, 'sleep', lambda _: None)
+    monkeypatch.setattr(scheduler.time, 'sleep', lambda _: None)
     (tmp_path / 'in').mkdir()
 
     def call(nodes, does, places, page=None):
@@ -108,11 +108,11 @@ def started(monkeypatch, tmp_path):
                 return result
             return worker.Ready(2, 'CPU', []) if name == 'ready' else worker.Outcome('done', task.target, 1)
 
-        ray, summary = StandIn(nodes, answer), work.Summary()
+        ray, summary = StandIn(nodes, answer), processing.Summary()
         source, output = (stores.open_store(str(tmp_path / name)) for name in ('in', 'out'))
-        setup = worker.Setup(b'', 'my.onnx', None, None, ('in', 'in'), ('out', 'out'), [], None, work.Options())
+        setup = worker.Setup(b'', 'my.onnx', None, None, ('in', 'in'), ('out', 'out'), [], None, processing.Options())
         shown = progress.Progress(summary)
-        one = run.Run(ray, fleet.Fleet(ray, setup, 1), source, output, summary, shown, page)
+        one = scheduler.Run(ray, fleet.Fleet(ray, setup, 1), source, output, summary, shown, page)
         one.wait_for_workers()
         one.upscale(iter([worker.Task(place, f'{place}_x2.png') for place in places]))
         return ray, summary
@@ -225,7 +225,7 @@ def test_a_result_that_does_not_fit_its_picture_fails_alone_on_the_report_too(st
         if name != 'upscale':
             return None
         rdn = small if task.place == '1.png' else large
-        return worker.Outcome('skipped', task.target, 0, work.Views(large, rdn, (30, 30)))
+        return worker.Outcome('skipped', task.target, 0, processing.Views(large, rdn, (30, 30)))
 
     with report.writing(str(tmp_path / 'page')) as page:
         _, summary = started({'a': 1}, does, PLACES, page)

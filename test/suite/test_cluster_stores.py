@@ -3,8 +3,8 @@
 import contextlib
 import os
 
-from pictures import finding, work
-from pictures.cluster import listing, stores
+from pictures import discovery, processing
+from pictures.cluster import stores, task_source
 
 import pytest
 
@@ -14,8 +14,8 @@ from walk import snapshot
 
 
 def listed(source, output):
-    naming, summary = work.Naming('', '_x2', None, False), work.Summary()
-    tasks = listing.find_tasks(stores.Folder(str(source)), stores.Folder(str(output)), naming, summary)
+    naming, summary = processing.Naming('', '_x2', None, False), processing.Summary()
+    tasks = task_source.find_tasks(stores.Folder(str(source)), stores.Folder(str(output)), naming, summary)
     return list(tasks), summary
 
 
@@ -58,7 +58,7 @@ def test_two_pictures_of_one_result_are_found_wherever_they_lie_in_the_list(tmp_
 
 
 def test_the_report_shows_all_of_the_first_and_ever_fewer_to_the_end():
-    shown = list(filter(listing.is_shown, range(1 << 20)))
+    shown = list(filter(task_source.is_shown, range(1 << 20)))
     assert shown[:17] == list(range(17)) and max(shown) > 1 << 19
     assert [sum(1 << n <= x < 2 << n for x in shown) for n in range(4, 20)] == [16] * 16
 
@@ -68,15 +68,15 @@ def test_names_of_a_store_that_would_leave_the_output_are_refused(flaky, tmp_pat
     store = stores.open_store('flaky://pictures')
     monkeypatch.setattr(store, '_keys', lambda: iter(['/pictures/../x.png', '/pictures//a.png', '/pictures/b.png']))
     monkeypatch.setattr(store, '_root', '/pictures')
-    naming, summary = work.Naming('', '_x2', None, False), work.Summary()
-    tasks = list(listing.find_tasks(store, stores.Folder(str(tmp_path)), naming, summary))
+    naming, summary = processing.Naming('', '_x2', None, False), processing.Summary()
+    tasks = list(task_source.find_tasks(store, stores.Folder(str(tmp_path)), naming, summary))
     assert [isinstance(task, str) and 'is no name for a file' in task for task in tasks] == [True, True, False]
 
 
 def test_a_picture_that_would_replace_itself_is_refused_also_where_results_are_skipped(tmp_path):
     touch(tmp_path, 'a.png')
-    here, naming = stores.Folder(str(tmp_path)), work.Naming('', '', None, False)
-    (refused,) = listing.find_tasks(here, here, naming, work.Summary())
+    here, naming = stores.Folder(str(tmp_path)), processing.Naming('', '', None, False)
+    (refused,) = task_source.find_tasks(here, here, naming, processing.Summary())
     assert refused == f'{tmp_path}/a.png: would be replaced by its result: name another --output or --suffix'
 
 
@@ -84,8 +84,8 @@ def test_the_views_of_a_report_that_is_being_written_are_no_pictures(tmp_path):
     touch(tmp_path / 'in', 'a.png', 'report/.index_views.0123abcd.partial/a_rdn.png', 'report/index_views/b.png')
     tasks, _ = listed(tmp_path / 'in', tmp_path / 'out')
     assert [task.place for task in tasks] == ['a.png']
-    naming = work.Naming(str(tmp_path / 'out'), '_x2', None, False)
-    found = finding.find_pictures([str(tmp_path / 'in')], naming.output)
+    naming = processing.Naming(str(tmp_path / 'out'), '_x2', None, False)
+    found = discovery.find_pictures([str(tmp_path / 'in')], naming.output)
     assert [place for _, place, _ in found] == ['a.png']
 
 

@@ -2,8 +2,7 @@
 
 import sys
 
-from rdn import cpu
-from rdn.engines import engine
+from rdn import cpu, engines
 
 import pytest
 
@@ -19,7 +18,7 @@ def processor(monkeypatch):
     def install(*names, openvino=True):
         monkeypatch.setattr(cpu, 'instruction_sets', lambda: frozenset(names))
         monkeypatch.setattr(cpu.platform, 'machine', lambda: 'x86_64')
-        monkeypatch.setattr(engine, 'has_openvino', lambda: openvino)
+        monkeypatch.setattr('rdn.engines.openvino.is_installed', lambda: openvino)
 
     return install
 
@@ -44,5 +43,5 @@ def test_nothing_is_said_without_the_instructions_or_to_who_chose(script, datase
 
 def test_without_openvino_the_line_says_how_to_get_it(narrow, processor):
     processor('avx512_bf16', openvino=False)
-    line = engine.faster_way(engine.OnnxRuntime(narrow[1], provider='CPU'), '-precision')
+    line = engines.faster_way(engines.OnnxRuntime(narrow[1], provider='CPU'), '-precision')
     assert line and line.endswith('pip install openvino')

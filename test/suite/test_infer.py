@@ -4,7 +4,7 @@ import os
 import re
 
 from rdn.devices import logs
-from rdn.engines import engine
+from rdn.engines import onnx_runtime
 
 import numpy as np
 import onnx
@@ -181,14 +181,14 @@ def test_providers_are_taken_in_their_order(monkeypatch):
         monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: [n + 'ExecutionProvider' for n in names])
 
     available('CPU', 'CUDA', 'Azure', 'CANN')
-    assert engine.choose_providers(None, 1) == [
+    assert onnx_runtime.choose_providers(None, 1) == [
         ('CANNExecutionProvider', {'device_id': '1'}),
         ('CUDAExecutionProvider', {'device_id': '1'}),
         'CPUExecutionProvider',
     ]
-    assert engine.choose_providers('CPU', 1) == ['CPUExecutionProvider']
+    assert onnx_runtime.choose_providers('CPU', 1) == ['CPUExecutionProvider']
     with pytest.raises(ValueError, match='no TensorRT'):
-        engine.choose_providers('TensorRT', 0)
+        onnx_runtime.choose_providers('TensorRT', 0)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import os
 import shutil
 import sys
 
-from rdn import cpu
+from rdn import cpu, engines
 from rdn.devices import logs
-from rdn.engines import engine
+from rdn.engines import openvino
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_bf16_goes_with_the_cpu_and_without_a_profile(script, dataset, narrow):
 
 
 @pytest.fixture
-def openvino(monkeypatch):
+def with_openvino(monkeypatch):
     """OpenVINO at work on any processor: one without bf16 computes the same in fp32."""
     module = pytest.importorskip('openvino')
     monkeypatch.setattr(cpu, 'has_bf16', lambda: True)
@@ -76,7 +76,7 @@ def openvino(monkeypatch):
 
 
 @pytest.mark.slow
-def test_bf16_moves_the_psnr_by_less_than_a_twentieth_of_a_decibel(script, dataset, lite_onnx, openvino):
+def test_bf16_moves_the_psnr_by_less_than_a_twentieth_of_a_decibel(script, dataset, lite_onnx, with_openvino):
     psnr = {}
     for precision in ('fp32', 'bf16'):
         ended = script('RDN_infer', '-om_path=' + lite_onnx, '-precision=' + precision, *INFER)
@@ -90,10 +90,10 @@ def test_bf16_moves_the_psnr_by_less_than_a_twentieth_of_a_decibel(script, datas
 
 
 @pytest.mark.slow
-def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, openvino):
+def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, with_openvino):
     from concurrent.futures import ThreadPoolExecutor
 
-    exact, model = engine.OnnxRuntime(lite_onnx), engine.open_model(lite_onnx, 'bf16', threads=2, streams=2)
+    exact, model = engines.OnnxRuntime(lite_onnx), engines.open_model(lite_onnx, 'bf16', threads=2, streams=2)
     assert (model.batch, model.shape, model.streams) == (exact.batch, exact.shape, 2)
     batches = [np.random.RandomState(n).rand(1 + n % 2, 3, 114, 114).astype(np.float32) for n in range(4)]
     with ThreadPoolExecutor(4) as executor:
@@ -104,16 +104,16 @@ def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, openvino):
 
 
 @pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='this system binds no thread to cores')
-def test_openvino_binds_no_thread_to_a_core_which_other_processes_of_ours_would_take_too(lite_onnx, openvino):
+def test_openvino_binds_no_thread_to_a_core_which_other_processes_of_ours_would_take_too(lite_onnx, with_openvino):
     """Two workers of a cluster on one machine, of one thread each, else compute on the same core."""
     code = f"""
 import os, threading
 import numpy as np
 from rdn import cpu
-from rdn.engines import engine
+from rdn import engines
 cpu.has_bf16 = lambda: True
 own, found = frozenset(os.sched_getaffinity(0)), set()
-model = engine.open_model({lite_onnx!r}, 'bf16', threads=1)
+model = engines.open_model({lite_onnx!r}, 'bf16', threads=1)
 batch = np.zeros([1, 3, 114, 114], np.float32)
 model(batch)  # its first run looks at each core
 work = threading.Thread(target=lambda: [model(batch) for _ in range(8)])
@@ -131,28 +131,30 @@ print(found == {{own}})
 
 
 @pytest.mark.slow
-def test_openvino_keeps_few_of_many_sizes(lite_onnx, openvino):
-    exact, model = engine.OnnxRuntime(lite_onnx), engine.open_model(lite_onnx, 'bf16')
-    assert isinstance(model, engine.OpenVino)
+def test_openvino_keeps_few_of_many_sizes(lite_onnx, with_openvino):
+    exact, model = engines.OnnxRuntime(lite_onnx), engines.open_model(lite_onnx, 'bf16')
+    assert isinstance(model, engines.OpenVino)
     for count in (1, 2, 3, 4, 5, 6, 1):
         batch = np.random.RandomState(count).rand(count, 3, 114, 114).astype(np.float32)
         assert np.abs(model(batch) - exact(batch)).max() < 0.03
-        assert len(model._compiled) <= engine.MAX_COMPILED
+        assert len(model._compiled) <= openvino.MAX_COMPILED
 
 
 @pytest.mark.parametrize('content', [b'', b'no onnx'])
-def test_openvino_refuses_what_is_no_model(tmp_path, openvino, content):
+def test_openvino_refuses_what_is_no_model(tmp_path, with_openvino, content):
     (tmp_path / 'a.onnx').write_bytes(content)
     with pytest.raises(ValueError, match='a.onnx'):
-        engine.open_model(str(tmp_path / 'a.onnx'), 'bf16')
+        engines.open_model(str(tmp_path / 'a.onnx'), 'bf16')
     with pytest.raises(ValueError, match='rdn_x2_lite.pth'):
-        engine.open_model(LITE, 'bf16')
+        engines.open_model(LITE, 'bf16')
     with pytest.raises(FileNotFoundError):
-        engine.open_model('gone.onnx', 'bf16')
+        engines.open_model('gone.onnx', 'bf16')
 
 
 @pytest.mark.slow
-def test_bf16_keeps_the_accuracy_of_pytorch_in_fp32_within_the_verdicts_limits(script, dataset, lite_onnx, openvino):
+def test_bf16_keeps_the_accuracy_of_pytorch_in_fp32_within_the_verdicts_limits(
+    script, dataset, lite_onnx, with_openvino
+):
     """On a processor without bf16 OpenVINO computes fp32, and the change is none."""
     shutil.rmtree('prep_dataset')  # which has no manifest
     os.makedirs('images')

@@ -4,9 +4,9 @@ import json
 import os
 import sys
 
-from rdn import cpu
+from rdn import cpu, engines
 from rdn.accuracy import metrics
-from rdn.engines import engine
+from rdn.engines import openvino
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from walk import INFER, LITE, assert_refused
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='refused there, which another test checks')
 
 if sys.version_info >= (3, 8):
-    from rdn.quantization import quantization
+    from rdn.quantization import qdq
 
     import onnx
 
@@ -42,12 +42,12 @@ def trials(photos):
 
 @pytest.fixture(scope='module')
 def lite(lite_onnx):
-    return quantization.load(lite_onnx)
+    return qdq.load(lite_onnx)
 
 
 @pytest.fixture(scope='module')
 def scales(lite, trials):
-    return quantization.measure_scales(lite, trials[:1])
+    return qdq.measure_scales(lite, trials[:1])
 
 
 def chain(weight, bias):
@@ -69,18 +69,18 @@ def chain(weight, bias):
 
 
 def test_the_scale_of_evenly_spread_values_takes_in_all_of_them():
-    scale = quantization.best_scale(np.ones(4096), -1.0, 3.0)
+    scale = qdq.best_scale(np.ones(4096), -1.0, 3.0)
     assert scale.step == pytest.approx(4 / 255, rel=0.03) and scale.zero == pytest.approx(64, abs=2)
 
 
 def test_the_scale_of_many_values_and_a_lonely_one_cuts_that_off():
     histogram = np.zeros(2048)
     histogram[:1024], histogram[-1] = 1e6, 1
-    assert quantization.best_scale(histogram, 0.0, 1.0).step == pytest.approx(0.5 / 255, rel=0.05)
+    assert qdq.best_scale(histogram, 0.0, 1.0).step == pytest.approx(0.5 / 255, rel=0.05)
 
 
 def test_rounding_is_exact_on_the_scale_and_clips_outside():
-    scale = quantization.Scale(0.25, 3)
+    scale = qdq.Scale(0.25, 3)
     values = scale.step * (np.arange(256) - scale.zero)
     assert (scale.round(values) == values).all()
     assert scale.round(np.array([-100, 100, 0.3])).tolist() == [-0.75, 63.0, 0.25]
@@ -89,7 +89,7 @@ def test_rounding_is_exact_on_the_scale_and_clips_outside():
 def test_a_convolution_in_eight_bits_computes_what_whole_numbers_give():
     weight, bias = np.full((1, 1, 1, 1), 0.3, np.float32), np.full(1, 0.2, np.float32)
     model = chain(weight, bias)
-    scales = {'image': quantization.Scale(1 / 255, 0), 'both': quantization.Scale(1 / 100, 20)}
+    scales = {'image': qdq.Scale(1 / 255, 0), 'both': qdq.Scale(1 / 100, 20)}
     image = np.array([[[[0, 0.5], [0.25, 1]]]], np.float32)
     # 'image' is read as a part of 'both': one scale for what lies side by side
     x = scales['both'].round(image)
@@ -97,14 +97,14 @@ def test_a_convolution_in_eight_bits_computes_what_whole_numbers_give():
     y = np.rint(0.3 / a_step) * a_step * x + np.rint(0.2 / (a_step / 100)) * (a_step / 100)
     b_step = 1 / 127
     expected = x + scales['both'].round(y) + np.rint(0.2 / (b_step / 100)) * (b_step / 100)
-    groups = quantization.Groups(model)
+    groups = qdq.Groups(model)
     assert groups.leaves == {'both': ['image', 'y']} and groups.of['image'] == 'both'
-    run = quantization.open_exactly(quantization.quantize(model, scales, ['a', 'b']))
+    run = qdq.open_exactly(qdq.quantize(model, scales, ['a', 'b']))
     assert np.allclose(run(image)[0], expected, atol=1e-6)
 
 
 def test_a_dense_block_is_one_group_and_the_last_concatenation_another(lite):
-    groups = quantization.Groups(lite)
+    groups = qdq.Groups(lite)
     sizes = sorted(len(leaves) for leaves in groups.leaves.values())
     assert sizes == [1, 1, 1, 1, 1] + [5] * 6 + [6]  # image, sfe1, gff.0, upscale, output; blocks; all blocks
     for leaves in groups.leaves.values():
@@ -112,9 +112,9 @@ def test_a_dense_block_is_one_group_and_the_last_concatenation_another(lite):
 
 
 def test_weights_lose_half_a_step_at_most_and_kept_layers_nothing(lite, scales):
-    names = [quantization.name_of(conv) for conv in quantization.convolutions(lite)]
+    names = [qdq.name_of(conv) for conv in qdq.convolutions(lite)]
     kept = {'sfe1', 'rdbs.2.layers.1.conv', 'output'}
-    result = quantization.quantize(lite, scales, set(names) - kept)
+    result = qdq.quantize(lite, scales, set(names) - kept)
     before, after = (
         {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
         for model in (lite, result)
@@ -133,14 +133,14 @@ def test_weights_lose_half_a_step_at_most_and_kept_layers_nothing(lite, scales):
 
 
 def test_with_no_layer_in_eight_bits_the_network_is_the_same(lite, scales, trials):
-    same, exact = (quantization.open_exactly(m) for m in (quantization.quantize(lite, scales, []), lite))
+    same, exact = (qdq.open_exactly(m) for m in (qdq.quantize(lite, scales, []), lite))
     assert np.abs(same(trials[0])[0] - exact(trials[0])[0]).max() < 1e-6
 
 
 def test_the_loss_is_that_of_two_independent_errors(lite, scales, trials):
-    chooser = quantization.Chooser(lite, scales, trials[3:4])
-    run = quantization.open_exactly(quantization.quantize(lite, scales, chooser.names))
-    lumas = [metrics.luma(np.clip(f(trials[3])[0][0], 0, 1) * 255) for f in (run, quantization.open_exactly(lite))]
+    chooser = qdq.Chooser(lite, scales, trials[3:4])
+    run = qdq.open_exactly(qdq.quantize(lite, scales, chooser.names))
+    lumas = [metrics.luma(np.clip(f(trials[3])[0][0], 0, 1) * 255) for f in (run, qdq.open_exactly(lite))]
     agreement = metrics.psnr(*lumas)
     theirs = 255**2 / 10**3.8  # MSE at 38 dB
     both = theirs + 255**2 / 10 ** (agreement / 10)
@@ -149,7 +149,7 @@ def test_the_loss_is_that_of_two_independent_errors(lite, scales, trials):
 
 
 def test_multiplications_are_those_of_the_weights_at_each_pixel(lite, trials):
-    work = quantization.multiplications(lite, trials[0])
+    work = qdq.multiplications(lite, trials[0])
     assert work['sfe1'] == 3 * 32 * 9 * 114**2 and work['output'] == 32 * 3 * 9 * 228**2
     assert work['rdbs.0.lff'] == (32 + 4 * 32) * 32 * 114**2
 
@@ -161,12 +161,12 @@ def test_eight_bits_lose_less_than_a_tenth_of_a_decibel_on_photographs(quantize,
     assert 'of 36 convolutions' in ended.out and 'output' in ended.out.split('float32')[1].splitlines()[0]
     inputs, labels = prepared
     models: dict = {
-        'exact': engine.OnnxRuntime(lite_onnx),
-        'onnxruntime': engine.OnnxRuntime('int8.onnx', provider='CPU'),
+        'exact': engines.OnnxRuntime(lite_onnx),
+        'onnxruntime': engines.OnnxRuntime('int8.onnx', provider='CPU'),
     }
-    if engine.has_openvino() and cpu.has_int8():
-        models['default'] = engine.open_model('int8.onnx')
-        assert isinstance(models['default'], engine.OpenVino) and models['default'].precision == 'int8'
+    if openvino.is_installed() and cpu.has_int8():
+        models['default'] = engines.open_model('int8.onnx')
+        assert isinstance(models['default'], engines.OpenVino) and models['default'].precision == 'int8'
     psnr = {
         name: np.mean([metrics.sr_psnr(model(x[None])[0], labels[stem], 2) for stem, x in inputs.items()])
         for name, model in models.items()
@@ -195,9 +195,9 @@ def test_a_model_says_its_precision_and_refuses_another(script, quantize, datase
 def test_on_a_processor_without_the_instructions_eight_bits_are_rounded_the_same(quantize, narrow, trials, monkeypatch):
     assert quantize(narrow[1], '--max-loss=3').status == 0
     monkeypatch.setattr(cpu, 'has_int8', lambda: False)
-    model = engine.open_model('int8.onnx')
-    assert isinstance(model, engine.OnnxRuntime) and model.precision == 'int8'
-    exact = quantization.open_exactly(onnx.load('int8.onnx'))
+    model = engines.open_model('int8.onnx')
+    assert isinstance(model, engines.OnnxRuntime) and model.precision == 'int8'
+    exact = qdq.open_exactly(onnx.load('int8.onnx'))
     assert np.abs(model(trials[0]) - exact(trials[0])[0]).max() < 1e-6
 
 
@@ -211,7 +211,7 @@ def test_a_model_of_fixed_batches_is_refused_with_the_flag_to_leave_out(script, 
 def test_every_kind_of_export_can_be_quantized(script, quantize, narrow, trials, flags):
     export = script('RDN_pth2onnx', f'--input-file={narrow[0]}', '--output-file=other.onnx', *flags)
     assert export.status == 0 and quantize('other.onnx', '--max-loss=3').status == 0
-    exact, eight = (quantization.open_exactly(onnx.load(name)) for name in ('other.onnx', 'int8.onnx'))
+    exact, eight = (qdq.open_exactly(onnx.load(name)) for name in ('other.onnx', 'int8.onnx'))
     assert 0 < np.abs(exact(trials[0])[0] - eight(trials[0])[0]).max() < 0.1
 
 

@@ -12,7 +12,7 @@ import termios
 import time
 
 from pictures import upscaler
-from rdn.engines import engine
+from rdn import engines
 
 import numpy as np
 import pytest
@@ -145,7 +145,7 @@ def test_scale_comes_from_the_model(script, tmp_path, photo):
 
 
 def test_model_is_run_tile_by_tile(narrow):
-    model, seen = engine.OnnxRuntime(narrow[1]), []
+    model, seen = engines.OnnxRuntime(narrow[1]), []
     run = model.session.run
 
     class Watched:

@@ -4,7 +4,7 @@ import errno
 import os
 import warnings
 
-from pictures import work
+from pictures import processing
 from pictures.formats import writer
 from pictures.metadata import colour
 
@@ -76,7 +76,7 @@ def test_a_format_that_is_not_written_becomes_png_with_a_note(upscale, photo):
 
 def test_an_output_that_cannot_be_written_is_noticed_before_the_first_picture(upscale, photo, tmp_path, monkeypatch):
     photo.save(str(upscale.source / 'a.png'))
-    monkeypatch.setattr(work, 'upscale_picture', lambda *_: pytest.fail('computed'))
+    monkeypatch.setattr(processing, 'upscale_picture', lambda *_: pytest.fail('computed'))
     (tmp_path / 'out').write_text('a file')
     for flag in (
         f'--output={tmp_path / "out" / "deeper"}',
@@ -166,7 +166,7 @@ def test_ctrl_c_leaves_one_line_that_says_how_to_go_on(upscale, photo, monkeypat
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, 'upscale_picture', interrupt)
+    monkeypatch.setattr(processing, 'upscale_picture', interrupt)
     ended = upscale()
     assert_refused(ended, 'interrupted', '--resume')
     assert ended.status == 130
@@ -178,7 +178,7 @@ def test_a_failure_that_does_not_say_of_which_picture_gets_its_name(upscale, pho
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr(work, 'upscale_picture', fail)
+    monkeypatch.setattr(processing, 'upscale_picture', fail)
     assert_refused(upscale(), f'{upscale.source}/a.png: not enough memory')
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Iterator
 
-from pictures import work
+from pictures import processing
 from pictures.cluster import stores, worker
 from pictures.formats import reader
 
@@ -13,7 +13,7 @@ SHOWN_EACH_DOUBLING = 16  # pictures on the report: so many of the first 16, of 
 
 
 def find_tasks(
-    source: stores.Store, output: stores.Store, naming: work.Naming, summary: work.Summary
+    source: stores.Store, output: stores.Store, naming: processing.Naming, summary: processing.Summary
 ) -> Iterator[worker.Task | str]:
     """Yield a Task for each picture as it is listed, or why there is none: its result would be another's too.
 
@@ -31,7 +31,7 @@ def find_tasks(
         if not {'', os.curdir, os.pardir}.isdisjoint(place.split('/')):  # of a store: it would leave the output
             yield f'{source.path(place)}: is no name for a file: rename it'
             continue
-        target = work.target_of(place, naming)
+        target = processing.target_of(place, naming)
         if target == place and output.is_same(source):
             yield f'{source.path(place)}: would be replaced by its result: name another --output or --suffix'
             continue
@@ -45,7 +45,7 @@ def find_tasks(
         number += 1
 
 
-def _is_result(place: str, store: stores.Store, naming: work.Naming) -> bool:
+def _is_result(place: str, store: stores.Store, naming: processing.Naming) -> bool:
     """Whether a file is the result of another one beside it."""
     stem = os.path.splitext(place)[0]
     if not stem.endswith(naming.suffix):
@@ -53,7 +53,7 @@ def _is_result(place: str, store: stores.Store, naming: work.Naming) -> bool:
     own = stem[: -len(naming.suffix)]
     forms = (str, str.upper, lambda ending: '.' + ending[1:].capitalize())
     places = (own + form(ending) for ending in reader.READABLE for form in forms)
-    return any(work.target_of(other, naming) == place and store.exists(other) for other in places)
+    return any(processing.target_of(other, naming) == place and store.exists(other) for other in places)
 
 
 def is_shown(number: int) -> bool:

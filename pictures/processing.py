@@ -12,8 +12,7 @@ from pictures import upscaler
 from pictures.formats import reader, writer
 from pictures.metadata import metadata
 from pictures.report import report
-from rdn import files, images, tiles
-from rdn.engines import engine
+from rdn import engines, files, images, tiles
 
 import numpy as np
 from PIL import Image
@@ -125,15 +124,15 @@ def target_of(place: str, naming: Naming) -> str:
     return os.path.join(naming.output, f'{stem}{naming.suffix}{chosen}')
 
 
-def describe_model(model: engine.Engine, precision: str | None, options: Options) -> list[str]:
+def describe_model(model: engines.Engine, precision: str | None, options: Options) -> list[str]:
     """Lines on how a model will work: what would be faster, how pictures are cut. precision: as asked for."""
-    hint = None if precision else engine.faster_way(model, '--precision')
+    hint = None if precision else engines.faster_way(model, '--precision')
     tiled = f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
     return [line for line in (hint, tiled if None in model.shape[1:] else None) if line]
 
 
 def upscale_picture(
-    job: Job, model: engine.Engine, scale: int, options: Options, advance: Callable[[float], None]
+    job: Job, model: engines.Engine, scale: int, options: Options, advance: Callable[[float], None]
 ) -> Upscaled:
     """Read, run, write. advance: called with the megapixels of the source that are done.
 

@@ -6,8 +6,9 @@ import collections
 import itertools
 from typing import Any, Callable, Dict, Iterable, NamedTuple, Sequence
 
+from rdn import engines
 from rdn.accuracy import metrics
-from rdn.engines import engine
+from rdn.engines import onnx_runtime
 from rdn.network import onnx_graph
 
 import numpy as np
@@ -203,7 +204,7 @@ def open_exactly(
         probe.graph.output.extend(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs)
         model = probe
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), engine.session_options(), providers=[engine.PROVIDERS['CPU']]
+        model.SerializeToString(), onnx_runtime.session_options(), providers=[engines.PROVIDERS['CPU']]
     )
     name = model.graph.input[0].name
     return lambda image: session.run(None, {name: image})

@@ -5,23 +5,26 @@ from __future__ import annotations
 import os
 from typing import Sequence
 
-from pictures import finding, work
+from pictures import discovery, processing
 from pictures.report import report
-from rdn import cli
-from rdn.engines import engine
+from rdn import cli, engines
 
 from tqdm import tqdm
 
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]'
 
 
-def plan(inputs: Sequence[str], naming: work.Naming, summary: work.Summary) -> list[work.Job]:
+def plan(inputs: Sequence[str], naming: processing.Naming, summary: processing.Summary) -> list[processing.Job]:
     """The Jobs for files and folders, sorted. Files whose names are not those of pictures are counted in the summary.
 
     Raises FileNotFoundError for what is not there, ValueError where there is no picture, or several for one file.
     """
-    found = list(finding.find_pictures(inputs, naming.output))
-    jobs = [work.Job(path, place, work.target_of(place, naming)) for path, place, is_picture in found if is_picture]
+    found = list(discovery.find_pictures(inputs, naming.output))
+    jobs = [
+        processing.Job(path, place, processing.target_of(place, naming))
+        for path, place, is_picture in found
+        if is_picture
+    ]
     for path in (path for path, _, is_picture in found if not is_picture):
         summary.pass_over(path)
     results = {os.path.abspath(job.target) for job in jobs}
@@ -36,19 +39,19 @@ def plan(inputs: Sequence[str], naming: work.Naming, summary: work.Summary) -> l
 
 
 def upscale_all(
-    jobs: Sequence[work.Job],
-    model: engine.Engine,
+    jobs: Sequence[processing.Job],
+    model: engines.Engine,
     scale: int,
-    options: work.Options,
+    options: processing.Options,
     page: report.Report | None,
-    summary: work.Summary,
+    summary: processing.Summary,
 ) -> None:
     """Do all Jobs, with a line for each; one that fails does not stop the others, but for a full disk.
 
     page: to put the results on, those of earlier runs, too; None for none. summary: is kept up to date.
     """
     sources: dict[str, str] = {}  # target -> source
-    total = sum(work.megapixels(job.source) for job in jobs)
+    total = sum(processing.megapixels(job.source) for job in jobs)
     with tqdm(total=total, unit='MP', disable=None, leave=False, bar_format=BAR_FORMAT) as bar:
 
         def advance(amount: float) -> None:
@@ -56,22 +59,22 @@ def upscale_all(
 
         for job in jobs:
             try:
-                work.check_job(job, sources)
-                if work.is_done(job.target, options):
-                    bar.total -= work.megapixels(job.source)
+                processing.check_job(job, sources)
+                if processing.is_done(job.target, options):
+                    bar.total -= processing.megapixels(job.source)
                     if page:
-                        work.add_to_report(page, job.place, work.views_of(job, None, scale))
+                        processing.add_to_report(page, job.place, processing.views_of(job, None, scale))
                     summary.skipped += 1
                     continue
-                upscaled = work.upscale_picture(job, model, scale, options, advance)
-                bar.write(work.line_of(job.target, upscaled.notes))
+                upscaled = processing.upscale_picture(job, model, scale, options, advance)
+                bar.write(processing.line_of(job.target, upscaled.notes))
                 if page:
-                    work.add_to_report(page, job.place, work.views_of(job, upscaled, scale))
+                    processing.add_to_report(page, job.place, processing.views_of(job, upscaled, scale))
                 del upscaled  # before the next one is read
                 summary.done += 1
             except (ValueError, OSError, MemoryError) as error:
-                if isinstance(error, OSError) and error.errno in work.HOPELESS:
+                if isinstance(error, OSError) and error.errno in processing.HOPELESS:
                     raise OSError(error.errno, error.strerror, error.filename or job.target)
-                line = work.failure_line(job, cli.describe_error(error))
+                line = processing.failure_line(job, cli.describe_error(error))
                 summary.fail(line)
                 bar.write(f'failed: {line}')

@@ -12,7 +12,7 @@ import os
 import time
 from typing import Any, Iterator, Sequence
 
-from pictures import work
+from pictures import processing
 from pictures.cluster import fleet, progress, stores, worker
 from pictures.report import report
 from rdn import files
@@ -69,7 +69,7 @@ class Run:
         workers: fleet.Fleet,
         source: stores.Store,
         output: stores.Store,
-        summary: work.Summary,
+        summary: processing.Summary,
         progress: progress.Progress,
         page: report.Report | None,
     ):
@@ -219,7 +219,7 @@ class Run:
             self._most_deaths = MAX_LOSSES
         if self._page and outcome.views:
             try:
-                work.add_to_report(self._page, piece.task.place, outcome.views)
+                processing.add_to_report(self._page, piece.task.place, outcome.views)
             except ValueError as error:
                 self._fail(piece.task, str(error))
                 return
@@ -233,7 +233,7 @@ class Run:
     def _fail(self, task: worker.Task | None, line: str) -> None:
         """Count a picture that failed. task: None where the line names it."""
         if task:
-            job = work.Job(self._source.path(task.place), task.place, self._output.path(task.target))
-            line = work.failure_line(job, line)
+            job = processing.Job(self._source.path(task.place), task.place, self._output.path(task.target))
+            line = processing.failure_line(job, line)
         self._summary.fail(line)
         self._progress.write(f'failed: {line}')

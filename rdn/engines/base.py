@@ -1,0 +1,49 @@
+"""What all engines share: a model that is ready to run."""
+
+from __future__ import annotations
+
+import abc
+
+import numpy as np
+
+PRECISIONS = ('fp32', 'bf16', 'int8')
+
+
+class Engine(abc.ABC):
+    """A model of one picture input (N, C, H, W) and one output, ready to run.
+
+    name: what computes, for the console; version: of the engine; precision: one of PRECISIONS. streams: how many runs at
+    a time, from threads of the caller's, use the device best. batch: the number of images in a run; shape: the input's
+    [C, H, W]. An axis that the model leaves free is None.
+    """
+
+    name: str
+    version: str
+    precision: str
+    streams: int
+    batch: int | None
+    shape: list[int | None]
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """float32 (N, C, H, W) -> (N, C, scale*H, scale*W). Raises ValueError where the model fails."""
+        try:
+            return self._run(batch)
+        except Exception as error:  # the engines' own kinds have no common base
+            raise ValueError(f'the model failed on an input {batch.shape}: {error}')
+
+    def end_trace(self) -> str:
+        """Path of the engine's own profile of all runs so far, in the trace folder. Ends the trace.
+
+        Raises ValueError where the engine keeps none.
+        """
+        raise ValueError(f'{self.name} keeps no profile')
+
+    @abc.abstractmethod
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        """As __call__, with the engine's own errors."""
+
+    def _set_input(self, path: str, axes: list[int | None] | None, outputs: int) -> None:
+        """Take the sizes of the input's axes. Raises ValueError unless it is one picture input with one output."""
+        if axes is None or len(axes) != 4 or outputs != 1:
+            raise ValueError(f'{path}: expected one float32 input (N, C, H, W) and one output')
+        self.batch, *self.shape = axes

@@ -1,0 +1,67 @@
+"""The engine for a model and a precision on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from rdn import cpu
+from rdn.engines import base, onnx_runtime, openvino
+from rdn.network import onnx_graph
+
+
+def open_model(
+    path: str,
+    precision: str | None = None,
+    provider: str | None = None,
+    device_id: int = 0,
+    threads: int = 0,
+    streams: int = 1,
+    trace_folder: str | None = None,
+) -> base.Engine:
+    """The Engine for a precision; None: int8 for a model of eight bits, fp32 for all others.
+
+    Raises ValueError as the engines do, for bf16 with what it lacks, and for a precision that is not the model's.
+    """
+    own = 'int8' if onnx_graph.is_quantized(path) else None
+    if own and precision not in (None, own):
+        raise ValueError(f'{path}: is of eight bits, not {precision}: give the model that it was made from')
+    if precision == 'int8' and not own:
+        raise ValueError(f'{path}: is not of eight bits: RDN_quantize.py makes such a model of it')
+    on_cpu = provider in (None, 'CPU') and not trace_folder
+    if precision == 'bf16':
+        if not on_cpu:
+            raise ValueError('bf16 is for the CPU and without a profile: leave the provider and profiling out')
+        return openvino.OpenVino(path, 'bf16', threads, streams)
+    if own and on_cpu and cpu.has_int8() and openvino.is_installed():
+        return openvino.OpenVino(path, 'int8', threads, streams)
+    return onnx_runtime.OnnxRuntime(path, provider, device_id, threads, streams, trace_folder)
+
+
+def faster_way(model: base.Engine, flag: str) -> str | None:
+    """A line on what would be faster here for a model that runs with no precision asked for; None where nothing would.
+
+    flag: how the script spells its flag. Where the figures come from: docs/performance.md.
+    """
+    if model.name != onnx_runtime.PROVIDERS['CPU'] or sys.version_info < (
+        3,
+        8,
+    ):  # for 3.7 there is no OpenVINO that has it
+        return None
+    install = '' if openvino.is_installed() else ', after pip install openvino'
+    if model.precision == 'int8':
+        return f'eight bits are several times as fast in OpenVINO{install}' if install and cpu.has_int8() else None
+    if not cpu.has_bf16():
+        return None
+    times = 'about 4 times' if 'amx_bf16' in cpu.instruction_sets() else 'about twice'
+    return f'this processor has bf16: {flag}=bf16 would be {times} as fast, at about 0.03 dB less{install}'
+
+
+def resolve_model(path: str) -> str:
+    """The model's path: X_bs1.onnx stands for X.onnx where only that is there.
+
+    The guide's offline models carry their batch size in the name; an ONNX file takes any.
+    """
+    general = re.sub(r'_bs\d+\.onnx$', '.onnx', path)
+    return general if not os.path.exists(path) and os.path.exists(general) else path

@@ -1,0 +1,86 @@
+"""The exported model in ONNX Runtime, on the best device that the installed build has."""
+
+from __future__ import annotations
+
+import os
+
+from rdn.engines import base
+from rdn.network import onnx_graph
+
+import numpy as np
+import onnxruntime
+
+# ONNX Runtime's execution providers, in the order of preference.
+PROVIDERS = {
+    'CANN': 'CANNExecutionProvider',
+    'TensorRT': 'TensorrtExecutionProvider',
+    'CUDA': 'CUDAExecutionProvider',
+    'CPU': 'CPUExecutionProvider',
+}
+ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
+
+
+class OnnxRuntime(base.Engine):
+    """A model in ONNX Runtime, in fp32, or with what it holds in eight bits rounded so."""
+
+    def __init__(
+        self,
+        path: str,
+        provider: str | None = None,
+        device_id: int = 0,
+        threads: int = 0,
+        streams: int = 1,
+        trace_folder: str | None = None,
+    ):
+        """Raises ValueError for what ONNX Runtime cannot load, or another kind of model.
+
+        provider: a key of PROVIDERS; None takes the first that the installed build has.
+        threads: of a CPU; 0 leaves it to ONNX Runtime (one a core). Several streams share them.
+        trace_folder: for what `end_trace` gives; None measures nothing.
+        """
+        self.precision = 'int8' if onnx_graph.is_quantized(path) else 'fp32'
+        options = session_options()
+        options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
+        if trace_folder:
+            options.enable_profiling = True
+            options.profile_file_prefix = os.path.join(trace_folder, 'onnxruntime')
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=choose_providers(provider, device_id))
+        except Exception as error:  # onnxruntime's own kinds have no common base
+            raise ValueError(f'{path}: onnxruntime cannot load it: {error}')
+        inputs = self.session.get_inputs()
+        axes = None
+        if len(inputs) == 1 and inputs[0].type == 'tensor(float)':
+            axes = [axis if isinstance(axis, int) else None for axis in inputs[0].shape]
+        self._set_input(path, axes, len(self.session.get_outputs()))
+        self.input_name = inputs[0].name
+        self.name = self.session.get_providers()[0]
+        self.version = f'ONNX Runtime {onnxruntime.__version__}'
+        self.streams = 1 if self.name in ON_DEVICE else streams
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        return self.session.run(None, {self.input_name: batch})[0]
+
+    def end_trace(self) -> str:
+        return self.session.end_profiling()
+
+
+def session_options() -> onnxruntime.SessionOptions:
+    """How ONNX Runtime runs every model here: silent, and with eight bits rounded exactly on any processor."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is raised, too
+    # Its integer kernels saturate on processors without VNNI, and are no faster on our models.
+    options.add_session_config_entry('session.disable_quant_qdq', '1')
+    return options
+
+
+def choose_providers(name: str | None, device_id: int) -> list:
+    """onnxruntime's provider list for a key of PROVIDERS, or for the best that is installed if None.
+
+    Raises ValueError for one that the installed onnxruntime does not have.
+    """
+    available = onnxruntime.get_available_providers()
+    if name and PROVIDERS[name] not in available:
+        raise ValueError(f'this onnxruntime has no {name}: it has {", ".join(available)}')
+    wanted = [PROVIDERS[name]] if name else [p for p in PROVIDERS.values() if p in available]
+    return [(p, {'device_id': str(device_id)}) if p in ON_DEVICE else p for p in wanted]

@@ -1,0 +1,53 @@
+"""What a script does before its other imports: errors while they load end in one line, too.
+
+Scripts import this first. It concerns Ctrl-C, and a Python that does not have the packages or cannot load them. In a
+program that only uses a module of ours, it changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import TracebackType
+
+from rdn import ROOT
+
+
+def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    name = getattr(error, 'name', None) or 'a library'
+    if os.environ.get('RDN_TRACEBACK') or name.split('.')[0] in ('rdn', 'pictures', 'models'):
+        sys.__excepthook__(kind, error, traceback)
+    elif isinstance(error, ModuleNotFoundError):
+        print(f'{SCRIPT}: {sys.executable} has no module {name}: {_what_to_do(name)}', file=sys.stderr)
+    elif isinstance(error, ImportError):  # a library of the system's is missing, say
+        print(f'{SCRIPT}: {sys.executable} cannot load {name}: {" ".join(str(error).split())}', file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def _on_interrupt(*_: object) -> None:
+    print(f'{SCRIPT}: interrupted', file=sys.stderr, flush=True)
+    os._exit(130)  # raised as an exception a library would swallow it, and fail later for want of what it broke off
+
+
+def end_of_loading() -> None:
+    """From here on Ctrl-C is a KeyboardInterrupt, as usual."""
+    if signal.getsignal(signal.SIGINT) is _on_interrupt:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _what_to_do(module: str) -> str:
+    environment = os.path.join(ROOT, '.venv')
+    if os.path.realpath(sys.prefix).startswith(ROOT + os.sep):
+        return f'{sys.executable} -m pip install {module}'
+    if os.path.exists(os.path.join(environment, 'bin', 'activate')):
+        return f'first give: source {environment}/bin/activate'
+    return f'first give: bash {ROOT}/run.sh, which sets up {environment}; or pip install -r {ROOT}/requirements.txt'
+
+
+SCRIPT = os.path.basename(sys.argv[0])
+if os.path.dirname(os.path.realpath(sys.argv[0])) in (ROOT, os.path.join(ROOT, 'test'), os.path.join(ROOT, 'tools')):
+    sys.excepthook = _on_uncaught  # not in another program that uses a module of ours
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background has it ignored
+        signal.signal(signal.SIGINT, _on_interrupt)
