@@ -22,7 +22,7 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli, cpu, engines, files, run_record
 from rdn.data import dataset, manifest
-from rdn.devices import benchmark, number_text, outputs
+from rdn.devices import benchmark, number_text, output_names, outputs
 from rdn.profiling import msprof
 
 import numpy as np
@@ -65,7 +65,7 @@ def infer_dataset(
     def write(job: tuple[Sequence[benchmark.InfoLine], np.ndarray]) -> None:
         with timed('post'):
             for info, output in zip(*job):
-                name = benchmark.output_name(files.stem_of(info.path), binary)
+                name = output_names.output_name(files.stem_of(info.path), binary)
                 with open(os.path.join(folder, name), 'wb') as file:
                     file.write(output.tobytes() if binary else number_text.format_text(output))
 
@@ -110,7 +110,7 @@ def check_inputs(model: engines.Engine, path: str, infos: Sequence[benchmark.Inf
             raise ValueError(f'{infos[0].path} and {info.path} differ in size')
         stem = files.stem_of(info.path)
         if stem in stems:
-            name = benchmark.output_name(stem, binary=False)
+            name = output_names.output_name(stem, binary=False)
             raise ValueError(f'{stems[stem]} and {info.path}: their outputs would both be {name}')
         stems[stem] = info.path
     dataset.check_inputs([info.path for info in infos], infos[0].width, infos[0].height)

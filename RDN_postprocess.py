@@ -7,7 +7,7 @@ each image's PSNR beside that of Pillow's bicubic upsampling. With
 
     --reference=rdn_x2.pth
 
-it compares the outputs with what PyTorch makes of the very same inputs, and the status says whether accuracy was kept.
+it compares the outputs with what PyTorch makes of the very same inputs; status 3 says that accuracy was not kept.
 result.run.json beside result.json says where the figures come from, for test/accept.py.
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import sys
 from typing import Sequence
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
@@ -93,7 +94,8 @@ def main(argv=None):
 
     def judge(case: dataset.Case, position: int) -> tuple[scoring.Score | None, agreement.Agreement | None]:
         own = {stem: paths[stem] for stem in case.input_stems()}
-        score, image = elsewhere(scoring.measure, case, own, size, args.luma, not args.allow_mismatch, shows)
+        flags = args.luma, not args.allow_mismatch, shows
+        score, image = elsewhere(scoring.measure, case, own, size, *flags, outputs.read_outputs)
         if image and args.save_images:
             save_images(args.save_images, image, score, args.scale)
         if image and page:
@@ -124,15 +126,19 @@ def main(argv=None):
     print(f'outputs: {origin}; {protocol or "protocol unknown"}')
     average = scoring.average_of(scores)
     print(f'{format_scores([*scores, average])}\nAvg PSNR: {average.rdn:.2f}')
-    check_accuracy(average, args.min_psnr, verdict)
+    return report_verdict(average, args.min_psnr, verdict)
 
 
-def check_accuracy(average: scoring.Score, min_psnr: float | None, verdict: agreement.Verdict | None) -> None:
-    """Raises ValueError where the accuracy is lower than asked for, or is not PyTorch's."""
+def report_verdict(average: scoring.Score, min_psnr: float | None, verdict: agreement.Verdict | None) -> int:
+    """Return agreement.NOT_KEPT, with a line on stderr, if the accuracy is lower than asked for or not PyTorch's."""
     if min_psnr is not None and not average.rdn >= min_psnr:
-        raise ValueError(f'accuracy not met: {average.rdn:.3f} dB on average, --min-psnr asks for {min_psnr:g}')
-    if verdict and not verdict.is_kept:
-        raise ValueError(f'accuracy not kept against PyTorch: {verdict.describe()}')
+        reason = f'accuracy not met: {average.rdn:.3f} dB on average, --min-psnr asks for {min_psnr:g}'
+    elif verdict and not verdict.is_kept:
+        reason = f'accuracy not kept against PyTorch: {verdict.describe()}'
+    else:
+        return 0
+    print(f'{os.path.basename(sys.argv[0])}: {reason}', file=sys.stderr)
+    return agreement.NOT_KEPT
 
 
 def parse_args(argv):
@@ -172,7 +178,9 @@ def parse_args(argv):
         metavar='DB',
         help="with --reference: by how much any image's PSNR may change; default %(default)s",
     )
-    parser.add_argument('--min-psnr', type=decibels, metavar='DB', help='end with status 1 when the average is lower')
+    parser.add_argument(
+        '--min-psnr', type=decibels, metavar='DB', help=f'end with status {agreement.NOT_KEPT} if the average is lower'
+    )
     parser.add_argument(
         '--save-images',
         metavar='DIR',

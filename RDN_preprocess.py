@@ -21,7 +21,7 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli, cpu, files, images, tiles
 from rdn.data import dataset
-from rdn.devices import ais_bench, benchmark
+from rdn.devices import benchmark, output_names
 
 FIT = {'crop': images.crop_center, 'letterbox': images.letterbox}
 
@@ -47,7 +47,7 @@ def prepare_image(path: str, settings: dataset.Settings) -> dataset.PreparedImag
 
 def note_clashes(data_path: str) -> None:
     """Say which inputs ais_bench would write the outputs of under one name: it cuts names at the first dot."""
-    clashes = ais_bench.clashing_stems(map(files.stem_of, os.listdir(data_path)))
+    clashes = output_names.clashing_stems(map(files.stem_of, os.listdir(data_path)))
     for group in clashes[:3]:
         print(f'note: {" and ".join(group[:3])} agree up to the first dot: for ais_bench, give the images other names')
     if len(clashes) > 3:

@@ -23,9 +23,8 @@ import sys
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli, files
-from rdn.devices import toolkit
 from rdn.network import onnx_graph
-from rdn.profiling import msprof, whitelist
+from rdn.profiling import msprof, transpose_source, whitelist
 
 MAX_SOURCE_BYTES = 1 << 24
 DEFAULT_SHAPE = [1, 64, 2, 2, 114, 114]
@@ -145,7 +144,7 @@ def profiled_shapes(paths: list[str]) -> list[list[int]]:
 
 def main(argv=None):
     args = parse_args(argv)
-    path = os.path.realpath(args.transpose_py) if args.transpose_py else toolkit.find_transpose_py()
+    path = os.path.realpath(args.transpose_py) if args.transpose_py else transpose_source.find()
     shapes = args.shape or [[args.batch_size, *DEFAULT_SHAPE[1:]]]
     if args.onnx:
         shapes = onnx_graph.transpose_shapes(args.onnx, args.batch_size)

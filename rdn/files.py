@@ -155,6 +155,12 @@ def stem_of(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0]
 
 
+def copy(path: str, target: str) -> None:
+    """Copy a file, whole or not at all."""
+    with atomic_path(target) as partial:
+        shutil.copyfile(path, partial)
+
+
 def digest(path: str) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     total = hashlib.sha256()

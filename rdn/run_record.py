@@ -14,15 +14,13 @@ from rdn import files
 
 MAX_RECORD_BYTES = 1 << 20
 HOST = 'host'  # the chip's name where this machine's processor computed
-# Devices on a card, by the chip's name; the others have one. A 300I Duo, with two of 310P3, is told by its card alone.
-DEVICES = {'310': 4, '300I Duo': 2}
 
 
 class Record(NamedTuple):
     """Where outputs or a figure come from; None where not known.
 
     chip: as npu-smi names it, or HOST. model, manifest: SHA-256 of the model's file and of the prepared set's manifest.
-    card_devices: how many devices the card holds; None: as DEVICES says of the chip.
+    card_devices: how many devices the card holds; None: as rdn/devices/chip.py knows of the chip.
     """
 
     tool: str
@@ -34,10 +32,6 @@ class Record(NamedTuple):
     model: str
     manifest: str | None
     card_devices: int | None = None
-
-    def devices(self) -> int:
-        """How many devices the card holds."""
-        return self.card_devices or DEVICES.get(self.chip, 1)
 
     def describe(self) -> str:
         """In words: 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32) on host, batches of 1'."""

@@ -18,55 +18,69 @@ from typing import NamedTuple, Sequence
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 import rdn
-from rdn import cli, files, run_record
-from rdn.devices import chip, inference, record, tools
+from rdn import cli, configuration, files, run_record
+from rdn.devices import atc, base, chip, choice, outputs, runner
+from rdn.network import checkpoint
 
-WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', 'weights/rdn_x2_lite.pth')
 SET5 = '/root/dataset/set5'
-PREPARED, INPUTS, LABELS = 'prep_dataset', './prep_dataset/data', './prep_dataset/label'
-INFO = './RDN_prep_bin.info'
-SIDE = inference.SIDE
 TABLE = 'result/batches.md'
-ROUNDS = {'benchmark': 20, 'ais_bench': 100, 'host': 20}  # of a run without data, with batches of 1
 
 
 class Machine(NamedTuple):
-    """What the walk runs on: the tool, the chip, the number of the device, atc's name of the chip where it converts."""
+    """What the walk runs on.
 
-    tool: tools.Tool
+    Attributes:
+        device: does the inference.
+        reason: why it was chosen.
+        chip: of the device.
+        device_id: number of the device.
+        soc_version: atc's name of the chip; None if nothing is converted.
+    """
+
+    device: base.Device
+    reason: str
     chip: chip.Chip
-    device: int
+    device_id: int
     soc_version: str | None
 
     def describe(self, batch_sizes: Sequence[int]) -> str:
-        place = "this machine's processor" if self.tool.name == 'host' else f'{self.chip.name}, device {self.device}'
-        name = {'host': 'RDN_infer.py'}.get(self.tool.name, self.tool.name)
-        return f'{name} on {place}, batches of {", ".join(map(str, batch_sizes))} ({self.tool.reason})'
+        """Say what runs where, with which batches, and why."""
+        place = f'{self.chip.name}, device {self.device_id}' if self.device.needs_chip else "this machine's processor"
+        return f'{self.device.title} on {place}, batches of {", ".join(map(str, batch_sizes))} ({self.reason})'
 
 
-def find_machine(wanted: str | None, device: int, soc_version: str | None, steps: str) -> Machine:
-    """The Machine for inference. wanted: one of tools.NAMES; steps: of the walk, as its flag has them.
+def find_machine(wanted: str | None, device_id: int, soc_version: str | None, steps: str) -> Machine:
+    """Find what the walk runs on.
 
-    Raises ValueError, with what to do, where a program or the chip's name is missing.
+    Args:
+        wanted: one of choice.NAMES, or None.
+        device_id: number of the device.
+        soc_version: atc's name of the chip, if the user gave it.
+        steps: of the walk, as its flag has them.
+
+    Raises:
+        ValueError: a program or the chip's name is missing; with what to do.
     """
-    tool = tools.choose(wanted, steps != 'measure')
-    atc = tools.find('atc') if wanted != 'host' and steps != 'measure' else None
-    if steps == 'convert' and not atc:
+    programs = runner.LOCAL
+    device, reason = choice.choose(wanted, steps != 'measure', programs)
+    converter = programs.find('atc') if device.needs_chip or wanted is None else None
+    converter = converter if steps != 'measure' else None
+    if steps == 'convert' and not converter:
         raise ValueError("no atc on PATH: it comes with the CANN toolkit; source the toolkit's set_env.sh")
-    npu_smi = tools.find('npu-smi')
+    npu_smi = programs.find('npu-smi')
     found = None
-    if npu_smi and (atc or tool.name != 'host'):
+    if npu_smi and (converter or device.needs_chip):
         try:
-            found = chip.find_chip(device, npu_smi, tools.outer_environment())
+            found = chip.find_chip(device_id, npu_smi, programs)
         except ValueError:
             if not soc_version:
                 raise
-    if not found and not soc_version and tool.name == 'benchmark':
-        soc_version = 'Ascend310'  # the guide's
-    if atc or tool.name != 'host':
+    if not found:
+        soc_version = soc_version or device.assumed_soc_version
+    if converter or device.needs_chip:
         soc_version = chip.choose_soc_version(found, soc_version)
-    if tool.name == 'host':
-        return Machine(tool, chip.Chip(run_record.HOST), device, soc_version if atc else None)
+    if not device.needs_chip:
+        return Machine(device, reason, chip.Chip(run_record.HOST), device_id, soc_version if converter else None)
     named = chip.name_of(soc_version or '')
     if found is None or found.name in chip.FAMILIES:
         found = chip.Chip(named, found.card_devices if found else None)
@@ -77,109 +91,97 @@ def find_machine(wanted: str | None, device: int, soc_version: str | None, steps
         if not chips.isdigit() or not int(chips):
             raise ValueError(f'CHIPS={chips}: is the number of devices on a card, from 1 on')
         found = found._replace(card_devices=int(chips))
-    return Machine(tool, found, device, soc_version)
+    return Machine(device, reason, found, device_id, soc_version)
 
 
 def step(*command: str) -> None:
     """Show a command of the guide and run it; end as it ends where it fails, since it has said why."""
-    tools.show(command)
+    runner.show(command)
     program = [sys.executable, *command[1:]] if command[0] == 'python3' else list(command)
     status = subprocess.run(program).returncode
     if status:
         sys.exit(status if status > 0 else 128 - status)
 
 
-def result_folder(batch_size: int) -> str:
-    """Where outputs, logs and records of a batch size stand."""
-    return f'result/bs{batch_size}'
-
-
-def is_guides_own(tool: str, batch_sizes: Sequence[int]) -> bool:
+def is_guides_own(device: base.Device, batch_sizes: Sequence[int]) -> bool:
     """Whether the walk is the guide's, whose files have their places in the guide."""
-    return tool in ('benchmark', 'host') and list(batch_sizes) == [1]
+    return device.has_guides_places and list(batch_sizes) == [1]
 
 
-def export(weights: str | None) -> None:
+def configure(weights: str | None) -> configuration.Configuration:
+    """The configuration for weights, whose scale is read from them; without weights here, export says so."""
+    path = configuration.find_weights(weights)
+    scale = checkpoint.read_scale(path) if os.path.isfile(path) else 2
+    return configuration.Configuration(path, scale)
+
+
+def sizes(config: configuration.Configuration) -> list[str]:
+    """The flags of the input's size and the scale where they are not the guide's, which are the scripts' defaults."""
+    if config.scale == 2:
+        return []
+    return [f'--height={config.side}', f'--width={config.side}', f'--scale={config.scale}']
+
+
+def export(config: configuration.Configuration) -> None:
     """Step 3.1."""
-    weights = weights or next((path for path in WEIGHTS if os.path.isfile(path)), WEIGHTS[0])
-    step('python3', 'RDN_pth2onnx.py', f'--input-file={weights}', f'--output-file={inference.ONNX}', '--scale=2')
+    flags = sizes(config) or [f'--scale={config.scale}']
+    step('python3', 'RDN_pth2onnx.py', f'--input-file={config.weights}', f'--output-file={config.onnx}', *flags)
 
 
-def convert(batch_sizes: Sequence[int], soc_version: str) -> None:
+def convert(config: configuration.Configuration, batch_sizes: Sequence[int], soc_version: str) -> None:
     """Step 3.2, for each batch size."""
     for batch_size in batch_sizes:
-        inference.convert(batch_size, soc_version, result_folder(batch_size))
+        atc.convert(config, batch_size, soc_version)
 
 
-def prepare(dataset: str | None) -> str:
+def prepare(config: configuration.Configuration, dataset: str | None) -> str:
     """Step 4; returns the folder of images: the given one, else Set5 where the guide has it, else five photographs."""
     if dataset is None and os.path.isdir(SET5):
         dataset = SET5
     elif dataset is None:
         dataset = './sample_images'
         step('python3', 'sample_images.py', dataset)
-    step('python3', 'RDN_preprocess.py', f'--src-path={dataset}', '--save-path=./prep_dataset')
-    step('python3', 'gen_dataset_info.py', 'bin', INPUTS, INFO, str(SIDE), str(SIDE))
+    step('python3', 'RDN_preprocess.py', f'--src-path={dataset}', f'--save-path=./{config.prepared}', *sizes(config))
+    step('python3', 'gen_dataset_info.py', 'bin', config.inputs, config.info, str(config.side), str(config.side))
     return dataset
 
 
-def infer(machine: Machine, batch_size: int, guides_own: bool) -> inference.Run:
-    """Step 5, on the prepared images and, but in the guide's own walk, without data. Leaves records of a device's runs."""
-    tool, device, folder = machine.tool, machine.device, result_folder(batch_size)
-    rounds = max(10, ROUNDS[tool.name] // batch_size)
-    if tool.name == 'host':
-        return infer_on_host(batch_size, device, max(3, ROUNDS['host'] // batch_size), None if guides_own else folder)
-    model = f'{inference.model_name(batch_size)}.om'
-    of_run = record.make(tool.name, machine.chip, batch_size, model, INPUTS)  # of what is there before it starts
-    if tool.name == 'ais_bench':
-        run = inference.run_ais_bench(tool.command, model, INPUTS, batch_size, device, rounds, folder)
-    else:
-        rounds, folder = (0, 'result') if guides_own else (rounds, folder)
-        run = inference.run_benchmark(tool.command, model, PREPARED, INFO, batch_size, device, rounds, folder)
-    for target in filter(None, run):
-        run_record.write(target, of_run)
-    return run
+def infer(config: configuration.Configuration, machine: Machine, batch_size: int, guides_own: bool) -> base.Run:
+    """Step 5, on the prepared images and, outside of the guide's own walk, without data."""
+    folder = None if guides_own else config.result_folder(batch_size)
+    return machine.device.infer_and_record(base.Job(config, batch_size, machine.device_id, machine.chip, folder, step))
 
 
-def infer_on_host(batch_size: int, device: int, rounds: int, folder: str | None) -> inference.Run:
-    """Step 5 by RDN_infer.py. folder: in place of result/, and then without data, too; None for the guide's own walk."""
-    model, place = inference.model_name(batch_size), folder or 'result'
-    common = [f'-device_id={device}', f'-batch_size={batch_size}', f'-om_path=./{model}.onnx']
-    common += [f'-result_path={folder}'] if folder else []
-    size = [f'-input_width={SIDE}', f'-input_height={SIDE}']
-    flags = [f'-input_text_path={INFO}', '-output_binary=False', '-useDvpp=False']
-    step('python3', 'RDN_infer.py', '-model_type=vision', *common, *size, *flags)
-    if folder:
-        step('python3', 'RDN_infer.py', f'-round={rounds}', *common, *size)
-    speed = f'{place}/perf_vision_batchsize_{batch_size}_device_{device}.txt'
-    pure_speed = f'{place}/PureInfer_perf_of_{model}_in_device_{device}.txt' if folder else None
-    return inference.Run(f'{place}/dumpOutput_device{device}', speed, pure_speed)
-
-
-def judge(run: inference.Run, result_path: str, images: str | None) -> None:
+def judge(config: configuration.Configuration, run: base.Run, result_path: str, images: str | None) -> None:
     """Step 6. images: a folder for pictures to look at; None for none."""
-    flags = [f'--width={SIDE}', f'--height={SIDE}', '--scale=2']
+    flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}']
     if images:
         for name in os.listdir(images) if os.path.isdir(images) else []:
-            if name.endswith(('_x2.png', '_sheet.png')):  # of an earlier walk
+            if name.endswith(('_x2.png', '_x3.png', '_x4.png', '_sheet.png')):  # of an earlier walk
                 os.remove(os.path.join(images, name))
         flags.append(f'--save-images=./{images}')
-    places = [f'--pred-path=./{run.outputs}', f'--label-path={LABELS}', f'--result-path=./{result_path}']
+    places = [f'--pred-path=./{run.outputs}', f'--label-path={config.labels}', f'--result-path=./{result_path}']
     step('python3', 'RDN_postprocess.py', *places, *flags)
 
 
-def measure(machine: Machine, batch_sizes: Sequence[int], dataset: str | None, acceptance: bool) -> list[str]:
+def measure(
+    config: configuration.Configuration,
+    machine: Machine,
+    batch_sizes: Sequence[int],
+    dataset: str | None,
+    acceptance: bool,
+) -> list[str]:
     """Steps 4 to 7; returns lines on what was written. acceptance: the figures alone, without pictures."""
-    guides_own = is_guides_own(machine.tool.name, batch_sizes)
-    dataset = prepare(dataset)
+    guides_own = is_guides_own(machine.device, batch_sizes)
+    dataset = prepare(config, dataset)
     folders, figures = [], []
     for batch_size in batch_sizes:
-        folder = 'result' if guides_own else result_folder(batch_size)
-        run = infer(machine, batch_size, guides_own)
+        folder = 'result' if guides_own else config.result_folder(batch_size)
+        run = infer(config, machine, batch_size, guides_own)
         if not guides_own:
-            inference.remove_others(folder, run)
+            outputs.remove_others(folder, run)
         result_path = 'result.json' if guides_own else f'{folder}/result.json'
-        judge(run, result_path, None if acceptance else f'{folder}/images')
+        judge(config, run, result_path, None if acceptance else f'{folder}/images')
         folders.append(folder)
         figures.append((result_path, run.pure_speed or run.speed))
     if guides_own and not acceptance:
@@ -191,7 +193,7 @@ def measure(machine: Machine, batch_sizes: Sequence[int], dataset: str | None, a
                     os.remove(name)
         else:
             step('cp', f'{folders[0]}/result.json', f'{folders[0]}/result.run.json', '.')
-        flags = [f'--dataset={os.path.basename(os.path.abspath(dataset))}', f'--model={inference.ONNX}']
+        flags = [f'--dataset={os.path.basename(os.path.abspath(dataset))}', f'--model={config.onnx}']
         step('python3', 'test/batches.py', *folders, *flags, f'--markdown={TABLE}')
     if acceptance:
         print_figures(figures)
@@ -202,14 +204,16 @@ def measure(machine: Machine, batch_sizes: Sequence[int], dataset: str | None, a
     ]
 
 
-def check_converted(machine: Machine, batch_sizes: Sequence[int], wanted: str | None) -> None:
+def check_converted(
+    config: configuration.Configuration, machine: Machine, batch_sizes: Sequence[int], wanted: str | None
+) -> None:
     """Raises ValueError where the acceptance script could not run on a device: without its tool, or a model for it."""
-    if machine.tool.name == 'host':
-        if wanted != 'host':
-            raise ValueError(f'{machine.tool.reason}: without a device, run.sh walks the same way, or give --with=host')
+    if not machine.device.needs_chip:
+        if wanted is None:
+            raise ValueError(f'{machine.reason}: without a device, run.sh walks the same way, or give --with=host')
         return
     for batch_size in batch_sizes:
-        name = f'{inference.model_name(batch_size)}.om'
+        name = f'{config.model(batch_size)}.om'
         if not os.path.isfile(name):
             raise ValueError(f'no {name}: bash test/pth2om.sh makes it')
         converted = run_record.read(name)  # None for one that was made elsewhere
@@ -231,26 +235,33 @@ def main(argv=None):
     if args.weights and not os.path.isfile(args.weights):
         raise ValueError(f'{args.weights}: no such file')
     with files.locked_at_once(rdn.ROOT, 'another walk runs in this folder, and on its device: wait for its end'):
-        return walk(args)
+        machine = find_machine(args.tool, args.device_id, args.soc_version, args.steps)
+        config = configure(args.weights)
+        if args.steps == 'measure':
+            check_converted(config, machine, args.batch_size, args.tool)
+        walk(args.steps, machine, config, args.batch_size, args.dataset)
 
 
-def walk(args: argparse.Namespace) -> None:
+def walk(
+    steps: str,
+    machine: Machine,
+    config: configuration.Configuration,
+    batch_sizes: Sequence[int],
+    dataset: str | None,
+) -> None:
     """The steps that the flags ask for."""
-    machine = find_machine(args.tool, args.device_id, args.soc_version, args.steps)
-    if args.steps == 'measure':
-        check_converted(machine, args.batch_size, args.tool)
-    if args.steps != 'convert':
-        print(f'inference: {machine.describe(args.batch_size)}', flush=True)
-    if args.steps != 'measure':
-        export(args.weights)
+    if steps != 'convert':
+        print(f'inference: {machine.describe(batch_sizes)}', flush=True)
+    if steps != 'measure':
+        export(config)
         if machine.soc_version:
-            convert(args.batch_size, machine.soc_version)
-    if args.steps == 'convert':
-        print(f'{", ".join(f"{inference.model_name(size)}.om" for size in args.batch_size)} ready')
+            convert(config, batch_sizes, machine.soc_version)
+    if steps == 'convert':
+        print(f'{", ".join(f"{config.model(size)}.om" for size in batch_sizes)} ready')
         return
-    lines = measure(machine, args.batch_size, args.dataset, acceptance=args.steps == 'measure')
-    if args.steps == 'all':
-        print('\n' + '\n'.join([f'inference  {machine.describe(args.batch_size)}', *lines]))
+    lines = measure(config, machine, batch_sizes, dataset, acceptance=steps == 'measure')
+    if steps == 'all':
+        print('\n' + '\n'.join([f'inference  {machine.describe(batch_sizes)}', *lines]))
 
 
 def parse_args(argv):
@@ -278,7 +289,7 @@ def parse_args(argv):
     )
     parser.add_argument('--batch-size', type=batch_sizes, default=[1], help='one or several: 1,4,8; default 1')
     parser.add_argument('--device-id', type=number, default=0)
-    parser.add_argument('--with', dest='tool', choices=tools.NAMES, help='default: the first of these that is here')
+    parser.add_argument('--with', dest='tool', choices=choice.NAMES, help='default: the first of these that is here')
     return parser.parse_args(argv)
 
 

@@ -1,19 +1,4 @@
-"""Guide 6 and 7: turn the log of a step into its figure.
-
-    python3 test/parse.py result.json                                      PSNR:38.27
-    python3 test/parse.py result/perf_vision_batchsize_1_device_0.txt      310 bs1 fps:29.577 (benchmark's, as given)
-    python3 test/parse.py result/PureInfer_perf_of_rdn_x2_bs1_in_device_0.txt
-    python3 test/parse.py ais_bench.log                                    NPU bs1 fps:52.510 (ais_bench's, as given)
-    python3 test/parse.py result/bs1/pure_summary.json                     310P3 bs1 fps:52.510
-    python3 test/parse.py RDN_bs1.log                                      T4 bs1 fps:25.393 (trtexec's, as given)
-
-The file's content says which tool wrote it. Where a record lies beside the file (FILE.run.json: RDN_infer.py and run.sh
-write it), it says on what the figure was measured: a figure of this machine's processor is printed as `host`. Without
-one a file of benchmark's is taken for one of four devices of a 310 card, and of ais_bench's the chip is not known;
---chips and --device say otherwise.
-"""
-
-from __future__ import annotations
+"""Guide 6 and 7: turn the log of a step into its figure. `python3 test/parse.py --help` has the rest."""
 
 import os
 import sys
@@ -22,44 +7,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from rdn import cli, files, run_record
-from rdn.devices import logs
-
-
-def format_speed(
-    speed: logs.Speed, record: run_record.Record | None, chips: int | None = None, device: str | None = None
-) -> str:
-    """The line to print for a speed. chips: devices on the card; device: the name to print; None: as is known.
-
-    Raises ValueError for a log of several devices that is to be multiplied by --chips.
-    """
-    rate, name = logs.card_rate(speed, record, chips, device)
-    batch = record.batch_size if record else speed.batch
-    origin = '' if record else f" ({speed.tool}'s, as given)"
-    return f'{name} bs{batch} fps:{rate:.3f}{f", of {speed.devices} devices" if speed.devices > 1 else ""}{origin}'
-
-
-def main(argv=None):
-    args = parse_args(argv)
-    figure = logs.read(args.file, logs.parse_figure)
-    if not isinstance(figure, logs.Speed):
-        print(f'PSNR:{figure:g}')
-        return
-    with files.errors_naming(args.file):
-        print(format_speed(figure, run_record.read(args.file), args.chips, args.device))
-
-
-def parse_args(argv):
-    parser = cli.Parser(__doc__)
-    parser.add_argument('file', help="log of benchmark, ais_bench or trtexec, ais_bench's summary, or result.json")
-    parser.add_argument(
-        '--chips', type=cli.positive, help="devices on the card; default: as the record says, or 4 for benchmark's log"
-    )
-    parser.add_argument(
-        '--device', help='name to print; default: as the record says, else 310, NPU for ais_bench, T4 for trtexec'
-    )
-    return parser.parse_args(argv)
-
+from rdn import cli
+from rdn.acceptance import parse
 
 if __name__ == '__main__':
-    cli.run(main)
+    cli.run(parse.main)

@@ -15,13 +15,17 @@ import tempfile
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli
-from rdn.devices import benchmark, logs, number_text, outputs
+from rdn.acceptance import parse
+from rdn.devices import benchmark, number_text, outputs
 from rdn.profiling import msprof, whitelist
 
 import atheris
 
-with atheris.instrument_imports(include=['rdn.devices', 'rdn.profiling', 'rdn.arrays', 'csv', 'json', 'ast']):
-    from rdn.devices import benchmark, logs, number_text, outputs
+with atheris.instrument_imports(
+    include=['rdn.acceptance', 'rdn.devices', 'rdn.profiling', 'rdn.arrays', 'csv', 'json', 'ast']
+):
+    from rdn.acceptance import parse
+    from rdn.devices import benchmark, number_text, outputs
     from rdn.profiling import msprof, whitelist
 
 
@@ -72,7 +76,7 @@ def fuzz_output(data, path):
 def fuzz_log(data, path):
     text = data.decode('utf-8', 'replace')
     try:
-        logs.parse_figure(text, 'a_bs1.log')
+        parse.parse_figure(text, 'a_bs1.log')
     except ValueError:
         pass
 

@@ -12,6 +12,7 @@ import numpy as np
 
 MAX_LOSS = 0.05  # dB on average, between the device and PyTorch
 MAX_IMAGE_LOSS = 0.10  # dB on any image
+NOT_KEPT = 3  # the status of a script whose verdict is that accuracy was lost
 
 
 class Agreement(NamedTuple):

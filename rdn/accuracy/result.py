@@ -12,6 +12,7 @@ from rdn.accuracy import agreement
 import numpy as np
 
 TITLE = 'Overall statistical evaluation'
+MAX_RESULT_BYTES = 1 << 27
 
 
 def format_result(values: Sequence[float]) -> str:
@@ -51,6 +52,30 @@ def write(
         'verdict': verdict and verdict._asdict(),
     }
     files.write_text(run_record.path_of(path), json.dumps(origin, indent=1) + '\n')
+
+
+def is_result(text: str) -> bool:
+    """Whether a text is a result.json rather than a log or ais_bench's summary."""
+    return text.lstrip().startswith('{') and 'NPU_compute_time' not in text
+
+
+def parse(text: str) -> float:
+    """Return the average PSNR in dB of a result.json's text. Raises ValueError for other content."""
+    try:
+        values = {pair['key']: pair['value'] for pair in json.loads(text)['value']}
+        psnr = float(values['Avg PSNR'])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise ValueError('not a result.json of RDN_postprocess.py: "Avg PSNR" is missing')
+    if not 0 < psnr:  # also for nan
+        raise ValueError(f'"Avg PSNR" is {psnr}')
+    return psnr
+
+
+def read_average(path: str) -> float:
+    """Return the average PSNR in dB of a result.json. Raises ValueError, with the file's name, for other content."""
+    files.check_plain(path, MAX_RESULT_BYTES)
+    with open(path, encoding='utf-8-sig', errors='replace') as file, files.errors_naming(path):
+        return parse(file.read())
 
 
 def read_origin(path: str) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Sequence
+from typing import Callable, NamedTuple, Sequence, Tuple
 
 from rdn import images, tiles
 from rdn.accuracy import agreement, metrics, plausibility
 from rdn.data import dataset
-from rdn.devices import outputs
 
 import numpy as np
+
+# From the paths of an image's output, of each device that computed it, and its shape, to the output.
+ReadOutputs = Callable[[Sequence[str], Tuple[int, ...]], np.ndarray]
 
 
 class Score(NamedTuple):
@@ -32,12 +34,15 @@ class Result(NamedTuple):
     hr: np.ndarray | None
 
 
-def read_result(case: dataset.Case, paths: dict[str, list[str]], width: int, height: int, scale: int) -> Result:
+def read_result(
+    case: dataset.Case, paths: dict[str, list[str]], size: tuple[int, int, int], read: ReadOutputs
+) -> Result:
     """What the device computed of an image, put together where it was cut into tiles, with what it is compared to.
 
-    paths: of the outputs, by their stems, of each device. Raises ValueError, with the file's name, for a label or
+    paths: of the outputs, by their stems, of each device; size: width and height of an input, scale. Raises ValueError, with the file's name, for a label or
     output that is not of this size, not whole or not finite.
     """
+    width, height, scale = size
     output_shape = 3, height * scale, width * scale
     hr = None
     if case.label_path:
@@ -46,7 +51,7 @@ def read_result(case: dataset.Case, paths: dict[str, list[str]], width: int, hei
     else:
         source = images.read_rgb(str(case.source))
         bicubic = images.to_chw(images.bicubic_upsample(source, scale))
-    return Result(case, join_outputs(case, lambda stem: outputs.read_outputs(paths[stem], output_shape)), bicubic, hr)
+    return Result(case, join_outputs(case, lambda stem: read(paths[stem], output_shape)), bicubic, hr)
 
 
 def join_outputs(case: dataset.Case, read: Callable[[str], np.ndarray]) -> np.ndarray:
@@ -86,12 +91,13 @@ def measure(
     luma: str,
     check: bool,
     with_image: bool,
+    read: ReadOutputs,
 ) -> tuple[Score | None, Result | None]:
     """(score, image) of one image; the score is None without a label, the image where it is not asked for.
 
     As read_result, score_of and, where check is true, check_plausible: a call that another process can take.
     """
-    image = read_result(case, paths, *size)
+    image = read_result(case, paths, size, read)
     if check:
         check_plausible(image, paths[case.input_stems()[0]][0])
     return score_of(image, size[2], luma), image if with_image else None

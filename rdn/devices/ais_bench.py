@@ -1,4 +1,4 @@
-"""ais_bench, benchmark's successor from CANN 6 on: the names of its outputs, the files and folders that it accepts.
+"""ais_bench, benchmark's successor from CANN 6 on: its calls, the files and folders that it accepts, its logs.
 
 Since early 2024 it refuses paths with other characters than ACCEPTED_PATH's, symbolic links, models and inputs that group or
 others can write or that belong to someone else (also where root asks), any such thing in the folder of inputs, and an
@@ -7,36 +7,23 @@ output folder that exists with a mode above 0750.
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
+import shlex
 import shutil
 import stat
+import subprocess
 import tempfile
-from typing import Iterable
+from typing import Any, Iterable
 
+from rdn import files
+from rdn.devices import base, output_names, outputs, speed
+
+ROUNDS, LEAST_ROUNDS = 100, 10  # without data
+NPU = 'NPU'  # a device whose chip is not known
 ACCEPTED_PATH = re.compile(r'[A-Za-z0-9_/.-]+')
-
-
-def output_prefix(stem: str) -> str:
-    """What stands before the `_0` in the name of an output: the input's name up to its first dot."""
-    return stem.split('.')[0]
-
-
-def clashing_stems(stems: Iterable[str]) -> list[list[str]]:
-    """The groups of stems whose outputs would have one name, each sorted."""
-    groups: dict[str, list[str]] = {}
-    for stem in sorted(stems):
-        groups.setdefault(output_prefix(stem), []).append(stem)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def check_stems(stems: Iterable[str]) -> None:
-    """Raises ValueError, with their names, for images whose outputs ais_bench would write over each other."""
-    for group in clashing_stems(stems):
-        raise ValueError(
-            f'{" and ".join(group[:3])}: ais_bench cuts names at the first dot, and would write the outputs of all as '
-            f'{output_prefix(group[0])}_0.bin: rename the images and prepare them again'
-        )
 
 
 def is_accepted_path(path: str) -> bool:
@@ -68,10 +55,10 @@ def accepted_inputs(folder: str, stems: Iterable[str], work: str) -> tuple[str, 
     `work`, with copies that are numbered. Raises ValueError as check_stems does.
     """
     stems, folder = sorted(stems), os.path.realpath(folder)
-    check_stems(stems)
+    output_names.check_stems(stems)
     entries = {entry.name: entry.path for entry in os.scandir(folder)}
     if set(entries) == {f'{stem}.bin' for stem in stems} and all(map(_is_accepted, [folder, *entries.values()])):
-        return folder, {output_prefix(stem): stem for stem in stems}
+        return folder, {output_names.output_prefix(stem): stem for stem in stems}
     copies = os.path.join(work, 'inputs')
     os.mkdir(copies, 0o700)
     for number, stem in enumerate(stems):
@@ -90,3 +77,176 @@ def _is_accepted(path: str) -> bool:
     mine = status.st_uid == os.geteuid() or status.st_gid in os.getgroups()
     writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return bool(ACCEPTED_PATH.fullmatch(path)) and mine and not writable and not stat.S_ISLNK(status.st_mode)
+
+
+class AisBench(base.Device):
+    """ais_bench, as a module of the server's own Python, or as the variable AIS_BENCH names it."""
+
+    name = title = 'ais_bench'
+    assumed_chip = NPU
+
+    @classmethod
+    def is_log(cls, text: str) -> bool:
+        """Whether a text is ais_bench's output or one of its summaries."""
+        return 'NPU_compute_time' in text and 'ave_throughputRate' not in text
+
+    @classmethod
+    def read_speed(cls, text: str) -> speed.Speed:
+        """Read the Speed in an output or a summary."""
+        return _summary_speed(text) if text.lstrip().startswith('{') else _log_speed(text)
+
+    def find(self) -> list[str] | None:
+        """How ais_bench is called: as AIS_BENCH says, else as a module of the outer python3; None if that has none."""
+        named = os.environ.get('AIS_BENCH')
+        if named:
+            try:
+                command = shlex.split(named)
+            except ValueError as error:
+                raise ValueError(f'AIS_BENCH={named}: {error}')
+            if not command or not self.programs.find(command[0]):
+                raise ValueError(f'AIS_BENCH={named}: no such program')
+            # It is called in a folder of its own.
+            return [os.path.abspath(word) if os.sep in word and os.path.exists(word) else word for word in command]
+        python = self.programs.find('python3')
+        question = 'import importlib.util as u, sys; s = u.find_spec("ais_bench"); sys.exit(not (s and s.origin))'
+        try:
+            found = python is not None and self.programs.ask([python, '-c', question]).status == 0
+        except subprocess.TimeoutExpired:
+            found = False
+        return ['python3', '-m', 'ais_bench'] if found else None
+
+    def file_name(self) -> str:
+        """The module's name."""
+        return self.name
+
+    def missing(self) -> str:
+        """Why it is not here, and what to do."""
+        python = self.programs.find('python3') or 'python3'
+        return f'no ais_bench in {python} (AIS_BENCH="/path/to/python3 -m ais_bench" names another)'
+
+    def infer(self, job: base.Job) -> base.Run:
+        """Run ais_bench over the prepared inputs, then without data.
+
+        The outputs go to dumpOutput_device{device_id} in the job's folder, in place of earlier ones, summaries and
+        logs beside it. ais_bench believes any batch size and reports the speed accordingly, so the number of its
+        calls is checked.
+
+        Raises:
+            ValueError: ais_bench fails, leaves out an output, or the model has another batch size.
+        """
+        command, folder = self.command(), job.folder
+        assert command and folder
+        dump, pure = f'dumpOutput_device{job.device_id}', 'pure'
+        logs = {dump: os.path.join(folder, 'ais_bench.log'), pure: os.path.join(folder, 'ais_bench_pure.log')}
+        os.makedirs(folder, exist_ok=True)
+        with files.scratch_folder(os.path.join(work_place(folder), 'ais_bench')) as work:
+            stems = [files.stem_of(name) for name in os.listdir(job.config.inputs) if name.endswith('.bin')]
+            inputs, prefixes = accepted_inputs(job.config.inputs, stems, work)
+            output = os.path.join(work, 'output')
+            os.mkdir(output, 0o700)
+            call = [*command, '--model', accepted_file(self.model(job), work), '--batchsize', str(job.batch_size)]
+            call += ['--device', str(job.device_id), '--output', output, '--outfmt', 'BIN', self._dirname_flag()]
+            self.programs.run([*call, dump, '--input', inputs], logs[dump], work)
+            rounds = job.rounds(ROUNDS, LEAST_ROUNDS)
+            self.programs.run([*call, pure, '--loop', str(rounds)], logs[pure], work)
+            _check_runs(os.path.join(output, f'{dump}_summary.json'), len(prefixes), job.batch_size)
+            _publish_outputs(os.path.join(output, dump), os.path.join(folder, dump), prefixes, logs[dump])
+            speeds = {name: _publish_summary(output, name, folder) or logs[name] for name in (dump, pure)}
+        return base.Run(os.path.join(folder, dump), speeds[dump], speeds[pure])
+
+    def _dirname_flag(self) -> str:
+        """How this ais_bench spells the flag for the name of its folder: a version of 2026 has no underscores."""
+        try:
+            help_text = self.programs.ask([*(self.command() or []), '--help']).text  # which shortens long words
+        except (OSError, subprocess.TimeoutExpired):
+            help_text = ''
+        return '--output-dirname' if '--output-dir' in help_text else '--output_dirname'
+
+
+def _check_runs(summary: str, images: int, batch_size: int) -> None:
+    """Raises ValueError where the model was run as often as one of another batch size is, by ais_bench's summary."""
+    if os.path.isfile(summary):
+        said = files.read_json(summary, 1 << 30, 'a summary of ais_bench').get('NPU_compute_time') or {}
+        times = said.get('count')
+        if times not in (None, math.ceil(images / batch_size)):
+            raise ValueError(
+                f'ais_bench ran the model {times} times for {images} images: its batch size is not {batch_size}'
+            )
+
+
+def _publish_outputs(source: str, target: str, prefixes: dict[str, str], log: str) -> None:
+    """Put ais_bench's outputs in place of earlier ones, by the names of their inputs.
+
+    prefixes: what an output's name begins with -> the stem of its input. Raises ValueError, with their names, where
+    outputs are missing.
+    """
+    written = {prefix: os.path.join(source, f'{prefix}_0.bin') for prefix in prefixes}
+    missing = [prefixes[prefix] for prefix, path in written.items() if not os.path.isfile(path)]
+    if missing:
+        raise ValueError(f'ais_bench wrote no output of {", ".join(missing[:3])}; its messages are in {log}')
+    outputs.move({path: f'{prefixes[prefix]}_0.bin' for prefix, path in written.items()}, target)
+
+
+def _publish_summary(output: str, name: str, folder: str) -> str | None:
+    """Copy the summary of a run to `folder`/{name}_summary.json; None where this version of ais_bench wrote none."""
+    target = os.path.join(folder, f'{name}_summary.json')
+    for path in (os.path.join(output, f'{name}_summary.json'), os.path.join(output, name, 'sumary.json')):
+        if os.path.isfile(path):
+            files.copy(path, target)
+            return target
+    if os.path.exists(target):  # of an earlier run
+        os.remove(target)
+    return None
+
+
+def _log_speed(text: str) -> speed.Speed:
+    """The Speed in ais_bench's (ais_infer's) output, of any version, on one device or several."""
+    batches = {int(x) for x in re.findall(r'(?i)throughput.{0,200}\bbatchsize(?:\.mean)?\((\d+)(?:\.0+)?\)', text)}
+    if len(batches) > 1:
+        raise ValueError(
+            f'throughput stands in it for batches of {" and ".join(map(str, sorted(batches)))}: of several runs?'
+        )
+    failed = re.search(r'multidevice run end .{0,40}result:[1-9]', text)
+    if failed:
+        raise ValueError('one of several devices failed: the summary throughput is that of the others alone')
+    devices = len(set(re.findall(r'\bi:(\d+) device_\d+ throughput:', text)))
+    if devices > 1 or 'summary throughput' in text:
+        rate = speed.find_number(
+            rf'summary throughput *: *{speed.NUMBER}[ \t]*\n', text, 'summary throughput, of all devices'
+        )
+        return speed.Speed('ais_bench', min(batches, default=None), rate, max(1, devices))
+    rate = speed.find_number(
+        rf'(?i)throughput\b.{{0,200}}NPU_compute_time.{{0,200}}: *{speed.NUMBER}[ \t]*\n', text, 'throughput'
+    )
+    if batches:
+        return speed.Speed('ais_bench', batches.pop(), rate)
+    mean = re.findall(rf'NPU_compute_time \(ms\):.*\bmean = {speed.NUMBER},', text)
+    return speed.Speed('ais_bench', _batch_of(rate, float(mean[0])) if len(mean) == 1 else None, rate)
+
+
+def _summary_speed(text: str) -> speed.Speed:
+    """The Speed in ais_bench's *_summary.json, or the older sumary.json."""
+    try:
+        content = json.loads(text)
+        rate, mean = float(content['throughput']), float(content['NPU_compute_time']['mean'])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise ValueError('not a whole summary of ais_bench: throughput or NPU_compute_time is missing')
+    if not (0 < rate < float('inf') and 0 < mean < float('inf')):
+        raise ValueError(f'throughput is {rate}, the mean of NPU_compute_time {mean}')
+    return speed.Speed('ais_bench', _batch_of(rate, mean) or _named_batch(content), rate)
+
+
+def _named_batch(content: dict[str, Any]) -> int | None:
+    """The batch size among ais_bench's arguments: a mapping, or the words of its command line."""
+    args = content.get('args')
+    if isinstance(args, list):
+        words = dict(zip(args, args[1:]))
+        args = {'batchsize': int(words['--batchsize'])} if str(words.get('--batchsize', '')).isdigit() else None
+    batch = args.get('batchsize') if isinstance(args, dict) else None
+    return batch if type(batch) is int and batch > 0 else None
+
+
+def _batch_of(rate: float, milliseconds: float) -> int | None:
+    """The batch size that a rate was computed with: throughput = 1000 * batch size / mean time."""
+    batch = rate * milliseconds / 1000
+    return round(batch) if round(batch) >= 1 and abs(batch - round(batch)) < 0.01 * batch else None

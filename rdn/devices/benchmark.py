@@ -1,4 +1,4 @@
-"""The files of the vendor's benchmark, CANN 5: the list of inputs that it reads, the names and reports that it writes.
+"""The vendor's benchmark, CANN 5: its calls, the list of inputs that it reads, the outputs and reports that it writes.
 
 Info file: `index path width height` a line. Outputs: `{stem}_1.txt|bin`, one an image (rdn/devices/outputs.py reads
 them). Performance file: a line a stage.
@@ -6,13 +6,17 @@ them). Performance file: a line a stage.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Iterable, Mapping, NamedTuple
 
+import rdn
 from rdn import files
+from rdn.devices import base, outputs, speed
 
 INFO_LINE = re.compile(r'([0-9]{1,9}) (\S+) ([1-9][0-9]{0,5}) ([1-9][0-9]{0,5})\s*$')
 MAX_INFO_BYTES = 1 << 28
+ROUNDS, LEAST_ROUNDS = 20, 10  # without data
 
 
 class InfoLine(NamedTuple):
@@ -54,11 +58,6 @@ def read_info(path: str) -> list[InfoLine]:
     return infos
 
 
-def output_name(stem: str, binary: bool) -> str:
-    """The name under which benchmark dumps the output of `stem`."""
-    return f'{stem}_1.{"bin" if binary else "txt"}'
-
-
 def format_performance(images: int, total: float, stages: Mapping[str, float]) -> str:
     """The text of benchmark's performance file. All times in seconds, over all images.
 
@@ -76,3 +75,95 @@ def format_performance(images: int, total: float, stages: Mapping[str, float]) -
 def format_pure_inference(images: int, seconds: float) -> str:
     """The text of benchmark's file for pure inference; latency is milliseconds an image."""
     return f'[INFO] ave_throughputRate: {images / seconds:g}samples/s, ave_latency: {seconds * 1e3 / images:g}ms\n'
+
+
+class Benchmark(base.Device):
+    """benchmark.x86_64 or benchmark.aarch64, in the project's folder or on PATH."""
+
+    name = title = 'benchmark'
+    assumed_chip = '310'
+    assumed_soc_version = 'Ascend310'  # the guide's
+    has_guides_places = True
+
+    @classmethod
+    def is_log(cls, text: str) -> bool:
+        """Whether a text is a performance file, or the file or output of pure inference."""
+        return 'ave_throughputRate' in text or 'throughputRate' in text and 'NPU_compute_time' not in text
+
+    @classmethod
+    def read_speed(cls, text: str) -> speed.Speed:
+        """Read the Speed: of pure inference, else the Interface throughputRate, inside its inference call."""
+        return _pure_inference(text) if 'ave_throughputRate' in text else _performance(text)
+
+    def find(self) -> list[str] | None:
+        """How benchmark is called, from the project's folder; None if it is not here."""
+        name = self.file_name()
+        if os.access(os.path.join(rdn.ROOT, name), os.X_OK):
+            return [f'./{name}']
+        path = self.programs.find(name)
+        return [path] if path else None
+
+    def file_name(self) -> str:
+        """benchmark and the machine's name, as `uname -m` gives it."""
+        return f'benchmark.{self.programs.ask(["uname", "-m"]).text.strip()}'
+
+    def missing(self) -> str:
+        """Why it is not here, and what to do."""
+        name = self.file_name()
+        if os.path.isfile(os.path.join(rdn.ROOT, name)):
+            return f'{name} is not executable (chmod +x {name})'
+        return f'no {name} in this folder or on PATH'
+
+    def infer(self, job: base.Job) -> base.Run:
+        """Run benchmark over the inputs of the info file and, outside of the guide's own walk, without data.
+
+        benchmark writes into result/ where it is called. Here that is a folder of its own, with links to what it
+        reads; the results go from there to their places.
+
+        Raises:
+            ValueError: benchmark fails, or says nothing of the speed.
+        """
+        config, command, model = job.config, self.command(), self.model(job)
+        assert command
+        dump = f'dumpOutput_device{job.device_id}'
+        speeds = [f'perf_vision_batchsize_{job.batch_size}_device_{job.device_id}.txt']
+        if job.folder:
+            speeds.append(f'PureInfer_perf_of_{files.stem_of(model)}_in_device_{job.device_id}.txt')
+        folder, log = job.folder or 'result', os.path.join(config.result_folder(job.batch_size), 'benchmark.log')
+        os.makedirs(folder, exist_ok=True)
+        with files.scratch_folder(os.path.join(folder, 'benchmark')) as work:
+            for path in (model, config.prepared, config.info, *(word for word in command if word.startswith('./'))):
+                os.symlink(os.path.abspath(path), os.path.join(work, os.path.basename(path)))
+            common = [f'-device_id={job.device_id}', f'-batch_size={job.batch_size}', f'-om_path=./{model}']
+            size = [f'-input_width={config.side}', f'-input_height={config.side}']
+            flags = [f'-input_text_path={config.info}', *size, '-output_binary=False', '-useDvpp=False']
+            self.programs.run([*command, '-model_type=vision', *common, *flags], log, work)
+            if job.folder:
+                rounds = job.rounds(ROUNDS, LEAST_ROUNDS)
+                self.programs.run([*command, f'-round={rounds}', *common], log.replace('.log', '_pure.log'), work)
+            written = os.path.join(work, 'result')
+            for name in speeds:
+                if not os.path.isfile(os.path.join(written, name)):
+                    raise ValueError(f'benchmark wrote no {name}; its output is in {log}')
+            names = outputs.list_outputs(os.path.join(written, dump))
+            outputs.move({os.path.join(written, dump, name): name for name in names}, os.path.join(folder, dump))
+            for name in speeds:
+                files.copy(os.path.join(written, name), os.path.join(folder, name))
+        paths = [os.path.join(folder, name) for name in speeds]
+        return base.Run(os.path.join(folder, dump), paths[0], paths[1] if job.folder else None)
+
+
+def _performance(text: str) -> speed.Speed:
+    """The Speed in benchmark's performance file: inside its inference call, Interface throughputRate."""
+    rate = speed.find_number(
+        rf'^\[infer(?:ence)?\].{{0,200}}Interface throughputRate: *{speed.NUMBER} *(?:samples/s)?(?=,|[ \t]*\n)',
+        text,
+        'an [infer] line with Interface throughputRate',
+    )
+    return speed.Speed('benchmark', None, rate)
+
+
+def _pure_inference(text: str) -> speed.Speed:
+    """The Speed in benchmark's file, or output, of pure inference."""
+    rate = speed.find_number(rf'ave_throughputRate *[:=] *{speed.NUMBER} *samples/s', text, 'ave_throughputRate')
+    return speed.Speed('benchmark', None, rate)

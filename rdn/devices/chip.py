@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import Callable, Mapping, NamedTuple
+from typing import Callable, NamedTuple
+
+from rdn.devices import runner
 
 PREFIX = 'Ascend'  # before the chip's name in --soc_version
 # Names of families: atc asks which of them it is.
 FAMILIES = {'310B': '310B1 or 310B4', '310P': '310P1 or 310P3', '910': '910A, 910B or 910ProB'}
-SECONDS = 60  # that npu-smi may take
+# Devices on a card, by the chip's name; the others have one. Of a 300I Duo, with two of 310P3, npu-smi counts them.
+CARD_DEVICES = {'310': 4, '300I Duo': 2}
 CHIP_COUNT = re.compile(r'^\s*Chip Count\s*:\s*([1-9]\d?)\s*$', re.MULTILINE)
 BOARD_LINE = re.compile(r'^\s*(NPU Name|Chip Name)\s*:\s*(\S.*?)\s*$', re.MULTILINE)
 
@@ -28,6 +31,11 @@ class Device(NamedTuple):
     npu: int
     chip: int
     name: str
+
+
+def devices_on_card(name: str, counted: int | None = None) -> int:
+    """How many devices a card with this chip holds. counted: what is known of the card itself."""
+    return counted or CARD_DEVICES.get(name, 1)
 
 
 def name_of(soc_version: str) -> str:
@@ -58,12 +66,12 @@ def choose_soc_version(chip: Chip | None, asked: str | None) -> str:
     return PREFIX + chip.name
 
 
-def find_chip(device_number: int, program: str, environment: Mapping[str, str]) -> Chip:
+def find_chip(device_number: int, program: str, programs: runner.Runner = runner.LOCAL) -> Chip:
     """The Chip of a device, from npu-smi, whose path is `program`.
 
     Raises ValueError where npu-smi fails, or does not say which chip it is.
     """
-    table = _ask(program, [], environment)
+    table = _ask(program, [], programs)
     devices = parse_info(table)
     mine = [device for device in devices if device.number == device_number]
     if not mine:  # in a container the devices that it has are counted anew
@@ -72,15 +80,13 @@ def find_chip(device_number: int, program: str, environment: Mapping[str, str]) 
         raise ValueError(f'npu-smi lists no device {device_number}: it has {_listed(devices)}')
     npu, number, name = (mine[0].npu, mine[0].chip, mine[0].name) if mine else (0, 0, '')
     if not name or name in FAMILIES:
-        board = _ask(program, ['-t', 'board', '-i', str(npu), '-c', str(number)], environment)
+        board = _ask(program, ['-t', 'board', '-i', str(npu), '-c', str(number)], programs)
         name = parse_board(board) or name
     if not name:
         said = ' '.join(table.split())[:100]
         raise ValueError(f'{program} info shows no device ("{said}"): --soc-version names the chip')
     neighbours = sum(device.npu == npu for device in devices)
-    return Chip(
-        name, _card_devices(name, neighbours, lambda: _ask(program, ['-t', 'board', '-i', str(npu)], environment))
-    )
+    return Chip(name, _card_devices(name, neighbours, lambda: _ask(program, ['-t', 'board', '-i', str(npu)], programs)))
 
 
 def _card_devices(name: str, neighbours: int, ask_board: Callable[[], str]) -> int | None:
@@ -99,20 +105,12 @@ def _listed(devices: list[Device]) -> str:
     return ', '.join(f'{device.number} ({device.name})' for device in devices)
 
 
-def _ask(program: str, flags: list[str], environment: Mapping[str, str]) -> str:
+def _ask(program: str, flags: list[str], programs: runner.Runner) -> str:
     """What npu-smi info prints; nothing where it has nothing to say. Raises ValueError where it cannot be run."""
     try:
-        done = subprocess.run(
-            [program, 'info', *flags],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=SECONDS,
-        )
+        return programs.ask([program, 'info', *flags]).text
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ValueError(f'{program} info: {error}: --soc-version names the chip')
-    return done.stdout.decode('utf-8', errors='replace')
 
 
 def parse_board(text: str) -> str | None:

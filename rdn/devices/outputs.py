@@ -7,19 +7,26 @@ a folder for each run, named by its time, and in it, for several devices, one fo
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import os
 import re
+import shutil
 from typing import Iterable, Sequence
 
-from rdn import arrays, files
-from rdn.devices import ais_bench, benchmark, number_text
+from rdn import arrays, files, run_record
+from rdn.devices import number_text, output_names
 
 import numpy as np
 
 OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>[01])\.(?P<ending>txt|bin|npy)$', re.DOTALL)
 DEVICE_FOLDER = re.compile(r'device\d+(_\d+)?$')  # of 2023, and of 2024 with a number of their own
 TIME_STAMP = re.compile(r'\d{4}_\d{2}_\d{2}-\d{2}_\d{2}_\d{2}$')
+# Names in a batch size's folder of what a run leaves: outputs, speeds, and the records of both.
+OF_A_RUN = re.compile(
+    r'(dumpOutput_device\d+|(dumpOutput_device\d+|pure)_summary\.json|(perf_vision|PureInfer_perf)_\w+\.txt|'
+    r'(dumpOutput|pure|perf_vision|PureInfer_perf)\w*\.run\.json)$'
+)
 MAX_DIFFERENCE = 1e-3  # of two devices that compute the same, values 0...1: what fp16 may round
 
 
@@ -76,7 +83,7 @@ def _find_in_folder(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {stem: [] for stem in stems}
     by_prefix = collections.defaultdict(list)
     for stem in found:
-        by_prefix[ais_bench.output_prefix(stem)].append(stem)
+        by_prefix[output_names.output_prefix(stem)].append(stem)
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, 'no such folder', folder)
     for name in list_outputs(folder):
@@ -92,7 +99,7 @@ def _find_in_folder(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
 def _check_complete(folder: str, found: dict[str, list[str]]) -> None:
     for stem, paths in found.items():
         if not paths:
-            expected = benchmark.output_name(stem, binary=False)
+            expected = output_names.output_name(stem, binary=False)
             raise ValueError(f'{folder}: no output for {stem}: expected {expected} or one of its kind')
 
 
@@ -168,3 +175,27 @@ def _read_values(path: str, shape: tuple[int, ...]) -> np.ndarray:
 def _state(path: str) -> tuple[int, int, int]:
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def move(moves: dict[str, str], target: str) -> None:
+    """Put outputs (path -> new name) into the folder `target`, in place of earlier ones."""
+    with files.atomic_folder(target, list_outputs(target)) as partial:
+        for path, name in moves.items():
+            shutil.move(path, os.path.join(partial, name))
+
+
+def remove_others(folder: str, run: Iterable[str | None]) -> None:
+    """Remove from a batch size's folder what earlier runs of other tools or devices left: outputs, speeds, records.
+
+    run: the paths of what the last run left, which stays.
+    """
+    paths = [path for path in run if path]
+    kept = {os.path.basename(name) for path in paths for name in (path, run_record.path_of(path))}
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if name in kept or not OF_A_RUN.match(name) or os.path.islink(path):
+            continue
+        for output in list_outputs(path):
+            os.remove(os.path.join(path, output))
+        with contextlib.suppress(OSError):  # where something of another kind lies in it
+            os.rmdir(path) if os.path.isdir(path) else os.remove(path)

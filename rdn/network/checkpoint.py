@@ -42,6 +42,14 @@ def load_rdn(path: str, **expected: int | None) -> models.RDN:
     return model.eval()
 
 
+def read_scale(path: str) -> int:
+    """Read the scale of a checkpoint's network: 2, 3 or 4. Raises ValueError as `load_rdn` does."""
+    state_dict = load_plain(path)
+    with files.errors_naming(path):
+        _check_names_and_tensors(state_dict)
+        return infer_config(state_dict)['scale_factor']
+
+
 def infer_config(state_dict: StateDict) -> dict[str, int]:
     """RDN's keyword arguments, read off the shapes of a state dict.
 

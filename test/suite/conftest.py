@@ -32,7 +32,8 @@ def script(capsys, monkeypatch):
         handler = signal.getsignal(signal.SIGTERM)
         try:
             with pytest.raises(SystemExit) as ended:
-                cli.run(importlib.import_module(name).main)
+                module = f'rdn.acceptance.{name}' if name in ('parse', 'accept', 'batches') else name
+                cli.run(importlib.import_module(module).main)
         finally:
             signal.signal(signal.SIGTERM, handler)
         return Ended(int(ended.value.code or 0), *capsys.readouterr())

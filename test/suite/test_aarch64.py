@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 
-from rdn.devices import toolkit
+from rdn.profiling import transpose_source
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_the_white_list_of_the_arm_folder_is_patched(arm, tmp_path, monkeypatch,
     monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'tk'))
     ended = script('patch_transpose_whitelist')
     assert ended.status == 0, ended.err
-    assert toolkit.find_transpose_py() == str(tmp_path / 'tk' / '5.0.2' / folder / CANN5)
+    assert transpose_source.find() == str(tmp_path / 'tk' / '5.0.2' / folder / CANN5)
     assert white_list((tmp_path / 'tk' / '5.0.2' / folder / CANN5).read_bytes())[-1] == DEFAULT
     assert kernel.read_bytes() == vendor_source()
 

@@ -3,7 +3,6 @@
 import os
 import sys
 
-from rdn import run_record
 from rdn.devices import chip
 
 import pytest
@@ -94,46 +93,45 @@ def test_a_device_has_its_chip_and_its_cards_number_of_devices(monkeypatch, tmp_
     program = tmp_path / 'npu-smi'
     program.write_text(f'#!/bin/sh\nexec {sys.executable} {NPU_SMI} "$@"\n')
     program.chmod(0o755)
-    found = chip.find_chip(number, str(program), os.environ)
+    found = chip.find_chip(number, str(program))
     assert found.name == name
-    record = run_record.Record('ais_bench', None, None, None, found.name, 1, '', None, found.card_devices)
-    assert record.devices() == devices
+    assert chip.devices_on_card(found.name, found.card_devices) == devices
     assert chip.choose_soc_version(found, None) == f'Ascend{name}'
 
 
 def test_single_cards_beside_a_duo_count_one(npu_smi):
-    assert chip.find_chip(1, npu_smi(DUO), {}).card_devices == 2
-    assert chip.find_chip(2, npu_smi(DUO), {}).card_devices is None
+    assert chip.find_chip(1, npu_smi(DUO)).card_devices == 2
+    assert chip.find_chip(2, npu_smi(DUO)).card_devices is None
 
 
 def test_a_device_that_is_not_there_is_named_with_those_that_are(npu_smi):
     with pytest.raises(ValueError, match=r'no device 2: it has 0 \(910B4\), 1 \(910B3\)'):
-        chip.find_chip(2, npu_smi(WITHOUT_DEVICE), {})
+        chip.find_chip(2, npu_smi(WITHOUT_DEVICE))
 
 
 def test_in_a_container_devices_are_counted_anew(npu_smi):
     """Device 2 of the server, the only one inside, is device 0 there."""
     inside = DUO[: DUO.index('| 32 ')] + DUO[DUO.index('| 32800 ') :]
-    assert chip.find_chip(0, npu_smi(inside), {}) == ('310P3', None)
+    assert chip.find_chip(0, npu_smi(inside)) == ('310P3', None)
     with pytest.raises(ValueError, match=r'no device 1: it has 2 \(310P3\)'):
-        chip.find_chip(1, npu_smi(inside), {})
+        chip.find_chip(1, npu_smi(inside))
 
 
 @pytest.mark.parametrize('name, named', [('310B', '310B4'), ('910', '910A')])
 def test_a_familys_name_is_not_enough_for_atc(npu_smi, name, named):
     table = WITHOUT_DEVICE.replace('910B4', name).replace('Ascend910B3', name)
-    found = chip.find_chip(0, npu_smi(table), {})
+    found = chip.find_chip(0, npu_smi(table))
     with pytest.raises(ValueError, match=f'{name}, and atc has to know which: give --soc-version=Ascend.*{named}'):
         chip.choose_soc_version(found, None)
     assert chip.choose_soc_version(found, named) == chip.choose_soc_version(found, f'Ascend{named}') == f'Ascend{named}'
     board = f'\tChip Type   : Ascend\n\tChip Name                      : {named}\n'
-    assert chip.find_chip(0, npu_smi(table, board), {}).name == named
+    assert chip.find_chip(0, npu_smi(table, board)).name == named
 
 
 def test_a_910c_is_told_by_chip_and_npu(npu_smi):
     board = '\tNPU ID    : 0\n\tNPU Name                       : 9392\n\tChip Name                      : Ascend910\n'
     table = WITHOUT_DEVICE.replace('910B4', 'Ascend910')
-    assert chip.choose_soc_version(chip.find_chip(0, npu_smi(table, board), {}), None) == 'Ascend910_9392'
+    assert chip.choose_soc_version(chip.find_chip(0, npu_smi(table, board)), None) == 'Ascend910_9392'
 
 
 def test_without_npu_smi_atc_has_to_be_told(npu_smi):
@@ -144,7 +142,7 @@ def test_without_npu_smi_atc_has_to_be_told(npu_smi):
 
 def test_an_npu_smi_that_fails_is_named(npu_smi, tmp_path):
     with pytest.raises(ValueError, match='shows no device .*ret is -8005'):
-        chip.find_chip(0, npu_smi('dcmi module initialize failed. ret is -8005'), {})
+        chip.find_chip(0, npu_smi('dcmi module initialize failed. ret is -8005'))
     (tmp_path / 'npu-smi').write_text('not a program')
     with pytest.raises(ValueError, match='npu-smi info: .*--soc-version'):
-        chip.find_chip(0, str(tmp_path / 'npu-smi'), {})
+        chip.find_chip(0, str(tmp_path / 'npu-smi'))

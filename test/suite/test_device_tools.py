@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
-from rdn import run_record
-from rdn.devices import chip, inference, outputs, record, tools
+from rdn import configuration, run_record
+from rdn.devices import ais_bench, atc, base, chip, choice, outputs, record, runner
 
 import numpy as np
 import onnx
@@ -54,46 +55,49 @@ BENCHMARK = 'benchmark.' + os.uname().machine
 )
 def test_the_first_tool_that_is_here_with_atc_is_chosen_and_the_reason_said(machine, here, ais_bench, chosen, reason):
     machine(*here, python_has_ais_bench=ais_bench)
-    tool = tools.choose(None)
-    assert tool.name == chosen and tool.reason.startswith(reason), tool
+    device, why = choice.choose(None)
+    assert device.name == chosen and why.startswith(reason), why
 
 
 def test_a_tool_that_is_asked_for_is_taken_or_missed_by_name(machine, monkeypatch):
     folder = machine('atc', BENCHMARK, python_has_ais_bench=True)
-    assert [tools.choose(name).name for name in tools.NAMES] == list(tools.NAMES)
+    assert [choice.choose(name).device.name for name in choice.NAMES] == list(choice.NAMES)
     (folder / BENCHMARK).unlink()
     machine()
     with pytest.raises(ValueError, match=f'--with=benchmark: no {BENCHMARK}'):
-        tools.choose('benchmark')
+        choice.choose('benchmark')
     with pytest.raises(ValueError, match='--with=ais_bench: no ais_bench in .*AIS_BENCH='):
-        tools.choose('ais_bench')
+        choice.choose('ais_bench')
     (folder / 'atc').unlink()
     with pytest.raises(ValueError, match='--with=ais_bench needs atc'):
-        tools.choose('ais_bench')
+        choice.choose('ais_bench')
 
 
 def test_a_benchmark_that_may_not_be_run_is_said_to_be_so(machine, tmp_path):
     machine('atc')
     (tmp_path / BENCHMARK).write_text('')
-    assert f'{BENCHMARK} is not executable (chmod +x {BENCHMARK})' in tools.choose(None).reason
+    assert f'{BENCHMARK} is not executable (chmod +x {BENCHMARK})' in choice.choose(None).reason
     (tmp_path / BENCHMARK).chmod(0o755)
-    assert tools.choose(None).command == [f'./{BENCHMARK}']
+    assert choice.choose(None).device.command() == [f'./{BENCHMARK}']
 
 
 def test_ais_bench_may_be_named(machine, monkeypatch, tmp_path):
     folder = machine('atc', 'py')
     monkeypatch.setenv('AIS_BENCH', f'{folder}/py -m ais_bench')
-    assert tools.choose(None).command == [f'{folder}/py', '-m', 'ais_bench']
+    assert choice.choose(None).device.command() == [f'{folder}/py', '-m', 'ais_bench']
     (tmp_path / 'ab.py').write_text('')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('AIS_BENCH', f'{folder}/py ./ab.py')
-    assert tools.choose(None).command == [f'{folder}/py', str(tmp_path / 'ab.py')]  # called from another folder
+    assert choice.choose(None).device.command() == [
+        f'{folder}/py',
+        str(tmp_path / 'ab.py'),
+    ]  # called from another folder
     monkeypatch.setenv('AIS_BENCH', "'py")
     with pytest.raises(ValueError, match="AIS_BENCH='py: "):
-        tools.choose(None)
+        choice.choose(None)
     monkeypatch.setenv('AIS_BENCH', '/nowhere/python3 -m ais_bench')
     with pytest.raises(ValueError, match='AIS_BENCH=/nowhere/python3 -m ais_bench: no such program'):
-        tools.choose(None)
+        choice.choose(None)
 
 
 def test_a_folder_of_that_name_is_not_the_module(tmp_path, monkeypatch):
@@ -107,13 +111,13 @@ def test_a_folder_of_that_name_is_not_the_module(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv('AIS_BENCH', raising=False)
     monkeypatch.setenv('PATH', f'{tmp_path / "bin"}:{BARE_PATH}')
-    assert tools.choose(None).name == 'host'
+    assert choice.choose(None).device.name == 'host'
 
 
 def test_without_atc_what_is_converted_can_be_measured(machine):
     machine(python_has_ais_bench=True)
-    assert tools.choose(None, converts=False).name == 'ais_bench'
-    assert tools.choose('ais_bench', converts=False).reason == 'as asked'
+    assert choice.choose(None, converts=False).device.name == 'ais_bench'
+    assert choice.choose('ais_bench', converts=False).reason == 'as asked'
 
 
 @pytest.mark.skipif(sys.prefix == sys.base_prefix, reason='this Python is of no virtual environment')
@@ -121,28 +125,28 @@ def test_programs_run_as_if_the_environment_were_not_active(monkeypatch):
     inner = os.path.join(sys.prefix, 'bin')
     monkeypatch.setenv('PATH', f'{inner}:/usr/bin:{inner}/:/bin')
     monkeypatch.setenv('VIRTUAL_ENV', sys.prefix)
-    environment = tools.outer_environment()
+    environment = runner.outer_environment()
     assert environment['PATH'] == '/usr/bin:/bin' and 'VIRTUAL_ENV' not in environment
 
 
 def test_a_failing_programs_last_lines_and_log_are_named(tmp_path, capsys):
     log = str(tmp_path / 'logs' / 'tool.log')
     with pytest.raises(ValueError, match=f'sh ended with status 3; its output is in {log}'):
-        tools.run(['sh', '-c', 'for i in $(seq 30); do echo line $i; done; echo E10001 >&2; exit 3'], log)
+        runner.LOCAL.run(['sh', '-c', 'for i in $(seq 30); do echo line $i; done; echo E10001 >&2; exit 3'], log)
     out, err = capsys.readouterr()
     assert out.splitlines()[-31:] == [f'line {i}' for i in range(1, 31)] + ['E10001']
     assert err.splitlines() == [f'line {i}' for i in range(22, 31)] + ['E10001']
     with open(log) as file:
         assert file.read() == '\n'.join(out.splitlines()[-31:]) + '\n'
     with pytest.raises(ValueError, match='sh was killed by SIGKILL'):
-        tools.run(['sh', '-c', 'kill -9 $$'], log)
+        runner.LOCAL.run(['sh', '-c', 'kill -9 $$'], log)
     with pytest.raises(ValueError, match='/nowhere cannot be run'):
-        tools.run(['/nowhere'], log)
+        runner.LOCAL.run(['/nowhere'], log)
 
 
 def test_what_an_interrupted_walk_started_ends_with_it(tmp_path):
     """ais_bench's own processes, too: its parent leaves them behind."""
-    code = f'from rdn import cli; from rdn.devices import tools; cli.run(lambda: tools.run({["sh", "-c", "sleep 1000 & echo $!; sleep 1000"]}, "x/log"))'
+    code = f'from rdn import cli; from rdn.devices import runner; cli.run(lambda: runner.LOCAL.run({["sh", "-c", "sleep 1000 & echo $!; sleep 1000"]}, "x/log"))'
     environment = dict(os.environ, PYTHONPATH=ROOT)
     process = subprocess.Popen(
         [sys.executable, '-c', code], cwd=str(tmp_path), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -163,17 +167,17 @@ def test_what_an_interrupted_walk_started_ends_with_it(tmp_path):
 
 def test_a_process_that_a_killed_tool_left_does_not_hold_the_walk(tmp_path, monkeypatch):
     """It keeps the tool's output open: reading to the end of that would wait for it."""
-    monkeypatch.setattr(tools, 'SECONDS_OF_OUTPUT', 0.5)
+    monkeypatch.setattr(runner, 'SECONDS_OF_OUTPUT', 0.5)
     start = time.monotonic()
     with pytest.raises(ValueError, match='sh was killed by SIGKILL'):
-        tools.run(['sh', '-c', 'sleep 1000 & kill -9 $$'], str(tmp_path / 'x' / 'log'))
+        runner.LOCAL.run(['sh', '-c', 'sleep 1000 & kill -9 $$'], str(tmp_path / 'x' / 'log'))
     assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize('number, status', [(signal.SIGHUP, 129), (signal.SIGKILL, -9)])
 def test_a_terminal_that_goes_or_a_kill_ends_the_tool_too(tmp_path, number, status):
     command = ['sh', '-c', 'echo $$; exec sleep 1000']
-    code = f'from rdn import cli; from rdn.devices import tools; cli.run(lambda: tools.run({command}, "x/log"))'
+    code = f'from rdn import cli; from rdn.devices import runner; cli.run(lambda: runner.LOCAL.run({command}, "x/log"))'
     environment = dict(os.environ, PYTHONPATH=ROOT)
     with subprocess.Popen(
         [sys.executable, '-c', code],
@@ -206,21 +210,30 @@ def is_running(number):
 
 
 @pytest.fixture
-def project(dataset, narrow, modern):
+def project(dataset, narrow, modern, monkeypatch):
     """A working folder with five inputs, rdn_x2.onnx, and today's tools of a 310P3."""
     modern()
     os.symlink(narrow[1], 'rdn_x2.onnx')
+    for name in ('ROUNDS', 'LEAST_ROUNDS'):
+        monkeypatch.setattr(ais_bench, name, 3)
     return dataset
 
 
-def convert(batch_size):
-    return inference.convert(batch_size, 'Ascend310P3', f'result/bs{batch_size}')
+CONFIG = configuration.Configuration('narrow.pth', 2)
 
 
-def measure(batch_size, model=None, inputs='prep_dataset/data', claimed=None):
-    model = model or convert(batch_size)
-    command = ['python3', '-m', 'ais_bench']
-    return inference.run_ais_bench(command, model, inputs, claimed or batch_size, 0, 3, f'result/bs{batch_size}')
+def convert(batch_size, soc_version='Ascend310P3'):
+    return atc.convert(CONFIG, batch_size, soc_version)
+
+
+def measure(batch_size, converted=False, prepared='prep_dataset', claimed=None, device=0):
+    """Convert and run a model by ais_bench. converted: it was converted before; claimed: the batch size to give."""
+    model = f'rdn_x2_bs{batch_size}.om' if converted else convert(batch_size)
+    if claimed:
+        shutil.copy(model, f'rdn_x2_bs{claimed}.om')
+    config, folder = CONFIG._replace(prepared=prepared), f'result/bs{batch_size}'
+    job = base.Job(config, claimed or batch_size, device, chip.Chip('310P3'), folder, step=print)
+    return ais_bench.AisBench().infer(job)
 
 
 def assert_outputs(folder, prepared, narrow):
@@ -257,7 +270,7 @@ def test_the_offline_model_has_the_batch_size_and_the_chip_of_its_name(project):
 
 def test_atc_runs_in_the_servers_own_python(project, monkeypatch):
     """In the project's environment TBE misses CANN's packages: the trap that the outer PATH avoids."""
-    monkeypatch.setattr(tools, 'outer_environment', lambda: dict(os.environ))
+    monkeypatch.setattr(runner, 'outer_environment', lambda: dict(os.environ))
     monkeypatch.setenv('PATH', os.path.dirname(sys.executable), prepend=os.pathsep)
     with pytest.raises(ValueError, match='atc ended with status 1'):
         convert(1)
@@ -280,7 +293,7 @@ def test_a_failing_atc_leaves_the_earlier_model(project, modern):
 
 @pytest.mark.parametrize('spoil', ['mode of inputs', 'mode of model', 'link', 'foreign file', 'space', 'owner'])
 def test_what_ais_bench_refuses_is_copied_to_a_place_of_its_own(project, prepared, narrow, spoil):
-    model, inputs = convert(4), 'prep_dataset/data'
+    model, prepared_folder = convert(4), 'prep_dataset'
     if spoil == 'mode of inputs':
         os.chmod('prep_dataset/data/coffee.bin', 0o664)
     elif spoil == 'mode of model':
@@ -294,8 +307,8 @@ def test_what_ais_bench_refuses_is_copied_to_a_place_of_its_own(project, prepare
         os.chown('prep_dataset/data/coffee.bin', 12345, 12345)
     elif spoil == 'space':
         os.rename(str(project / 'prep_dataset'), str(project / 'my prep'))
-        inputs = 'my prep/data'
-    run = measure(4, model, inputs)
+        prepared_folder = 'my prep'
+    run = measure(4, True, prepared_folder)
     assert_outputs(run.outputs, prepared, narrow)
 
 
@@ -330,10 +343,10 @@ def test_umask_and_modes_of_earlier_folders_do_not_matter(project, prepared, nar
 
 
 def test_images_of_one_prefix_are_refused_with_their_names_before_anything_runs(project):
-    model = convert(1)
+    convert(1)
     os.rename('prep_dataset/data/coffee.bin', 'prep_dataset/data/rocket.2.bin')
     with pytest.raises(ValueError, match='rocket and rocket.2: ais_bench cuts names at the first dot'):
-        measure(1, model)
+        measure(1, True)
     assert not os.path.exists('result/bs1/ais_bench.log')
 
 
@@ -345,9 +358,9 @@ def test_a_wrong_batch_size_is_seen(project):
 
 
 def test_a_model_for_another_chip_fails_with_the_tools_words(project, capfd):
-    model = inference.convert(1, 'Ascend310B4', 'result/bs1')
+    convert(1, 'Ascend310B4')
     with pytest.raises(ValueError, match='ais_bench ended with status 1; its output is in result/bs1/ais_bench.log'):
-        measure(1, model)
+        measure(1, True)
     assert 'soc version of the model is Ascend310B4' in capfd.readouterr().err
 
 
@@ -359,7 +372,7 @@ def test_a_killed_ais_bench_leaves_the_earlier_results(project, modern):
     killed = '#!/bin/sh\ncase "$*" in *--loop*) kill -9 $$ ;; esac\n'
     python.write_text(python.read_text().replace('#!/bin/sh\n', killed))
     with pytest.raises(ValueError, match='ais_bench was killed by SIGKILL'):
-        measure(1, 'rdn_x2_bs1.om')
+        measure(1, True)
     assert {name: content for name, content in snapshot('result').items() if not name.endswith('.log')} == before
 
 
@@ -368,12 +381,10 @@ def test_another_device_takes_the_place_of_the_one_before(project, modern):
     modern('300I Duo')
     runs = []
     for device in (0, 1):
-        model = convert(1)
-        command = ['python3', '-m', 'ais_bench']
-        runs.append(inference.run_ais_bench(command, model, 'prep_dataset/data', 1, device, 3, 'result/bs1'))
+        runs.append(measure(1, device=device))
         for target in filter(None, runs[-1]):
-            run_record.write(target, record.make('ais_bench', chip.Chip('310P3', 2), 1, model, None))
-        inference.remove_others('result/bs1', runs[-1])
+            run_record.write(target, record.make('ais_bench', chip.Chip('310P3', 2), 1, 'rdn_x2_bs1.om', None))
+        outputs.remove_others('result/bs1', runs[-1])
     names = set(os.listdir('result/bs1'))
     assert 'dumpOutput_device1' in names and 'dumpOutput_device1.run.json' in names
     assert not [name for name in names if 'device0' in name]
@@ -384,7 +395,7 @@ def test_what_a_link_leads_to_is_never_removed(project, tmp_path):
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'a_1.txt').write_text('1')
     os.symlink(str(tmp_path / 'mine'), 'result/bs1/dumpOutput_device7')
-    inference.remove_others('result/bs1', run)
+    outputs.remove_others('result/bs1', run)
     assert (tmp_path / 'mine' / 'a_1.txt').exists() and os.path.islink('result/bs1/dumpOutput_device7')
 
 

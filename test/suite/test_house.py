@@ -8,14 +8,18 @@ import pytest
 from walk import ROOT
 
 TOP = 'rdn'
-PORT = tuple(f'rdn.{room}' for room in 'network engines devices data accuracy profiling training quantization'.split())
+PORT = tuple(
+    f'rdn.{room}' for room in 'network engines devices data accuracy profiling acceptance training quantization'.split()
+)
 PICTURES = ('pictures', 'pictures.formats', 'pictures.metadata', 'pictures.report', 'pictures.cluster')
 ROOMS = (*PORT, *PICTURES)
 # What a room may use beside itself and the modules at the top of rdn/, which use nothing but each other.
 MAY_USE = {
     'rdn.engines': {'rdn.network'},
-    'rdn.devices': {'rdn.data', 'rdn.engines', 'rdn.network', 'rdn.profiling'},
-    'rdn.accuracy': {'rdn.data', 'rdn.engines', 'rdn.network', 'rdn.devices'},
+    'rdn.devices': {'rdn.data', 'rdn.network'},
+    'rdn.accuracy': {'rdn.data', 'rdn.network'},
+    'rdn.profiling': {'rdn.devices'},
+    'rdn.acceptance': {'rdn.accuracy', 'rdn.data', 'rdn.devices', 'rdn.network'},
     'rdn.training': {'rdn.accuracy', 'rdn.data', 'rdn.network'},
     'rdn.quantization': {'rdn.accuracy', 'rdn.engines', 'rdn.network'},
     **dict.fromkeys(PICTURES, {'rdn.engines', *PICTURES}),

@@ -7,7 +7,7 @@ import shutil
 import sys
 
 from rdn import cpu, engines
-from rdn.devices import logs
+from rdn.accuracy import result
 from rdn.engines import openvino
 
 import numpy as np
@@ -84,7 +84,7 @@ def test_bf16_moves_the_psnr_by_less_than_a_twentieth_of_a_decibel(script, datas
         flags = ['--pred-path=result/dumpOutput_device0', '--label-path=prep_dataset/label', '--result-path=r.json']
         assert script('RDN_postprocess', *flags).status == 0
         with open('r.json') as file:
-            psnr[precision] = logs.parse_accuracy(file.read())
+            psnr[precision] = result.parse(file.read())
     assert 'OpenVINO in bf16' in ended.out
     assert abs(psnr['bf16'] - psnr['fp32']) < 0.05
 

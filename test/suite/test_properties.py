@@ -7,6 +7,7 @@ import string
 import tempfile
 
 from rdn import arrays
+from rdn.accuracy import result
 from rdn.devices import benchmark, logs, outputs
 from rdn.devices.number_text import format_text, parse_text
 from rdn.profiling import msprof
@@ -158,7 +159,7 @@ def test_any_log_is_a_figure_or_refused(text):
     ):
         try:
             log = prefix + text
-            figure = logs.parse_accuracy(log) if logs.is_result(log) else logs.parse_speed(log, 'a_bs1.log').rate
+            figure = result.parse(log) if result.is_result(log) else logs.parse_speed(log, 'a_bs1.log').rate
         except ValueError:
             continue
         assert figure > 0

@@ -3,6 +3,8 @@
 import json
 import os
 
+from rdn.accuracy import agreement
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,7 @@ def test_an_error_in_one_image_is_found_though_the_average_hardly_moves(script, 
     noise = np.random.RandomState(0).normal(0, 0.02, picture.shape).astype(np.float32)
     (picture + noise).tofile(output('coffee'))
     ended = judge(script, f'--reference={inferred[0]}', '--max-loss=9')
-    assert ended.status == 1 and 'accuracy not kept' in ended.err and 'Avg PSNR' in ended.out
+    assert ended.status == agreement.NOT_KEPT and 'accuracy not kept' in ended.err and 'Avg PSNR' in ended.out
     device, pytorch, change, difference, cosine = rows(ended)['coffee']
     assert change == pytest.approx(device - pytorch, abs=2e-3) and change < -0.1
     assert difference == pytest.approx(np.abs(noise).max(), rel=0.01)
@@ -56,7 +58,7 @@ def test_a_gain_is_a_difference_too(script, inferred):
     label = np.load('prep_dataset/label/coffee.npy')[0]
     (0.9 * label + 0.1 * np.fromfile(output('coffee'), np.float32).reshape(label.shape)).tofile(output('coffee'))
     ended = judge(script, f'--reference={inferred[0]}')
-    assert ended.status == 1 and rows(ended)['coffee'][2] > 0.1
+    assert ended.status == agreement.NOT_KEPT and rows(ended)['coffee'][2] > 0.1
 
 
 def test_pytorchs_outputs_are_computed_once_and_not_for_other_weights(script, inferred, tmp_path, monkeypatch):
@@ -74,7 +76,7 @@ def test_pytorchs_outputs_are_computed_once_and_not_for_other_weights(script, in
     state['output.bias'] += 0.05
     torch.save(state, 'other.pth')
     ended = judge(script, '--reference=other.pth')
-    assert ended.status == 1 and len(os.listdir('prep_dataset/reference')) == 2
+    assert ended.status == agreement.NOT_KEPT and len(os.listdir('prep_dataset/reference')) == 2
     assert rows(ended)['coffee'][3] == pytest.approx(0.05, abs=1e-4)
 
 

@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 from rdn import files, run_record, walk
+from rdn.acceptance import batches
 from rdn.accuracy import result
 
 import pytest
 
-import batches
 from test_guide import average, is_ignored, page_blocks
 from vendor import summary
 from walk import BARE_PATH, ROOT, assert_refused, shell, snapshot
@@ -21,7 +21,7 @@ from walk import BARE_PATH, ROOT, assert_refused, shell, snapshot
 
 
 def machine(**given):
-    flags = dict(wanted=None, device=0, soc_version=None, steps='all')
+    flags = dict(wanted=None, device_id=0, soc_version=None, steps='all')
     return walk.find_machine(**{**flags, **given})
 
 
@@ -36,8 +36,8 @@ def machine(**given):
 )
 def test_chip_and_tool_are_found(modern, card, device, chip, soc_version, devices):
     modern(card)
-    found = machine(device=device)
-    assert found.tool.name == 'ais_bench' and found.chip == (chip, devices) and found.soc_version == soc_version
+    found = machine(device_id=device)
+    assert found.device.name == 'ais_bench' and found.chip == (chip, devices) and found.soc_version == soc_version
     described = found.describe([1, 4])
     assert described.startswith(f'ais_bench on {chip}, device {device}, batches of 1, 4 (atc and python3 -m ais_bench')
 
@@ -53,8 +53,8 @@ def test_models_that_are_converted_are_measured_without_atc(modern):
     folder = modern('310P3')
     (folder / 'atc').unlink()
     found = machine(steps='measure')
-    assert found.tool.name == 'ais_bench' and found.chip.name == '310P3'
-    assert machine().tool.name == 'host'
+    assert found.device.name == 'ais_bench' and found.chip.name == '310P3'
+    assert machine().device.name == 'host'
 
 
 @pytest.mark.parametrize('name', ['310B', '910'])
@@ -77,14 +77,14 @@ def test_atc_without_npu_smi_asks_for_the_chip_but_beside_benchmark(modern, monk
     assert machine(wanted='host').chip.name == 'host'
     shutil.copy(str(folder / 'atc'), str(folder / f'benchmark.{os.uname().machine}'))
     found = machine()
-    assert (found.tool.name, found.chip.name, found.soc_version) == ('benchmark', '310', 'Ascend310')
+    assert (found.device.name, found.chip.name, found.soc_version) == ('benchmark', '310', 'Ascend310')
 
 
 def test_atc_without_a_tool_for_inference_is_not_silently_the_host(modern):
     folder = modern()
     (folder / 'python3').write_text('#!/bin/sh\nexit 1\n')
     found = machine()
-    assert found.tool.name == 'host' and found.soc_version == 'Ascend310P3'  # the models are converted
+    assert found.device.name == 'host' and found.soc_version == 'Ascend310P3'  # the models are converted
     assert 'atc is here, but no benchmark.' in found.describe([1]) and 'no ais_bench in' in found.describe([1])
 
 

@@ -1,0 +1,142 @@
+"""Guide 6.2 and 7.3: the verdicts on accuracy and speed, from the files of the steps.
+
+    python3 test/accept.py --psnr result.json --npu result/perf_vision_batchsize_1_device_0.txt --gpu RDN_bs1.log
+
+prints the table twice, to read and as Markdown for a report. The status is 0 only when all that was judged is met.
+
+Accuracy is judged by what RDN_postprocess.py --reference=WEIGHTS found: whether the device computes what PyTorch
+computes. The guide's own comparison with published figures stands beside it, and counts only for results of the same
+protocol. With the weights and the folders this script makes result.json itself:
+
+    python3 test/accept.py --psnr result.json --reference rdn_x2.pth --pred-path result/dumpOutput_device0 --label-path prep_dataset/label
+
+--npu takes a log of benchmark or ais_bench, --gpu one of trtexec; --psnr, or --npu and --gpu, may be left out.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+import rdn
+from rdn import cli, run_record
+from rdn.accuracy import agreement, result
+from rdn.data import manifest
+from rdn.devices import logs
+
+# dB on Set5, by the protocol of the result that they may stand beside: RDN-pytorch's own, and the guide's on the device.
+PUBLISHED_PSNR = {'whole images': ('RDN-pytorch, PyTorch', 38.18), 'letterbox': ('guide, Ascend 310', 38.27)}
+OTHER_PROTOCOL = 'other protocol'
+
+
+class Row(NamedTuple):
+    """A row of the table; is_met is None where nothing is judged."""
+
+    figure: str
+    reference: str
+    measured: str
+    origin: str
+    is_met: bool | None
+
+    def verdict(self) -> str:
+        return OTHER_PROTOCOL if self.is_met is None else 'met' if self.is_met else 'not met'
+
+
+def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
+    """The rows on accuracy for a result.json: against PyTorch where that was measured, and against published figures."""
+    psnr = result.read_average(path)
+    origin = result.read_origin(path)
+    protocol, images = origin.get('protocol') or 'protocol unknown', origin.get('images')
+    outputs = run_record.Record(**origin['outputs']).describe() if origin.get('outputs') else 'origin unknown'
+    rows = []
+    if origin.get('verdict'):
+        verdict = agreement.Verdict(**origin['verdict'])
+        reference = f'PyTorch {psnr - verdict.change:.3f} (limits {verdict.max_loss:g}, {verdict.max_image_loss:g})'
+        measured = f'{psnr:g}: {verdict.change:+.4f}, worst image {verdict.image_change:+.4f}'
+        what = f'PSNR against PyTorch, dB, {protocol}, {images} images'
+        rows.append(Row(what, reference, measured, outputs, verdict.is_kept))
+    wanted = protocol if protocol in PUBLISHED_PSNR else 'whole images'
+    name, published = PUBLISHED_PSNR[wanted]
+    published = published_psnr or published
+    met = psnr >= published if protocol == wanted else None
+    rows.append(
+        Row("the guide's comparison, dB", f'{name} {published:g} ({wanted})', f'{psnr:g} ({protocol})', outputs, met)
+    )
+    return rows
+
+
+def judge_speed(npu_path: str, gpu_path: str, chips: int | None, card: str | None, gpu_name: str) -> Row:
+    """Whether the card of one speed log is as fast as the GPU of the other.
+
+    Raises ValueError where they are of other tools, or of different batch sizes.
+    """
+    npu, gpu = (logs.read(path, logs.parse_speed) for path in (npu_path, gpu_path))
+    for path, found, is_reference in ((npu_path, npu, False), (gpu_path, gpu, True)):
+        if logs.source_of(found).is_reference != is_reference:
+            wanted = [source.name for source in logs.SOURCES if source.is_reference == is_reference]
+            raise ValueError(f'{path}: a log of {found.tool}, expected one of {" or ".join(wanted)}')
+    record = run_record.read(npu_path)
+    batch = record.batch_size if record else npu.batch
+    if batch != gpu.batch:
+        raise ValueError(f'{npu_path} is of batches of {batch}, {gpu_path} of {gpu.batch}')
+    rate, name = logs.card_rate(npu, record, chips, card)
+    origin = record.describe() if record else f"{npu.tool}'s, as given"
+    return Row(f'images/s, batch {batch}', f'{gpu_name} {gpu.rate:.3f}', f'{name} {rate:.3f}', origin, rate >= gpu.rate)
+
+
+def measure(result_path: str, weights: str, pred_path: str, label_path: str) -> None:
+    """Make result.json by RDN_postprocess.py. Raises ValueError where it could not; a lost accuracy is a verdict."""
+    command = [os.path.join(rdn.ROOT, 'RDN_postprocess.py'), f'--pred-path={pred_path}', f'--label-path={label_path}']
+    flags = manifest.read_flags(label_path) or {}
+    sizes = [f'--{name}={flags[name]}' for name in ('width', 'height', 'scale') if name in flags]
+    command += [f'--result-path={result_path}', f'--reference={weights}', *sizes]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    print(done.stdout)
+    if done.returncode not in (0, agreement.NOT_KEPT):
+        raise ValueError(done.stderr.strip() or f'{command[0]} failed')
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    rows = []
+    if args.reference:
+        measure(args.psnr, args.reference, args.pred_path, args.label_path)
+    if args.psnr:
+        rows += judge_accuracy(args.psnr, args.official_psnr)
+    if args.npu:
+        rows.append(judge_speed(args.npu, args.gpu, args.chips, args.card, args.gpu_name))
+    table = [('figure', 'reference', 'measured', 'origin', 'verdict')]
+    table += [(*row[:4], row.verdict()) for row in rows]
+    print(f'{cli.format_table(table)}\n\n{cli.format_markdown(table)}')
+    judged = [row.is_met for row in rows if row.is_met is not None]
+    if not judged:
+        raise ValueError('nothing could be judged: give --reference WEIGHTS, --pred-path and --label-path')
+    return 0 if all(judged) else 1
+
+
+def parse_args(argv):
+    parser = cli.Parser(__doc__)
+    parser.add_argument('--psnr', metavar='FILE', help='result.json of RDN_postprocess.py')
+    parser.add_argument('--reference', metavar='WEIGHTS', help='make result.json anew, and compare with PyTorch')
+    parser.add_argument('--pred-path', metavar='DIR', help="with --reference: folder of the device's outputs")
+    parser.add_argument('--label-path', metavar='DIR', help='with --reference: folder of the labels')
+    parser.add_argument('--npu', metavar='FILE', help="the device's log: of benchmark or ais_bench")
+    parser.add_argument('--gpu', metavar='FILE', help="the GPU's log, of trtexec")
+    parser.add_argument(
+        '--official-psnr', type=float, help="the published figure, dB; default: that of the result's protocol"
+    )
+    parser.add_argument(
+        '--chips', type=cli.positive, help='devices on the card; default: as the record of the run says'
+    )
+    parser.add_argument('--card', help='name to print; default: as the record of the run says')
+    parser.add_argument('--gpu-name', default='T4', help='name to print; default T4')
+    args = parser.parse_args(argv)
+    if bool(args.npu) != bool(args.gpu):
+        parser.error('--npu and --gpu go together: one is compared with the other')
+    if not (args.psnr or args.npu):
+        parser.error('give --psnr, or --npu and --gpu')
+    if args.reference and not (args.psnr and args.pred_path and args.label_path):
+        parser.error('--reference goes with --psnr, --pred-path and --label-path')
+    return args

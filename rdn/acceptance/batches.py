@@ -1,0 +1,142 @@
+"""Guide 7: the vendor's table over several batch sizes: chip, batch, data set, accuracy, images/s; the best size marked.
+
+    python3 test/batches.py result/bs1 result/bs4 --dataset set5 --model rdn_x2.onnx
+
+prints it to read and as Markdown for a report. Each folder is one that run.sh --batch-size 1,4 made: result.json, and
+the file that says how fast the model alone is, without reading and writing images. Where there is no such file, the one
+of the run over the images counts.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import NamedTuple
+
+from rdn import cli, files, run_record
+from rdn.accuracy import result
+from rdn.devices import chip as hardware
+from rdn.devices import logs
+from rdn.network import onnx_graph
+
+# Files that say how fast a model is, the best first: alone, and over the images.
+SPEEDS = ('pure_summary.json', 'PureInfer_perf_of_*.txt', 'ais_bench_pure.log', 'perf_vision_*.txt')
+# The vendor's model zoo, RDN x2 of the default size on a 310P3, CANN 6.0.RC1: batch size -> images/s.
+PUBLISHED = {1: 47, 4: 37, 8: 33, 16: 33, 32: 33, 64: 33}
+PUBLISHED_NOTE = (
+    "vendor's 310P3: figures of the Ascend model zoo for the network of the default size (22,123,395 parameters), "
+    'CANN 6.0.RC1; they compare with that network on that chip only'
+)
+
+
+class Row(NamedTuple):
+    """What was measured with a batch size. psnr: dB; rate: images/s of a device; card_devices: how many a card holds.
+
+    record: of the run, where it is known.
+    """
+
+    chip: str
+    batch: int
+    psnr: float
+    protocol: str
+    rate: float
+    card_devices: int
+    record: run_record.Record | None
+
+
+def read_row(folder: str) -> Row:
+    """The Row of a folder. Raises ValueError, with the file's name, for what is missing or of another batch size."""
+    result_path = os.path.join(folder, 'result.json')
+    psnr, origin = result.read_average(result_path), result.read_origin(result_path)
+    speed_path = find_speed(folder)
+    speed, record = logs.read(speed_path, logs.parse_speed), run_record.read(speed_path)
+    batch = record.batch_size if record else speed.batch
+    chip = record.chip if record else f'{speed.tool}, chip unknown'
+    of_outputs = run_record.Record(**origin['outputs']) if origin.get('outputs') else None
+    if record and of_outputs:
+        check_same_run(result_path, of_outputs, speed_path, record)
+    devices = hardware.devices_on_card(record.chip, record.card_devices) if record else 1
+    protocol = origin.get('protocol') or 'protocol unknown'
+    return Row(chip, batch or 1, psnr, protocol, speed.rate, devices, of_outputs or record)
+
+
+def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, speed: run_record.Record) -> None:
+    """Raises ValueError, with both names, where an accuracy and a speed are of two runs: a model, a tool or a chip."""
+    for what in ('batch_size', 'chip', 'tool', 'model'):
+        a, b = getattr(accuracy, what), getattr(speed, what)
+        if a != b:
+            raise ValueError(f'{result_path} and {speed_path} are of two runs: {what} {str(a)[:12]} and {str(b)[:12]}')
+
+
+def check_same_set(folders: list[str], rows: list[Row]) -> None:
+    """Raises ValueError, with two folders' names, where their accuracies are of two prepared sets."""
+    for folder, row in zip(folders, rows):
+        sets = [each.record.manifest if each.record else None for each in (rows[0], row)]
+        if None not in sets and sets[0] != sets[1]:
+            raise ValueError(f'{folders[0]} and {folder}: their accuracies are of two prepared sets: run both on one')
+
+
+def is_model_of(onnx: str, row: Row) -> bool:
+    """Whether what was measured is that ONNX file, or was converted from it."""
+    if row.record is None:
+        return False
+    digest = files.digest(onnx)
+    offline = os.path.join(os.path.dirname(onnx), f'{files.stem_of(onnx)}_bs{row.batch}.om')
+    converted = run_record.read(offline) if os.path.isfile(offline) else None
+    is_converted = converted is not None and row.record.model == files.digest(offline) and converted.model == digest
+    return row.record.model == digest or is_converted
+
+
+def find_speed(folder: str) -> str:
+    """The file in a folder that says how fast the model is. Raises ValueError where there is none, or several."""
+    for pattern in SPEEDS:
+        found = sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
+        if len(found) > 1:
+            raise ValueError(f'{found[0]} and {found[1]}: of two runs: remove one')
+        if found:
+            return found[0]
+    raise ValueError(f'{folder}: no file in it that says how fast the model is: run.sh --batch-size writes it')
+
+
+def format_rows(rows: list[Row], dataset: str) -> list[tuple[str, ...]]:
+    """The table's cells, the header first; the rows in the order of batch sizes."""
+    best = max(rows, key=lambda row: row.rate)
+    table: list[tuple[str, ...]] = []
+    table.append(('chip', 'batch', 'data set', 'PSNR dB', 'images/s a device', 'images/s a card', '', "vendor's 310P3"))
+    for row in sorted(rows, key=lambda row: row.batch):
+        card = '-' if row.chip == run_record.HOST else f'{row.rate * row.card_devices:.3f}'
+        chip = f'{row.chip}, {row.card_devices} a card' if row.card_devices > 1 else row.chip
+        mark = 'best' if row is best and len(rows) > 1 else ''
+        cells = chip, str(row.batch), f'{dataset}, {row.protocol}', f'{row.psnr:g}', f'{row.rate:.3f}', card, mark
+        table.append((*cells, str(PUBLISHED.get(row.batch, '-'))))
+    return table
+
+
+def describe(model: str | None) -> str:
+    """What was measured, and what the vendor's figures are of, below the table."""
+    network = f'; {model} has {onnx_graph.count_parameters(model):,} parameters' if model else ''
+    return f'images/s: of the model alone, without reading and writing images{network}\n{PUBLISHED_NOTE}'
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    rows = [read_row(folder) for folder in args.folder]
+    batches = [row.batch for row in rows]
+    if len(set(batches)) < len(batches):
+        raise ValueError(f'{" and ".join(args.folder)}: two are of the same batch size')
+    table = format_rows(rows, args.dataset)
+    check_same_set(args.folder, rows)
+    notes = describe(args.model if args.model and all(is_model_of(args.model, row) for row in rows) else None)
+    markdown = cli.format_markdown(table) + '\n\n' + notes.replace('\n', '\n\n') + '\n'
+    print(f'{cli.format_table(table)}\n{notes}\n\n{cli.format_markdown(table)}')
+    if args.markdown:
+        files.write_text(args.markdown, markdown)
+
+
+def parse_args(argv):
+    parser = cli.Parser(__doc__)
+    parser.add_argument('folder', nargs='+', metavar='FOLDER', help="a batch size's, result/bs4 say")
+    parser.add_argument('--dataset', default='images', help='name of the data set, for the table')
+    parser.add_argument('--model', metavar='FILE', help='the ONNX file, whose parameters are named below the table')
+    parser.add_argument('--markdown', metavar='FILE', help='write the Markdown there, too')
+    return parser.parse_args(argv)

@@ -1,0 +1,70 @@
+"""The configuration of a walk: the network and its input size, from which every path and name follows."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+LABEL_SIDE = 228  # pixels, the guide's; inputs have 228 / scale
+WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', 'weights/rdn_x2_lite.pth')  # the first one that exists
+
+
+class Configuration(NamedTuple):
+    """What one walk works with.
+
+    Attributes:
+        weights: the checkpoint's path.
+        scale: of its network: 2, 3 or 4.
+        prepared: the folder of the prepared set.
+    """
+
+    weights: str
+    scale: int
+    prepared: str = 'prep_dataset'
+
+    @property
+    def side(self) -> int:
+        """Height and width of an input, pixels: 114 for x2, 76 for x3, 57 for x4."""
+        return LABEL_SIDE // self.scale
+
+    @property
+    def name(self) -> str:
+        """The model's name, without batch size and ending: rdn_x2."""
+        return f'rdn_x{self.scale}'
+
+    @property
+    def onnx(self) -> str:
+        """The exported model's path."""
+        return f'{self.name}.onnx'
+
+    def model(self, batch_size: int) -> str:
+        """The name of the model for a batch size, without ending: rdn_x2_bs4."""
+        return f'{self.name}_bs{batch_size}'
+
+    def shape(self, batch_size: int) -> str:
+        """The input's name and shape as atc takes them: image:4,3,114,114."""
+        return f'image:{batch_size},3,{self.side},{self.side}'
+
+    @property
+    def inputs(self) -> str:
+        """The folder of the prepared inputs, as the guide writes it."""
+        return f'./{self.prepared}/data'
+
+    @property
+    def labels(self) -> str:
+        """The folder of the labels, as the guide writes it."""
+        return f'./{self.prepared}/label'
+
+    @property
+    def info(self) -> str:
+        """The list of inputs for benchmark."""
+        return './RDN_prep_bin.info'
+
+    def result_folder(self, batch_size: int) -> str:
+        """The folder for outputs, logs and records of a batch size."""
+        return f'result/bs{batch_size}'
+
+
+def find_weights(given: str | None) -> str:
+    """The weights that were given, else the first of WEIGHTS that exists, else the public file's name."""
+    return given or next((path for path in WEIGHTS if os.path.isfile(path)), WEIGHTS[0])

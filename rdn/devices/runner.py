@@ -1,0 +1,168 @@
+"""Runs the vendor's programs as if the project's virtual environment were not active.
+
+atc and ais_bench belong to the server's own Python: atc runs in the first `python3` on PATH and needs CANN's packages
+there, ais_bench is installed there. All programs of a device go through a Runner, so that a test, or a device behind
+ssh, can replace it.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import ctypes
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from typing import IO, Iterator, NamedTuple, Sequence
+
+LAST_LINES = 10  # of a failing program's output
+SECONDS = 60  # that a program may take to answer a question
+SECONDS_TO_END = 10  # after SIGTERM
+SECONDS_OF_OUTPUT = 5  # that a program's own processes may still write after its end
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
+
+
+class Answer(NamedTuple):
+    """A program's exit status, and what it printed on stdout and stderr."""
+
+    status: int
+    text: str
+
+
+def outer_environment() -> dict[str, str]:
+    """The environment variables as they were before this Python's virtual environment was activated."""
+    environment = dict(os.environ)
+    if sys.prefix != sys.base_prefix:
+        inner = os.path.realpath(os.path.join(sys.prefix, 'bin'))
+        folders = environment.get('PATH', os.defpath).split(os.pathsep)
+        environment['PATH'] = os.pathsep.join(folder for folder in folders if os.path.realpath(folder) != inner)
+        environment.pop('VIRTUAL_ENV', None)
+    return environment
+
+
+class Runner:
+    """Finds, asks and runs programs on this machine."""
+
+    def find(self, program: str) -> str | None:
+        """Return the path of a program on the outer PATH; None if it is not there."""
+        return shutil.which(program, path=outer_environment().get('PATH'))
+
+    def ask(self, command: Sequence[str]) -> Answer:
+        """Run a program that answers a question and ends within SECONDS.
+
+        It runs in the root folder, where no module of ours can be taken for one of its own.
+
+        Raises:
+            OSError: the program cannot be run.
+            subprocess.TimeoutExpired: it does not end.
+        """
+        done = subprocess.run(
+            command,
+            cwd='/',
+            env=outer_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=SECONDS,
+        )
+        return Answer(done.returncode, done.stdout.decode('utf-8', errors='replace'))
+
+    def run(self, command: Sequence[str], log: str, folder: str | None = None) -> None:
+        """Show a program's command and run it in a folder, its output to the console and into a log.
+
+        Raises:
+            ValueError: it fails; its last lines are then on stderr.
+        """
+        show(command, outer=True)
+        os.makedirs(os.path.dirname(log), exist_ok=True)
+        lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
+
+        def copy(stream: IO[bytes], file: IO[bytes]) -> None:
+            for line in stream:
+                file.write(line)
+                file.flush()
+                lines.append(line.decode('utf-8', errors='replace').rstrip())
+                print(lines[-1], flush=True)
+
+        with open(log, 'wb') as file, _started(command, folder) as process:
+            assert process.stdout
+            # In a thread: a process that a killed program left behind may hold its output open for ever.
+            copying = threading.Thread(target=copy, args=(process.stdout, file), daemon=True)
+            copying.start()
+            process.wait()
+            copying.join(SECONDS_OF_OUTPUT)
+            _end_group(process)
+            copying.join()
+        if process.returncode:
+            print(*lines, sep='\n', file=sys.stderr, flush=True)
+            raise ValueError(f'{_name_of(command)} {_ending(process.returncode)}; its output is in {log}')
+
+
+LOCAL = Runner()
+
+
+def show(command: Sequence[str], outer: bool = False) -> None:
+    """Print a command so that it can be copied. outer: it has to run outside of the virtual environment."""
+    inside = outer and sys.prefix != sys.base_prefix
+    # `deactivate` restores the earlier PATH, without what env.sh added since.
+    toolkit = 'source env.sh; ' if os.environ.get('RDN_SOURCED') and command[0] == 'atc' else ''
+    print(f'\n$ {f"(deactivate; {toolkit}{line_of(command)})" if inside else line_of(command)}', flush=True)
+
+
+def line_of(command: Sequence[str]) -> str:
+    """The command as a shell takes it."""
+    return ' '.join(map(shlex.quote, command))
+
+
+@contextlib.contextmanager
+def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.Popen]:
+    """The running process; it ends when the block does, whatever happens to this one."""
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(outer_environment(), PYTHONUNBUFFERED='1', TQDM_DISABLE='1'),  # a log of lines in their order
+            start_new_session=True,  # ais_bench leaves its own processes behind: they are ended with it
+            preexec_fn=_end_with_parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as error:
+        raise ValueError(f'{command[0]} cannot be run: {error.strerror}')
+    try:
+        yield process
+    finally:
+        try:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(SECONDS_TO_END)
+        finally:  # after a second Ctrl-C, too
+            _end_group(process)
+            process.wait()
+
+
+def _end_group(process: subprocess.Popen) -> None:
+    """End what a program started, and itself if it still runs."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _end_with_parent() -> None:
+    """In the new process: Linux ends it when this one is killed, so that nothing goes on to use the device."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, 'prctl'):
+        library.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _name_of(command: Sequence[str]) -> str:
+    return 'ais_bench' if 'ais_bench' in command else os.path.basename(command[0])
+
+
+def _ending(status: int) -> str:
+    return f'was killed by {signal.Signals(-status).name}' if status < 0 else f'ended with status {status}'
