@@ -24,7 +24,7 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 from pictures.report import report, sheet
 from rdn import cli, cpu, files, images, run_record
 from rdn.accuracy import agreement, metrics, result, scoring
-from rdn.data import dataset, manifest
+from rdn.data import dataset, manifest, protocols
 from rdn.devices import outputs
 
 
@@ -86,6 +86,9 @@ def main(argv=None):
         print(f'{args.pred_path}: the outputs of its newest run, {pred_path}')
     record = check_record(pred_path, args.label_path)
     paths = outputs.find_outputs(pred_path, [stem for case in cases for stem in case.input_stems()])
+    protocol = dataset.protocol_of(args.label_path)
+    border = (protocol or protocols.CROP).border(args.scale)
+    rules = scoring.Rules(*size, border, args.luma, not args.allow_mismatch)
     reference = None
     if args.reference:
         reference = agreement.reference_outputs(args.reference, args.label_path, cases, args.width, args.height)
@@ -94,15 +97,14 @@ def main(argv=None):
 
     def judge(case: dataset.Case, position: int) -> tuple[scoring.Score | None, agreement.Agreement | None]:
         own = {stem: paths[stem] for stem in case.input_stems()}
-        flags = args.luma, not args.allow_mismatch, shows
-        score, image = elsewhere(scoring.measure, case, own, size, *flags, outputs.read_outputs)
+        score, image = elsewhere(scoring.measure, case, own, rules, shows, outputs.read_outputs)
         if image and args.save_images:
             save_images(args.save_images, image, score, args.scale)
         if image and page:
             add_to_report(page, image, score, args.scale, position)
         compared = None
         if image and score and reference:
-            compared = scoring.compare(image, score, reference, args.scale, args.luma)
+            compared = scoring.compare(image, score, reference, rules)
         return score, compared
 
     shows = bool(args.save_images or args.report or reference)
@@ -118,12 +120,13 @@ def main(argv=None):
         return
     agreements = [compared for _, compared in judged if compared]
     verdict = agreement.judge(agreements, args.max_loss, args.max_image_loss) if agreements else None
-    protocol = dataset.protocol_of(args.label_path)
-    result.write(args.result_path, [score.rdn for score in scores], protocol, args.luma, record, verdict)
+    title = protocol and protocol.title
+    origin_of_result = result.Origin(title, args.luma, args.scale, record, verdict)
+    result.write(args.result_path, [score.rdn for score in scores], origin_of_result)
     if verdict:
         print(f'{agreement.format_agreements(agreements)}\nagainst PyTorch: {verdict.describe()}\n')
     origin = record.describe() if record else 'origin unknown'
-    print(f'outputs: {origin}; {protocol or "protocol unknown"}')
+    print(f'outputs: {origin}; {title or "protocol unknown"}')
     average = scoring.average_of(scores)
     print(f'{format_scores([*scores, average])}\nAvg PSNR: {average.rdn:.2f}')
     return report_verdict(average, args.min_psnr, verdict)

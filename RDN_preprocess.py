@@ -20,10 +20,8 @@ import os
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli, cpu, files, images, tiles
-from rdn.data import dataset
+from rdn.data import dataset, protocols
 from rdn.devices import benchmark, output_names
-
-FIT = {'crop': images.crop_center, 'letterbox': images.letterbox}
 
 
 def prepare_image(path: str, settings: dataset.Settings) -> dataset.PreparedImage:
@@ -36,11 +34,8 @@ def prepare_image(path: str, settings: dataset.Settings) -> dataset.PreparedImag
     with files.errors_naming(path):
         if settings.no_label:
             return dataset.PreparedImage(files.stem_of(path), path, images.to_chw(hr), None)
-        if not settings.tile:
-            hr = FIT[settings.fit](hr, settings.width * scale, settings.height * scale)
-        elif min(hr.size) < scale:
-            raise ValueError(f'{hr.width} x {hr.height} pixels: nothing left to reduce')
-        hr = images.modcrop(hr, scale)
+        fit = protocols.PROTOCOLS[settings.fit].fit
+        hr = images.modcrop(fit(hr, settings.width * scale, settings.height * scale, scale), scale)
         lr = images.bicubic_downsample(hr, scale)
     return dataset.PreparedImage(files.stem_of(path), path, images.to_chw(lr), images.to_chw(hr))
 
@@ -61,7 +56,7 @@ def main(argv=None):
     data_path, label_path = (os.path.join(args.save_path, part) for part in dataset.PARTS)
     for path in paths:
         benchmark.check_path(os.path.join(data_path, dataset.input_name(files.stem_of(path))))
-    if args.fit == 'letterbox':
+    if args.fit == protocols.LETTERBOX.name:
         import mmcv  # noqa: F401 - two seconds that only this way of fitting costs; not first in a thread
     with dataset.writing(args.save_path, settings) as write:
         # Closed first of all: after Ctrl-C nobody must write any more into folders that are being removed.
@@ -82,17 +77,20 @@ def parse_args(argv):
     parser.add_argument('--scale', type=int, choices=cli.SCALES, default=2)
     parser.add_argument(
         '--fit',
-        choices=sorted(FIT),
-        default='crop',
-        help='crop the centre (default), or letterbox the whole image as the script '
-        'behind the figures of the guide does',
+        choices=list(protocols.PROTOCOLS),
+        help='crop the centre (default); letterbox the whole image, as the script behind the figures of the guide '
+        'does; or take the whole image in overlapping tiles',
     )
-    parser.add_argument('--tile', action='store_true', help='the whole image, in overlapping tiles')
+    parser.add_argument('--tile', action='store_true', help='the same as --fit=whole')
     parser.add_argument(
         '--overlap', type=int, default=tiles.OVERLAP, help='of tiles, pixels of the input; default %(default)s'
     )
     parser.add_argument('--no-label', action='store_true', help='with --tile: the image itself is the input')
     args = parser.parse_args(argv)
+    if args.tile and args.fit and not protocols.PROTOCOLS[args.fit].is_whole:
+        parser.error(f'--tile takes the whole image: leave out --fit={args.fit}')
+    args.fit = args.fit or (protocols.WHOLE.name if args.tile else protocols.CROP.name)
+    args.tile = protocols.PROTOCOLS[args.fit].is_whole
     if args.no_label and not args.tile:
         parser.error('--no-label goes with --tile')
     if not 0 <= args.overlap < min(args.width, args.height):

@@ -26,6 +26,7 @@ from typing import Sequence
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli
+from rdn.data import protocols
 from rdn.network import checkpoint
 from rdn.training import patches, trainer, validation, ways
 
@@ -84,7 +85,7 @@ class Reporter:
     def print_line(self) -> None:
         """Print where the run is, and the PSNR of the averaged weights on each folder, whole images."""
         line = f'{self.run.seconds / 60:5.1f} min  step {self.run.step}  {self._describe()}'
-        for name, score in self.evaluation.measure(self.run.steps.average, 'whole images').items():
+        for name, score in self.evaluation.measure(self.run.steps.average, protocols.WHOLE).items():
             line += f'  {name} {score.psnr:.2f} dB (bicubic {score.bicubic_psnr:.2f})'
         self.print(line)
         self.since = (self.run.step, time.monotonic())
@@ -93,12 +94,12 @@ class Reporter:
         """Print a table: the PSNR of the averaged weights on each folder by each protocol."""
         rows = [('images', 'protocol', 'PSNR dB', 'bicubic')]
         scores = {
-            protocol: self.evaluation.measure(self.run.steps.average, protocol) for protocol in validation.PROTOCOLS
+            protocol: self.evaluation.measure(self.run.steps.average, protocol) for protocol in validation.EVALUATED
         }
         for name in self.evaluation.folders:
             for protocol, by_name in scores.items():
                 score = by_name[name]
-                rows.append((name, protocol, f'{score.psnr:.2f}', f'{score.bicubic_psnr:.2f}'))
+                rows.append((name, protocol.title, f'{score.psnr:.2f}', f'{score.bicubic_psnr:.2f}'))
         if len(rows) > 1:
             print(cli.format_table(rows))
 

@@ -21,10 +21,10 @@ def main(argv=None):
     folders = [(os.path.basename(os.path.normpath(folder)), images.list_images(folder)) for folder in args.folders]
     rows = [('images', 'protocol', 'PSNR', 'bicubic', 'SSIM', 'bicubic')]
     for name, paths in folders:
-        for protocol in validation.PROTOCOLS:
+        for protocol in validation.EVALUATED:
             mean = validation.evaluate(model, cli.progress(paths, 'image'), scale, protocol, with_ssim=True)
             psnr, ssim = (f'{x:.2f}' for x in mean[:2]), (f'{x:.4f}' for x in mean[2:])
-            rows.append((name, protocol, *psnr, *ssim))
+            rows.append((name, protocol.title, *psnr, *ssim))
     print(cli.format_markdown(rows))
 
 

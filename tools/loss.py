@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import os
 
-from rdn import checkpoint, cli, engine
-from rdn.evaluation import metrics
-from rdn.imaging import images
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
+from rdn import cli, engines, images
+from rdn.accuracy import metrics
+from rdn.data import protocols
+from rdn.network import checkpoint
 from rdn.training import validation
 
 import numpy as np
@@ -23,17 +26,18 @@ def main(argv=None):
     args = parse_args(argv)
     network = checkpoint.load_rdn(args.weights)
     scale = network.config['scale_factor']
-    model = engine.open_model(args.model, args.precision)
+    model = engines.open_model(args.model, args.precision)
     rows = [('images', 'PyTorch, fp32', f'{model.version}, {model.precision}', 'loss', 'largest of an image')]
     for folder in args.folders:
         psnrs = []
         for path in cli.progress(images.list_images(folder), 'image'):
-            image = validation.fit_image(path, scale, 'whole images')
+            image = validation.fit_image(path, scale, protocols.WHOLE)
             lr, hr = images.to_chw(images.bicubic_downsample(image, scale))[None], images.to_chw(image)
             with torch.no_grad():
                 outputs = network(torch.from_numpy(lr)).numpy(), model(lr)
             psnrs.append([metrics.sr_psnr(output[0], hr, scale) for output in outputs])
-        losses = -np.diff(psnrs, axis=1)
+        exact, lost = np.transpose(psnrs)
+        losses = exact - lost
         figures = [*np.mean(psnrs, 0), losses.mean(), losses.max()]
         rows.append((os.path.basename(os.path.normpath(folder)), *(f'{figure:.3f}' for figure in figures)))
     print(cli.format_markdown(rows))
@@ -43,7 +47,7 @@ def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--weights', required=True)
     parser.add_argument('--model', required=True, help='the same network as ONNX, of free height and width')
-    parser.add_argument('--precision', choices=engine.PRECISIONS, help='default: as the model is')
+    parser.add_argument('--precision', choices=engines.PRECISIONS, help='default: as the model is')
     parser.add_argument('folders', nargs='+', metavar='FOLDER', help='of images, and of nothing else')
     return parser.parse_args(argv)
 

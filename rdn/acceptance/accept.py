@@ -23,11 +23,9 @@ from typing import NamedTuple
 import rdn
 from rdn import cli, run_record
 from rdn.accuracy import agreement, result
-from rdn.data import manifest
+from rdn.data import manifest, protocols
 from rdn.devices import logs
 
-# dB on Set5, by the protocol of the result that they may stand beside: RDN-pytorch's own, and the guide's on the device.
-PUBLISHED_PSNR = {'whole images': ('RDN-pytorch, PyTorch', 38.18), 'letterbox': ('guide, Ascend 310', 38.27)}
 OTHER_PROTOCOL = 'other protocol'
 
 
@@ -57,12 +55,21 @@ def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
         measured = f'{psnr:g}: {verdict.change:+.4f}, worst image {verdict.image_change:+.4f}'
         what = f'PSNR against PyTorch, dB, {protocol}, {images} images'
         rows.append(Row(what, reference, measured, outputs, verdict.is_kept))
-    wanted = protocol if protocol in PUBLISHED_PSNR else 'whole images'
-    name, published = PUBLISHED_PSNR[wanted]
+    scale, luma = origin.get('scale') or 2, origin.get('luma') or 'rdn-pytorch'
+    known = protocols.by_title(origin.get('protocol')) or protocols.WHOLE
+    is_comparable = ('set5', scale, luma, known.name) in protocols.PUBLISHED and known.title == protocol
+    wanted = known if is_comparable else protocols.WHOLE
+    source, published = protocols.PUBLISHED['set5', 2, 'rdn-pytorch', wanted.name]
     published = published_psnr or published
-    met = psnr >= published if protocol == wanted else None
+    met = psnr >= published if is_comparable else None
     rows.append(
-        Row("the guide's comparison, dB", f'{name} {published:g} ({wanted})', f'{psnr:g} ({protocol})', outputs, met)
+        Row(
+            "the guide's comparison, dB",
+            f'{source} {published:g} ({wanted.title})',
+            f'{psnr:g} ({protocol})',
+            outputs,
+            met,
+        )
     )
     return rows
 

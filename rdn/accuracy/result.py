@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Sequence
+from typing import Any, NamedTuple, Sequence
 
 from rdn import files, run_record
 from rdn.accuracy import agreement
@@ -30,28 +30,37 @@ def two_decimals(value: float) -> str:
     return text.rstrip('0').rstrip('.') if '.' in text else text
 
 
-def write(
-    path: str,
-    values: Sequence[float],
-    protocol: str | None,
-    luma: str,
-    record: run_record.Record | None,
-    verdict: agreement.Verdict | None,
-) -> None:
-    """Write result.json for the PSNRs of all images, in dB, and where they come from.
+class Origin(NamedTuple):
+    """Where a result comes from.
 
-    protocol: how the images were fitted; record: what computed the outputs; verdict: on them beside PyTorch's.
+    Attributes:
+        protocol: its title; None if it is not known.
+        luma: a key of metrics.LUMA.
+        scale: of the network.
+        outputs: the record of what computed the outputs; None if there is none.
+        verdict: on the outputs beside PyTorch's; None if they were not compared.
     """
+
+    protocol: str | None
+    luma: str
+    scale: int
+    outputs: run_record.Record | None
+    verdict: agreement.Verdict | None
+
+
+def write(path: str, values: Sequence[float], origin: Origin) -> None:
+    """Write result.json for the PSNRs of all images, in dB, and where they come from."""
     files.write_text(path, format_result(values))
-    origin: dict[str, Any] = {
+    content: dict[str, Any] = {
         'of': files.digest(path),
-        'protocol': protocol,
-        'luma': luma,
+        'protocol': origin.protocol,
+        'luma': origin.luma,
+        'scale': origin.scale,
         'images': len(values),
-        'outputs': record and record._asdict(),
-        'verdict': verdict and verdict._asdict(),
+        'outputs': origin.outputs and origin.outputs._asdict(),
+        'verdict': origin.verdict and origin.verdict._asdict(),
     }
-    files.write_text(run_record.path_of(path), json.dumps(origin, indent=1) + '\n')
+    files.write_text(run_record.path_of(path), json.dumps(content, indent=1) + '\n')
 
 
 def is_result(text: str) -> bool:

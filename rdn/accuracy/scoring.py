@@ -14,6 +14,26 @@ import numpy as np
 ReadOutputs = Callable[[Sequence[str], Tuple[int, ...]], np.ndarray]
 
 
+class Rules(NamedTuple):
+    """How outputs are judged.
+
+    Attributes:
+        width: of an input, pixels.
+        height: of an input, pixels.
+        scale: of the network.
+        border: pixels left out at each side.
+        luma: a key of metrics.LUMA.
+        checks: whether an output that does not show what its label shows is an error.
+    """
+
+    width: int
+    height: int
+    scale: int
+    border: int
+    luma: str
+    checks: bool
+
+
 class Score(NamedTuple):
     """PSNR of an image in dB."""
 
@@ -34,15 +54,13 @@ class Result(NamedTuple):
     hr: np.ndarray | None
 
 
-def read_result(
-    case: dataset.Case, paths: dict[str, list[str]], size: tuple[int, int, int], read: ReadOutputs
-) -> Result:
+def read_result(case: dataset.Case, paths: dict[str, list[str]], rules: Rules, read: ReadOutputs) -> Result:
     """What the device computed of an image, put together where it was cut into tiles, with what it is compared to.
 
-    paths: of the outputs, by their stems, of each device; size: width and height of an input, scale. Raises ValueError, with the file's name, for a label or
+    paths: of the outputs, by their stems, of each device. Raises ValueError, with the file's name, for a label or
     output that is not of this size, not whole or not finite.
     """
-    width, height, scale = size
+    width, height, scale = rules[:3]
     output_shape = 3, height * scale, width * scale
     hr = None
     if case.label_path:
@@ -75,41 +93,35 @@ def check_plausible(image: Result, path: str) -> None:
         raise ValueError(f'{path}: {reason} --allow-mismatch counts it nevertheless')
 
 
-def score_of(image: Result, scale: int, luma: str) -> Score | None:
-    """PSNR of an image and of its baseline; None without a label. luma: a key of metrics.LUMA."""
+def score_of(image: Result, rules: Rules) -> Score | None:
+    """PSNR of an image and of its baseline; None without a label."""
     if image.hr is None:
         return None
-    coefficients = metrics.LUMA[luma]
-    psnr = [metrics.sr_psnr(x, image.hr, scale, coefficients) for x in (image.bicubic, image.sr)]
-    return Score(image.case.stem, *psnr)
+    return Score(image.case.stem, *(_psnr(x, image.hr, rules) for x in (image.bicubic, image.sr)))
+
+
+def _psnr(sr: np.ndarray, hr: np.ndarray, rules: Rules) -> float:
+    return metrics.sr_psnr(sr, hr, rules.border, metrics.LUMA[rules.luma])
 
 
 def measure(
-    case: dataset.Case,
-    paths: dict[str, list[str]],
-    size: tuple[int, int, int],
-    luma: str,
-    check: bool,
-    with_image: bool,
-    read: ReadOutputs,
+    case: dataset.Case, paths: dict[str, list[str]], rules: Rules, with_image: bool, read: ReadOutputs
 ) -> tuple[Score | None, Result | None]:
-    """(score, image) of one image; the score is None without a label, the image where it is not asked for.
+    """(score, image) of one image; the score is None without a label, the image if it is not asked for.
 
-    As read_result, score_of and, where check is true, check_plausible: a call that another process can take.
+    Raises as read_result, score_of and, if the rules say so, check_plausible. Another process can take this call.
     """
-    image = read_result(case, paths, size, read)
-    if check:
+    image = read_result(case, paths, rules, read)
+    if rules.checks:
         check_plausible(image, paths[case.input_stems()[0]][0])
-    return score_of(image, size[2], luma), image if with_image else None
+    return score_of(image, rules), image if with_image else None
 
 
-def compare(
-    image: Result, score: Score, reference: Callable[[str], np.ndarray], scale: int, luma: str
-) -> agreement.Agreement:
+def compare(image: Result, score: Score, reference: Callable[[str], np.ndarray], rules: Rules) -> agreement.Agreement:
     """An image's Agreement with PyTorch. reference: from the name of an input to PyTorch's output."""
     assert image.hr is not None  # as there is a score
     expected = join_outputs(image.case, reference)
-    expected_psnr = metrics.sr_psnr(expected, image.hr, scale, metrics.LUMA[luma])
+    expected_psnr = _psnr(expected, image.hr, rules)
     return agreement.compare(image.case.stem, image.sr, expected, score.rdn, expected_psnr)
 
 

@@ -16,7 +16,7 @@ import os
 from typing import Callable, Iterable, Iterator, NamedTuple
 
 from rdn import arrays, files, tiles
-from rdn.data import manifest
+from rdn.data import manifest, protocols
 
 import numpy as np
 
@@ -218,12 +218,10 @@ def reference_folder(label_folder: str, weights_digest: str) -> str:
     )
 
 
-def protocol_of(label_folder: str) -> str | None:
-    """How the images of a set were fitted, in words; None without a manifest."""
+def protocol_of(label_folder: str) -> protocols.Protocol | None:
+    """The protocol by which a set was prepared; None without a manifest."""
     flags = manifest.read_flags(label_folder)
-    if flags is None:
-        return None
-    return 'whole images' if flags.get('tile') else {'crop': 'centre crop'}.get(str(flags.get('fit')), flags.get('fit'))
+    return protocols.of_flags(flags) if flags is not None else None
 
 
 def output_shape(case: Case, width: int, height: int, scale: int) -> tuple[int, int, int]:

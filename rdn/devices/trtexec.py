@@ -6,6 +6,9 @@ import re
 
 from rdn.devices import base, speed
 
+# The figures' heading, of TensorRT 7 (a block of lines), and of 8 and later (one line).
+HEADING = re.compile(r'GPU Compute Time|GPU Compute[ \t]*\n.*\bmin: ')
+
 
 class Trtexec(base.SpeedSource):
     """A GPU under TensorRT; the guide's is a T4."""
@@ -18,7 +21,7 @@ class Trtexec(base.SpeedSource):
     @classmethod
     def is_log(cls, text: str) -> bool:
         """Whether a text is a log of trtexec."""
-        return 'GPU Compute' in text
+        return bool(HEADING.search(text))
 
     @classmethod
     def read_speed(cls, text: str) -> speed.Speed:

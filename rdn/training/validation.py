@@ -6,14 +6,15 @@ import os
 import time
 from typing import Iterable, NamedTuple, Sequence
 
-from rdn import files, images
+from rdn import configuration, files, images
 from rdn.accuracy import metrics
+from rdn.data import protocols
 
 import numpy as np
 import torch
 from PIL import Image
 
-CROP_PIXELS = 228  # of the guide's label
+EVALUATED = (protocols.WHOLE, protocols.CROP)
 
 
 class Score(NamedTuple):
@@ -25,23 +26,17 @@ class Score(NamedTuple):
     bicubic_ssim: float
 
 
-def guide_crop(image: Image.Image, scale: int) -> Image.Image:
-    """The guide's crop: 228 x 228 pixels, so that a x2 input has 114 x 114. Raises ValueError for a smaller image."""
-    size = CROP_PIXELS // scale * scale
-    return images.crop_center(image, size, size)
-
-
-PROTOCOLS = {'whole images': images.modcrop, 'centre crops': guide_crop}
-
-
-def fit_image(path: str, scale: int, protocol: str) -> Image.Image:
-    """The PIL image that a protocol, a key of PROTOCOLS, makes of a file. Raises ValueError, with the file's name."""
+def fit_image(path: str, scale: int, protocol: protocols.Protocol) -> Image.Image:
+    """The PIL image that a protocol makes of a file. Raises ValueError, with the file's name."""
     image = images.read_rgb(path)
+    side = configuration.LABEL_SIDE // scale * scale
     with files.errors_naming(path):
-        return PROTOCOLS[protocol](image, scale)
+        return protocol.fit(image, side, side, scale)
 
 
-def score_image(model: torch.nn.Module, image: Image.Image, scale: int, with_ssim: bool = False) -> Score:
+def score_image(
+    model: torch.nn.Module, image: Image.Image, scale: int, protocol: protocols.Protocol, with_ssim: bool = False
+) -> Score:
     """The Score of what a network makes of a PIL image that was reduced with Pillow's BICUBIC.
 
     model: (1, 3, H, W) -> (1, 3, scale*H, scale*W), RGB, 0...1, on the device of its weights.
@@ -51,14 +46,21 @@ def score_image(model: torch.nn.Module, image: Image.Image, scale: int, with_ssi
     with torch.no_grad():
         sr = model(torch.from_numpy(images.to_chw(lr))[None].to(device))[0].float().cpu().numpy()
     bicubic = images.to_chw(images.bicubic_upsample(lr, scale))
-    psnr = [metrics.sr_psnr(x, hr, scale) for x in (sr, bicubic)]
-    ssim = [metrics.sr_ssim(x, hr, scale) if with_ssim else float('nan') for x in (sr, bicubic)]
+    border = protocol.border(scale)
+    psnr = [metrics.sr_psnr(x, hr, border) for x in (sr, bicubic)]
+    ssim = [metrics.sr_ssim(x, hr, border) if with_ssim else float('nan') for x in (sr, bicubic)]
     return Score(*psnr, *ssim)
 
 
-def evaluate(model: torch.nn.Module, paths: Iterable[str], scale: int, protocol: str, with_ssim: bool = False) -> Score:
+def evaluate(
+    model: torch.nn.Module,
+    paths: Iterable[str],
+    scale: int,
+    protocol: protocols.Protocol,
+    with_ssim: bool = False,
+) -> Score:
     """The mean Score over image files. Raises ValueError, with the file's name, for one that `fit_image` refuses."""
-    scores = [score_image(model, fit_image(path, scale, protocol), scale, with_ssim) for path in paths]
+    scores = [score_image(model, fit_image(path, scale, protocol), scale, protocol, with_ssim) for path in paths]
     return Score(*(float(mean) for mean in np.mean(scores, 0)))
 
 
@@ -80,13 +82,13 @@ class Evaluation:
             paths = images.list_images(folder)
             self.folders[folder if name in self.folders else name] = paths
             for path in paths:
-                sizes = [fit_image(path, scale, protocol).size for protocol in PROTOCOLS]
+                sizes = [fit_image(path, scale, protocol).size for protocol in EVALUATED]
                 pixels = sum(width * height for width, height in sizes)
                 self.pixels += pixels
                 self.smallest = min(self.smallest or (pixels, path), (pixels, path))
 
-    def measure(self, model: torch.nn.Module, protocol: str) -> dict[str, Score]:
-        """Measure a network by a protocol, a key of PROTOCOLS: folder's name -> Score."""
+    def measure(self, model: torch.nn.Module, protocol: protocols.Protocol) -> dict[str, Score]:
+        """Measure a network by a protocol: folder's name -> Score."""
         return {name: evaluate(model, paths, self.scale, protocol) for name, paths in self.folders.items()}
 
     def estimate_seconds(self, model: torch.nn.Module) -> float:
@@ -97,7 +99,7 @@ class Evaluation:
         seconds = float('inf')
         for _ in range(2):  # the first one also sets up kernels and memory
             started = time.monotonic()
-            for protocol in PROTOCOLS:
+            for protocol in EVALUATED:
                 evaluate(model, [path], self.scale, protocol)
             seconds = min(seconds, time.monotonic() - started)
         return seconds * self.pixels / pixels

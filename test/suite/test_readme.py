@@ -102,10 +102,11 @@ def test_every_script_is_named_in_both(both):
 
 def test_every_module_stands_in_the_tree_of_contributing():
     tree = dict(blocks(read('CONTRIBUTING.md')))['']
-    for folder, _, names in os.walk(os.path.join(ROOT, 'rdn')):
-        for name in names:
-            if name.endswith(('.py', '.html')) and name != '__init__.py':
-                assert name in tree, os.path.join(folder, name)
+    for package in ('rdn', 'pictures'):
+        for folder, _, names in os.walk(os.path.join(ROOT, package)):
+            for name in names:
+                if name.endswith(('.py', '.html')) and name != '__init__.py':
+                    assert name in tree, os.path.join(folder, name)
 
 
 def test_every_test_file_stands_in_the_page_on_testing():

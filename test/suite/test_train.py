@@ -5,6 +5,7 @@ import os
 import re
 
 from rdn import cli, cpu, images
+from rdn.data import protocols
 from rdn.network import checkpoint
 from rdn.training import graph, patches, steps, trainer, validation, ways
 
@@ -139,7 +140,7 @@ def test_a_new_network_interpolates(photos, scale):
     shave = 4 * scale  # the network pads with black
     assert float((flat[..., shave:-shave, shave:-shave] - 0.25).abs().max()) < 1e-6
     for path in photos[:3]:
-        score = validation.score_image(model, validation.fit_image(path, scale, 'centre crops'), scale)
+        score = validation.score_image(model, validation.fit_image(path, scale, protocols.CROP), scale, protocols.CROP)
         assert abs(score.psnr - score.bicubic_psnr) < 0.7
 
 
@@ -338,12 +339,12 @@ def test_training_learns_more_than_interpolation(train, tmp_path, image_folder, 
     assert model.config == dict(
         scale_factor=2, num_channels=3, num_features=8, growth_rate=4, num_blocks=2, num_layers=2
     )
-    mean = validation.evaluate(model, images.list_images(str(image_folder)), 2, 'centre crops')
+    mean = validation.evaluate(model, images.list_images(str(image_folder)), 2, protocols.CROP)
     said = 'bf16, the last 10% in fp32, on this processor' if precision == 'bf16' else 'fp32 on this processor'
     assert said in ended.out and mean.psnr > mean.bicubic_psnr + gain
     whole, crops = (line.split() for line in ended.out.splitlines()[-3:-1])
     assert whole[-2:] == [f'{figure:.2f}' for figure in evaluation_of(model, image_folder)[:2]]
-    assert crops == ['images', 'centre', 'crops', f'{mean.psnr:.2f}', f'{mean.bicubic_psnr:.2f}']
+    assert crops == ['images', 'centre', 'crop', f'{mean.psnr:.2f}', f'{mean.bicubic_psnr:.2f}']
     assert sorted(os.listdir(str(tmp_path))) == ['images', 'out.pth']  # the checkpoint went
 
 
@@ -372,7 +373,7 @@ def test_precision_is_chosen_by_the_device_unless_it_is_given(train, monkeypatch
 
 
 def evaluation_of(model, folder):
-    return validation.evaluate(model, images.list_images(str(folder)), 2, 'whole images')
+    return validation.evaluate(model, images.list_images(str(folder)), 2, protocols.WHOLE)
 
 
 def test_weights_to_start_from_say_the_architecture(train, tmp_path, image_folder):
@@ -443,8 +444,8 @@ def test_the_cards_figures_come_out_of_its_command():
 def test_evaluation_agrees_with_scikit_image(photos):
     from skimage.metrics import peak_signal_noise_ratio
 
-    hr = validation.fit_image(photos[1], 2, 'whole images')
-    score = validation.score_image(interpolation(2), hr, 2)
+    hr = validation.fit_image(photos[1], 2, protocols.WHOLE)
+    score = validation.score_image(interpolation(2), hr, 2, protocols.WHOLE)
     enlarged = hr.resize((hr.width // 2, hr.height // 2), Image.BICUBIC).resize(hr.size, Image.BICUBIC)
     lumas = [np.asarray(x, float) @ [64.738, 129.057, 25.064] / 256 for x in (hr, enlarged)]
     inner = [x[2:-2, 2:-2] for x in lumas]

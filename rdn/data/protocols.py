@@ -1,0 +1,83 @@
+"""Protocols: how an image becomes a label, how large a border is left out, and what was published by it.
+
+Preparation, scoring and the verdict all read these values, so a new protocol is one more entry here. Figures of one
+protocol compare with figures of that protocol only.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, NamedTuple
+
+from rdn import images
+
+from PIL import Image
+
+
+class Protocol(NamedTuple):
+    """A way of judging.
+
+    Attributes:
+        name: as `--fit` of RDN_preprocess.py has it.
+        title: for tables and messages.
+        fit: from an image, the label's width and height in pixels, and the scale, to the label. Raises ValueError for
+            an image that is too small.
+        is_whole: the label has the image's own size, and the inputs are tiles.
+        extra_border: pixels left out at each side, besides as many as the scale.
+    """
+
+    name: str
+    title: str
+    fit: Callable[[Image.Image, int, int, int], Image.Image]
+    is_whole: bool = False
+    extra_border: int = 0
+
+    def border(self, scale: int) -> int:
+        """Return how many pixels are left out at each side."""
+        return scale + self.extra_border
+
+
+def _crop(image: Image.Image, width: int, height: int, scale: int) -> Image.Image:
+    return images.crop_center(image, width, height)
+
+
+def _letterbox(image: Image.Image, width: int, height: int, scale: int) -> Image.Image:
+    return images.letterbox(image, width, height)
+
+
+def _whole(image: Image.Image, width: int, height: int, scale: int) -> Image.Image:
+    if min(image.size) < scale:
+        raise ValueError(f'{image.width} x {image.height} pixels: nothing left to reduce')
+    return images.modcrop(image, scale)
+
+
+CROP = Protocol('crop', 'centre crop', _crop)  # the guide's words
+LETTERBOX = Protocol('letterbox', 'letterbox', _letterbox)  # the published script behind the guide's 38.27
+WHOLE = Protocol('whole', 'whole images', _whole, is_whole=True)  # as papers report
+PROTOCOLS = {protocol.name: protocol for protocol in (CROP, LETTERBOX, WHOLE)}
+
+
+class Published(NamedTuple):
+    """A published average PSNR in dB, and whose it is."""
+
+    source: str
+    psnr: float
+
+
+# (data set, scale, luma, protocol's name) -> the figure. For lumas see rdn/accuracy/metrics.py.
+PUBLISHED: dict[tuple[str, int, str, str], Published] = {
+    ('set5', 2, 'rdn-pytorch', 'whole'): Published('RDN-pytorch, PyTorch', 38.18),
+    ('set5', 2, 'rdn-pytorch', 'letterbox'): Published('guide, Ascend 310', 38.27),
+}
+
+
+def of_flags(flags: dict) -> Protocol | None:
+    """The protocol of a prepared set, by the flags in its manifest; None for flags that name none."""
+    protocol = PROTOCOLS.get(str(flags.get('fit')))
+    if flags.get('tile') and not (protocol and protocol.is_whole):  # of a set before `whole` was a way to fit
+        return WHOLE
+    return protocol
+
+
+def by_title(title: str | None) -> Protocol | None:
+    """The protocol with a title; None if there is none."""
+    return next((protocol for protocol in PROTOCOLS.values() if protocol.title == title), None)
