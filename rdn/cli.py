@@ -8,8 +8,6 @@ import signal
 import sys
 from typing import Callable, Iterable, NoReturn, Sequence
 
-from rdn import start
-
 from tqdm import tqdm
 
 SCALES = (2, 3, 4)  # the enlargements that RDN is made for
@@ -40,7 +38,8 @@ def run(main: Callable[[], int | None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):  # a file's name may hold bytes that are not text
             stream.reconfigure(errors='backslashreplace')
-    start.end_of_loading()
+    if 'rdn.start' in sys.modules:  # which only scripts import
+        sys.modules['rdn.start'].end_of_loading()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
         signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))

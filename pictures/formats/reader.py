@@ -255,7 +255,7 @@ def _read_other(path: str, notes: list[str]) -> Any:
             notes.append('CMYK, now RGB')
             plain, said = colour.cmyk_image_to_rgb(image, said.icc_profile), said._replace(icc_profile=None)
         else:
-            plain = _to_plain_mode(image)
+            plain = to_plain_mode(image)
         return pixels.as_planes_last(np.asarray(plain)), said, metadata.orientation_of(said)
 
 
@@ -314,7 +314,7 @@ def _read_info(image: Image.Image, notes: list[str]) -> metadata.Metadata:
     )
 
 
-def _to_plain_mode(image: Image.Image) -> Image.Image:
+def to_plain_mode(image: Image.Image) -> Image.Image:
     """The image in mode L, LA, RGB or RGBA."""
     grey = image.mode in ('1', 'L', 'LA', 'La')
     alpha = image.mode in ('LA', 'La', 'PA', 'RGBA', 'RGBa') or 'transparency' in image.info

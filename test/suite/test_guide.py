@@ -4,9 +4,11 @@ import fnmatch
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 
+import numpy as np
 import pytest
 
 from vendor import CANN6, TENSORRT_7
@@ -197,11 +199,33 @@ def test_a_figure_of_an_earlier_run_is_not_shown_when_the_tool_fails(server, nar
     assert perf.read_text() == '[infer] Interface throughputRate: 9999\n'  # as it was: nothing half-new
 
 
+INTERPOLATING = (  # weights of a scale that compute about what bicubic computes
+    'import sys, torch, models; from rdn.training import trainer; scale = int(sys.argv[1]); '
+    'network = models.RDN(scale, 3, 8, 8, 1, 1); trainer.begin_as_interpolation(network); '
+    'torch.save(network.state_dict(), f"x{scale}.pth")'
+)
+
+
 @pytest.mark.slow
-def test_run_sh_refuses_weights_for_another_scale(house):
-    script = 'import sys, torch, models; torch.save(models.RDN(3, 3, 8, 8, 1, 1).state_dict(), sys.argv[1])'
-    status, _, err = shell(f'python3 -c {script!r} x3.pth && bash run.sh --weights x3.pth', house)
-    assert status and 'scale_factor is 3 in this file, not 2' in err and err.count('\n') == 1
+@pytest.mark.parametrize('scale, side', [(3, 76), (4, 57)])
+def test_run_sh_walks_with_the_scale_of_the_weights(server, scale, side):
+    """On the device's tools; the commands that it shows give the same when copied, with RDN_infer.py in their place."""
+    make = f'python3 -c {shlex.quote(INTERPOLATING)} {scale}'
+    status, out, err = shell(f'{make} && bash run.sh --weights x{scale}.pth', server)
+    assert status == 0, out + err
+    assert f'--input_shape=image:1,3,{side},{side}' in out and f'5 inputs of {side} x {side}' in out
+    assert os.path.exists(str(server / f'rdn_x{scale}_bs1.om')) and not os.path.exists(str(server / 'rdn_x2.onnx'))
+    label = np.load(str(server / 'prep_dataset' / 'label' / 'coffee.npy'))
+    assert label.shape == (1, 3, 228, 228)
+    first, line = average(server), next(line for line in out.splitlines() if line.startswith('average'))
+    bicubic, rdn = (float(word) for word in line.split()[1:3])
+    assert abs(bicubic - rdn) < 0.7
+    shown = [line[2:] for line in out.splitlines() if line.startswith(('$ python3 RDN_pre', '$ python3 gen'))]
+    infer = f'python3 RDN_infer.py -om_path=rdn_x{scale}_bs1.onnx -input_text_path=./RDN_prep_bin.info'
+    judge = next(line[2:] for line in out.splitlines() if line.startswith('$ python3 RDN_postprocess'))
+    (server / 'result.json').unlink()
+    status, out, err = shell('set -e; rm -rf result\n' + '\n'.join([*shown, infer, judge]), server)
+    assert status == 0 and abs(average(server) - first) < 0.01, out + err
 
 
 @pytest.mark.slow

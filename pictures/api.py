@@ -1,0 +1,106 @@
+"""The door for Python: a picture in memory, enlarged.
+
+from PIL import Image
+from pictures import Upscaler
+upscale = Upscaler('rdn_x2_lite.onnx')
+upscale(Image.open('photo.jpg')).save('large.png')
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pictures import processing, upscaler
+from pictures.formats import pixels, reader
+from pictures.metadata import colour
+from rdn import cpu, engines, tiles
+
+import numpy as np
+from PIL import Image, ImageOps
+
+Picture = TypeVar('Picture', Image.Image, np.ndarray)
+
+
+class Upscaler:
+    """A model that enlarges pictures, as RDN_upscale.py does.
+
+    Attributes:
+        model: the engine that computes.
+        scale: how many times it enlarges.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        precision: str | None = None,
+        tile_size: int = processing.TILE_SIZE,
+        overlap: int = tiles.OVERLAP,
+        self_ensemble: bool = False,
+    ):
+        """Load a model.
+
+        Args:
+            model: an ONNX file of RDN_pth2onnx.py, or another model that enlarges RGB.
+            precision: 'fp32', 'bf16' or 'int8'; None: as the model is.
+            tile_size: pixels; for a model of free height and width.
+            overlap: of tiles, pixels of the input.
+            self_ensemble: whether to average the eight flips and turns, for eight times the work.
+
+        Raises:
+            ValueError: the file is not such a model, or this machine does not offer the precision.
+        """
+        threads = cpu.available_cores()
+        streams = min(threads, processing.MAX_STREAMS)
+        self.model = engines.open_model(model, precision, threads=threads, streams=streams)
+        self.scale = upscaler.scale_of(self.model, model)
+        self.tile_size, self.overlap, self.self_ensemble = tile_size, overlap, self_ensemble
+        upscaler.check_tiles(self.model, tile_size, overlap)
+
+    def __call__(self, picture: Picture) -> Picture:
+        """Enlarge a picture.
+
+        Grey stays grey, alpha is enlarged too, 16 bits stay 16 bits.
+
+        Args:
+            picture: a PIL image, or an array (H, W) or (H, W, C), uint8 or uint16, with C 1 (grey), 2 (grey, alpha),
+                3 (RGB) or 4 (RGB, alpha).
+
+        Returns:
+            The same kind as given, `scale` times as high and wide. A PIL image is upright, and has the mode L, LA,
+            RGB, RGBA or I;16, and the ICC profile and resolution of the given one.
+
+        Raises:
+            ValueError: the picture is of another kind.
+        """
+        if isinstance(picture, np.ndarray):
+            return self._enlarge_array(picture)
+        return self._enlarge_image(picture)
+
+    def _enlarge_array(self, array: np.ndarray) -> np.ndarray:
+        if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or array.size == 0:
+            raise ValueError(f'an array {array.shape} of {array.dtype}: expected (H, W) or (H, W, C), uint8 or uint16')
+        planes = pixels.as_planes_last(array)
+        height, width, channels = planes.shape
+        if channels > 4:
+            raise ValueError(f'an array {array.shape}: 1 to 4 channels are expected, last')
+        result = np.empty((height * self.scale, width * self.scale, channels), array.dtype)
+        layout = upscaler.layout_for(self.model, (height, width), self.tile_size, self.overlap, self.scale)
+        for tile, part in upscaler.upscale_pixels(planes, self.model, layout, self_ensemble=self.self_ensemble):
+            rows, columns = tiles.target_slices(tile, self.scale)
+            result[rows, columns] = part
+        return result if array.ndim == 3 else result[:, :, 0]
+
+    def _enlarge_image(self, image: Image.Image) -> Image.Image:
+        kept = {name: image.info[name] for name in ('icc_profile', 'dpi') if image.info.get(name)}
+        upright = ImageOps.exif_transpose(image) or image
+        if upright.mode.startswith('I;16'):
+            return Image.fromarray(self._enlarge_array(np.asarray(upright).astype(np.uint16)))
+        if upright.mode[:1] in 'IF' or upright.mode == 'LAB':
+            raise ValueError(f'an image of the mode {upright.mode}: convert it to L, RGB or I;16')
+        if upright.mode == 'CMYK':
+            plain = colour.cmyk_image_to_rgb(upright, kept.pop('icc_profile', None))
+        else:
+            plain = reader.to_plain_mode(upright)
+        result = Image.fromarray(self._enlarge_array(np.asarray(plain)))
+        result.info.update(kept)
+        return result
