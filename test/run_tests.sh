@@ -3,7 +3,7 @@
 #
 #     bash test/run_tests.sh
 #     bash test/run_tests.sh -m slow                      # what takes long: whole walks, a browser
-#     bash test/run_tests.sh test/suite/test_tiles.py     # one file
+#     bash test/run_tests.sh test/suite/top/test_tiles.py     # one file
 #     PYTHON=python3.7 bash test/run_tests.sh -k whitelist
 set -euo pipefail
 cd "$(dirname "$0")/.."

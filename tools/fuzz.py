@@ -5,7 +5,7 @@
 output: benchmark's and ais_bench's outputs, text and npy, and the info file. log: the logs of benchmark, ais_bench and trtexec,
 and result.json. profile: msprof's tables. source: the toolkit's transpose.py. Ends with an error, and the input in crash-*,
 at the first exception that is not the documented one or at the first wrong result; what was found stands in
-test/suite/test_fuzzed.py.
+test/suite/top/test_fuzzed.py.
 """
 
 import os

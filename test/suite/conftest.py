@@ -18,8 +18,8 @@ from PIL import Image
 
 import models
 import sample_images
+from helpers import BARE_PATH, INFER, LITE, MEMORY, ROOT, TINY, Ended, install_standin, listing, prepare, run_python
 from vendor import CANN6, vendor_source
-from walk import BARE_PATH, INFER, LITE, MEMORY, ROOT, TINY, Ended, install_standin, listing, prepare, run_python
 
 
 @pytest.fixture

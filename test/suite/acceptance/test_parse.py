@@ -1,0 +1,226 @@
+"""test/parse.py and accept.py: the guide's figures and verdicts from the guide's logs."""
+
+import hashlib
+import json
+
+from rdn.devices import benchmark, logs
+
+import pytest
+
+from helpers import assert_refused
+from vendor import (
+    AIS_BENCH,
+    AIS_BENCH_NEW,
+    AIS_INFER_16,
+    AIS_INFER_OLD,
+    AIS_SUMMARY,
+    AIS_TWO_DEVICES,
+    GUIDE_PERF,
+    OTHER_PERF,
+    PURE,
+    TENSORRT_7,
+    TENSORRT_8,
+    TENSORRT_8_BOUND,
+    TENSORRT_8_STREAMS,
+)
+
+
+@pytest.mark.parametrize(
+    'name, text, flags, printed',
+    [
+        ('perf_vision_batchsize_1_device_0.txt', GUIDE_PERF, [], '310 bs1 fps:29.577'),
+        (
+            'perf_vision_batchsize_16_device_0.txt',
+            GUIDE_PERF,
+            ['--chips', '1', '--device', '310P'],
+            '310P bs16 fps:7.394',
+        ),
+        ('perf_vision_batchsize_1_device_0.txt', OTHER_PERF, [], '310 bs1 fps:29.577'),
+        ('PureInfer_perf_of_rdn_x2_bs4_in_device_0.txt', PURE, [], '310 bs4 fps:6.685'),
+        ('pure.log', PURE.replace(': ', '='), ['--chips', '1'], '310 bs1 fps:1.671'),
+        ('RDN_bs1.log', TENSORRT_7, [], 'T4 bs1 fps:25.393'),
+        ('windows.log', TENSORRT_7.replace('\n', '\r\n'), [], 'T4 bs1 fps:25.393'),
+        ('bs4.log', TENSORRT_7.replace('image:1x3', 'image:4x3'), [], 'T4 bs4 fps:101.571'),
+        ('new.log', TENSORRT_8, ['--device', 'A10'], 'A10 bs1 fps:234.200'),
+        ('RDN_bs4.log', TENSORRT_7.replace('--shapes=image:1x3x114x114', ''), [], 'T4 bs4 fps:101.571'),
+        ('ais.log', AIS_BENCH, [], 'NPU bs1 fps:52.510'),
+        ('ais_bs8.log', AIS_BENCH_NEW, ['--chips=1', '--device=310P'], '310P bs8 fps:73.070'),
+        ('ais_bs16.log', AIS_INFER_OLD, ['--chips=1'], 'NPU bs16 fps:171.570'),
+        ('utf16.log', TENSORRT_7.encode('utf-16'), [], 'T4 bs1 fps:25.393'),  # redirected by PowerShell
+        ('marked.json', b'\xef\xbb\xbf{"value": [{"key": "Avg PSNR", "value": "38.27"}]}', [], 'PSNR:38.27'),
+        ('coloured.log', AIS_BENCH.replace('52.50983173696586', '52.50983173696586\x1b[0m'), [], 'NPU bs1 fps:52.510'),
+        ('ais_summary.json', AIS_SUMMARY, [], 'NPU bs4 fps:73.070'),
+        ('two.log', AIS_TWO_DEVICES, [], 'NPU bs1 fps:105.020, of 2 devices'),
+        ('old.log', AIS_INFER_16, [], 'NPU bs16 fps:1159.825'),
+        ('bound.log', TENSORRT_8_BOUND, [], 'T4 bs10 fps:419.398'),
+        ('both.log', TENSORRT_7.replace('--shapes=', '--optShapes=image:4x3 --shapes='), [], 'T4 bs1 fps:25.393'),
+        ('streams.log', TENSORRT_8_STREAMS, [], 'T4 bs1 fps:17990.400'),
+        ('result.json', '{"title": "t", "value": [{"key": "Avg PSNR", "value": "38.27"}]}', [], 'PSNR:38.27'),
+    ],
+)
+def test_log_becomes_its_figure(script, tmp_path, name, text, flags, printed):
+    content = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / name).write_bytes(content)
+    ended = script('parse', tmp_path / name, *flags)
+    said = logs.decode(content)
+    tool = 'trtexec' if 'GPU Compute' in said else 'ais_bench' if 'NPU_compute' in said else 'benchmark'
+    origin = '' if printed.startswith('PSNR') else f" ({tool}'s, as given)"
+    assert (ended.status, ended.out) == (0, f'{printed}{origin}\n'), ended
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '',
+        'hello',
+        '{',
+        '{"value": []}',
+        '[e2e] throughputRate: 3',
+        'GPU Compute\nmean',
+        GUIDE_PERF.replace('7.39423', '0'),
+        GUIDE_PERF.replace('7.39423', 'nan'),
+        GUIDE_PERF.replace('7.39423', '7,39423'),  # digits before a decimal comma are no figure
+        GUIDE_PERF + GUIDE_PERF.replace('7.39423', '3.1'),  # of two runs
+        TENSORRT_7.replace('39.3814', '39,3814'),
+        TENSORRT_8 + TENSORRT_8.replace('4.26986', '9.1'),
+        AIS_BENCH.replace('52.5', '52,5'),
+        PURE.replace('1.67129', '0'),
+        '{"value": [{"key": "Avg PSNR", "value": "nan"}]}',
+        '{"value": [{"key": "Avg PSNR", "value": "38,27"}]}',
+    ],
+)
+def test_other_content_is_refused_with_the_files_name(script, tmp_path, text):
+    (tmp_path / 'a.log').write_text(text)
+    assert_refused(script('parse', tmp_path / 'a.log'), tmp_path / 'a.log')
+
+
+def test_own_performance_file_reads_back():
+    text = benchmark.format_performance(5, 4.0, {'data read': 0.5, 'preprocess': 0.25, 'infer': 2.0, 'post': 1.0})
+    assert logs.parse_speed(text, '').rate == 2.5
+    assert '[e2e] throughputRate: 1.25, latency: 4000\n' in text
+    assert '[post] throughputRate: 5, moduleLatency: 200\n' in text
+    assert logs.parse_speed(benchmark.format_pure_inference(40, 8.0), '').rate == 5
+
+
+def test_a_name_and_content_of_different_batches_are_refused(script, tmp_path):
+    (tmp_path / 'RDN_bs16.log').write_text(TENSORRT_7)
+    assert_refused(script('parse', tmp_path / 'RDN_bs16.log'), 'batches of 1', '16')
+    (tmp_path / 'ais_bs1.log').write_text(AIS_BENCH_NEW)
+    assert_refused(script('parse', tmp_path / 'ais_bs1.log'), 'batches of 8', '1')
+
+
+@pytest.fixture
+def guide_logs(tmp_path, monkeypatch):
+    """The guide's three files, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'result.json').write_text('{"title": "t", "value": [{"key": "Avg PSNR", "value": "38.27"}]}')
+    (tmp_path / 'perf_vision_batchsize_1_device_0.txt').write_text(GUIDE_PERF)
+    (tmp_path / 'RDN_bs1.log').write_text(TENSORRT_7)
+    return tmp_path
+
+
+ACCEPT = ['--psnr=result.json', '--npu=perf_vision_batchsize_1_device_0.txt', '--gpu=RDN_bs1.log']
+
+
+def cells(ended):
+    """The rows of the Markdown table, without its head."""
+    rows = [line.strip('| ').split(' | ') for line in ended.out.splitlines() if line.startswith('|')]
+    assert rows[0] == ['figure', 'reference', 'measured', 'origin', 'verdict']
+    return rows[2:]
+
+
+def write_origin(protocol=None, verdict=None):
+    """As RDN_postprocess.py says beside result.json where its figures come from."""
+    with open('result.json', 'rb') as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    content = {
+        'of': digest,
+        'protocol': protocol,
+        'luma': 'rdn-pytorch',
+        'images': 5,
+        'outputs': None,
+        'verdict': verdict,
+    }
+    with open('result.run.json', 'w') as file:
+        json.dump(content, file)
+
+
+def loss(average, image):
+    return {'change': -average, 'image_change': -image, 'max_loss': 0.05, 'max_image_loss': 0.1}
+
+
+def test_the_guides_speeds_are_accepted(script, guide_logs):
+    ended = script('accept', *ACCEPT[1:])
+    assert ended.status == 0, ended.err
+    assert cells(ended) == [['images/s, batch 1', 'T4 25.393', '310 29.577', "benchmark's, as given", 'met']]
+
+
+@pytest.mark.parametrize(
+    'protocol, verdict, flags, verdicts',
+    [
+        ('centre crop', None, ACCEPT, ['other protocol', 'met']),  # 38.27 dB on other pixels say nothing of 38.18
+        (None, None, ACCEPT, ['other protocol', 'met']),
+        ('letterbox', None, ACCEPT, ['met', 'met']),
+        ('whole images', None, ACCEPT, ['met', 'met']),
+        ('whole images', None, [*ACCEPT, '--official-psnr=38.28'], ['not met', 'met']),
+        ('centre crop', loss(0.05, 0.1), ACCEPT, ['met', 'other protocol', 'met']),
+        ('centre crop', loss(0.051, 0.1), ACCEPT, ['not met', 'other protocol', 'met']),
+        ('centre crop', loss(0.0, 0.101), ACCEPT, ['not met', 'other protocol', 'met']),
+        ('centre crop', loss(-0.06, 0.0), ACCEPT, ['not met', 'other protocol', 'met']),  # a gain is a difference too
+        ('centre crop', loss(0, 0), [*ACCEPT, '--chips=3'], ['met', 'other protocol', 'not met']),  # 22.2 images/s
+    ],
+)
+def test_the_status_is_the_verdict_on_what_can_be_compared(script, guide_logs, protocol, verdict, flags, verdicts):
+    write_origin(protocol, verdict)
+    ended = script('accept', *flags)
+    assert [row[-1] for row in cells(ended)] == verdicts
+    assert ended.status == ('not met' in verdicts)
+
+
+def test_where_nothing_can_be_judged_the_status_says_so(script, guide_logs):
+    write_origin('centre crop')
+    ended = script('accept', '--psnr=result.json')
+    assert cells(ended)[0][-1] == 'other protocol' and ended.status == 1 and '--reference' in ended.err
+
+
+def test_what_is_known_of_another_result_does_not_count(script, guide_logs):
+    write_origin('whole images', loss(0, 0))
+    (guide_logs / 'result.json').write_text('{"title": "t", "value": [{"key": "Avg PSNR", "value": "38.5"}]}')
+    assert [row[-1] for row in cells(script('accept', *ACCEPT))] == ['other protocol', 'met']
+
+
+def test_what_cannot_be_compared_is_refused(script, guide_logs):
+    (guide_logs / 'RDN_bs4.log').write_text(TENSORRT_7.replace('image:1x3', 'image:4x3'))
+    assert_refused(script('accept', *(ACCEPT[:2] + ['--gpu=RDN_bs4.log'])), 'batches of 1', 'RDN_bs4.log of 4')
+    swapped = ['--npu=RDN_bs1.log', '--gpu=perf_vision_batchsize_1_device_0.txt']
+    assert_refused(script('accept', *swapped), 'RDN_bs1.log', 'a log of trtexec')
+    assert_refused(script('accept', '--npu=RDN_bs1.log'), '--gpu')
+    assert_refused(script('accept'), '--psnr')
+    assert_refused(script('accept', '--psnr=RDN_bs1.log'), 'RDN_bs1.log', 'Avg PSNR')
+    assert_refused(script('accept', '--psnr=gone.json'), 'gone.json')
+
+
+@pytest.mark.parametrize(
+    'log', [GUIDE_PERF, OTHER_PERF, PURE, AIS_BENCH, AIS_BENCH_NEW, TENSORRT_7, TENSORRT_8, AIS_SUMMARY]
+)
+def test_a_log_cut_anywhere_gives_the_whole_figure_or_none(log):
+    """A figure cut short would be a wrong number: 7 for 7.39423."""
+    whole = logs.parse_speed(log, '').rate
+    for end in range(len(log)):
+        try:
+            assert logs.parse_speed(log[:end], '').rate == whole, log[:end][-60:]
+        except ValueError:
+            pass
+
+
+def test_several_devices_are_not_multiplied(script, tmp_path):
+    (tmp_path / 'two.log').write_text(AIS_TWO_DEVICES)
+    assert_refused(script('parse', tmp_path / 'two.log', '--chips=4'), 'two.log', '2 devices', '--chips')
+
+
+@pytest.mark.parametrize(
+    'lines', [AIS_BENCH_NEW + AIS_BENCH_NEW.replace('mean(8)', 'mean(4)'), TENSORRT_8_BOUND.replace('Output', 'Input')]
+)
+def test_two_batch_sizes_in_one_log_are_refused(lines):
+    with pytest.raises(ValueError, match='several runs'):
+        logs.parse_speed(lines, '')

@@ -1,0 +1,128 @@
+"""RDN_postprocess.py --reference: whether the device computes what PyTorch computes, by an independent computation."""
+
+import json
+import os
+
+from rdn.accuracy import agreement
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import DUMP, INFER, assert_refused, judge, listing, prepare, reference_unclipped
+
+
+def rows(ended):
+    """Stem -> [device dB, PyTorch dB, change, largest difference, cosine]."""
+    lines = ended.out.split('against PyTorch:')[0].splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith('against PyTorch'))
+    return {line.split()[0]: [float(x) for x in line.split()[1:]] for line in lines[start + 1 :] if line}
+
+
+def output(stem):
+    return os.path.join(DUMP, f'{stem}_1.bin')
+
+
+def test_fp32_agrees_with_pytorch_on_the_same_inputs(script, inferred, narrow):
+    ended = judge(script, f'--reference={inferred[0]}')
+    assert ended.status == 0, ended.err
+    assert len(rows(ended)) == 5
+    for stem, (device, pytorch, change, difference, cosine) in rows(ended).items():
+        lr = np.fromfile(f'prep_dataset/data/{stem}.bin', np.float32).reshape(3, 114, 114).transpose(1, 2, 0)
+        expected = reference_unclipped(narrow, lr).transpose(2, 0, 1)
+        actual = np.fromfile(output(stem), np.float32).reshape(3, 228, 228)
+        assert abs(change) <= 1e-4 and abs(device - pytorch) <= 1.1e-3
+        assert difference == pytest.approx(np.abs(actual - expected).max(), rel=0.02, abs=1e-9)
+        assert cosine == pytest.approx(1, abs=1e-6)
+    with open('result.run.json') as file:
+        assert abs(json.load(file)['verdict']['change']) < 1e-4
+
+
+def test_an_error_in_one_image_is_found_though_the_average_hardly_moves(script, inferred):
+    picture = np.fromfile(output('coffee'), np.float32)
+    noise = np.random.RandomState(0).normal(0, 0.02, picture.shape).astype(np.float32)
+    (picture + noise).tofile(output('coffee'))
+    ended = judge(script, f'--reference={inferred[0]}', '--max-loss=9')
+    assert ended.status == agreement.NOT_KEPT and 'accuracy not kept' in ended.err and 'Avg PSNR' in ended.out
+    device, pytorch, change, difference, cosine = rows(ended)['coffee']
+    assert change == pytest.approx(device - pytorch, abs=2e-3) and change < -0.1
+    assert difference == pytest.approx(np.abs(noise).max(), rel=0.01)
+    a, b = (picture + noise).astype(float), picture.astype(float)
+    expected = np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
+    assert cosine == pytest.approx(expected, abs=1e-6)
+    assert judge(script, f'--reference={inferred[0]}', '--max-loss=9', '--max-image-loss=99').status == 0
+
+
+def test_a_gain_is_a_difference_too(script, inferred):
+    """A device that gives back the labels computes something else than PyTorch, however good it looks."""
+    label = np.load('prep_dataset/label/coffee.npy')[0]
+    (0.9 * label + 0.1 * np.fromfile(output('coffee'), np.float32).reshape(label.shape)).tofile(output('coffee'))
+    ended = judge(script, f'--reference={inferred[0]}')
+    assert ended.status == agreement.NOT_KEPT and rows(ended)['coffee'][2] > 0.1
+
+
+def test_pytorchs_outputs_are_computed_once_and_not_for_other_weights(script, inferred, tmp_path, monkeypatch):
+    assert judge(script, f'--reference={inferred[0]}').status == 0
+    folders = os.listdir('prep_dataset/reference')
+    assert len(folders) == 1
+
+    def fail(*_, **__):
+        raise AssertionError('computed again')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, 'load', fail)
+        assert judge(script, f'--reference={inferred[0]}').status == 0
+    state = torch.load(inferred[0])
+    state['output.bias'] += 0.05
+    torch.save(state, 'other.pth')
+    ended = judge(script, '--reference=other.pth')
+    assert ended.status == agreement.NOT_KEPT and len(os.listdir('prep_dataset/reference')) == 2
+    assert rows(ended)['coffee'][3] == pytest.approx(0.05, abs=1e-4)
+
+
+def test_another_preparation_has_references_of_its_own(script, inferred, narrow):
+    assert judge(script, f'--reference={inferred[0]}').status == 0
+    assert prepare(script, '--fit=letterbox').status == 0
+    assert script('RDN_infer', f'-om_path={narrow[1]}', *INFER).status == 0
+    ended = judge(script, f'--reference={inferred[0]}')
+    assert ended.status == 0 and all(abs(row[2]) <= 1e-4 for row in rows(ended).values())
+    assert len(os.listdir('prep_dataset/reference')) == 2
+
+
+def test_whole_images_are_compared_in_one_piece(script, inferred, narrow):
+    assert prepare(script, '--tile').status == listing(script).status == 0
+    assert script('RDN_infer', f'-om_path={narrow[1]}', *INFER).status == 0
+    ended = judge(script, f'--reference={inferred[0]}')
+    assert ended.status == 0 and len(rows(ended)) == 5, ended.err
+    with open('result.run.json') as file:
+        assert json.load(file)['protocol'] == 'whole images'
+
+
+def test_what_cannot_be_a_reference_is_named(script, inferred):
+    assert_refused(judge(script, '--reference=gone.pth'), 'gone.pth')
+    with open('text.pth', 'w') as file:
+        file.write('text')
+    assert_refused(judge(script, '--reference=text.pth'), 'text.pth')
+    os.remove('prep_dataset/manifest.json')
+    assert_refused(judge(script, f'--reference={inferred[0]}'), 'manifest.json')
+    assert not os.path.exists('result.json') and not os.path.exists('prep_dataset/reference')
+
+
+@pytest.mark.slow
+def test_accept_measures_by_itself_from_inputs_outputs_and_weights(script, inferred):
+    flags = [
+        '--psnr=result.json',
+        f'--reference={inferred[0]}',
+        f'--pred-path={DUMP}',
+        '--label-path=prep_dataset/label',
+    ]
+    ended = script('accept', *flags)
+    assert ended.status == 0, ended.err
+    assert '| met |' in ended.out and '| other protocol |' in ended.out
+    zeros = np.zeros((3, 228, 228), np.float32)
+    picture = np.fromfile(output('coffee'), np.float32).reshape(zeros.shape)
+    (picture * 0.9).tofile(output('coffee'))
+    ended = script('accept', *flags)
+    assert ended.status == 1 and '| not met |' in ended.out
+    zeros.tofile(output('coffee'))
+    assert_refused(script('accept', *flags), 'coffee_1.bin', 'one value')

@@ -1,0 +1,151 @@
+"""ais_bench's folders as people have them: a run, its parent, several devices; its logs and summaries."""
+
+import os
+import shutil
+
+from rdn import run_record
+from rdn.devices import number_text, outputs
+
+import numpy as np
+import pytest
+
+from helpers import DUMP, assert_refused, judge
+from vendor import AIS_2023_TWO, AIS_2024, AIS_2026, TENSORRT_7, summary
+
+
+@pytest.fixture
+def computed(inferred):
+    """A working folder with outputs, and functions that lay them out as ais_bench does."""
+    names = outputs.list_outputs(DUMP)
+
+    def lay(folder, kept=names, ending='bin', change=0.0):
+        os.makedirs(folder)
+        for name in kept:
+            array = np.fromfile(os.path.join(DUMP, name), np.float32) + np.float32(change)
+            path = os.path.join(folder, name.replace('_1.bin', f'_0.{ending}'))
+            if ending == 'npy':
+                np.save(path, array.reshape(1, 3, 228, 228))
+            elif ending == 'txt':
+                np.savetxt(path, array.reshape(-1, 228), '%f')
+            else:
+                array.tofile(path)
+
+    vars(lay).update(names=names)
+    return lay
+
+
+def judged(script, folder, *flags):
+    places = [f'--pred-path={folder}', '--label-path=prep_dataset/label', '--result-path=result.json']
+    return script('RDN_postprocess', *places, *flags)
+
+
+@pytest.mark.parametrize('ending', ['bin', 'npy', 'txt'])
+def test_all_three_formats_give_the_same_psnr(script, computed, ending):
+    expected = judge(script).out.splitlines()[-1]
+    computed('ais/run', ending=ending)
+    ended = judged(script, 'ais/run')
+    assert ended.status == 0 and ended.out.splitlines()[-1] == expected, ended.err
+    if ending == 'txt':
+        with open('ais/run/coffee_0.txt', 'rb') as file:
+            assert number_text.parse_text(file.read()).size == 3 * 228 * 228
+
+
+def test_of_a_folder_of_runs_the_newest_counts_and_is_named(script, computed):
+    computed('ais/2026_01_31-23_59_59', change=0.5)
+    computed('ais/2026_02_01-00_00_00')
+    computed('ais/other', change=0.5)
+    ended = judged(script, 'ais')
+    assert ended.status == 0 and 'the outputs of its newest run, ais/2026_02_01-00_00_00' in ended.out, ended.err
+    assert ended.out.splitlines()[-1] == judge(script).out.splitlines()[-1]
+
+
+def test_a_single_named_run_is_found_and_of_several_one_has_to_be_named(script, computed):
+    computed('ais/bs1')
+    assert judged(script, 'ais').status == 0
+    computed('ais/bs4')
+    assert_refused(judged(script, 'ais'), 'ais/bs1 and ais/bs4', 'name one')
+
+
+@pytest.mark.parametrize('names', [('device0', 'device1'), ('device0_0', 'device1_1'), ('device2_0', 'device2_1')])
+def test_devices_that_all_computed_the_same_are_one_result(script, computed, names):
+    for name in names:
+        computed(f'ais/run/{name}')
+    ended = judged(script, 'ais/run')
+    assert ended.status == 0 and ended.out.splitlines()[-1] == judge(script).out.splitlines()[-1], ended.err
+    shutil.rmtree(f'ais/run/{names[1]}')
+    assert judged(script, 'ais').status == 0  # a single one, from the parent
+
+
+def test_devices_that_differ_are_refused_with_both_names(script, computed):
+    computed('ais/run/device0_0')
+    computed('ais/run/device1_1', change=0.01)
+    ended = judged(script, 'ais/run')
+    assert_refused(ended, 'ais/run/device1_1/', 'ais/run/device0_0/', 'differ by 0.01')
+    assert not os.path.exists('result.json')
+
+
+def test_a_divided_set_is_joined(script, computed):
+    computed('ais/run/device0', computed.names[:2])
+    computed('ais/run/device1', computed.names[2:])
+    ended = judged(script, 'ais/run')
+    assert ended.status == 0 and ended.out.splitlines()[-1] == judge(script).out.splitlines()[-1], ended.err
+
+
+def test_a_device_that_was_stopped_is_not_taken_for_a_divided_set(script, computed):
+    computed('ais/run/device0_0')
+    computed('ais/run/device1_1', computed.names[:3])
+    assert_refused(judged(script, 'ais/run'), 'ais/run', 'neither all images each nor each a part')
+    shutil.rmtree('ais/run/device0_0')
+    assert_refused(judged(script, 'ais/run'), 'no output for')
+
+
+def test_outputs_beside_folders_of_devices_are_of_two_runs(script, computed):
+    computed('ais/run')
+    computed('ais/run/device0')
+    assert_refused(judged(script, 'ais/run'), 'of another run')
+
+
+@pytest.mark.parametrize(
+    'log, flags, printed',
+    [
+        (AIS_2024, [], "NPU bs4 fps:5.326 (ais_bench's, as given)"),
+        (AIS_2026, ['--device=310P3'], "310P3 bs4 fps:5.645 (ais_bench's, as given)"),
+        (AIS_2023_TWO, [], "NPU bs1 fps:9.797, of 2 devices (ais_bench's, as given)"),
+    ],
+)
+def test_logs_of_three_generations_are_read(script, tmp_path, log, flags, printed):
+    path = tmp_path / 'ais.log'
+    path.write_text(log)
+    assert script('parse', path, *flags).out == printed + '\n'
+
+
+def test_a_log_of_devices_of_which_one_failed_is_refused(script, tmp_path):
+    path = tmp_path / 'two.log'
+    path.write_text(AIS_2023_TWO.replace('qsize:4 result:0', 'qsize:3 result:1'))
+    assert_refused(script('parse', path), 'two.log', 'one of several devices failed')
+
+
+@pytest.mark.parametrize('args', [['ais_bench', '--model', 'a.om', '--batchsize', '4'], {'--batchsize': 4}, None])
+def test_summaries_are_read_whatever_form_the_arguments_have(script, tmp_path, args):
+    for name in ('run_summary.json', 'sumary.json'):
+        (tmp_path / name).write_text(summary(4, 100.0, args))
+        assert script('parse', tmp_path / name).out == "NPU bs4 fps:40.000 (ais_bench's, as given)\n"
+
+
+def test_accept_compares_a_summary_with_trtexec(script, tmp_path):
+    (tmp_path / 'run_summary.json').write_text(summary(1, 21.0, None))
+    (tmp_path / 'gpu.log').write_text(TENSORRT_7)
+    ended = script('accept', '--npu', tmp_path / 'run_summary.json', '--gpu', tmp_path / 'gpu.log', '--card=310P3')
+    assert ended.status == 0 and 'T4 25.393' in ended.out and '310P3 47.619' in ended.out
+
+
+def test_more_devices_than_the_card_has_are_not_multiplied(script, inferred, tmp_path):
+    """A 310P3 is a card of one device: --chips 4, right for the guide's 310, would report four times the speed."""
+    record = run_record.Record('ais_bench', None, None, None, '310P3', 1, model='', manifest=None)
+    path = tmp_path / 'run_summary.json'
+    path.write_text(summary(1, 20.0, None))
+    run_record.write(str(path), record)
+    assert script('parse', path).out == '310P3 bs1 fps:50.000\n'
+    assert_refused(script('parse', path, '--chips=4'), 'run_summary.json', '310P3, of which a card holds 1')
+    run_record.write(str(path), record._replace(card_devices=2))
+    assert script('parse', path).out == '310P3 bs1 fps:100.000\n'

@@ -1,0 +1,150 @@
+"""env.sh: the right toolkit's environment, a living shell, and paths that do not grow."""
+
+import os
+import platform
+
+from rdn.devices import toolkit
+
+import pytest
+
+from helpers import bash
+from vendor import version
+
+OWN = """export ASCEND_TOOLKIT_HOME={home}
+export PATH={home}/compiler/bin:$PATH
+export LD_LIBRARY_PATH={home}/lib64:$LD_LIBRARY_PATH
+export PYTHONPATH=$PYTHONPATH:{home}/python
+"""
+
+
+@pytest.mark.skipif(os.path.isdir('/usr/local/Ascend'), reason='a toolkit is installed here')
+@pytest.mark.parametrize('flags', [[], ['-u']])
+def test_without_a_toolkit_it_says_so_and_the_shell_lives(tmp_path, flags):
+    status, out = bash('source "$ENV_SH"; echo "status $? and alive"; declare -F; compgen -v _rdn', tmp_path, *flags)
+    assert out.splitlines()[1:] == ['status 1 and alive'] and 'no CANN toolkit' in out and status == 1
+
+
+def test_named_toolkit_that_is_not_there_is_not_replaced_by_another(tmp_path):
+    version(tmp_path, 'latest', 'opp')
+    _, out = bash('source "$ENV_SH"; echo $?', tmp_path, ASCEND_TOOLKIT_HOME='/nowhere')
+    assert '/nowhere' in out and out.endswith('1\n')
+
+
+@pytest.mark.parametrize('flags', [[], ['-u'], ['-eu'], ['-e', '-u', '-o', 'pipefail']])
+def test_cann_5_gets_its_variables_and_sourcing_again_adds_nothing(tmp_path, flags):
+    version(tmp_path, '5.0.2', 'atc/bin')
+    folder = version(tmp_path, '5.0.10', 'atc/bin', 'opp')
+    show = 'echo "$PATH|$LD_LIBRARY_PATH|$PYTHONPATH|$ASCEND_OPP_PATH|$ASCEND_TOOLKIT_HOME"'
+    status, out = bash(
+        f'source "$ENV_SH"; {show}; source "$ENV_SH"; source "$ENV_SH"; {show}; set -o | grep nounset',
+        tmp_path,
+        *flags,
+    )
+    assert status == 0, out
+    _, first, _, _, again, nounset = out.splitlines()
+    assert first == again
+    path, libraries, python, opp, home = first.split('|')
+    assert path == f'{folder}/atc/ccec_compiler/bin:{folder}/atc/bin:/usr/bin:/bin'
+    assert libraries.endswith(f'{folder}/atc/lib64:{folder}/acllib/lib64')
+    assert python == f'{folder}/atc/python/site-packages'
+    assert (opp, home) == (str(folder / 'opp'), str(folder))
+    assert nounset.split()[1] == ('on' if flags else 'off')
+
+
+def test_parts_one_folder_down_are_found(tmp_path):
+    folder = version(tmp_path, '5.0.2', platform.machine() + '-linux/atc')
+    _, out = bash('source "$ENV_SH"; echo "$ASCEND_OPP_PATH"', tmp_path)
+    assert out.splitlines()[-1] == f'{folder}/{platform.machine()}-linux/opp'
+
+
+@pytest.mark.parametrize('place', ['beside', 'inside', 'bin'])
+@pytest.mark.parametrize('flags', [[], ['-eu']])
+def test_toolkits_own_script_is_used_again_and_again(tmp_path, place, flags):
+    version(tmp_path, '9.0.0', 'opp')
+    folder = version(tmp_path, 'latest', 'opp', 'bin')
+    script = {
+        'beside': folder.parent / 'set_env.sh',
+        'inside': folder / 'set_env.sh',
+        'bin': folder / 'bin' / 'setenv.bash',
+    }[place]
+    script.write_text(OWN.format(home=folder))
+    show = 'echo "$PATH|$LD_LIBRARY_PATH|$PYTHONPATH|$ASCEND_TOOLKIT_HOME"'
+    status, out = bash(
+        f'source "$ENV_SH"; {show}; source "$ENV_SH"; {show}', tmp_path, *flags, PYTHONPATH='/mine:/mine/too'
+    )
+    assert status == 0, out
+    _, first, _, again = out.splitlines()
+    assert (
+        first == again == f'{folder}/compiler/bin:/usr/bin:/bin|{folder}/lib64|/mine:/mine/too:{folder}/python|{folder}'
+    )
+
+
+def test_named_folder_may_be_a_version_or_the_folder_of_versions(tmp_path):
+    five, latest = version(tmp_path, '5.0.2', 'atc'), version(tmp_path, 'latest', 'atc')
+    for named, used in ((five, five), (str(five) + '/', five), (five.parent, latest)):
+        _, out = bash('source "$ENV_SH"; echo "$ASCEND_TOOLKIT_HOME"', tmp_path, ASCEND_TOOLKIT_HOME=str(named))
+        assert out.splitlines()[-1] == str(used)
+
+
+def test_the_variable_of_newer_toolkits_names_one_too(tmp_path):
+    version(tmp_path, 'latest', 'atc')
+    newer = version(tmp_path, '../cann-8.5.0', 'opp')
+    (newer / 'set_env.sh').write_text(f'export ASCEND_HOME_PATH={newer}\n')
+    _, out = bash('source "$ENV_SH"', tmp_path, ASCEND_HOME_PATH=str(newer))
+    assert f'CANN environment: {newer}' in out
+
+
+@pytest.mark.skipif(os.path.isdir('/usr/local/Ascend'), reason='a toolkit is installed here')
+@pytest.mark.parametrize('link', [True, False])
+def test_cann_in_the_home_is_found_as_a_link_and_as_a_folder_of_links(tmp_path, link):
+    newer = version(tmp_path, '../cann-8.5.0', 'opp', 'bin')
+    (newer / 'set_env.sh').write_text('export PATH=$HOME/Ascend/cann/bin:$PATH\n')
+    cann = tmp_path / 'home' / 'Ascend' / 'cann'
+    if link:
+        os.symlink('cann-8.5.0', str(cann))
+    else:
+        cann.mkdir()
+        for name in ('opp', 'bin', 'set_env.sh'):
+            os.symlink(f'../cann-8.5.0/{name}', str(cann / name))
+    status, out = bash('source "$ENV_SH"; echo "$PATH"', tmp_path)
+    assert status == 0 and out.splitlines()[-1].startswith(f'{cann}/bin:'), out
+
+
+@pytest.mark.parametrize(
+    'name, content',
+    [
+        ('ascend_toolkit_install.info', 'package_name=a\nversion=8.1.RC1\npath=/usr\n'),
+        ('x86_64-linux/ascend_toolkit_install.info', 'version=8.1.RC1\n'),
+        ('version.cfg', '# version: 1.0\nopp_running_version=[1:2]\ntoolkit_running_version=[7.7.0.1.238:8.1.RC1]\n'),
+    ],
+)
+def test_the_toolkits_version_is_named(tmp_path, monkeypatch, name, content):
+    folder = version(tmp_path, '8.1.RC1', 'opp', 'x86_64-linux')
+    (folder / name).write_text(content)
+    (folder / 'set_env.sh').write_text('')
+    _, out = bash('source "$ENV_SH"', tmp_path, ASCEND_TOOLKIT_HOME=str(folder))
+    assert out.splitlines()[0].startswith(f'CANN environment: {folder}, CANN 8.1.RC1 (')
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(folder))
+    assert toolkit.find_version() == 'CANN 8.1.RC1'
+
+
+@pytest.mark.parametrize('kilobytes, asked', [(3600000, '4000000'), (65000000, '')])
+def test_on_a_small_board_it_says_what_helps_against_too_little_memory(tmp_path, kilobytes, asked):
+    folder = version(tmp_path, '8.0.0', 'opp')
+    (tmp_path / 'meminfo').write_text(f'MemTotal:       {kilobytes} kB\nMemFree: 1 kB\n')
+    variables = {'ASCEND_TOOLKIT_HOME': str(folder), 'RDN_MEMINFO': str(tmp_path / 'meminfo')}
+    _, out = bash('source "$ENV_SH"', tmp_path, '-eu', **variables)
+    assert ('export TE_PARALLEL_COMPILER=1 MAX_COMPILE_CORE_NUMBER=1' in out) == bool(asked)
+    _, out = bash('source "$ENV_SH"', tmp_path, TE_PARALLEL_COMPILER='1', **variables)
+    assert 'TE_PARALLEL' not in out
+
+
+def test_folder_with_a_space_in_its_name(tmp_path):
+    (tmp_path / 'my tools' / '5.0.2' / 'atc').mkdir(parents=True)
+    _, out = bash('source "$ENV_SH"; echo "$PATH"', tmp_path, ASCEND_TOOLKIT_HOME=str(tmp_path / 'my tools'))
+    assert out.splitlines()[-1].startswith(f'{tmp_path}/my tools/5.0.2/atc/')
+
+
+def test_run_instead_of_sourced_it_says_how(tmp_path):
+    status, out = bash('bash "$ENV_SH"', tmp_path)
+    assert status == 1 and 'source env.sh' in out

@@ -1,0 +1,200 @@
+"""pictures/cluster: what workers do and take, and what is said before there are any; without Ray."""
+
+import errno
+import os
+import sys
+
+from pictures import processing
+from pictures.cluster import fleet, stores, worker
+from pictures.formats import reader
+from rdn import files
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import assert_refused, snapshot
+
+# --- workers
+
+
+@pytest.fixture
+def made(tmp_path, narrow):
+    """made(options) -> a Worker from in/ to out/."""
+    (tmp_path / 'in').mkdir()
+    (tmp_path / 'out').mkdir()
+    with open(narrow[1], 'rb') as file:
+        model = file.read()
+
+    def make(token=None, output=tmp_path / 'out', **options):
+        source, target = ((str(folder), str(folder)) for folder in (tmp_path / 'in', output))
+        first = sorted(os.listdir(str(tmp_path / 'in')))
+        setup = worker.Setup(model, 'my.onnx', None, None, source, target, first, token, processing.Options(**options))
+        return worker.Worker(setup, 1)
+
+    return make
+
+
+@pytest.mark.parametrize('name, size', [('a.png', (500, 700)), ('a.jpg', (300, 90)), ('a.tif', (60, 50))])
+def test_a_picture_in_bands_becomes_the_file_that_it_becomes_whole(made, photos, tmp_path, name, size):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize(size).save(tmp_path / 'in' / name)
+    task = worker.Task(name, 'whole' + os.path.splitext(name)[1])
+    one = made()
+    whole = one.upscale(task)
+    assert whole.kind == 'done' and whole.megapixels == size[0] * size[1] / 1e6, whole
+    for count in (1, 3, 20):
+        joined = task._replace(target=f'joined{count}' + os.path.splitext(name)[1])
+        outcome, head, *bands = one.cut(joined, count)
+        assert outcome.kind == 'part' and len(bands) == count
+        parts = [one.upscale_band(band)[1] for band in bands]
+        assert one.join(joined, head, *parts)._replace(line='') == whole._replace(line='')
+        found = [(tmp_path / 'out' / each.target).read_bytes() for each in (task, joined)]
+        assert found[0] == found[1]
+
+
+def test_sixteen_bits_and_alpha_in_bands_are_those_of_the_whole(made, tmp_path):
+    import cv2
+
+    random = np.random.RandomState(0)
+    smooth = cv2.resize(random.rand(40, 30, 4).astype(np.float32), (300, 400), interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(tmp_path / 'in' / 'a.png'), (smooth.clip(0, 1) * 65535).astype(np.uint16))
+    one, task = made(), worker.Task('a.png', 'whole.png')
+    assert one.upscale(task).kind == 'done'
+    _, head, *bands = one.cut(task._replace(target='joined.png'), 3)
+    outcome = one.join(task._replace(target='joined.png'), head, *[one.upscale_band(band)[1] for band in bands])
+    assert outcome.kind == 'done', outcome
+    whole, joined = (reader.read_picture(str(tmp_path / 'out' / name)).pixels for name in ('whole.png', 'joined.png'))
+    assert whole.dtype == np.uint16 and whole.shape[2] == 4 and (whole == joined).all()
+
+
+def test_a_large_picture_is_handed_back_only_where_it_can_be_cut(made, photos, tmp_path, monkeypatch):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize((300, 200)).save(tmp_path / 'in' / 'a.png')
+    monkeypatch.setattr(worker, 'LARGE_MEGAPIXELS', 0.05)
+    one, task = made(), worker.Task('a.png', 'a_x2.png', splits=True)
+    assert one.upscale(task).kind == 'large' and os.listdir(str(tmp_path / 'out')) == []
+    assert one.upscale(task._replace(splits=False)).kind == 'done'
+
+
+def test_what_a_worker_that_died_had_written_is_done(made, photos, tmp_path):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize((40, 30)).save(tmp_path / 'in' / 'a.png')
+    one, task = made(), worker.Task('a.png', 'a_x2.png')
+    assert one.upscale(task).kind == 'done'
+    before = snapshot(tmp_path / 'out')
+    assert one.upscale(task).kind == 'failed'  # as on one machine: is there already
+    assert one.upscale(task._replace(is_retry=True)).kind == 'done'
+    assert snapshot(tmp_path / 'out') == before
+    assert made(resume=True).upscale(task).kind == 'skipped'
+    assert made(overwrite=True).upscale(task).kind == 'done'
+
+
+def test_a_machine_without_the_folder_or_with_another_one_says_so(made, tmp_path):
+    with files.scratch_folder(str(tmp_path / 'out' / 'token')) as token:
+        assert made(token=os.path.basename(token)).ready().refusal is None
+    assert 'another folder of that name' in made(token='.other').ready().refusal
+    assert 'nowhere: this machine does not see the folder' in made(output=tmp_path / 'nowhere').ready().refusal
+
+
+def test_a_machine_that_does_not_see_the_first_picture_says_so(made, tmp_path):
+    (tmp_path / 'in' / 'a.png').write_bytes(b'')
+    setup = made()._setup._replace(first=['mounted/elsewhere.png'])
+    assert 'elsewhere.png: this machine does not see the file' in str(worker.Worker(setup, 1).ready().refusal)
+
+
+def test_a_first_picture_that_is_a_link_to_nowhere_refuses_no_machine(made, tmp_path):
+    (tmp_path / 'in' / '0.png').symlink_to('nowhere')
+    (tmp_path / 'in' / 'a.png').write_bytes(b'')
+    assert made().ready().refusal is None
+
+
+def test_a_machine_that_may_not_write_the_results_says_so(made, monkeypatch):
+    def deny(folder):
+        raise PermissionError(errno.EACCES, 'cannot be written to', folder)
+
+    monkeypatch.setattr(files, 'check_writable', deny)
+    assert 'cannot be written to' in made().ready().refusal
+
+
+def test_a_local_copy_that_fills_a_machines_disk_is_not_the_end_of_all(made, flaky, monkeypatch):
+    one = made()
+    one._input = stores.open_store('flaky://pictures')
+    monkeypatch.setattr(one._input._system, 'get_file', lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'full')))
+    assert one.upscale(worker.Task('a.png', 'b.png')).kind == 'unfit'
+
+
+def test_a_full_disk_of_one_machine_is_not_the_end_of_all(made, tmp_path, monkeypatch):
+    one = made()
+    monkeypatch.setattr(one, '_upscale', lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'no space', 'x')))
+    assert one.upscale(worker.Task('a.png', 'b.png')).kind == 'hopeless'
+    one._output = None  # no Folder
+    assert one.upscale(worker.Task('a.png', 'b.png')).kind == 'unfit'
+
+
+def test_a_broken_model_is_named_as_the_user_names_it(tmp_path):
+    here = str(tmp_path), str(tmp_path)
+    setup = worker.Setup(b'no model', 'my.onnx', None, None, here, here, [], None, processing.Options())
+    assert str(worker.Worker(setup, 1).ready().refusal).startswith('my.onnx: ')
+
+
+@pytest.mark.parametrize(
+    'resources, threads, expected',
+    [
+        ({'CPU': 4.0}, 0, [{'num_cpus': 4}]),
+        ({'CPU': 64.0}, 0, [{'num_cpus': 8}] * 8),
+        ({'CPU': 64.0}, 16, [{'num_cpus': 16}] * 4),
+        ({'CPU': 3.0}, 1, [{'num_cpus': 1}] * 3),
+        ({'CPU': 2.0}, 4, [{'num_cpus': 2}]),
+        ({'CPU': 12.0}, 0, [{'num_cpus': 6}] * 2),
+        ({'memory': 1.0}, 0, []),
+        ({'CPU': 16.0, 'GPU': 2.0}, 0, [{'num_gpus': 1, 'num_cpus': 8}] * 2),
+        ({'CPU': 16.0, 'NPU': 8.0}, 1, [{'resources': {'NPU': 1}, 'num_cpus': 1}] * 8),
+        ({'GPU': 1.0}, 0, [{'num_gpus': 1, 'num_cpus': 0}]),
+    ],
+)
+def test_a_machine_has_a_worker_for_each_accelerator_or_for_some_cores(resources, threads, expected):
+    assert fleet.worker_needs(resources, threads, True) == expected
+    if 'GPU' in resources or 'NPU' in resources:
+        on_cores = fleet.worker_needs(resources, threads, False)
+        assert all(set(need) == {'num_cpus'} for need in on_cores)
+
+
+# --- the command line
+
+
+@pytest.fixture
+def one_picture(upscale, photos):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize((40, 30)).save(upscale.source / 'a.png')
+    return upscale
+
+
+def test_without_ray_one_line_names_what_to_install(one_picture, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, 'ray', None)
+    monkeypatch.chdir(tmp_path)
+    assert_refused(one_picture('--cluster'), '--cluster', 'requirements-cluster.txt')
+    assert os.listdir(str(one_picture.target)) == []
+
+
+@pytest.mark.parametrize(
+    'flags, words',
+    [
+        (['--output=out.png'], 'a folder or a URL'),
+        (['--input=nowhere'], 'no such folder'),
+        (['--input=photo.png'], 'photo.png: a file: --cluster takes a folder'),
+        (['--model=nowhere.onnx'], 'no such model'),
+    ],
+)
+def test_what_cannot_work_is_said_before_ray_starts(one_picture, monkeypatch, tmp_path, flags, words):
+    monkeypatch.setattr(fleet, 'joined', lambda _: pytest.fail('started'))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'photo.png').write_bytes(b'')
+    assert_refused(one_picture('--cluster', *flags), words)
+
+
+@pytest.mark.parametrize('flag', ['--input=s3://pictures/in', '--output=s3://pictures/out'])
+def test_a_url_without_the_flag_for_it_is_refused(one_picture, monkeypatch, tmp_path, flag):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(one_picture(flag), flag.partition('=')[2], '--cluster')
+    assert not (tmp_path / 's3:').exists()

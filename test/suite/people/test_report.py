@@ -1,0 +1,285 @@
+"""The page of report.py and its views: whole or not at all, whatever the names; SSIM."""
+
+import concurrent.futures
+import itertools
+import os
+import sys
+
+from pictures.report import report
+from rdn import files
+from rdn.accuracy import metrics
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from report_pages import NAMES, SIZES, Links, crop, read, views, write
+
+
+@pytest.fixture
+def page(tmp_path, photos):
+    """Path of a report on three pictures: of two the original is known, one is large."""
+    return write(tmp_path / 'out', photos)
+
+
+def assert_whole(path):
+    """The page's views are there, and can be read."""
+    for name in views(path):
+        Image.open(os.path.join(os.path.dirname(path), 'index_views', name)).load()
+
+
+def test_page_holds_thumbnails_and_refers_to_its_views_alone(page):
+    links = Links(page)
+    assert sorted(os.listdir(os.path.dirname(page))) == ['index.html', 'index_views']
+    assert sorted(os.listdir(os.path.join(os.path.dirname(page), 'index_views'))) == sorted(views(page))
+    assert len(views(page)) == 3 + 3 + 2 and views(page)
+    thumbnails = [link for link in links.found if link.startswith('data:image/')]
+    assert len(thumbnails) == 3 and set(links.found) - set(thumbnails) == {'#p1', '#p2'}
+    assert 'url(' not in read(page) and '@import' not in read(page) and 'http' not in read(page)
+
+
+def test_names_are_text_and_figures_are_shown(page):
+    links = Links(page)
+    assert all(name in links.text for name in NAMES)
+    text = ' '.join(links.text)
+    assert 'PSNR 30.25 → 35.50 dB, SSIM 0.9000 → 0.9500' in text and '+5.25' in links.text
+    assert 'data-text="pixels" data-width="1500" data-height="1300"></span><span data-text="middle">' in read(page)
+
+
+def test_views_are_the_pixels(page, photos):
+    folder = os.path.join(os.path.dirname(page), 'index_views')
+    pictures = [Image.open(os.path.join(folder, name)) for name in views(page)]
+    for index, picture in enumerate(pictures[:3]):
+        rough, fine = crop(photos, 0, SIZES[0])
+        assert picture.format == 'PNG' and np.array_equal(picture, [fine, rough, fine][index])
+    fine = crop(photos, 2, SIZES[2])[1].crop((150, 50, 1350, 1250))
+    assert pictures[-2].format == 'WEBP' and pictures[-2].size == fine.size == (1200, 1200)
+    assert np.abs(np.asarray(pictures[-2].convert('RGB')).astype(int) - np.asarray(fine)).mean() < 3
+
+
+def test_views_say_nothing_of_profiles_and_orientation(tmp_path, photos):
+    """The pixels are sRGB, upright; what an image brought with it would turn or tint them again."""
+    rough, fine = crop(photos, 0, (1000, 800))
+    exif = Image.Exif()
+    exif[274] = 6
+    for image in (rough, fine):
+        image.info.update(icc_profile=b'of a wide screen', exif=exif.tobytes())
+    with report.writing(str(tmp_path)) as page:
+        page.add('large', rough, fine)
+        page.add('small', rough.crop((0, 0, 90, 80)), fine.crop((0, 0, 90, 80)))
+    for name in views(page.path):
+        info = Image.open(str(tmp_path / 'index_views' / name)).info
+        assert not {'icc_profile', 'exif'} & set(info)
+
+
+def test_names_of_views_never_clash(tmp_path, photos):
+    names = [
+        'a/x.png',
+        'b/x.jpg',
+        'a/X.png',
+        'a x.png',
+        'a%20x.png',
+        '#?',
+        '"\'',
+        'con',
+        '..',
+        '',
+        '中文',
+        '😀',
+        'n' * 900,
+    ]
+    names += ['a/x.png', '\udcff.png', '$' + '{x}$pictures', 'a\nb']  # twice the same; bytes that are no UTF-8
+    with report.writing(str(tmp_path)) as page:
+        for index, name in enumerate(names):
+            fine = crop(photos, 0, (200, 120))[1].crop((index, 0, 60 + index, 40))
+            page.add(name, fine.rotate(180), fine)
+    found = os.listdir(str(tmp_path / 'index_views'))
+    assert len(found) == len({name.lower() for name in found}) == 2 * len(names)
+    for name in found:
+        assert report.VIEW_PATTERN.fullmatch(name) and len(name) < 100
+    with open(page.path, encoding='utf-8', errors='surrogateescape') as file:
+        text = file.read()
+    assert '<bdi>$' + '{x}$pictures</bdi>' in text and '<bdi>\udcff.png</bdi>' in text
+
+
+def test_300_pictures_are_less_than_25_megabytes(tmp_path, photos):
+    """The views are not held: an entry is its thumbnail, here of the photograph with most detail."""
+    fine = Image.open(photos[3]).convert('RGB').resize((320, 320))
+    tiny = fine.resize((8, 8))
+    with report.writing(str(tmp_path)) as page:
+        page.add('folder/detailed.png', fine, fine, fine, (30.0, 31.0), (0.9, 0.91))
+        for index in range(1, 300):
+            page.add(f'folder/picture {index}.png', tiny, tiny, tiny, (30.0, 31.0), (0.9, 0.91))
+    largest = max(len(entry.thumbnail) for entry in page.entries)
+    assert os.path.getsize(page.path) + 300 * largest < 25e6 and largest > 5000
+    assert sum(len(field) for field in page.entries[0] if isinstance(field, str)) < largest + 300
+
+
+def test_threads_add_pictures_in_the_order_of_positions(tmp_path, photos):
+    rough, fine = crop(photos, 0, (90, 60))
+    with report.writing(str(tmp_path)) as page, concurrent.futures.ThreadPoolExecutor(8) as executor:
+        for position in np.random.RandomState(0).permutation(50):
+            executor.submit(page.add, f'{position:02}', rough, fine, position=int(position))
+    assert [entry.name for entry in page.entries] == [f'{position:02}' for position in range(50)]
+    assert_whole(page.path)
+
+
+def test_same_pictures_make_the_same_files(tmp_path, photos):
+    first, second = write(tmp_path / 'a', photos), write(tmp_path / 'b', photos)
+    assert read(first) == read(second)
+    before = {name: os.path.getmtime(str(tmp_path / 'a' / 'index_views' / name)) for name in views(first)}
+    write(tmp_path / 'a', photos)
+    assert set(os.listdir(str(tmp_path / 'a' / 'index_views'))) == set(before)
+
+
+def test_earlier_views_go_and_what_is_not_ours_stays(tmp_path, photos):
+    folder = tmp_path / 'out' / 'index_views'
+    earlier = views(write(tmp_path / 'out', photos))
+    (tmp_path / 'out' / 'mine.png').write_bytes(b'mine')
+    (folder / 'notes.txt').write_bytes(b'mine')
+    (folder / 'x_rdn.0123456789abcdef.png').write_bytes(b'looks like a view')
+    (folder / earlier[0]).write_bytes(b'painted over')
+    (folder / 'x_rdn.0123456789abcdee.png').mkdir()
+    page = write(tmp_path / 'out', photos, ['another'])
+    assert_whole(page)
+    kept = {'notes.txt', 'x_rdn.0123456789abcdef.png', 'x_rdn.0123456789abcdee.png', earlier[0]}
+    assert set(os.listdir(str(folder))) == kept | set(views(page))
+    assert sorted(os.listdir(str(tmp_path / 'out'))) == ['index.html', 'index_views', 'mine.png']
+
+
+def test_a_failure_leaves_the_old_page_and_its_views(tmp_path, photos):
+    path = write(tmp_path / 'out', photos)
+    before, kept = read(path), set(views(path))
+    with pytest.raises(OSError), report.writing(str(tmp_path / 'out')) as page:
+        page.add('another', *crop(photos, 3, (90, 60)))
+        raise OSError('the disk is full')
+    assert read(path) == before and set(os.listdir(os.path.dirname(path))) == {'index.html', 'index_views'}
+    assert set(os.listdir(str(tmp_path / 'out' / 'index_views'))) == kept
+    with report.writing(str(tmp_path / 'out')) as page:
+        pass  # all skipped, say
+    assert read(path) == before and not page.entries
+
+
+def stop_at(step, stop, patch):
+    """Let the step-th change of names on the disk call `stop` instead."""
+    steps = itertools.count(1)
+
+    def stopping(function):
+        def call(path, *args, **kwargs):
+            if not str(path).endswith(files.LOCK_ENDING) and next(steps) == step:
+                stop()
+            return function(path, *args, **kwargs)
+
+        return call
+
+    for name in ('mkdir', 'replace', 'remove', 'rmdir'):
+        patch.setattr(os, name, stopping(getattr(os, name)))
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def is_done_before(step, folder, photos, monkeypatch, is_killed):
+    """Write a report that is stopped at a step; whether it ended before."""
+    if is_killed:
+        child = os.fork()
+        if child:
+            return os.waitpid(child, 0)[1] == 0
+    with monkeypatch.context() as patch:
+        stop_at(step, (lambda: os._exit(9)) if is_killed else interrupt, patch)
+        try:
+            write(folder, photos, [f'x{step}', f'y{step}'])
+        except KeyboardInterrupt:
+            return False
+        finally:
+            if is_killed:
+                os._exit(0 if sys.exc_info()[0] is None else 1)
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('is_killed', [False, True])
+def test_a_page_is_never_without_its_views(tmp_path, photos, monkeypatch, is_killed):
+    """Stopped at each step the page in place, old or new, is whole; the next run clears up."""
+    path = write(tmp_path / 'out', photos)
+    step = 1
+    while not is_done_before(step, tmp_path / 'out', photos, monkeypatch, is_killed):
+        assert_whole(path)
+        step += 1
+    assert step > 5 and 'y' + str(step) in read(path)
+    write(tmp_path / 'out', photos)
+    assert set(os.listdir(str(tmp_path / 'out'))) == {'index.html', 'index_views'}
+    assert sorted(os.listdir(str(tmp_path / 'out' / 'index_views'))) == sorted(views(path))
+
+
+def test_a_first_page_that_fails_leaves_nothing(tmp_path, photos, monkeypatch):
+    def fail(path, text):
+        raise OSError('the disk is full')
+
+    monkeypatch.setattr(files, 'write_text', fail)
+    with pytest.raises(OSError):
+        write(tmp_path / 'out', photos)
+    assert os.listdir(str(tmp_path / 'out')) == []
+
+
+def test_two_at_once_leave_one_whole_page(tmp_path, photos):
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+        for done in [executor.submit(write, tmp_path, photos, [f'x{n}', f'y{n}']) for n in range(8)]:
+            done.result()
+    assert_whole(str(tmp_path / 'index.html'))
+    assert set(os.listdir(str(tmp_path / 'index_views'))) == set(views(str(tmp_path / 'index.html')))
+
+
+def test_upscaled_pictures_stand_on_the_page_with_their_folders(upscale, photo):
+    for name in ('b.png', 'a/x.png', 'a/b c/x.jpg'):
+        (upscale.source / name).parent.mkdir(parents=True, exist_ok=True)
+        photo.crop((0, 0, 30, 20)).save(str(upscale.source / name))
+    ended = upscale(f'--report={upscale.target}')
+    path = str(upscale.target / 'index.html')
+    assert ended.status == 0 and f'report: {path}' in ended.out, ended.err
+    assert {'b.png', 'a/x.png', 'a/b c/x.jpg'} <= set(Links(path).text)
+    assert_whole(path)
+    again = upscale(f'--report={upscale.target}', '--resume')
+    assert again.status == 0 and '3 skipped' in again.out
+    assert {'b.png', 'a/x.png', 'a/b c/x.jpg'} <= set(Links(path).text)  # what was done before, too
+    assert_whole(path)
+
+
+@pytest.mark.parametrize('name', ['index.html', 'index_views'])
+def test_a_link_in_the_way_is_refused_at_once(tmp_path, photos, name):
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / name).symlink_to(tmp_path / 'elsewhere')
+    with pytest.raises(FileExistsError, match=name), report.writing(str(tmp_path)):
+        pytest.fail('the work was begun')
+
+
+def test_pictures_that_do_not_go_together_are_refused(tmp_path, photos):
+    rough, fine = crop(photos, 0, (90, 60))
+    with report.writing(str(tmp_path)) as page:
+        with pytest.raises(ValueError, match=r'x\.png: images of several sizes'):
+            page.add('x.png', rough, fine.crop((0, 0, 89, 60)))
+        with pytest.raises(ValueError, match=r'x\.png: give both psnr and ssim'):
+            page.add('x.png', rough, fine, fine, psnr=(30.0, 31.0))
+    assert not os.path.exists(page.path)
+
+
+def test_what_cannot_be_measured_is_shown_as_such(tmp_path, photos):
+    """Equal images have no finite PSNR, tiny ones no SSIM."""
+    fine = crop(photos, 0, (20, 20))[1]
+    with report.writing(str(tmp_path)) as page:
+        page.add('equal', fine, fine, fine, (float('inf'), float('inf')), (float('nan'), float('nan')))
+        page.add('other', fine, fine, fine, (30.0, float('inf')), (1.0, 1.0))
+    text = read(page.path)
+    assert 'PSNR ∞ → ∞ dB, SSIM – → –' in text and '<td>30.00</td><td>∞</td><td>+∞</td>' in text and 'nan' not in text
+
+
+def test_ssim_is_that_of_the_paper_on_luma(prepared):
+    hr = prepared[1]['coffee']
+    sr = np.clip(hr + np.random.RandomState(0).normal(0, 0.03, hr.shape), 0, 1).astype(np.float32)
+    a, b = (16 + np.tensordot([64.738, 129.057, 25.064], x[:, 2:-2, 2:-2] * 255.0, 1) / 256 for x in (sr, hr))
+    window = {'gaussian_weights': True, 'sigma': 1.5, 'use_sample_covariance': False}
+    assert abs(metrics.sr_ssim(sr, hr, 2) - structural_similarity(a, b, data_range=255, **window)) < 1e-6
+    assert metrics.sr_ssim(hr, hr, 2) == pytest.approx(1)
+    assert np.isnan(metrics.sr_ssim(hr[:, :12, :12], hr[:, :12, :12], 2))

@@ -1,0 +1,228 @@
+"""RDN_quantize.py: scales that lose least, a standard model of eight bits, and the layers that stay in floating point."""
+
+import json
+import os
+import sys
+
+from rdn import cpu, engines
+from rdn.accuracy import metrics
+from rdn.engines import openvino
+
+import numpy as np
+import pytest
+
+from helpers import INFER, LITE, assert_refused
+
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='refused there, which another test checks')
+
+if sys.version_info >= (3, 8):
+    from rdn.quantization import qdq
+
+    import onnx
+
+
+@pytest.fixture
+def quantize(script, image_folder, tmp_path, monkeypatch):
+    """quantize(model, flag, ...): to int8.onnx in the current folder, calibrated on the five photographs."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(model, *flags):
+        standard = ['--calibration=images', '--output-file=int8.onnx', '--images=4']
+        return script('RDN_quantize', f'--input-file={model}', *standard, *flags)
+
+    return call
+
+
+@pytest.fixture(scope='module')
+def trials(photos):
+    from rdn.training import patches
+
+    return patches.cut_middle([patches.load_pair(path, 2, 114) for path in photos], 114, 114)
+
+
+@pytest.fixture(scope='module')
+def lite(lite_onnx):
+    return qdq.load(lite_onnx)
+
+
+@pytest.fixture(scope='module')
+def scales(lite, trials):
+    return qdq.measure_scales(lite, trials[:1])
+
+
+def chain(weight, bias):
+    """A model of one convolution that concatenates its input to what it makes of it, and convolves that."""
+    helper, array = onnx.helper, onnx.numpy_helper.from_array
+    float32 = onnx.TensorProto.FLOAT
+    nodes = [
+        helper.make_node('Conv', ['image', 'a.weight', 'a.bias'], ['y'], pads=[0] * 4),
+        helper.make_node('Concat', ['image', 'y'], ['both'], axis=1),
+        helper.make_node('Conv', ['both', 'b.weight', 'b.bias'], ['output'], pads=[0] * 4),
+    ]
+    second = np.ones((1, 2, 1, 1), np.float32)
+    constants = [array(weight, 'a.weight'), array(bias, 'a.bias'), array(second, 'b.weight'), array(bias, 'b.bias')]
+    shape = [1, 1, 2, 2]
+    ends = [[helper.make_tensor_value_info(name, float32, shape)] for name in ('image', 'output')]
+    return helper.make_model(
+        helper.make_graph(nodes, 'chain', *ends, constants), opset_imports=[helper.make_opsetid('', 13)], ir_version=8
+    )
+
+
+def test_the_scale_of_evenly_spread_values_takes_in_all_of_them():
+    scale = qdq.best_scale(np.ones(4096), -1.0, 3.0)
+    assert scale.step == pytest.approx(4 / 255, rel=0.03) and scale.zero == pytest.approx(64, abs=2)
+
+
+def test_the_scale_of_many_values_and_a_lonely_one_cuts_that_off():
+    histogram = np.zeros(2048)
+    histogram[:1024], histogram[-1] = 1e6, 1
+    assert qdq.best_scale(histogram, 0.0, 1.0).step == pytest.approx(0.5 / 255, rel=0.05)
+
+
+def test_rounding_is_exact_on_the_scale_and_clips_outside():
+    scale = qdq.Scale(0.25, 3)
+    values = scale.step * (np.arange(256) - scale.zero)
+    assert (scale.round(values) == values).all()
+    assert scale.round(np.array([-100, 100, 0.3])).tolist() == [-0.75, 63.0, 0.25]
+
+
+def test_a_convolution_in_eight_bits_computes_what_whole_numbers_give():
+    weight, bias = np.full((1, 1, 1, 1), 0.3, np.float32), np.full(1, 0.2, np.float32)
+    model = chain(weight, bias)
+    scales = {'image': qdq.Scale(1 / 255, 0), 'both': qdq.Scale(1 / 100, 20)}
+    image = np.array([[[[0, 0.5], [0.25, 1]]]], np.float32)
+    # 'image' is read as a part of 'both': one scale for what lies side by side
+    x = scales['both'].round(image)
+    a_step = 0.3 / 127
+    y = np.rint(0.3 / a_step) * a_step * x + np.rint(0.2 / (a_step / 100)) * (a_step / 100)
+    b_step = 1 / 127
+    expected = x + scales['both'].round(y) + np.rint(0.2 / (b_step / 100)) * (b_step / 100)
+    groups = qdq.Groups(model)
+    assert groups.leaves == {'both': ['image', 'y']} and groups.of['image'] == 'both'
+    run = qdq.open_exactly(qdq.quantize(model, scales, ['a', 'b']))
+    assert np.allclose(run(image)[0], expected, atol=1e-6)
+
+
+def test_a_dense_block_is_one_group_and_the_last_concatenation_another(lite):
+    groups = qdq.Groups(lite)
+    sizes = sorted(len(leaves) for leaves in groups.leaves.values())
+    assert sizes == [1, 1, 1, 1, 1] + [5] * 6 + [6]  # image, sfe1, gff.0, upscale, output; blocks; all blocks
+    for leaves in groups.leaves.values():
+        assert not any('Concat' in leaf for leaf in leaves)
+
+
+def test_weights_lose_half_a_step_at_most_and_kept_layers_nothing(lite, scales):
+    names = [qdq.name_of(conv) for conv in qdq.convolutions(lite)]
+    kept = {'sfe1', 'rdbs.2.layers.1.conv', 'output'}
+    result = qdq.quantize(lite, scales, set(names) - kept)
+    before, after = (
+        {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        for model in (lite, result)
+    )
+    for name in names:
+        weight = before[f'{name}.weight']
+        if name in kept:
+            assert (after[f'{name}.weight'] == weight).all() and f'{name}.weight/q' not in after
+            continue
+        assert f'{name}.weight' not in after and after[f'{name}.weight/q'].dtype == np.int8
+        step = after[f'{name}.weight/step'][:, None, None, None]
+        assert (np.abs(after[f'{name}.weight/q'] * step - weight) <= step * 0.5001).all()
+    operators = {node.op_type for node in result.graph.node} - {node.op_type for node in lite.graph.node}
+    assert operators == {'QuantizeLinear', 'DequantizeLinear'}
+    assert result.opset_import[0].version == 13
+
+
+def test_with_no_layer_in_eight_bits_the_network_is_the_same(lite, scales, trials):
+    same, exact = (qdq.open_exactly(m) for m in (qdq.quantize(lite, scales, []), lite))
+    assert np.abs(same(trials[0])[0] - exact(trials[0])[0]).max() < 1e-6
+
+
+def test_the_loss_is_that_of_two_independent_errors(lite, scales, trials):
+    chooser = qdq.Chooser(lite, scales, trials[3:4])
+    run = qdq.open_exactly(qdq.quantize(lite, scales, chooser.names))
+    lumas = [metrics.luma(np.clip(f(trials[3])[0][0], 0, 1) * 255) for f in (run, qdq.open_exactly(lite))]
+    agreement = metrics.psnr(*lumas)
+    theirs = 255**2 / 10**3.8  # MSE at 38 dB
+    both = theirs + 255**2 / 10 ** (agreement / 10)
+    assert chooser.loss([]) == pytest.approx(10 * np.log10(both / theirs), rel=1e-6)
+    assert chooser.loss(chooser.names) == pytest.approx(0, abs=1e-6)
+
+
+def test_multiplications_are_those_of_the_weights_at_each_pixel(lite, trials):
+    work = qdq.multiplications(lite, trials[0])
+    assert work['sfe1'] == 3 * 32 * 9 * 114**2 and work['output'] == 32 * 3 * 9 * 228**2
+    assert work['rdbs.0.lff'] == (32 + 4 * 32) * 32 * 114**2
+
+
+@pytest.mark.slow
+def test_eight_bits_lose_less_than_a_tenth_of_a_decibel_on_photographs(quantize, lite_onnx, trials, photos, prepared):
+    ended = quantize(lite_onnx)
+    assert ended.status == 0, ended.err
+    assert 'of 36 convolutions' in ended.out and 'output' in ended.out.split('float32')[1].splitlines()[0]
+    inputs, labels = prepared
+    models: dict = {
+        'exact': engines.OnnxRuntime(lite_onnx),
+        'onnxruntime': engines.OnnxRuntime('int8.onnx', provider='CPU'),
+    }
+    if openvino.is_installed() and cpu.has_int8():
+        models['default'] = engines.open_model('int8.onnx')
+        assert isinstance(models['default'], engines.OpenVino) and models['default'].precision == 'int8'
+    psnr = {
+        name: np.mean([metrics.sr_psnr(model(x[None])[0], labels[stem], 2) for stem, x in inputs.items()])
+        for name, model in models.items()
+    }
+    assert all(psnr['exact'] - value < 0.1 for value in psnr.values()), psnr
+
+
+def test_the_precision_stays_with_the_figures(script, quantize, dataset, narrow):
+    assert quantize(narrow[1], '--max-loss=3').status == 0
+    ended = script('RDN_infer', '-om_path=int8.onnx', *INFER)
+    assert ended.status == 0, ended.err
+    with open('result/dumpOutput_device0.run.json') as file:
+        assert json.load(file)['precision'] == 'int8'
+    flags = ['--pred-path=result/dumpOutput_device0', '--label-path=prep_dataset/label', '--result-path=r.json']
+    assert 'int8' in script('RDN_postprocess', *flags).out
+
+
+def test_a_model_says_its_precision_and_refuses_another(script, quantize, dataset, narrow):
+    assert quantize(narrow[1], '--max-loss=3').status == 0
+    for precision in ('fp32', 'bf16'):
+        assert_refused(script('RDN_infer', '-om_path=int8.onnx', f'-precision={precision}', *INFER), 'eight bits')
+    assert_refused(script('RDN_infer', f'-om_path={narrow[1]}', '-precision=int8', *INFER), 'RDN_quantize.py')
+    assert_refused(quantize('int8.onnx', '--output-file=again.onnx'), 'int8.onnx', 'eight bits already')
+
+
+def test_on_a_processor_without_the_instructions_eight_bits_are_rounded_the_same(quantize, narrow, trials, monkeypatch):
+    assert quantize(narrow[1], '--max-loss=3').status == 0
+    monkeypatch.setattr(cpu, 'has_int8', lambda: False)
+    model = engines.open_model('int8.onnx')
+    assert isinstance(model, engines.OnnxRuntime) and model.precision == 'int8'
+    exact = qdq.open_exactly(onnx.load('int8.onnx'))
+    assert np.abs(model(trials[0]) - exact(trials[0])[0]).max() < 1e-6
+
+
+def test_a_model_of_fixed_batches_is_refused_with_the_flag_to_leave_out(script, quantize, narrow):
+    flags = [f'--input-file={narrow[0]}', '--output-file=bs4.onnx', '--batch-size=4']
+    assert script('RDN_pth2onnx', *flags).status == 0
+    assert_refused(quantize('bs4.onnx'), 'bs4.onnx', 'batches of 4', '--batch-size')
+
+
+@pytest.mark.parametrize('flags', [['--opset=11'], ['--upsample=deconv', '--height=0', '--width=0']])
+def test_every_kind_of_export_can_be_quantized(script, quantize, narrow, trials, flags):
+    export = script('RDN_pth2onnx', f'--input-file={narrow[0]}', '--output-file=other.onnx', *flags)
+    assert export.status == 0 and quantize('other.onnx', '--max-loss=3').status == 0
+    exact, eight = (qdq.open_exactly(onnx.load(name)) for name in ('other.onnx', 'int8.onnx'))
+    assert 0 < np.abs(exact(trials[0])[0] - eight(trials[0])[0]).max() < 0.1
+
+
+def test_what_cannot_be_quantized_is_refused_and_nothing_written(quantize, narrow, image_folder, tmp_path):
+    (tmp_path / 'none').mkdir()
+    (tmp_path / 'text.onnx').write_text('no model')
+    assert_refused(quantize(narrow[1], '--images=40'), 'images', '5 photographs', '50')
+    assert_refused(quantize(narrow[1], '--calibration=none'), 'none: no images')
+    assert_refused(quantize('text.onnx'), 'text.onnx')
+    assert_refused(quantize('gone.onnx'), 'gone.onnx')
+    assert_refused(quantize(LITE), 'rdn_x2_lite.pth')
+    assert_refused(quantize(narrow[1], f'--output-file={narrow[1]}'), 'would overwrite')
+    assert_refused(quantize(narrow[1], '--max-loss=1e-9'), '--max-loss')
+    assert sorted(os.listdir(str(tmp_path))) == ['images', 'none', 'text.onnx']

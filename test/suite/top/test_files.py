@@ -1,0 +1,261 @@
+"""files.py: results that are there whole or not at all."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+from rdn import files
+
+import pytest
+
+from helpers import ROOT, snapshot
+
+
+class Stop(BaseException):
+    """As Ctrl-C: no Exception."""
+
+
+@pytest.mark.parametrize('before', [None, b'old'])
+def test_file_is_the_old_one_until_the_new_one_is_whole(tmp_path, before):
+    path = tmp_path / 'sub' / 'result'
+    if before:
+        path.parent.mkdir()
+        path.write_bytes(before)
+    with pytest.raises(Stop):
+        with files.atomic_file(str(path)) as file:
+            file.write(b'half')
+            raise Stop
+    assert snapshot(path.parent) == ({'result': before} if before else {})
+    with files.atomic_file(str(path)) as file:
+        file.write(b'new')
+        file.flush()
+        assert path.exists() == bool(before)
+    assert snapshot(path.parent) == {'result': b'new'}
+
+
+def test_folder_in_the_place_of_a_file_is_an_error_that_names_it(tmp_path):
+    (tmp_path / 'result').mkdir()
+    with pytest.raises(IsADirectoryError, match='result'):
+        with files.atomic_file(str(tmp_path / 'result')) as file:
+            file.write(b'new')
+    assert os.listdir(str(tmp_path)) == ['result']
+
+
+def test_folder_is_the_old_one_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / 'out'
+    path.mkdir()
+    (path / 'ours').write_text('old')
+    (path / 'note').write_text('mine')
+    with pytest.raises(Stop):
+        with files.atomic_folder(str(path), ['ours']) as new:
+            open(os.path.join(new, 'ours'), 'w').close()
+            raise Stop
+    assert snapshot(tmp_path) == {'out': None, 'out/ours': b'old', 'out/note': b'mine'}
+    with files.atomic_folder(str(path), ['ours', 'gone']) as new:
+        with open(os.path.join(new, 'more'), 'w') as file:
+            file.write('new')
+    assert snapshot(tmp_path) == {'out': None, 'out/more': b'new', 'out/note': b'mine'}
+
+
+def test_foreign_file_of_a_results_name_is_not_overwritten(tmp_path):
+    path = tmp_path / 'out'
+    path.mkdir()
+    (path / 'x').write_text('mine')
+    with pytest.raises(FileExistsError, match='in the way'):
+        with files.atomic_folder(str(path), []) as new:
+            open(os.path.join(new, 'x'), 'w').close()
+    assert snapshot(tmp_path) == {'out': None, 'out/x': b'mine'}
+
+
+def test_file_in_the_place_of_a_folder_stays(tmp_path):
+    (tmp_path / 'out').write_text('mine')
+    with pytest.raises(OSError):
+        with files.atomic_folder(str(tmp_path / 'out'), []):
+            pass
+    assert snapshot(tmp_path) == {'out': b'mine'}
+
+
+def killed(tmp_path, body):
+    """Run lines of Python that end in SIGKILL of themselves."""
+    lines = f'import os, signal; from rdn import files\n{body}\n'
+    process = subprocess.run([sys.executable, '-c', lines], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT))
+    assert process.returncode == -9
+
+
+DIE = 'os.kill(os.getpid(), signal.SIGKILL)'
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    killed(tmp_path, f'with files.atomic_file("result") as file:\n    file.write(b"half"); file.flush(); {DIE}')
+    killed(tmp_path, f'with files.atomic_folder("out", []) as new:\n    os.mkdir(new + "/x"); {DIE}')
+    assert not (tmp_path / 'result').exists() and os.listdir(str(tmp_path))
+    with files.atomic_file(str(tmp_path / 'result')) as file:
+        file.write(b'new')
+    with files.atomic_folder(str(tmp_path / 'out'), []):
+        pass
+    assert snapshot(tmp_path) == {'result': b'new', 'out': None}
+
+
+def test_folder_of_a_process_killed_between_two_renames_returns(tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'note').write_text('mine')
+    lines = f"""
+files.exchange_names = lambda a, b: False
+rename = os.rename
+os.rename = lambda a, b: (rename(a, b), {DIE})
+with files.atomic_folder('out', []):
+    pass"""
+    killed(tmp_path, lines)
+    assert not (tmp_path / 'out').exists()
+    with pytest.raises(Stop):
+        with files.atomic_folder(str(tmp_path / 'out'), []):
+            raise Stop
+    assert snapshot(tmp_path) == {'out': None, 'out/note': b'mine'}
+
+
+def test_a_living_process_keeps_its_file(tmp_path):
+    with files.atomic_file(str(tmp_path / 'result')) as first:
+        first.write(b'first')
+        first.flush()
+        other = 'from rdn import files\nwith files.atomic_file("result") as file:\n    file.write(b"second")'
+        subprocess.run(
+            [sys.executable, '-c', other], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT), check=True
+        )
+        assert snapshot(tmp_path)['result'] == b'second'
+    assert snapshot(tmp_path) == {'result': b'first'}
+
+
+@pytest.mark.parametrize('moment', [1, 2])
+def test_stopped_between_two_renames_the_old_result_returns(tmp_path, monkeypatch, moment):
+    """Where the kernel swaps no names: Ctrl-C just after the first rename, or instead of the second."""
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'result').write_text('old')
+    rename, calls = os.rename, []
+
+    def interrupted(a, b):
+        calls.append(a)
+        if len(calls) == 1 or moment == 1 or len(calls) > 2:
+            rename(a, b)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, 'exchange_names', lambda a, b: False)
+    monkeypatch.setattr(os, 'rename', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        with files.atomic_folder(str(tmp_path / 'out'), ['result']) as folder:
+            with open(os.path.join(folder, 'result'), 'w') as file:
+                file.write('new')
+    assert snapshot(tmp_path) == {'out': None, 'out/result': b'old'}
+
+
+@pytest.mark.parametrize('swaps', [True, False])
+def test_a_folder_is_replaced_with_or_without_a_kernel_that_swaps_names(tmp_path, monkeypatch, swaps):
+    if not swaps:
+        monkeypatch.setattr(files, 'exchange_names', lambda a, b: False)
+    for version in ('first', 'second'):
+        with files.atomic_folder(str(tmp_path / 'out'), ['result']) as folder:
+            with open(os.path.join(folder, 'result'), 'w') as file:
+                file.write(version)
+        assert (tmp_path / 'out' / 'result').read_text() == version
+        assert os.listdir(str(tmp_path)) == ['out'] and os.listdir(str(tmp_path / 'out')) == ['result']
+
+
+def test_there_is_no_moment_without_the_folder(tmp_path):
+    """Where the kernel swaps names: a reader that looks all the time finds the old or the new result."""
+    if not files.exchange_names(*[str(make(tmp_path / name)) for name in 'ab']):
+        pytest.skip('this file system does not swap names')
+    seen, stop = set(), threading.Event()
+    path = tmp_path / 'out' / 'result'
+
+    def look():
+        while not stop.is_set():
+            try:
+                seen.add(path.read_text())
+            except FileNotFoundError:
+                seen.add('nothing')
+
+    write(tmp_path, 'old')
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(200):
+        write(tmp_path, 'new')
+    stop.set()
+    thread.join()
+    assert seen <= {'old', 'new'}
+
+
+def make(folder):
+    folder.mkdir()
+    return folder
+
+
+def write(tmp_path, text):
+    with files.atomic_folder(str(tmp_path / 'out'), ['result']) as folder:
+        with open(os.path.join(folder, 'result'), 'w') as file:
+            file.write(text)
+
+
+@pytest.mark.skipif(
+    not shutil.which('unshare') or os.getuid() != 0, reason='makes a PID namespace: needs unshare, as root'
+)
+def test_in_containers_where_every_process_is_number_1_the_next_one_cleans_up(tmp_path):
+    """After a kill the next container's process has the same number as the dead one."""
+
+    def in_container(body):
+        lines = f'import os, signal; from rdn import files; assert os.getpid() == 1\n{body}\n'
+        command = ['unshare', '--pid', '--fork', '--kill-child', sys.executable, '-c', lines]
+        return subprocess.run(command, cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT), capture_output=True)
+
+    write = 'with files.atomic_folder("out", ["result"]) as new:\n    open(new + "/result", "w").close()\n    {}'
+    process = subprocess.Popen(
+        ['unshare', '--pid', '--fork', '--kill-child', sys.executable, '-c',
+         'import os, time; from rdn import files\n' + write.format('print(flush=True); time.sleep(60)')],
+        cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE)  # fmt: skip
+    assert process.stdout and process.stdout.readline()
+    assert in_container(write.format('pass')).returncode == 0  # beside a living one of the same number
+    process.kill()
+    process.communicate()
+    deadline = time.time() + 20
+    while len(os.listdir(str(tmp_path))) > 1 and time.time() < deadline:
+        done = in_container(write.format('pass'))
+        assert done.returncode == 0, done.stderr
+    assert snapshot(tmp_path) == {'out': None, 'out/result': b''}
+
+
+def test_a_name_as_long_as_a_name_may_be_can_be_written(tmp_path):
+    for name in ('a' * 251 + '.txt', 'ö' * 125 + '.json'):
+        with files.atomic_file(str(tmp_path / name)) as file:
+            file.write(b'x')
+        with files.atomic_folder(str(tmp_path / name[:-5]), []):
+            pass
+    assert len(os.listdir(str(tmp_path))) == 4
+
+
+def test_a_folder_of_very_many_files_is_not_listed_for_each_that_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, 'MANY_NAMES', 3)
+    listed, real = [], os.listdir
+
+    def listdir(folder):
+        listed.append(folder)
+        return real(folder)
+
+    monkeypatch.setattr(os, 'listdir', listdir)
+    (tmp_path / '.5.0123abcd.partial').write_text('half')  # of a process that is no more
+    (tmp_path / '.5.0123abcd.partial.lock').write_text('')
+    for number in range(20):
+        files.write_text(str(tmp_path / str(number)), 'whole')
+    assert sorted(real(str(tmp_path))) == sorted(map(str, range(20)))
+    assert 1 <= len(listed) < 9
+
+
+def test_what_is_half_written_is_looked_for_anew_where_that_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, 'MANY_NAMES', 3)
+    for number in range(9):
+        files.write_text(str(tmp_path / str(number)), 'whole')
+    (tmp_path / '.5.0123abcd.partial').write_text('half')
+    (tmp_path / '.5.0123abcd.partial.lock').write_text('')
+    files.clean_up(str(tmp_path / '5'))
+    assert sorted(os.listdir(str(tmp_path))) == sorted(map(str, range(9)))

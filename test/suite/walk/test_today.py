@@ -1,0 +1,325 @@
+"""run.sh, the acceptance scripts and the README's lines on a server of today: CANN 7 to 9, ais_bench, any chip, any batch."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from rdn import files, run_record, walk
+from rdn.acceptance import batches
+from rdn.accuracy import result
+
+import pytest
+
+from helpers import BARE_PATH, ROOT, assert_refused, average, is_ignored, page_blocks, shell, snapshot
+from vendor import summary
+
+# --- what it runs on
+
+
+def machine(**given):
+    flags = dict(wanted=None, device_id=0, soc_version=None, steps='all')
+    return walk.find_machine(**{**flags, **given})
+
+
+@pytest.mark.parametrize(
+    'card, device, chip, soc_version, devices',
+    [
+        ('310P3', 0, '310P3', 'Ascend310P3', 1),
+        ('300I Duo', 1, '310P3', 'Ascend310P3', 2),
+        ('310B4', 0, '310B4', 'Ascend310B4', 1),
+        ('910B1', 0, '910B1', 'Ascend910B1', None),
+    ],
+)
+def test_chip_and_tool_are_found(modern, card, device, chip, soc_version, devices):
+    modern(card)
+    found = machine(device_id=device)
+    assert found.device.name == 'ais_bench' and found.chip == (chip, devices) and found.soc_version == soc_version
+    described = found.describe([1, 4])
+    assert described.startswith(f'ais_bench on {chip}, device {device}, batches of 1, 4 (atc and python3 -m ais_bench')
+
+
+@pytest.mark.parametrize('value', ['0', 'x', '-1'])
+def test_a_number_of_devices_that_cannot_be_is_named(modern, value):
+    modern('310P3', CHIPS=value)
+    with pytest.raises(ValueError, match=f'CHIPS={value}: '):
+        machine()
+
+
+def test_models_that_are_converted_are_measured_without_atc(modern):
+    folder = modern('310P3')
+    (folder / 'atc').unlink()
+    found = machine(steps='measure')
+    assert found.device.name == 'ais_bench' and found.chip.name == '310P3'
+    assert machine().device.name == 'host'
+
+
+@pytest.mark.parametrize('name', ['310B', '910'])
+def test_a_familys_name_asks_for_the_chip(modern, name):
+    modern(name)
+    with pytest.raises(ValueError, match=f'npu-smi calls the chip {name}.*--soc-version=Ascend'):
+        machine()
+    with pytest.raises(ValueError, match=f'a chip of the family {name}'):
+        machine(soc_version='Ascend310P3')
+    found = machine(soc_version=f'ascend{name.lower()}4')
+    assert found.chip.name == f'{name}4' and found.soc_version == f'Ascend{name}4'
+
+
+def test_atc_without_npu_smi_asks_for_the_chip_but_beside_benchmark(modern, monkeypatch, tmp_path):
+    folder = modern()
+    (folder / 'npu-smi').unlink()
+    with pytest.raises(ValueError, match='no npu-smi to say for which chip'):
+        machine()
+    assert machine(soc_version='310P3').chip.name == '310P3'
+    assert machine(wanted='host').chip.name == 'host'
+    shutil.copy(str(folder / 'atc'), str(folder / f'benchmark.{os.uname().machine}'))
+    found = machine()
+    assert (found.device.name, found.chip.name, found.soc_version) == ('benchmark', '310', 'Ascend310')
+
+
+def test_atc_without_a_tool_for_inference_is_not_silently_the_host(modern):
+    folder = modern()
+    (folder / 'python3').write_text('#!/bin/sh\nexit 1\n')
+    found = machine()
+    assert found.device.name == 'host' and found.soc_version == 'Ascend310P3'  # the models are converted
+    assert 'atc is here, but no benchmark.' in found.describe([1]) and 'no ais_bench in' in found.describe([1])
+
+
+def test_the_chip_that_computes_is_recorded_whatever_atc_is_told(modern, capsys):
+    modern('310P3')
+    found = machine(soc_version='Ascend310P1')
+    assert found.chip.name == '310P3' and found.soc_version == 'Ascend310P1'
+    assert 'npu-smi shows 310P3; atc converts for Ascend310P1' in capsys.readouterr().out
+
+
+def test_devices_on_a_card_may_be_said(modern, monkeypatch):
+    modern('310P3', CHIPS='2')
+    assert machine().chip.card_devices == 2
+
+
+@pytest.mark.parametrize(
+    'flags, words',
+    [
+        ('--batch-size 1,x', '--batch-size'),
+        ('--batch-size 0', '--batch-size'),
+        ('--batch-size 4,4', 'twice'),
+        ('--device-id=-1', 'a whole number from 0 on'),
+        ('--batch-size 1,-4', 'whole numbers from 1 on'),
+        ('--with gpu', '--with'),
+        ('--with benchmark', '--with=benchmark: no benchmark'),
+        ('--device-id 3', 'lists no device 3'),
+    ],
+)
+def test_a_flag_that_is_wrong_is_named(house, modern, flags, words):
+    modern('300I Duo')
+    status, out, err = shell(f'bash run.sh {flags}', house)
+    assert status not in (0, 127) and words in err and err.count('\n') == 1 and err.startswith('run.sh: '), out + err
+    assert 'RDN_pth2onnx' not in out
+
+
+# --- whole walks
+
+
+def rates(folder):
+    with open(os.path.join(str(folder), 'pure_summary.json')) as file:
+        return json.load(file)['throughput']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'card, chip, devices', [('310P3', '310P3', 1), ('300I Duo', '310P3', 2), ('310B4', '310B4', 1)]
+)
+def test_run_sh_from_a_clone_ends_with_the_table(modern, tmp_path, narrow, image_folder, card, chip, devices):
+    modern(card)
+    clone = tmp_path / 'my clone' if card == '310B4' else tmp_path / 'clone'  # a path that ais_bench refuses
+    subprocess.run(['git', 'clone', '-q', ROOT, str(clone)], check=True)
+    status, out, err = shell(f'bash run.sh --weights {narrow[0]} --dataset {image_folder} --batch-size 1,4', clone)
+    assert status == 0 and not err, out + err
+    assert re.search(rf'^inference: ais_bench on {chip}, device 0, batches of 1, 4 ', out, re.MULTILINE)
+    psnr = {}
+    for size in (1, 4):
+        rate = rates(clone / 'result' / f'bs{size}')
+        with open(str(clone / 'result' / f'bs{size}' / 'result.json')) as file:
+            psnr[size] = json.load(file)['value'][-1]['value']
+        name = f'{chip}, {devices} a card' if devices > 1 else chip
+        row = f'| {name} | {size} | images, centre crop | {psnr[size]} | {rate:.3f} | {rate * devices:.3f} |'
+        assert row in out, out
+        with open(str(clone / 'result' / 'batches.md')) as file:
+            assert row in file.read()
+    assert psnr[1] == psnr[4] and '| 47 |' in out and '| 37 |' in out and 'CANN 6.0.RC1' in out
+    assert out.count('best') == 2  # once in each form of the table
+    assert f'--soc_version=Ascend{chip}' in out and 'RDN_infer.py' not in out
+    wrote = set(snapshot(clone)) - {'.git'} - set(git_files(clone))
+    assert all(is_ignored(name) for name in wrote if not name.startswith('.git') and '__pycache__' not in name), wrote
+
+
+def git_files(folder):
+    listed = subprocess.run(['git', 'ls-files'], cwd=str(folder), capture_output=True, text=True, check=True)
+    names = listed.stdout.splitlines()
+    return names + sorted({os.path.dirname(name) for name in names} | {'test', 'rdn'})
+
+
+@pytest.mark.slow
+def test_one_batch_size_ends_as_the_guide_does(house, modern, narrow, image_folder):
+    modern('910B1')
+    shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
+    status, out, err = shell(f'bash run.sh --dataset {image_folder} --batch-size 4', house)
+    assert status == 0 and not err, out + err
+    assert 20 < average(house) < 40 and '| 910B1 | 4 |' in out and 'best' not in out
+    status, out, _ = shell('python3 test/parse.py result/bs4/pure_summary.json', house)
+    assert re.match(r'910B1 bs4 fps:[\d.]+\n$', out)
+    # The figures of an earlier walk on this machine's processor do not mix with these.
+    status, out, err = shell(f'bash run.sh --dataset {image_folder} --batch-size 4 --with host', house)
+    assert status == 0 and not err, out + err
+    assert '| host | 4 |' in out and '910B1' not in out.split('test/batches.py')[1]
+    assert not (house / 'result' / 'bs4' / 'pure_summary.json').exists()
+
+
+@pytest.mark.slow
+def test_a_second_walk_waits_its_turn_and_a_stale_result_is_not_left(house, modern, narrow, image_folder):
+    modern('310P3')
+    shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
+    (house / 'result.json').write_text('{"value": [{"key": "Avg PSNR", "value": "99"}]}')
+    command = f'bash run.sh --dataset {image_folder} --batch-size 1,2'
+    both = f'{command} > first.log 2>&1 & sleep 3; {command}; status=$?; wait; exit $status'
+    status, out, err = shell(both, house)
+    assert status == 1 and 'another walk runs in this folder' in err and 'RDN_pth2onnx' not in out, out + err
+    assert '| 310P3 | 2 |' in (house / 'first.log').read_text()
+    assert not (house / 'result.json').exists()  # of a walk before: the new ones stand in result/bs1 and bs2
+
+
+@pytest.mark.slow
+def test_a_failing_tool_ends_the_walk_and_nothing_else_computes_instead(house, modern, narrow, image_folder):
+    folder = modern()
+    shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
+    python = folder / 'python3'
+    body = python.read_text()
+    python.write_text(body.replace('#!/bin/sh\n', '#!/bin/sh\ncase "$*" in *--input*) echo E1; kill -9 $$ ;; esac\n'))
+    status, out, err = shell(f'bash run.sh --dataset {image_folder}', house)
+    assert status == 1 and err.startswith('E1\nrun.sh: ais_bench was killed by SIGKILL; its output is in result/bs1/')
+    assert 'RDN_infer' not in out and 'PSNR' not in out and not (house / 'result.json').exists()
+    (folder / 'atc').write_text('#!/bin/sh\necho E10001\nexit 1\n')
+    status, out, err = shell(f'bash run.sh --dataset {image_folder}', house)
+    assert status == 1 and err == 'E10001\nrun.sh: atc ended with status 1; its output is in result/bs1/atc.log\n'
+    assert 'RDN_infer' not in out and 'ais_bench --' not in out
+
+
+@pytest.mark.slow
+def test_the_acceptance_scripts_take_ais_bench_and_several_sizes(house, modern, narrow, image_folder, tmp_path):
+    modern('310B4')
+    shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
+    os.rename(str(image_folder), str(tmp_path / 'set5'))
+    status, out, err = shell(f'bash test/eval_acc_perf.sh --datasets_path={tmp_path} --batch-size=1,4', house)
+    assert status == 1 and 'no rdn_x2_bs1.om: bash test/pth2om.sh makes it' in err
+    status, out, err = shell('bash test/pth2om.sh rdn_x2.pth --batch-size=1,4', house)
+    assert status == 0 and out.endswith('rdn_x2_bs1.om, rdn_x2_bs4.om ready\n'), out + err
+    status, out, err = shell(f'bash test/eval_acc_perf.sh --datasets_path={tmp_path} --batch-size=1,4', house)
+    assert status == 0 and 'set5, centre crop' in out, out + err
+    figures = r'==== accuracy ====\nPSNR:2\d\.\d+\n==== performance ====\n310B4 bs%d fps:[\d.]+\n'
+    assert re.search(figures % 1 + figures % 4 + '$', out), out
+
+
+@pytest.mark.slow
+def test_lines_of_the_readme_for_ais_bench_run_as_they_stand(house, modern, image_folder):
+    folder = modern('310P3')
+    toolkit = house.parent / 'home' / 'Ascend' / 'cann'  # which env.sh alone finds
+    (toolkit / 'bin').mkdir(parents=True)
+    os.rename(str(folder / 'atc'), str(toolkit / 'bin' / 'atc'))
+    (toolkit / 'set_env.sh').write_text(f'export PATH={toolkit}/bin:$PATH\n')
+    text = [block.replace('/root/dataset/set5', str(image_folder)) for block in page_blocks('README.md', '### 3 ')]
+    wanted = ('RDN_pth2onnx', 'atc --f', 'RDN_preprocess', 'ais_bench')
+    blocks = [block for block in text if any(word in block for word in wanted)]
+    assert len(blocks) == len(wanted)
+    # As the page says: .venv is active, in a new shell for each block.
+    before = f'export PATH={folder}:{BARE_PATH} HOME={house.parent}/home; set -e; source {sys.prefix}/bin/activate'
+    for block in blocks:
+        block = block.replace('--soc_version=Ascend310)', '--soc_version=Ascend310P3)')
+        status, out, err = shell(f'{before}\n{block}', house)
+        assert status == 0, block + out + err
+    assert abs(average(house) - 34.61) < 0.02  # the README's figure for these photographs
+    assert re.search(r"^NPU bs1 fps:[\d.]+ \(ais_bench's, as given\)$", out, re.MULTILINE), out
+
+
+# --- the table over batch sizes
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """measured(size, rate, chip='310P3'): a folder as run.sh leaves it; returns its name."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(size, rate, chip='310P3', psnr=38.27, outputs_of=None, name=None):
+        folder = name or f'bs{size}'
+        os.makedirs(folder)
+        record = run_record.Record('ais_bench', None, None, None, chip, size, '', None)
+        origin = result.Origin('centre crop', 'rdn-pytorch', 2, outputs_of or record, None)
+        result.write(f'{folder}/result.json', [psnr], origin)
+        with open(f'{folder}/pure_summary.json', 'w') as file:
+            file.write(summary(size, 1000 * size / rate, None))
+        same_model = outputs_of.model if outputs_of and name else ''
+        run_record.write(f'{folder}/pure_summary.json', record._replace(model=same_model))
+        return folder
+
+    return make
+
+
+def test_the_table_is_sorted_and_marks_the_fastest(script, measured):
+    folders = [measured(16, 33), measured(4, 37), measured(1, 47)]
+    ended = script('batches', *folders, '--dataset=set5', '--markdown=table.md')
+    assert ended.status == 0, ended.err
+    rows = [line.split(' | ') for line in ended.out.splitlines() if line.startswith('| 310P3')]
+    assert [row[1] for row in rows] == ['1', '4', '16'] and [row[4] for row in rows] == ['47.000', '37.000', '33.000']
+    assert ['best' in line for line in ended.out.splitlines() if line.startswith('310P3')] == [True, False, False]
+    with open('table.md') as file:
+        assert '| 310P3 | 1 | set5, centre crop | 38.27 | 47.000 | 47.000 | best | 47 |' in file.read()
+
+
+def test_a_card_of_four_devices_has_four_times_the_rate(script, measured):
+    guides = script('batches', measured(1, 7.39423, '310')).out
+    assert '| 310, 4 a card | 1 | images, centre crop | 38.27 | 7.394 | 29.577 |' in guides
+    host = script('batches', measured(4, 5.0, 'host')).out
+    assert '| host | 4 | images, centre crop | 38.27 | 5.000 | - |' in host
+
+
+def test_speed_and_accuracy_of_two_runs_are_not_put_together(script, measured):
+    other = run_record.Record('RDN_infer.py', None, None, None, 'host', 4, '', None)
+    assert_refused(
+        script('batches', measured(4, 37, outputs_of=other)),
+        'bs4/result.json',
+        'bs4/pure_summary.json',
+        'of two runs: chip host',
+    )
+    assert_refused(script('batches', measured(1, 47), measured(1, 40, name='again')), 'same batch size')
+    os.remove('bs1/pure_summary.json')
+    assert_refused(script('batches', 'bs1'), 'bs1', 'no file in it')
+    os.remove('bs1/result.json')
+    assert_refused(script('batches', 'bs1'), 'bs1/result.json')
+
+
+def test_a_speed_of_another_network_is_not_put_beside_an_accuracy(script, measured):
+    other = run_record.Record('ais_bench', None, None, None, '310P3', 4, 'another digest', None)
+    assert_refused(script('batches', measured(4, 37, outputs_of=other)), 'of two runs: model another dig')
+
+
+def test_rows_of_two_prepared_sets_are_refused(script, measured):
+    record = run_record.Record('ais_bench', None, None, None, '310P3', 1, '', 'one set')
+    folders = [
+        measured(1, 47, outputs_of=record),
+        measured(4, 37, outputs_of=record._replace(batch_size=4, manifest='x')),
+    ]
+    assert_refused(script('batches', *folders), 'bs1 and bs4', 'two prepared sets')
+
+
+def test_parameters_are_named_only_of_what_was_measured(script, measured, narrow):
+    folder = measured(1, 47)
+    assert 'parameters' not in script('batches', folder, f'--model={narrow[1]}').out.split("vendor's 310P3: ")[0]
+    digest = files.digest(narrow[1])
+    record = run_record.Record('ais_bench', None, None, None, '310P3', 1, digest, None)
+    out = script('batches', measured(1, 47, outputs_of=record, name='own'), f'--model={narrow[1]}').out
+    assert '4,739 parameters' in out
+
+
+def test_the_published_figures_are_the_vendors():
+    assert batches.PUBLISHED == {1: 47, 4: 37, 8: 33, 16: 33, 32: 33, 64: 33}
