@@ -171,9 +171,8 @@ def main(argv=None):
         infos = read_infos(args.input_text_path, args.input_width, args.input_height)
     with tempfile.TemporaryDirectory() as folder:
         trace = folder if args.profiling else None
-        model = engines.open_model(
-            path, args.precision, args.provider, args.device_id, args.threads, trace_folder=trace
-        )
+        place = engines.Place(args.provider, args.device_id, args.threads)
+        model = engines.open_model(path, args.precision, place, trace)
         check_model(model, path, args.batch_size)
         if infos:
             check_inputs(model, path, infos)

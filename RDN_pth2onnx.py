@@ -116,7 +116,7 @@ def largest_difference(model: models.RDN, path: str, shape: Shape) -> float:
     Random input, 0...1; where the shape leaves a size free, of two sizes, so that one that is frozen into the graph
     shows.
     """
-    exported = engines.OnnxRuntime(path, provider='CPU')
+    exported = engines.OnnxRuntime(path, engines.Place('CPU'))
     random = np.random.RandomState(0)
     largest = 0.0
     for trial in TRIALS if None in shape else TRIALS[:1]:

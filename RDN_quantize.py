@@ -49,7 +49,7 @@ def main(argv=None):
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
         raise ValueError(f'{args.output_file}: --output-file would overwrite the model')
     model = qdq.load(args.input_file)
-    exact = engines.OnnxRuntime(args.input_file, provider='CPU')
+    exact = engines.OnnxRuntime(args.input_file, engines.Place('CPU'))
     if exact.batch not in (None, 1):
         raise ValueError(f'{args.input_file}: made for batches of {exact.batch}: export it without --batch-size')
     scale = upscaler.scale_of(exact, args.input_file)

@@ -16,7 +16,7 @@ import contextlib
 import itertools
 import os
 import warnings
-from typing import Iterator
+from typing import Iterator, NamedTuple
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
@@ -29,126 +29,148 @@ from rdn.network import onnx_graph
 FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
 
 
+class Places(NamedTuple):
+    """What to read and where to write: paths, or with --cluster URLs; report and log may be None."""
+
+    inputs: list[str]
+    output: str
+    report: str | None
+    log: str | None
+
+
+class Names(NamedTuple):
+    """What the user wants results to be called: a suffix and an ending, None for the usual ones."""
+
+    suffix: str | None
+    ext: str | None
+
+
+class Model(NamedTuple):
+    """The model to use: its path, the precision (None: as it is), and where it computes."""
+
+    path: str
+    precision: str | None
+    place: engines.Place
+
+
 def main(argv=None):
     args = parse_args(argv)
     warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
     summary = processing.Summary()
-    upscale = upscale_here if args.cluster is None else upscale_on_cluster
+    places = Places(args.input, args.output, args.report, args.log)
+    names = Names(args.suffix, args.ext)
+    model = Model(args.model, args.precision, engines.Place(args.provider, args.device_id, args.threads))
+    options = processing.Options(**{name: getattr(args, name) for name in processing.Options._fields})
     try:
-        place, page = upscale(args, summary)
+        if args.cluster is None:
+            target, page = upscale_here(places, names, model, options, summary)
+        else:
+            target, page = upscale_on_cluster(args.cluster, places, names, model, options, summary)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume goes on')
+        raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume continues')
     if page and page.entries:
         print(f'report: {page.path}')
     if summary.skipped:
         print(f'{summary.skipped} skipped: done before')
     if summary.passed:
         print(f'{summary.passed} passed over, not pictures by their names: {", ".join(summary.passed_names)}')
-    print(f'{summary.done} done, in {place}')
+    print(f'{summary.done} done, in {target}')
     check_failures(summary, args.log)
 
 
 @contextlib.contextmanager
-def under_way(args: argparse.Namespace, summary: processing.Summary) -> Iterator[report.Report | None]:
+def under_way(places: Places, summary: processing.Summary) -> Iterator[report.Report | None]:
     """The report while pictures are upscaled; what failed is written at the end, however that comes."""
     try:
-        with report.writing(args.report) if args.report else contextlib.nullcontext() as page:
+        with report.writing(places.report) if places.report else contextlib.nullcontext() as page:
             yield page
     finally:
-        if args.log:
-            summary.write_failures(args.log)
+        if places.log:
+            summary.write_failures(places.log)
 
 
-def upscale_here(args: argparse.Namespace, summary: processing.Summary) -> tuple[str, report.Report | None]:
+def upscale_here(
+    places: Places, names: Names, model: Model, options: processing.Options, summary: processing.Summary
+) -> tuple[str, report.Report | None]:
     """Upscale on this machine; returns where the results are, and the report."""
-    threads = args.threads or cpu.available_cores()
-    streams = min(threads, processing.MAX_STREAMS)
-    model = engines.open_model(args.model, args.precision, args.provider, args.device_id, threads, streams)
-    scale = upscaler.scale_of(model, args.model)
-    upscaler.check_tiles(model, args.tile_size, args.overlap)
-    discovery.check_no_url(args.output)
-    naming = make_naming(args, scale)
-    jobs = local.plan(args.input, naming, summary)
-    check_places(naming.output, args)
-    print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {model.name}')
-    print(''.join(f'{line}\n' for line in processing.describe_model(model, args.precision, options_of(args))), end='')
-    with under_way(args, summary) as page:
-        local.upscale_all(jobs, model, scale, options_of(args), page, summary)
+    threads = model.place.threads or cpu.available_cores()
+    place = model.place._replace(threads=threads, streams=min(threads, processing.MAX_STREAMS))
+    engine = engines.open_model(model.path, model.precision, place)
+    scale = upscaler.scale_of(engine, model.path)
+    upscaler.check_tiles(engine, options.tile_size, options.overlap)
+    discovery.check_no_url(places.output)
+    naming = make_naming(places.output, names, options.lossless, scale)
+    jobs = local.plan(places.inputs, naming, summary)
+    check_places(naming.output, places)
+    print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {engine.name}')
+    print(''.join(f'{line}\n' for line in processing.describe_model(engine, model.precision, options)), end='')
+    with under_way(places, summary) as page:
+        local.upscale_all(jobs, engine, scale, options, page, summary)
     return naming.file or naming.output, page
 
 
-def upscale_on_cluster(args: argparse.Namespace, summary: processing.Summary) -> tuple[str, report.Report | None]:
+def upscale_on_cluster(
+    address: str,
+    places: Places,
+    names: Names,
+    model: Model,
+    options: processing.Options,
+    summary: processing.Summary,
+) -> tuple[str, report.Report | None]:
     """Upscale on the machines of a cluster; returns where the results are, and the report."""
-    from pictures.cluster import (  # which most people need nothing of
-        fleet,
-        progress,
-        scheduler,  # which most people need nothing of
-        stores,
-        task_source,  # which most people need nothing of
-        worker,
-    )
+    # Imported here because most users never need them.
+    from pictures.cluster import fleet, progress, scheduler, stores, task_source, worker
 
-    if len(args.input) > 1:
-        raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(args.input)}')
-    if os.path.isfile(args.input[0]):
-        raise ValueError(f'{args.input[0]}: a file: --cluster takes a folder or a URL')
-    if reader.is_picture_name(args.output) and not os.path.isdir(args.output):
-        raise ValueError(f'{args.output}: with --cluster, --output is a folder or a URL')
-    source, output = stores.open_store(args.input[0]), stores.open_store(args.output)
-    if '://' in args.output and output.is_same(source):
-        raise ValueError(f'{args.output}: is the input, too: name another --output')
+    given = places.inputs[0]
+    if len(places.inputs) > 1:
+        raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(places.inputs)}')
+    if os.path.isfile(given):
+        raise ValueError(f'{given}: a file: --cluster takes a folder or a URL')
+    if reader.is_picture_name(places.output) and not os.path.isdir(places.output):
+        raise ValueError(f'{places.output}: with --cluster, --output is a folder or a URL')
+    source, output = stores.open_store(given), stores.open_store(places.output)
+    if '://' in places.output and output.is_same(source):
+        raise ValueError(f'{places.output}: is the input, too: name another --output')
     pictures = filter(reader.is_picture_name, source.list(output))
     first = list(itertools.islice(pictures, FIRST_PICTURES))
     if not first:
-        raise ValueError(f'{args.input[0]}: no pictures in it')
+        raise ValueError(f'{given}: no pictures in it')
     output.check_writable()
-    check_places(None, args)
-    onnx_graph.check_whole(args.model)
-    with open(args.model, 'rb') as file:
-        model = file.read()
+    check_places(None, places)
+    onnx_graph.check_whole(model.path)
+    with open(model.path, 'rb') as file:
+        content = file.read()
     with contextlib.ExitStack() as stack:
         token = stack.enter_context(scheduler.token_in(output))
         setup = worker.Setup(
-            model,
-            args.model,
-            args.precision,
-            args.provider,
+            content,
+            model.path,
+            model.precision,
+            model.place.provider,
             (source.url, source.absolute()),
             (output.url, output.absolute()),
             list(filter(source.exists, first)),  # a link may lead nowhere
             token,
-            options_of(args),
+            options,
         )
-        ray = stack.enter_context(fleet.joined(args.cluster))
+        ray = stack.enter_context(fleet.joined(address))
         shown = stack.enter_context(contextlib.closing(progress.Progress(summary)))
-        page = stack.enter_context(under_way(args, summary))
-        workers = fleet.Fleet(ray, setup, args.threads)
-        handed = scheduler.Run(ray, workers, source, output, summary, shown, page)
+        page = stack.enter_context(under_way(places, summary))
+        workers = fleet.Fleet(ray, setup, model.place.threads)
+        handed = scheduler.Scheduler(workers, source, output, shown, page)
         ready = handed.wait_for_workers()
-        naming = make_naming(args, ready.scale)
+        naming = make_naming(places.output, names, options.lossless, ready.scale)
         shown.write('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]))
         shown.count(source, output)
         handed.upscale(task_source.find_tasks(source, output, naming._replace(output=''), summary))
         workers.close()
-    return args.output, page
+    return places.output, page
 
 
-def options_of(args: argparse.Namespace) -> processing.Options:
-    return processing.Options(
-        args.tile_size,
-        args.overlap,
-        args.batch_size,
-        args.self_ensemble,
-        args.overwrite,
-        args.resume,
-        args.quality,
-        args.lossless,
-    )
-
-
-def check_places(output: str | None, args: argparse.Namespace) -> None:
+def check_places(output: str | None, places: Places) -> None:
     """Raises OSError where results, report or log cannot be written."""
-    for folder in {output, args.report, args.log and os.path.dirname(os.path.abspath(args.log))} - {None}:
+    log_folder = places.log and os.path.dirname(os.path.abspath(places.log))
+    for folder in filter(None, {output, places.report, log_folder}):
         files.check_writable(folder)
 
 
@@ -162,24 +184,24 @@ def check_failures(summary: processing.Summary, log: str | None) -> None:
     raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}')
 
 
-def make_naming(args: argparse.Namespace, scale: int) -> processing.Naming:
+def make_naming(output: str, names: Names, lossless: bool, scale: int) -> processing.Naming:
     """--output is a file where its ending is that of a format and there is no such folder, else a folder.
 
     Raises ValueError for a file with flags that name or choose otherwise, or of a format that is not written.
     """
-    suffix = f'_x{scale}' if args.suffix is None else args.suffix
-    ending = args.ext and f'.{args.ext}'
-    own = os.path.splitext(args.output)[1].lower()
-    if reader.is_picture_name(args.output) and not os.path.isdir(args.output):
+    suffix = f'_x{scale}' if names.suffix is None else names.suffix
+    ending = names.ext and f'.{names.ext}'
+    own = os.path.splitext(output)[1].lower()
+    if reader.is_picture_name(output) and not os.path.isdir(output):
         if own not in writer.FORMATS:
-            raise ValueError(f'{args.output}: {own[1:].upper()} is not written: name a file .png, say')
-        if args.suffix is not None or ending not in (None, own):
-            raise ValueError(f'{args.output}: --output names a file, which --ext and --suffix do not change')
-        if args.lossless and writer.FORMATS[own] in writer.FORMATS_WITH_LOSS:
-            raise ValueError(f'{args.output}: {writer.FORMATS[own]} is never without loss: name a file .png, say')
-        folder = os.path.dirname(os.path.abspath(args.output))
-        return processing.Naming(folder, suffix, ending, args.lossless, args.output)
-    return processing.Naming(args.output, suffix, ending, args.lossless)
+            raise ValueError(f'{output}: {own[1:].upper()} is not written: name a file .png, say')
+        if names.suffix is not None or ending not in (None, own):
+            raise ValueError(f'{output}: --output names a file, which --ext and --suffix do not change')
+        if lossless and writer.FORMATS[own] in writer.FORMATS_WITH_LOSS:
+            raise ValueError(f'{output}: {writer.FORMATS[own]} is never without loss: name a file .png, say')
+        folder = os.path.dirname(os.path.abspath(output))
+        return processing.Naming(folder, suffix, ending, lossless, output)
+    return processing.Naming(output, suffix, ending, lossless)
 
 
 def parse_args(argv):

@@ -51,7 +51,7 @@ class Upscaler:
         """
         threads = cpu.available_cores()
         streams = min(threads, processing.MAX_STREAMS)
-        self.model = engines.open_model(model, precision, threads=threads, streams=streams)
+        self.model = engines.open_model(model, precision, engines.Place(threads=threads, streams=streams))
         self.scale = upscaler.scale_of(self.model, model)
         self.tile_size, self.overlap, self.self_ensemble = tile_size, overlap, self_ensemble
         upscaler.check_tiles(self.model, tile_size, overlap)

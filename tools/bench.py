@@ -117,7 +117,7 @@ def bench_batches(model_path: str, precision: str | None, rounds: int) -> None:
     """Images a second for batches in RDN_infer.py's engine, and for as many runs of one image at a time."""
     threads = cpu.available_cores()
     model = engines.open_model(model_path, precision)
-    side_by_side = engines.open_model(model_path, precision, threads=threads, streams=threads)
+    side_by_side = engines.open_model(model_path, precision, engines.Place(threads=threads, streams=threads))
     count = max(BATCHES)
     images_in = np.random.RandomState(0).rand(count, 3, 114, 114).astype(np.float32)
 
@@ -170,7 +170,9 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
     """Whole pictures: RDN_upscale.py's path, a plain loop, PyTorch."""
     threads = cpu.available_cores()
     model = engines.OnnxRuntime(model_path)
-    side_by_side = engines.OnnxRuntime(model_path, threads=threads, streams=min(threads, processing.MAX_STREAMS))
+    side_by_side = engines.OnnxRuntime(
+        model_path, engines.Place(threads=threads, streams=min(threads, processing.MAX_STREAMS))
+    )
     pictures = [np.asarray(images.bicubic_downsample(images.read_rgb(path), 2)) for path in paths]
     scale = upscaler.scale_of(model, model_path)
     network = checkpoint.load_rdn(weights)
@@ -225,7 +227,7 @@ def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> No
     photograph = images.read_rgb(sample_images.sample_paths()[0])
     pixels = np.asarray(photograph.resize((side, side)))
     threads = cpu.available_cores()
-    model = engines.OnnxRuntime(path, threads=threads, streams=min(threads, processing.MAX_STREAMS))
+    model = engines.OnnxRuntime(path, engines.Place(threads=threads, streams=min(threads, processing.MAX_STREAMS)))
 
     def through(size):
         layout = upscaler.layout_for(model, pixels.shape[:2], size, tiles.OVERLAP, 2)

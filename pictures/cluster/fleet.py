@@ -130,7 +130,7 @@ class Fleet:
 
     def __init__(self, ray: Any, setup: worker.Setup, threads: int):
         """threads: cores of a worker; 0: all of a machine, up to processing.MAX_STREAMS."""
-        self._ray, self._threads = ray, threads
+        self.ray, self._threads = ray, threads
         self._setup, self._kind = ray.put(setup), ray.remote(worker.Worker)
         self._uses_accelerators = setup.provider != 'CPU' and setup.precision != 'bf16'
         self._looked = self._seen = -float('inf')
@@ -149,7 +149,7 @@ class Fleet:
         if now < self._looked + NODES_SECONDS:
             return
         self._looked = now
-        alive = [node for node in self._ray.nodes() if node['Alive']]
+        alive = [node for node in self.ray.nodes() if node['Alive']]
         counts = collections.Counter(member.node for member in self.members.values())
         for node in alive:
             name = node['NodeID']
@@ -179,8 +179,8 @@ class Fleet:
         """
         member = self.starting.pop(said)
         try:
-            ready = self._ray.get(said)
-        except self._ray.exceptions.RayError as error:
+            ready = self.ray.get(said)
+        except self.ray.exceptions.RayError as error:
             is_lost = self.bury(member)
             return None if is_lost or member.was_ready else self._count_failed_start(member.node, error)
         if ready.refusal is None:
@@ -226,15 +226,15 @@ class Fleet:
         """Let the workers tidy up, for a moment."""
         closing = [member.actor.close.remote() for member in self.idle]
         if closing:
-            self._ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
+            self.ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
 
     def is_lost(self, node: str) -> bool:
         """Whether a machine is no more in the cluster."""
-        return not any(each['NodeID'] == node and each['Alive'] for each in self._ray.nodes())
+        return not any(each['NodeID'] == node and each['Alive'] for each in self.ray.nodes())
 
     def address(self, node: str) -> str:
         """Of a machine, for the person at the terminal."""
-        return next((each['NodeManagerAddress'] for each in self._ray.nodes() if each['NodeID'] == node), node)
+        return next((each['NodeManagerAddress'] for each in self.ray.nodes() if each['NodeID'] == node), node)
 
 
 def worker_needs(resources: dict[str, float], threads: int, uses_accelerators: bool) -> list[dict[str, Any]]:

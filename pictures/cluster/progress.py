@@ -20,7 +20,7 @@ class Progress:
     """A line for each picture, and a bar, or without a terminal a line each minute."""
 
     def __init__(self, summary: processing.Summary):
-        self._summary = summary
+        self.summary = summary
         self._started = self._said = time.monotonic()
         self._total: int | None = None
         self._bar = tqdm(disable=None, leave=False, bar_format=BAR_FORMAT)
@@ -40,16 +40,16 @@ class Progress:
     def update(self, workers: int) -> None:
         """Show where the run is."""
         if not self._bar.disable:
-            self._bar.total, self._bar.n = self._total, self._summary.count
+            self._bar.total, self._bar.n = self._total, self.summary.count
             self._bar.set_postfix_str(self._rate(workers))
         elif time.monotonic() > self._said + LINE_SECONDS:
             self._said = time.monotonic()
-            left = '' if self._total is None else f', {max(0, self._total - self._summary.count)} left'
-            print(f'{self._summary.count} pictures{left}, {self._rate(workers)}', flush=True)
+            left = '' if self._total is None else f', {max(0, self._total - self.summary.count)} left'
+            print(f'{self.summary.count} pictures{left}, {self._rate(workers)}', flush=True)
 
     def close(self) -> None:
         self._bar.close()
 
     def _rate(self, workers: int) -> str:
-        speed = self._summary.megapixels / (time.monotonic() - self._started)
-        return f'{speed:.2f} MP/s, {self._summary.failed} failed, {workers} worker{"s" * (workers != 1)}'
+        speed = self.summary.megapixels / (time.monotonic() - self._started)
+        return f'{speed:.2f} MP/s, {self.summary.failed} failed, {workers} worker{"s" * (workers != 1)}'

@@ -60,22 +60,20 @@ def token_in(output: stores.Store) -> Iterator[str | None]:
         yield os.path.basename(token)
 
 
-class Run:
-    """The pictures of a run, handed to a fleet one by one."""
+class Scheduler:
+    """Hands the pictures of a run to a fleet, one by one."""
 
     def __init__(
         self,
-        ray: Any,
         workers: fleet.Fleet,
         source: stores.Store,
         output: stores.Store,
-        summary: processing.Summary,
-        progress: progress.Progress,
+        shown: progress.Progress,
         page: report.Report | None,
     ):
-        """page: to put some of the results on; None for none. summary: is kept up to date."""
-        self._ray, self._fleet, self._source, self._output, self._page = ray, workers, source, output, page
-        self._summary, self._progress = summary, progress
+        """page: to put some of the results on; None for none. shown: its summary is kept up to date."""
+        self._ray, self._fleet, self._source, self._output, self._page = workers.ray, workers, source, output, page
+        self._summary, self._progress = shown.summary, shown
         self._busy: dict[Any, tuple[fleet.Member, Piece, list[Any]]] = {}  # by the first value that a call returns
         self._waiting: collections.deque[Piece] = collections.deque()  # to be done before new pictures
         self._later: collections.deque[Piece] = collections.deque()  # and after them

@@ -119,7 +119,7 @@ class Worker:
         with open(path, 'wb') as file:
             file.write(setup.model)
         streams = min(threads, processing.MAX_STREAMS)
-        self._model = engines.open_model(path, setup.precision, setup.provider, 0, threads, streams)
+        self._model = engines.open_model(path, setup.precision, engines.Place(setup.provider, 0, threads, streams))
         self._scale = upscaler.scale_of(self._model, path)
         upscaler.check_tiles(self._model, self._options.tile_size, self._options.overlap)
         lines = processing.describe_model(self._model, setup.precision, self._options)

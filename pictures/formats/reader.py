@@ -34,7 +34,6 @@ JXL_SIGNATURES = (b'\xff\x0a', b'\0\0\0\x0cJXL \r\n\x87\n')
 SRGB_PRIMARIES, SRGB_TRANSFERS, HIGH_RANGES = (1, 2), (1, 2, 6, 13), (16, 18)
 # Of libjpeg's messages; bytes too many before other markers than those between and after pixels do no harm.
 JPEG_DAMAGE = re.compile(r'Corrupt JPEG data: (?!\d+ extraneous bytes before marker 0x(?!d[0-79a]))')
-XMP_HEADER = b'http://ns.adobe.com/xap/1.0/\0'  # before the packet in JPEG
 
 
 class Picture(NamedTuple):
@@ -304,8 +303,8 @@ def _read_info(image: Image.Image, notes: list[str]) -> metadata.Metadata:
     """The Metadata of a file that Pillow opened."""
     xmp = image.info.get('xmp')
     for name, content in getattr(image, 'applist', []):  # of JPEG
-        if name == 'APP1' and content.startswith(XMP_HEADER):
-            xmp = content[len(XMP_HEADER) :]
+        if name == 'APP1' and content.startswith(metadata.XMP_HEADER):
+            xmp = content[len(metadata.XMP_HEADER) :]
     return metadata.Metadata(
         exif=metadata.read_exif(image.info.get('exif'), notes),
         xmp=xmp.encode('utf-8') if isinstance(xmp, str) else xmp,

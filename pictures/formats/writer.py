@@ -10,7 +10,7 @@ import io
 import struct
 from typing import Any, BinaryIO, NamedTuple
 
-from pictures.formats import pixels, png, reader, tiff
+from pictures.formats import pixels, png, tiff
 from pictures.metadata import colour, exif, metadata
 
 import numpy as np
@@ -30,7 +30,6 @@ if '.avif' not in Image.registered_extensions() or 'AVIF' not in Image.SAVE:  # 
     del FORMATS['.avif']
 MAX_SIDE_PIXELS = {'JPEG': 65500, 'WEBP': 16383, 'AVIF': 65536}
 FORMATS_WITHOUT_GREY = ('AVIF', 'WEBP')
-FORMATS_OF_16_BITS = ('PNG', 'TIFF')
 FORMATS_WITH_LOSS = ('JPEG', 'AVIF')  # always
 QUALITY = 95  # of JPEG, WebP and AVIF, where nothing else is asked for
 MAX_SEGMENT_BYTES = 65533 - len(exif.HEADER)  # of JPEG
@@ -169,8 +168,8 @@ def _save_jpeg(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how:
     content = encoded.getbuffer()
     behind_jfif = 4 + int.from_bytes(content[4:6], 'big')
     file.write(content[:behind_jfif])
-    if said.xmp and len(said.xmp) <= MAX_SEGMENT_BYTES - len(reader.XMP_HEADER):
-        segment = reader.XMP_HEADER + said.xmp
+    if said.xmp and len(said.xmp) <= MAX_SEGMENT_BYTES - len(metadata.XMP_HEADER):
+        segment = metadata.XMP_HEADER + said.xmp
         file.write(b'\xff\xe1' + struct.pack('>H', len(segment) + 2) + segment)  # Pillow of Python 3.7 writes none
     elif said.xmp:
         notes.append('without its XMP, which is too large for JPEG')

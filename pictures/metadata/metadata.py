@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pictures.metadata import exif
 
+XMP_HEADER = b'http://ns.adobe.com/xap/1.0/\0'  # before the packet in JPEG
 MAX_DPI = 100_000  # a resolution beyond is a broken file's
 # Properties of XMP that speak of the pixels, as attributes or as elements.
 XMP_PROPERTY = r'(\b(?:tiff|exif):{name}\s*=\s*["\'])[^"\']*(["\'])|(<(?:tiff|exif):{name}>)[^<]*(<)'

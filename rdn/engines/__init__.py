@@ -7,7 +7,7 @@
 base.py has the type of all engines, onnx_runtime.py and openvino.py one each, choice.py chooses.
 """
 
-from rdn.engines.base import PRECISIONS, Engine
+from rdn.engines.base import PRECISIONS, Engine, Place
 from rdn.engines.choice import faster_way, open_model, resolve_model
 from rdn.engines.onnx_runtime import ON_DEVICE, PROVIDERS, OnnxRuntime
 from rdn.engines.openvino import OpenVino
@@ -19,6 +19,7 @@ __all__ = [
     'Engine',
     'OnnxRuntime',
     'OpenVino',
+    'Place',
     'faster_way',
     'open_model',
     'resolve_model',

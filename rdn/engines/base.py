@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import abc
+from typing import NamedTuple
 
 import numpy as np
 
 PRECISIONS = ('fp32', 'bf16', 'int8')
+
+
+class Place(NamedTuple):
+    """Where a model computes.
+
+    Attributes:
+        provider: a key of ONNX Runtime's PROVIDERS; None takes the first that the installed build has.
+        device_id: number of an accelerator.
+        threads: of a CPU; 0 for one a core. Several streams share them.
+        streams: how many runs at a time, from threads of the caller's.
+    """
+
+    provider: str | None = None
+    device_id: int = 0
+    threads: int = 0
+    streams: int = 1
 
 
 class Engine(abc.ABC):

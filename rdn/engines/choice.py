@@ -14,10 +14,7 @@ from rdn.network import onnx_graph
 def open_model(
     path: str,
     precision: str | None = None,
-    provider: str | None = None,
-    device_id: int = 0,
-    threads: int = 0,
-    streams: int = 1,
+    place: base.Place = base.Place(),  # noqa: B008 - cannot change
     trace_folder: str | None = None,
 ) -> base.Engine:
     """The Engine for a precision; None: int8 for a model of eight bits, fp32 for all others.
@@ -29,14 +26,14 @@ def open_model(
         raise ValueError(f'{path}: is of eight bits, not {precision}: give the model that it was made from')
     if precision == 'int8' and not own:
         raise ValueError(f'{path}: is not of eight bits: RDN_quantize.py makes such a model of it')
-    on_cpu = provider in (None, 'CPU') and not trace_folder
+    on_cpu = place.provider in (None, 'CPU') and not trace_folder
     if precision == 'bf16':
         if not on_cpu:
             raise ValueError('bf16 is for the CPU and without a profile: leave the provider and profiling out')
-        return openvino.OpenVino(path, 'bf16', threads, streams)
+        return openvino.OpenVino(path, 'bf16', place.threads, place.streams)
     if own and on_cpu and cpu.has_int8() and openvino.is_installed():
-        return openvino.OpenVino(path, 'int8', threads, streams)
-    return onnx_runtime.OnnxRuntime(path, provider, device_id, threads, streams, trace_folder)
+        return openvino.OpenVino(path, 'int8', place.threads, place.streams)
+    return onnx_runtime.OnnxRuntime(path, place, trace_folder)
 
 
 def faster_way(model: base.Engine, flag: str) -> str | None:

@@ -23,21 +23,18 @@ ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 class OnnxRuntime(base.Engine):
     """A model in ONNX Runtime, in fp32, or with what it holds in eight bits rounded so."""
 
-    def __init__(
-        self,
-        path: str,
-        provider: str | None = None,
-        device_id: int = 0,
-        threads: int = 0,
-        streams: int = 1,
-        trace_folder: str | None = None,
-    ):
-        """Raises ValueError for what ONNX Runtime cannot load, or another kind of model.
+    def __init__(self, path: str, place: base.Place = base.Place(), trace_folder: str | None = None):  # noqa: B008
+        """Load a model.
 
-        provider: a key of PROVIDERS; None takes the first that the installed build has.
-        threads: of a CPU; 0 leaves it to ONNX Runtime (one a core). Several streams share them.
-        trace_folder: for what `end_trace` gives; None measures nothing.
+        Args:
+            path: of the ONNX file.
+            place: where it computes.
+            trace_folder: for the profile that `end_trace` returns; None measures nothing.
+
+        Raises:
+            ValueError: ONNX Runtime cannot load it, or it is another kind of model.
         """
+        threads, streams = place.threads, place.streams
         self.precision = 'int8' if onnx_graph.is_quantized(path) else 'fp32'
         options = session_options()
         options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
@@ -45,7 +42,9 @@ class OnnxRuntime(base.Engine):
             options.enable_profiling = True
             options.profile_file_prefix = os.path.join(trace_folder, 'onnxruntime')
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=choose_providers(provider, device_id))
+            self.session = onnxruntime.InferenceSession(
+                path, options, providers=choose_providers(place.provider, place.device_id)
+            )
         except Exception as error:  # onnxruntime's own kinds have no common base
             raise ValueError(f'{path}: onnxruntime cannot load it: {error}')
         inputs = self.session.get_inputs()

@@ -17,7 +17,7 @@ from PIL import Image
 EVALUATED = (protocols.WHOLE, protocols.CROP)
 
 
-class Score(NamedTuple):
+class Quality(NamedTuple):
     """PSNR in dB and SSIM of an image, or means over a folder; SSIM is nan where it was not asked for."""
 
     psnr: float
@@ -36,8 +36,8 @@ def fit_image(path: str, scale: int, protocol: protocols.Protocol) -> Image.Imag
 
 def score_image(
     model: torch.nn.Module, image: Image.Image, scale: int, protocol: protocols.Protocol, with_ssim: bool = False
-) -> Score:
-    """The Score of what a network makes of a PIL image that was reduced with Pillow's BICUBIC.
+) -> Quality:
+    """The Quality of what a network makes of a PIL image that was reduced with Pillow's BICUBIC.
 
     model: (1, 3, H, W) -> (1, 3, scale*H, scale*W), RGB, 0...1, on the device of its weights.
     """
@@ -49,7 +49,7 @@ def score_image(
     border = protocol.border(scale)
     psnr = [metrics.sr_psnr(x, hr, border) for x in (sr, bicubic)]
     ssim = [metrics.sr_ssim(x, hr, border) if with_ssim else float('nan') for x in (sr, bicubic)]
-    return Score(*psnr, *ssim)
+    return Quality(*psnr, *ssim)
 
 
 def evaluate(
@@ -58,10 +58,10 @@ def evaluate(
     scale: int,
     protocol: protocols.Protocol,
     with_ssim: bool = False,
-) -> Score:
-    """The mean Score over image files. Raises ValueError, with the file's name, for one that `fit_image` refuses."""
+) -> Quality:
+    """The mean Quality over image files. Raises ValueError, with the file's name, for one that `fit_image` refuses."""
     scores = [score_image(model, fit_image(path, scale, protocol), scale, protocol, with_ssim) for path in paths]
-    return Score(*(float(mean) for mean in np.mean(scores, 0)))
+    return Quality(*(float(mean) for mean in np.mean(scores, 0)))
 
 
 class Evaluation:
@@ -87,8 +87,8 @@ class Evaluation:
                 self.pixels += pixels
                 self.smallest = min(self.smallest or (pixels, path), (pixels, path))
 
-    def measure(self, model: torch.nn.Module, protocol: protocols.Protocol) -> dict[str, Score]:
-        """Measure a network by a protocol: folder's name -> Score."""
+    def measure(self, model: torch.nn.Module, protocol: protocols.Protocol) -> dict[str, Quality]:
+        """Measure a network by a protocol: folder's name -> Quality."""
         return {name: evaluate(model, paths, self.scale, protocol) for name, paths in self.folders.items()}
 
     def estimate_seconds(self, model: torch.nn.Module) -> float:

@@ -206,11 +206,14 @@ def test_what_cannot_be_compared_is_refused(script, guide_logs):
 def test_a_log_cut_anywhere_gives_the_whole_figure_or_none(log):
     """A figure cut short would be a wrong number: 7 for 7.39423."""
     whole = logs.parse_speed(log, '').rate
-    for end in range(len(log)):
+    accepted = refused = 0
+    for end in range(len(log) + 1):
         try:
             assert logs.parse_speed(log[:end], '').rate == whole, log[:end][-60:]
+            accepted += 1
         except ValueError:
-            pass
+            refused += 1
+    assert accepted and refused
 
 
 def test_several_devices_are_not_multiplied(script, tmp_path):

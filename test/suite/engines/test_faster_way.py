@@ -43,5 +43,5 @@ def test_nothing_is_said_without_the_instructions_or_to_who_chose(script, datase
 
 def test_without_openvino_the_line_says_how_to_get_it(narrow, processor):
     processor('avx512_bf16', openvino=False)
-    line = engines.faster_way(engines.OnnxRuntime(narrow[1], provider='CPU'), '-precision')
+    line = engines.faster_way(engines.OnnxRuntime(narrow[1], engines.Place('CPU')), '-precision')
     assert line and line.endswith('pip install openvino')

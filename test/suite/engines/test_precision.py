@@ -93,7 +93,10 @@ def test_bf16_moves_the_psnr_by_less_than_a_twentieth_of_a_decibel(script, datas
 def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, with_openvino):
     from concurrent.futures import ThreadPoolExecutor
 
-    exact, model = engines.OnnxRuntime(lite_onnx), engines.open_model(lite_onnx, 'bf16', threads=2, streams=2)
+    exact, model = (
+        engines.OnnxRuntime(lite_onnx),
+        engines.open_model(lite_onnx, 'bf16', engines.Place(threads=2, streams=2)),
+    )
     assert (model.batch, model.shape, model.streams) == (exact.batch, exact.shape, 2)
     batches = [np.random.RandomState(n).rand(1 + n % 2, 3, 114, 114).astype(np.float32) for n in range(4)]
     with ThreadPoolExecutor(4) as executor:
@@ -113,7 +116,7 @@ from rdn import cpu
 from rdn import engines
 cpu.has_bf16 = lambda: True
 own, found = frozenset(os.sched_getaffinity(0)), set()
-model = engines.open_model({lite_onnx!r}, 'bf16', threads=1)
+model = engines.open_model({lite_onnx!r}, 'bf16', engines.Place(threads=1))
 batch = np.zeros([1, 3, 114, 114], np.float32)
 model(batch)  # its first run looks at each core
 work = threading.Thread(target=lambda: [model(batch) for _ in range(8)])

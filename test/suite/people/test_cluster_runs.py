@@ -112,7 +112,7 @@ def started(monkeypatch, tmp_path):
         source, output = (stores.open_store(str(tmp_path / name)) for name in ('in', 'out'))
         setup = worker.Setup(b'', 'my.onnx', None, None, ('in', 'in'), ('out', 'out'), [], None, processing.Options())
         shown = progress.Progress(summary)
-        one = scheduler.Run(ray, fleet.Fleet(ray, setup, 1), source, output, summary, shown, page)
+        one = scheduler.Scheduler(fleet.Fleet(ray, setup, 1), source, output, shown, page)
         one.wait_for_workers()
         one.upscale(iter([worker.Task(place, f'{place}_x2.png') for place in places]))
         return ray, summary

@@ -85,7 +85,7 @@ def save(photo, path):
     if ending in ('jpg', 'webp'):
         stored.save(str(path), exif=block, icc_profile=profile, dpi=(300, 300), quality=95)
         if ending == 'jpg':
-            content = reader.XMP_HEADER + XMP
+            content = metadata.XMP_HEADER + XMP
             data = path.read_bytes()
             path.write_bytes(data[:2] + b'\xff\xe1' + struct.pack('>H', len(content) + 2) + content + data[2:])
         else:
@@ -247,7 +247,7 @@ def test_a_picture_that_only_xmp_says_is_turned_is_turned(upscale, photo, source
         photo.save(str(path), xmp=XMP, quality=90)
     else:
         photo.save(str(path), quality=90)
-        content, data = reader.XMP_HEADER + XMP, path.read_bytes()
+        content, data = metadata.XMP_HEADER + XMP, path.read_bytes()
         path.write_bytes(data[:2] + b'\xff\xe1' + struct.pack('>H', len(content) + 2) + content + data[2:])
     assert upscale().status == 0
     result = reader.read_picture(str(upscale.target / f'a_x2.{source}'))

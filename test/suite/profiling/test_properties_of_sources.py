@@ -87,3 +87,5 @@ def test_any_source_is_a_list_or_refused(content):
             whitelist.add_shapes(source, [[1, 2]])
         except whitelist.WhiteListError:
             pass
+    accepted = whitelist.add_shapes(prefix + b'[[3, 4]]', [[1, 2]])
+    assert whitelist.shapes_of(accepted) == [[3, 4], [1, 2]]  # the lines around are not what is refused

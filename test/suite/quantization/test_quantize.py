@@ -162,7 +162,7 @@ def test_eight_bits_lose_less_than_a_tenth_of_a_decibel_on_photographs(quantize,
     inputs, labels = prepared
     models: dict = {
         'exact': engines.OnnxRuntime(lite_onnx),
-        'onnxruntime': engines.OnnxRuntime('int8.onnx', provider='CPU'),
+        'onnxruntime': engines.OnnxRuntime('int8.onnx', engines.Place('CPU')),
     }
     if openvino.is_installed() and cpu.has_int8():
         models['default'] = engines.open_model('int8.onnx')

@@ -57,7 +57,7 @@ def test_measuring_counts_into_the_minutes(train, image_folder, monkeypatch):
 
     def slow_score(*_, **__):
         time.sleep(0.3)
-        return validation.Score(30.0, 30.0, 0.9, 0.9)
+        return validation.Quality(30.0, 30.0, 0.9, 0.9)
 
     monkeypatch.setattr(validation, 'evaluate', slow_score)
     monkeypatch.setattr(validation.Evaluation, 'estimate_seconds', lambda *_: 0.6)

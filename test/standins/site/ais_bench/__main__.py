@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
 import time
 
@@ -13,7 +14,6 @@ import numpy as np
 import onnxruntime
 
 FIT = re.compile(r'[A-Za-z0-9_/.-]+')
-DEVICES = {'300I Duo': 2, '310': 4}
 
 
 def refuse(message):
@@ -57,7 +57,10 @@ for path in (args.model, args.input):
 if args.output:
     check(args.output, for_reading | stat.S_IROTH | stat.S_IXOTH, '0o750')
 card = os.environ.get('STANDIN_CHIP', '310P3')
-if not args.device.isdigit() or int(args.device) >= DEVICES.get(card, 1):
+npu_smi = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, 'npu-smi')
+table = subprocess.run([sys.executable, npu_smi, 'info'], stdout=subprocess.PIPE, check=True).stdout.decode()
+devices = table.count('0000:01:00.0')  # a line of each
+if not args.device.isdigit() or int(args.device) >= devices:
     refuse(f'acl open device {args.device} failed ret:507033')
 
 with open(args.model, 'rb') as file:
