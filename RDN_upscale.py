@@ -21,7 +21,7 @@ from typing import Iterator, NamedTuple
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from pictures import discovery, local, processing, upscaler
-from pictures.formats import reader, writer
+from pictures.formats import base, reader, registry
 from pictures.report import report
 from rdn import cli, cpu, engines, files, tiles
 from rdn.network import onnx_graph
@@ -193,12 +193,12 @@ def make_naming(output: str, names: Names, lossless: bool, scale: int) -> proces
     ending = names.ext and f'.{names.ext}'
     own = os.path.splitext(output)[1].lower()
     if reader.is_picture_name(output) and not os.path.isdir(output):
-        if own not in writer.FORMATS:
+        if own not in registry.WRITABLE:
             raise ValueError(f'{output}: {own[1:].upper()} is not written: name a file .png, say')
         if names.suffix is not None or ending not in (None, own):
             raise ValueError(f'{output}: --output names a file, which --ext and --suffix do not change')
-        if lossless and writer.FORMATS[own] in writer.FORMATS_WITH_LOSS:
-            raise ValueError(f'{output}: {writer.FORMATS[own]} is never without loss: name a file .png, say')
+        if lossless and registry.BY_ENDING[own].has_loss:
+            raise ValueError(f'{output}: {registry.BY_ENDING[own].name} is never without loss: name a file .png, say')
         folder = os.path.dirname(os.path.abspath(output))
         return processing.Naming(folder, suffix, ending, lossless, output)
     return processing.Naming(output, suffix, ending, lossless)
@@ -232,12 +232,12 @@ def parse_args(argv):
         help='work on the machines of a Ray cluster (or auto: the one of this machine), or with a Ray of its own on this one; --input and --output are then '
         'folders that all machines see, or URLs (s3://...): docs/cluster.md',
     )
-    parser.add_argument('--ext', choices=sorted(e[1:] for e in writer.FORMATS), help="default: the source's own")
+    parser.add_argument('--ext', choices=sorted(e[1:] for e in registry.WRITABLE), help="default: the source's own")
     parser.add_argument(
         '--suffix', type=suffix, help='behind the names of results; default _x2 for a model that doubles'
     )
     parser.add_argument(
-        '--quality', type=quality, default=writer.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s'
+        '--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s'
     )
     parser.add_argument('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
     parser.add_argument('--overwrite', action='store_true', help='replace results that are there')

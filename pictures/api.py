@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from pictures import processing, upscaler
-from pictures.formats import pixels, reader
+from pictures.formats import pillow, pixels
 from pictures.metadata import colour
 from rdn import cpu, engines, tiles
 
@@ -100,7 +100,7 @@ class Upscaler:
         if upright.mode == 'CMYK':
             plain = colour.cmyk_image_to_rgb(upright, kept.pop('icc_profile', None))
         else:
-            plain = reader.to_plain_mode(upright)
+            plain = pillow.to_plain_mode(upright)
         result = Image.fromarray(self._enlarge_array(np.asarray(plain)))
         result.info.update(kept)
         return result

@@ -9,7 +9,7 @@ import tempfile
 from typing import Callable, NamedTuple, Sequence
 
 from pictures import upscaler
-from pictures.formats import reader, writer
+from pictures.formats import base, reader, registry, writer
 from pictures.metadata import metadata
 from pictures.report import report
 from rdn import engines, files, images, tiles
@@ -90,7 +90,7 @@ class Summary:
 class Options(NamedTuple):
     """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run.
 
-    resume: skip results that are there; quality, lossless: as of writer.Settings.
+    resume: skip results that are there; quality, lossless: as of base.Settings.
     """
 
     tile_size: int = TILE_SIZE
@@ -99,7 +99,7 @@ class Options(NamedTuple):
     self_ensemble: bool = False
     overwrite: bool = False
     resume: bool = False
-    quality: int = writer.QUALITY
+    quality: int = base.QUALITY
     lossless: bool = False
 
 
@@ -118,8 +118,8 @@ def target_of(place: str, naming: Naming) -> str:
     if naming.file:
         return naming.file
     stem, own = os.path.splitext(place)
-    chosen = naming.ending or (own.lower() if own.lower() in writer.FORMATS else '.png')
-    if naming.lossless and writer.FORMATS[chosen] in writer.FORMATS_WITH_LOSS:
+    chosen = naming.ending or (own.lower() if own.lower() in registry.WRITABLE else '.png')
+    if naming.lossless and registry.BY_ENDING[chosen].has_loss:
         chosen = '.png'
     return os.path.join(naming.output, f'{stem}{naming.suffix}{chosen}')
 
@@ -168,7 +168,7 @@ def save(job: Job, picture: reader.Picture, canvas: writer.Canvas, options: Opti
     """
     ending = _ending(job.target)
     said = metadata.of_upright(picture.said, canvas.width, canvas.height)
-    settings = writer.Settings(options.quality, options.lossless or picture.is_lossless)
+    settings = base.Settings(options.quality, options.lossless or picture.is_lossless)
     with files.atomic_file(job.target) as file:
         try:
             notes = canvas.save(file, ending, said, settings)
@@ -177,7 +177,7 @@ def save(job: Job, picture: reader.Picture, canvas: writer.Canvas, options: Opti
         except Exception as error:  # the libraries raise anything for what they cannot write
             raise ValueError(f'{job.target}: cannot be written: {error}')
     own = _ending(job.source)
-    if ending == '.png' and own not in writer.FORMATS:
+    if ending == '.png' and own not in registry.WRITABLE:
         notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
     return picture.notes + notes
 

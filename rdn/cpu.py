@@ -52,7 +52,7 @@ def other_processes(count: int) -> Iterator[Callable[..., Any]]:
     where that is the system's way. Function, arguments and result are pickled. Raises ValueError where one is killed.
     """
     context = multiprocessing.get_context('fork' if sys.platform == 'linux' else None)
-    with concurrent.futures.ProcessPoolExecutor(count, context, _begin_process) as executor:
+    with concurrent.futures.ProcessPoolExecutor(count, context, _begin_process, (os.getpid(),)) as executor:
         executor.submit(int).result()  # starts them all
 
         def call(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -64,11 +64,13 @@ def other_processes(count: int) -> Iterator[Callable[..., Any]]:
         yield call
 
 
-def _begin_process() -> None:
+def _begin_process(parent: int) -> None:
     gc.freeze()  # what the parent left is not collected here: libraries wait there for threads that were not forked
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent says what is to be said
     if sys.platform == 'linux':  # a killed parent's pipes stay open in the others that it forked
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:  # it died before
+            os._exit(1)
 
 
 def available_cores() -> int:

@@ -7,7 +7,7 @@ from typing import Iterator
 
 from pictures import processing
 from pictures.cluster import stores, worker
-from pictures.formats import reader
+from pictures.formats import reader, registry
 
 SHOWN_EACH_DOUBLING = 16  # pictures on the report: so many of the first 16, of 17 to 32, of 33 to 64
 
@@ -52,7 +52,7 @@ def _is_result(place: str, store: stores.Store, naming: processing.Naming) -> bo
         return False
     own = stem[: -len(naming.suffix)]
     forms = (str, str.upper, lambda ending: '.' + ending[1:].capitalize())
-    places = (own + form(ending) for ending in reader.READABLE for form in forms)
+    places = (own + form(ending) for ending in registry.READABLE for form in forms)
     return any(processing.target_of(other, naming) == place and store.exists(other) for other in places)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 
-from pictures.formats import boxes, pixels, stderr_capture
+from pictures.formats import base, boxes, pixels, stderr_capture
 from pictures.metadata import colour, metadata
 from rdn import images
 
 import numpy as np
 
+SIGNATURE = b'\0\0\0\x0cjP  \r\n\x87\n'
 CODESTREAM = b'\xff\x4f\xff\x51'  # SOC and SIZ, with which the pixels begin
 OPACITY, PREMULTIPLIED = 1, 2  # values of Typ in cdef
 SRGB, GREY = 16, 17  # values of EnumCS
@@ -87,3 +88,18 @@ def _read_metadata(data: bytes, notes: list[str]) -> metadata.Metadata:
         elif name == b'uuid' and kind == EXIF_UUID:
             said = said._replace(exif=metadata.read_exif(content, notes))
     return said
+
+
+def size_of_file(path: str) -> tuple[int, int]:
+    """(width, height) by the header."""
+    with open(path, 'rb') as file:
+        return header_of(file.read(1 << 16))[:2]
+
+
+FORMAT = base.Format(
+    'JPEG 2000',
+    ('.jp2', '.j2k', '.jpf', '.jpx'),
+    lambda head: head.startswith((SIGNATURE, CODESTREAM)),
+    base.whole(read),
+    size=size_of_file,
+)

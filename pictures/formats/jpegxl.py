@@ -1,8 +1,18 @@
-"""The header of JPEG XL, of which libjxl's wrapper leaves out how many bits a channel has (ISO 18181-1, annex D)."""
+"""JPEG XL: read by imagecodecs and pillow-jxl-plugin.
+
+The header is read here, since libjxl's wrapper leaves out how many bits a channel has (ISO 18181-1, annex D).
+"""
 
 from __future__ import annotations
 
-from pictures.formats import boxes
+import io
+
+from pictures.formats import base, boxes, pixels, stderr_capture
+from pictures.metadata import metadata
+from rdn import images
+
+import numpy as np
+from PIL import Image
 
 CODESTREAM = b'\xff\x0a'  # with which the pixels begin, in a file of boxes or alone
 # How many bits a number has, and what is added to it, for each of the four choices that a field has.
@@ -71,3 +81,36 @@ def _skip_extra_fields(bits: _Bits) -> None:
         for choices in (TICKS, TICKS_DIVIDED_BY, LOOPS):
             bits.choose(choices)
         bits.take(1)
+
+
+def read(data: bytes, notes: list[str]) -> base.Content:
+    """Turned upright by libjxl itself; its colour profile is read by pillow-jxl-plugin."""
+    try:
+        import imagecodecs
+        import pillow_jxl  # noqa: F401 - Pillow knows JPEG XL then
+    except ImportError:
+        raise ValueError('JPEG XL is read on Python 3.10 and later, with pillow-jxl-plugin: save it as PNG')
+    with Image.open(io.BytesIO(data)) as image:
+        images.check_pixels(*image.size)
+        profile = image.info.get('icc_profile')
+    with stderr_capture.libraries():
+        array = imagecodecs.jpegxl_decode(data)
+    if array.ndim == 4 or array.ndim == 3 and array.shape[2] > 4 and array.shape[0] > 1:
+        notes.append(f'the first of {len(array)} frames')
+        array = array[0]
+    array = pixels.as_planes_last(array)
+    if array.dtype not in (np.uint8, np.uint16) or array.shape[2] > 4:
+        raise ValueError('JPEG XL of these channels, or of numbers that are not whole, is not read')
+    block = boxes.content_of(data, b'Exif')
+    tags = metadata.read_exif(block[4:], notes) if block else None
+    array = pixels.scale(array, (1 << bits_of(data)) - 1)
+    return array, metadata.Metadata(tags, boxes.content_of(data, b'xml '), profile), None
+
+
+FORMAT = base.Format(
+    'JPEG XL',
+    ('.jxl',),
+    lambda head: head.startswith((CODESTREAM, b'\0\0\0\x0cJXL \r\n\x87\n')),
+    base.whole(read),
+    size=base.unknown_size,
+)

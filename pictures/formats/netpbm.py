@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import warnings
 
-from pictures.formats import pixels
+from pictures.formats import base, pixels
+from pictures.metadata import metadata
+from rdn import images
 
 import numpy as np
 
@@ -87,3 +89,25 @@ def _read_words(data: bytes, kind: int, start: int, count: int) -> np.ndarray:
     if count and (int(values.min()) < 0 or kind == 1 and int(values.max()) > 1):
         raise ValueError('holds other things than numbers')
     return values.astype(np.uint32)
+
+
+def read_checked(data: bytes, notes: list[str]) -> base.Content:
+    """Read a file's content, once its size is known to be bearable."""
+    images.check_pixels(*header_of(data)[1:3])
+    return read(data), metadata.Metadata(), None
+
+
+def size_of_file(path: str) -> tuple[int, int]:
+    """(width, height) by the header."""
+    with open(path, 'rb') as file:
+        return header_of(file.read(1 << 16))[1:3]
+
+
+def is_mine(head: bytes) -> bool:
+    """Whether a file's first bytes are those of PBM, PGM, PPM or PAM."""
+    return head[:1] == b'P' and head[1:2] in b'1234567' and (head[2:3].isspace() or head[2:3] == b'#')
+
+
+FORMAT = base.Format(
+    'netpbm', ('.ppm', '.pgm', '.pbm', '.pnm', '.pam'), is_mine, base.whole(read_checked), size=size_of_file
+)

@@ -10,8 +10,9 @@ import struct
 import zlib
 from typing import Any, BinaryIO, Iterator
 
-from pictures.formats import pixels, stderr_capture
+from pictures.formats import base, pixels, stderr_capture
 from pictures.metadata import exif, metadata
+from rdn import images
 
 import numpy as np
 from PIL import Image
@@ -271,3 +272,31 @@ def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata) ->
     with stderr_capture.libraries():
         coded = imagecodecs.png_encode(array if array.shape[2] > 1 else array[:, :, 0], level=COMPRESSION)
     Writer(file, said).write(bytes(coded))
+
+
+def read_checked(data: bytes, notes: list[str]) -> base.Content:
+    """Read a file's content, once its size is known to be bearable."""
+    images.check_pixels(*size_of(data))
+    return read(data, notes)
+
+
+def size_of_file(path: str) -> tuple[int, int]:
+    """(width, height) by the header."""
+    with open(path, 'rb') as file:
+        return size_of(file.read(1 << 16))
+
+
+def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Settings, notes: list[str]) -> None:
+    """Write a PIL image of 8 bits."""
+    image.save(Writer(file, said), 'PNG')
+
+
+FORMAT = base.Format(
+    'PNG',
+    ('.png', '.apng'),
+    lambda head: head.startswith(SIGNATURE),
+    base.whole(read_checked),
+    size=size_of_file,
+    save=save,
+    save_16_bits=write_16_bits,
+)

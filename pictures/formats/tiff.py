@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any, BinaryIO
 
-from pictures.formats import pixels, stderr_capture
+from pictures.formats import base, pixels, stderr_capture
 from pictures.metadata import colour, exif, metadata
 from rdn import images
 
 import numpy as np
 import tifffile
+from PIL import Image
 
 MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # values of PhotometricInterpretation
 CHANNELS = {MINISWHITE: 1, MINISBLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}  # before the extra ones
@@ -190,3 +191,28 @@ def tags_for(said: metadata.Metadata) -> exif.Tags:
     if said.xmp:
         values[exif.XMP] = exif.Value(1, len(said.xmp), said.xmp)
     return tags._replace(values=values)
+
+
+def read_file(path: str, notes: list[str]) -> base.Content:
+    """Read a file."""
+    with open(path, 'rb') as file:
+        return read(file, notes)
+
+
+def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Settings, notes: list[str]) -> None:
+    """Write a PIL image of 8 bits; the tags of EXIF are added by add_tags."""
+    options: dict[str, Any] = {'icc_profile': said.icc_profile} if said.icc_profile else {}
+    if said.dpi:
+        options['dpi'] = said.dpi
+    image.save(file, 'TIFF', compression='tiff_deflate', **options)
+
+
+FORMAT = base.Format(
+    'TIFF',
+    ('.tif', '.tiff'),
+    lambda head: head[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
+    read_file,
+    size=size_of,
+    save=save,
+    save_16_bits=write_16_bits,
+)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import ctypes
+import functools
 import os
 import shlex
 import shutil
@@ -127,7 +128,7 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
             cwd=folder,
             env=dict(outer_environment(), PYTHONUNBUFFERED='1', TQDM_DISABLE='1'),  # a log of lines in their order
             start_new_session=True,  # ais_bench leaves its own processes behind: they are ended with it
-            preexec_fn=_end_with_parent,
+            preexec_fn=functools.partial(_end_with_parent, os.getpid()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -153,11 +154,13 @@ def _end_group(process: subprocess.Popen) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """In the new process: Linux ends it when this one is killed, so that nothing goes on to use the device."""
     library = ctypes.CDLL(None)
     if hasattr(library, 'prctl'):
         library.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it was killed before
+            os._exit(1)
 
 
 def _name_of(command: Sequence[str]) -> str:

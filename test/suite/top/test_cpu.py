@@ -126,3 +126,11 @@ def test_labels_are_read_by_many_threads_at_once(tmp_path):
     finally:
         gc.set_threshold(*threshold)
         sys.setswitchinterval(switch)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='Linux alone ends a process with its parent')
+def test_a_process_whose_parent_died_before_it_began_ends_at_once():
+    code = 'import os; from rdn import cpu; cpu._begin_process(os.getppid() + {}); print("works")'
+    ended = [run_python('-c', code.format(other), cwd=ROOT) for other in (0, 1)]
+    assert [done.stdout for done in ended] == ['works\n', '']
+    assert [done.returncode for done in ended] == [0, 1]

@@ -1,0 +1,85 @@
+"""What all picture formats share: a name, endings, how a file of it is known, read and written."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, Callable, NamedTuple, Tuple
+
+from pictures.metadata import exif, metadata
+from rdn import images
+
+import numpy as np
+
+QUALITY = 95  # of JPEG, WebP and AVIF, unless something else is asked for
+
+# The pixels as pixels.py has them, what the file says beside them, and EXIF's orientation if they still have to be turned.
+Content = Tuple[np.ndarray, metadata.Metadata, Any]
+
+
+class Settings(NamedTuple):
+    """How a picture is written. quality: 1 to 100, of JPEG, WebP and AVIF; lossless: of WebP."""
+
+    quality: int = QUALITY
+    lossless: bool = False
+
+
+def size_by_pillow(path: str) -> tuple[int, int]:
+    """(width, height) by Pillow, which reads the header alone."""
+    with images.open_image(path) as image:
+        return image.size
+
+
+def unknown_size(path: str) -> tuple[int, int]:
+    """(0, 0), of formats whose header takes a whole library to read."""
+    return 0, 0
+
+
+def is_never_lossless(path: str) -> bool:
+    """False: nobody asks it of this format."""
+    return False
+
+
+class Format(NamedTuple):
+    """A picture format.
+
+    Attributes:
+        name: for messages.
+        endings: of file names, in lower case; the first is the usual one.
+        is_mine: whether a file is of this format, from its first bytes; None: what Pillow finds.
+        read: from a path and a list for notes, which it extends. Raises any kind of error for a broken file.
+        size: (width, height) of a file by its header; (0, 0) if that is not known.
+        save: 8-bit pixels, a PIL image, into a binary file, with what was said and notes; None if it is only read.
+        save_16_bits: pixels (H, W, C), uint16, into a binary file, with what was said; None if it holds 8 bits.
+        max_side: pixels; None for as many as one likes.
+        has_grey: whether grey stays grey.
+        has_alpha: whether it holds transparency.
+        has_loss: whether it always loses something.
+        is_lossless: whether a file that was read holds its pixels without loss, where that is to be kept.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    is_mine: Callable[[bytes], bool] | None
+    read: Callable[[str, list[str]], Content]
+    size: Callable[[str], tuple[int, int]] = size_by_pillow
+    save: Callable[..., None] | None = None
+    save_16_bits: Callable[[BinaryIO, np.ndarray, metadata.Metadata], None] | None = None
+    max_side: int | None = None
+    has_grey: bool = True
+    has_alpha: bool = True
+    has_loss: bool = False
+    is_lossless: Callable[[str], bool] = is_never_lossless
+
+
+def whole(read: Callable[[bytes, list[str]], Content]) -> Callable[[str, list[str]], Content]:
+    """A reader of a path from one of a file's content."""
+
+    def read_path(path: str, notes: list[str]) -> Content:
+        with open(path, 'rb') as file:
+            return read(file.read(), notes)
+
+    return read_path
+
+
+def exif_block(said: metadata.Metadata) -> bytes:
+    """EXIF as JPEG, WebP and AVIF hold it; empty without tags."""
+    return exif.HEADER + exif.serialise(said.exif) if said.exif else b''

@@ -1,0 +1,59 @@
+"""HEIC and HEIF: read by pillow-heif; and what AVIF shares with it, as both are ISO base media files."""
+
+from __future__ import annotations
+
+from pictures.formats import base, boxes, pixels, stderr_capture
+from pictures.metadata import metadata
+from rdn import images
+
+import numpy as np
+
+BRANDS = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
+# Values of H.273: of BT.709 and sRGB, or not said; of PQ and HLG.
+SRGB_PRIMARIES, SRGB_TRANSFERS, HIGH_RANGES = (1, 2), (1, 2, 6, 13), (16, 18)
+
+
+def has_brand(head: bytes, brands: tuple[bytes, ...]) -> bool:
+    """Whether the first bytes of a file name one of these brands."""
+    named = (head[8:12], *(head[i : i + 4] for i in range(16, min(int.from_bytes(head[:4], 'big'), 256), 4)))
+    return head[4:8] == b'ftyp' and any(brand in brands for brand in named)
+
+
+def read(path: str, notes: list[str]) -> base.Content:
+    """Turned upright by libheif itself."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ValueError('HEIC is read on Python 3.10 and later, with pillow-heif: save it as JPEG or PNG')
+    with stderr_capture.libraries():
+        opened = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        images.check_pixels(*opened.size)
+        array = pixels.as_planes_last(np.asarray(opened))
+    bits = int(opened.info.get('bit_depth', 8)) if array.dtype != np.uint8 else 8
+    array = pixels.scale(array, (1 << bits) - 1)
+    if array.shape[2] in pixels.ALPHA and opened.premultiplied_alpha:
+        array = pixels.divide_by_alpha(array)
+    info = opened.info
+    said = metadata.Metadata(metadata.read_exif(info.get('exif'), notes), info.get('xmp'), info.get('icc_profile'))
+    with open(path, 'rb') as file:
+        return array, with_colour_of_boxes(said, file.read()), None
+
+
+def with_colour_of_boxes(said: metadata.Metadata, data: bytes) -> metadata.Metadata:
+    """With the colour space that AVIF and HEIC say by numbers (H.273), as PNG's cICP; sRGB's and unknown ones are left out.
+
+    One of a high dynamic range counts more than a profile.
+    """
+    for content in boxes.contents_of(data, b'meta', b'iprp', b'ipco', b'colr'):
+        if content[:4] != b'nclx' or len(content) < 10:
+            continue
+        primaries, transfer = content[5], content[7]
+        is_usual = primaries in SRGB_PRIMARIES and transfer in SRGB_TRANSFERS
+        if transfer in HIGH_RANGES or not is_usual and not said.icc_profile:
+            return said._replace(png_colour={b'cICP': bytes([primaries, transfer, 0, 1])}, icc_profile=None)
+    return said
+
+
+FORMAT = base.Format(
+    'HEIF', ('.heic', '.heif', '.hif'), lambda head: has_brand(head, BRANDS), read, size=base.unknown_size
+)
