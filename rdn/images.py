@@ -7,7 +7,7 @@ import os
 import warnings
 from typing import Iterator
 
-from rdn import files
+from rdn import files, image_headers
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -96,21 +96,16 @@ def has_16_bits(image: Image.Image) -> bool:
 
 
 def _bits_of_ppm(image: Image.Image) -> int:
-    """Bits a channel by the largest value in the header of a PPM, PGM or PBM file: magic, width, height, it."""
+    """Bits a channel by the largest value in the header of a PPM, PGM or PBM file."""
     image.fp.seek(0)
-    header = b'\n'.join(line.split(b'#')[0] for line in image.fp.read(4096).split(b'\n'))
-    words = header.split(maxsplit=4)
-    return int(words[3]).bit_length() if words[0] in (b'P2', b'P3', b'P5', b'P6') else 8
+    return image_headers.netpbm(image.fp.read(4096))[4].bit_length()
 
 
 def _bits_of_jpeg2000(image: Image.Image) -> int:
-    """Bits a channel by the SIZ marker of the codestream (ISO 15444-1, A.5.1)."""
+    """Bits a channel by the header of the codestream; 8 where that begins late."""
     image.fp.seek(0)
     head = image.fp.read(1 << 16)
-    start = head.find(b'\xff\x4f\xff\x51')  # SOC, SIZ
-    if start < 0 or len(head) < start + 43:
-        return 8
-    return 1 + (head[start + 42] & 0x7F)
+    return image_headers.jpeg2000(head)[2] if image_headers.CODESTREAM in head else 8
 
 
 def to_chw(image: Image.Image) -> np.ndarray:

@@ -6,12 +6,11 @@ import struct
 
 from pictures.formats import base, boxes, pixels, stderr_capture
 from pictures.metadata import colour, metadata
-from rdn import images
+from rdn import image_headers, images
 
 import numpy as np
 
 SIGNATURE = b'\0\0\0\x0cjP  \r\n\x87\n'
-CODESTREAM = b'\xff\x4f\xff\x51'  # SOC and SIZ, with which the pixels begin
 OPACITY, PREMULTIPLIED = 1, 2  # values of Typ in cdef
 SRGB, GREY = 16, 17  # values of EnumCS
 EXIF_UUID = bytes.fromhex('4a706754696666457869662d3e4a5032')  # 'JpgTiffExif->JP2'
@@ -22,7 +21,7 @@ def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, 
     """(pixels, Metadata, None) of a file's content. Raises ValueError for a kind that is not read."""
     import imagecodecs
 
-    width, height, bits = header_of(data)
+    width, height, bits = image_headers.jpeg2000(data)
     images.check_pixels(width, height)
     space = _colour_space(data)
     if space not in (None, SRGB, GREY, 'RGB', 'GRAY'):
@@ -52,32 +51,16 @@ def _meaning_of_last(data: bytes, channels: int) -> int | None:
     return None
 
 
-def header_of(data: bytes) -> tuple[int, int, int]:
-    """(width, height, bits a channel) by the SIZ marker (ISO 15444-1, A.5.1).
-
-    Raises ValueError for channels of different depths, signed ones, ones of more than 16 bits, and where there is none.
-    """
-    start = data.find(CODESTREAM)
-    if start < 0 or len(data) < start + 45:
-        raise ValueError('JPEG 2000 without pixels')
-    right, bottom, left, top = (int.from_bytes(data[start + i : start + i + 4], 'big') for i in (8, 12, 16, 20))
-    count = int.from_bytes(data[start + 40 : start + 42], 'big')
-    depths = {data[start + 42 + 3 * i] for i in range(count) if start + 42 + 3 * i < len(data)}
-    if len(depths) != 1 or max(depths) > 15:  # the highest bit: signed
-        raise ValueError('more than 16 bits a channel, or channels of several kinds')
-    return right - left, bottom - top, 1 + depths.pop()
-
-
 def _colour_space(data: bytes) -> int | str | None:
     """EnumCS of a file in boxes, or its profile's space; None where it says none: RGB or grey by the channels."""
-    colr = boxes.content_of(data, b'jp2h', b'colr') if not data.startswith(CODESTREAM) else None
+    colr = boxes.content_of(data, b'jp2h', b'colr') if not data.startswith(image_headers.CODESTREAM) else None
     if not colr:
         return None
     return int.from_bytes(colr[3:7], 'big') if colr[0] == 1 else colour.space_of(colr[3:])
 
 
 def _read_metadata(data: bytes, notes: list[str]) -> metadata.Metadata:
-    if data.startswith(CODESTREAM):
+    if data.startswith(image_headers.CODESTREAM):
         return metadata.Metadata()
     colr = boxes.content_of(data, b'jp2h', b'colr')
     said = metadata.Metadata(icc_profile=colr[3:] if colr and colr[0] == 2 else None)
@@ -93,13 +76,13 @@ def _read_metadata(data: bytes, notes: list[str]) -> metadata.Metadata:
 def size_of_file(path: str) -> tuple[int, int]:
     """(width, height) by the header."""
     with open(path, 'rb') as file:
-        return header_of(file.read(1 << 16))[:2]
+        return image_headers.jpeg2000(file.read(1 << 16))[:2]
 
 
 FORMAT = base.Format(
     'JPEG 2000',
     ('.jp2', '.j2k', '.jpf', '.jpx'),
-    lambda head: head.startswith((SIGNATURE, CODESTREAM)),
+    lambda head: head.startswith((SIGNATURE, image_headers.CODESTREAM)),
     base.whole(read),
     size=size_of_file,
 )

@@ -7,50 +7,14 @@ import warnings
 
 from pictures.formats import base, pixels
 from pictures.metadata import metadata
-from rdn import images
+from rdn import image_headers, images
 
 import numpy as np
-
-WORD = re.compile(rb'(?:\s|#[^\n\r]*[\n\r])+(\d{1,9})')
-# Of PAM: TUPLTYPE -> channels of a pixel.
-TUPLES = {'BLACKANDWHITE': 1, 'GRAYSCALE': 1, 'RGB': 3, 'GRAYSCALE_ALPHA': 2, 'RGB_ALPHA': 4, 'BLACKANDWHITE_ALPHA': 2}
-
-
-def header_of(data: bytes) -> tuple[int, int, int, int, int, int]:
-    """(number of the kind, width, height, channels, largest value, where the pixels begin). Raises ValueError."""
-    if data[:2] == b'P7':
-        return _pam_header(data)
-    kind = data[1] - ord('0') if data[:1] == b'P' and data[1:2].isdigit() else 0
-    numbers, position = [], 2
-    for _ in range(2 if kind in (1, 4) else 3):
-        word = WORD.match(data, position)
-        if not word:
-            raise ValueError('its header is broken')
-        numbers.append(int(word.group(1)))
-        position = word.end()
-    width, height, largest = (*numbers, 1)[:3]
-    if not 1 <= kind <= 6 or not (width and height and 0 < largest < 65536):
-        raise ValueError('its header is broken')
-    return kind, width, height, 3 if kind in (3, 6) else 1, largest, position + (kind > 3)
-
-
-def _pam_header(data: bytes) -> tuple[int, int, int, int, int, int]:
-    end = data.find(b'ENDHDR\n')
-    lines = [line.split(None, 1) for line in data[3 : max(end, 3)].decode('latin-1').splitlines()]
-    fields = {line[0]: line[1].strip() for line in lines if len(line) == 2 and not line[0].startswith('#')}
-    try:
-        width, height, depth, largest = (int(fields[name]) for name in ('WIDTH', 'HEIGHT', 'DEPTH', 'MAXVAL'))
-    except (KeyError, ValueError):
-        raise ValueError('its header is broken')
-    channels = TUPLES.get(fields.get('TUPLTYPE', ''), depth)
-    if end < 0 or channels != depth or not 1 <= depth <= 4 or not (width > 0 and height > 0 and 0 < largest < 65536):
-        raise ValueError('its header is broken, or of another kind of pixels')
-    return 7, width, height, depth, largest, end + len(b'ENDHDR\n')
 
 
 def read(data: bytes) -> np.ndarray:
     """The pixels in a file's content. Raises ValueError for a broken file, or one that is cut off."""
-    kind, width, height, channels, largest, start = header_of(data)
+    kind, width, height, channels, largest, start = image_headers.netpbm(data)
     if kind in (1, 2, 3):
         values = _read_words(data, kind, start, width * height * channels)
     elif kind == 4:
@@ -93,14 +57,14 @@ def _read_words(data: bytes, kind: int, start: int, count: int) -> np.ndarray:
 
 def read_checked(data: bytes, notes: list[str]) -> base.Content:
     """Read a file's content, once its size is known to be bearable."""
-    images.check_pixels(*header_of(data)[1:3])
+    images.check_pixels(*image_headers.netpbm(data)[1:3])
     return read(data), metadata.Metadata(), None
 
 
 def size_of_file(path: str) -> tuple[int, int]:
     """(width, height) by the header."""
     with open(path, 'rb') as file:
-        return header_of(file.read(1 << 16))[1:3]
+        return image_headers.netpbm(file.read(1 << 16))[1:3]
 
 
 def is_mine(head: bytes) -> bool:
