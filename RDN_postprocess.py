@@ -45,11 +45,12 @@ def add_to_report(
     """Put an image on the page, with its figures where the label is known. position: among the images."""
     bicubic, rdn = images.to_image(image.bicubic), images.to_image(image.sr)
     if score is None or image.hr is None:
-        page.add(image.case.stem, bicubic, rdn, position=position)
+        page.add(image.case.stem, report.Views(bicubic, rdn), position=position)
         return
     psnr = score.bicubic, score.rdn
     ssim = metrics.sr_ssim(image.bicubic, image.hr, scale), metrics.sr_ssim(image.sr, image.hr, scale)
-    page.add(image.case.stem, bicubic, rdn, images.to_image(image.hr), psnr, ssim, position=position)
+    views = report.Views(bicubic, rdn, images.to_image(image.hr))
+    page.add(image.case.stem, views, report.Figures(psnr, ssim), position)
 
 
 def format_scores(scores: Sequence[scoring.Score]) -> str:

@@ -11,12 +11,11 @@ processor of this machine, not for atc: on an Ascend device the vendor's AMCT do
 from __future__ import annotations
 
 import os
-import sys
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from pictures import upscaler
-from rdn import cli, engines, files
+from rdn import cli, engines, files, guides_stack
 from rdn.training import patches
 
 import numpy as np
@@ -42,8 +41,7 @@ def pick_images(folders: list[str], count: int, scale: int, height: int, width: 
 
 def main(argv=None):
     args = parse_args(argv)
-    if sys.version_info < (3, 8):
-        raise ValueError('needs Python 3.8 or later: ONNX Runtime for 3.7 does not compute its eight bits exactly')
+    guides_stack.check_eight_bits()
     from rdn.quantization import qdq  # not with Python 3.7's onnxruntime
 
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):

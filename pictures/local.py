@@ -63,13 +63,13 @@ def upscale_all(
                 if processing.is_done(job.target, options):
                     bar.total -= processing.megapixels(job.source)
                     if page:
-                        processing.add_to_report(page, job.place, processing.views_of(job, None, scale))
+                        page.add(job.place, processing.views_of(job, None, scale))
                     summary.skipped += 1
                     continue
                 upscaled = processing.upscale_picture(job, model, scale, options, advance)
                 bar.write(processing.line_of(job.target, upscaled.notes))
                 if page:
-                    processing.add_to_report(page, job.place, processing.views_of(job, upscaled, scale))
+                    page.add(job.place, processing.views_of(job, upscaled, scale))
                 del upscaled  # before the next one is read
                 summary.done += 1
             except (ValueError, OSError, MemoryError) as error:

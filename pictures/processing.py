@@ -15,7 +15,6 @@ from pictures.report import report
 from rdn import engines, files, images, tiles
 
 import numpy as np
-from PIL import Image
 
 NAMED_FAILURES = 3  # in the last line
 NAMED_PASSED = 5
@@ -39,14 +38,6 @@ class Upscaled(NamedTuple):
     picture: reader.Picture
     canvas: writer.Canvas
     notes: list[str]
-
-
-class Views(NamedTuple):
-    """A picture's middle, upscaled by Pillow's bicubic and as it is in the result; the whole result's (width, height)."""
-
-    bicubic: Image.Image
-    rdn: Image.Image
-    size: tuple[int, int]
 
 
 class Summary:
@@ -219,7 +210,7 @@ def is_done(target: str, options: Options, exists: Callable[[str], bool] = os.pa
     return True
 
 
-def views_of(job: Job, upscaled: Upscaled | None, scale: int) -> Views:
+def views_of(job: Job, upscaled: Upscaled | None, scale: int) -> report.Views:
     """A picture's middle for the report. upscaled: None for a result of an earlier run, which is then read.
 
     Raises ValueError, with its name, where that is not of the picture's size.
@@ -242,12 +233,7 @@ def views_of(job: Job, upscaled: Upscaled | None, scale: int) -> Views:
                 'not of this picture and model: remove it, or replace all by --overwrite'
             )
         large = writer.for_screen(result.pixels[box[1] : box[3], box[0] : box[2]], result.said)
-    return Views(images.bicubic_upsample(small, scale), large, (width * scale, height * scale))
-
-
-def add_to_report(page: report.Report, place: str, views: Views) -> None:
-    """Put a picture onto the page."""
-    page.add(place, views.bicubic, views.rdn, size=views.size)
+    return report.Views(images.bicubic_upsample(small, scale), large, size=(width * scale, height * scale))
 
 
 def megapixels(path: str) -> float:

@@ -217,7 +217,7 @@ class Scheduler:
             self._most_deaths = MAX_LOSSES
         if self._page and outcome.views:
             try:
-                processing.add_to_report(self._page, piece.task.place, outcome.views)
+                self._page.add(piece.task.place, outcome.views)
             except ValueError as error:
                 self._fail(piece.task, str(error))
                 return

@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Sequence
 from pictures import processing, upscaler
 from pictures.cluster import stores
 from pictures.formats import reader
+from pictures.report import report
 from rdn import cli, engines, files, tiles
 
 import numpy as np
@@ -73,7 +74,7 @@ class Outcome(NamedTuple):
     kind: str
     line: str
     megapixels: float = 0
-    views: processing.Views | None = None
+    views: report.Views | None = None
 
 
 class Band(NamedTuple):

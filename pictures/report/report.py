@@ -34,6 +34,29 @@ MAX_SLUG_LETTERS = 40
 VIEW_PATTERN = re.compile(r'[a-z0-9-]+_(?:bicubic|rdn|original)\.([0-9a-f]{16})\.(?:png|webp)')
 
 
+class Views(NamedTuple):
+    """What the page shows of a picture: PIL RGB images of one size, in sRGB; a profile in them is ignored.
+
+    Attributes:
+        bicubic: enlarged by Pillow's bicubic.
+        rdn: enlarged by the network.
+        original: None if it is not known.
+        size: (width, height) of the picture, pixels, if the images are only its middle.
+    """
+
+    bicubic: Image.Image
+    rdn: Image.Image
+    original: Image.Image | None = None
+    size: tuple[int, int] | None = None
+
+
+class Figures(NamedTuple):
+    """Figures of a picture, each (of bicubic, of RDN): PSNR in dB, and SSIM."""
+
+    psnr: tuple[float, float]
+    ssim: tuple[float, float]
+
+
 class Entry(NamedTuple):
     """A picture on the page. name: its title; size: (width, height) of the upscaled picture, pixels.
 
@@ -66,41 +89,33 @@ class Report:
         """What was added so far, in the page's order."""
         return [entry for _, _, entry in sorted(self._added, key=lambda added: added[:2])]
 
-    def add(
-        self,
-        name: str,
-        bicubic: Image.Image,
-        rdn: Image.Image,
-        original: Image.Image | None = None,
-        psnr: tuple[float, float] | None = None,
-        ssim: tuple[float, float] | None = None,
-        size: tuple[int, int] | None = None,
-        position: float | None = None,
-    ) -> None:
+    def add(self, name: str, views: Views, figures: Figures | None = None, position: float | None = None) -> None:
         """Write a picture's views, and keep its thumbnail and figures. Threads may call it at once.
 
-        name: the title, any text, say a path with its folders; bicubic, rdn, original: PIL RGB images of one size,
-        in sRGB: what they say of a profile is left out; psnr (dB), ssim: (of bicubic, of RDN), both or none; size:
-        (width, height) of the picture, where the images are only its middle. Entries stand in the order of position;
-        default: of the calls.
-        Raises ValueError for images of several sizes, OSError where a view cannot be written.
+        Args:
+            name: the title: any text, for instance a path with its folders.
+            views: what to show.
+            figures: of the picture; None if the original is not known.
+            position: entries are in the order of their positions; None: of the calls.
+
+        Raises:
+            ValueError: the images have several sizes.
+            OSError: a view cannot be written.
         """
-        sizes = {image.size for image in (bicubic, rdn, original) if image}
+        sizes = {image.size for image in views[:3] if image}
         if len(sizes) > 1:
             raise ValueError(f'{name}: images of several sizes: {sorted(sizes)}')
-        if (psnr is None) != (ssim is None):
-            raise ValueError(f'{name}: give both psnr and ssim, or none')
-        middle = _middle(rdn)
+        middle = _middle(views.rdn)
         entry = Entry(
             name=name,
-            size=size or rdn.size,
+            size=views.size or views.rdn.size,
             shown=middle.size,
             thumbnail=_thumbnail(middle),
-            bicubic=self._write_view(name, 'bicubic', _middle(bicubic)),
+            bicubic=self._write_view(name, 'bicubic', _middle(views.bicubic)),
             rdn=self._write_view(name, 'rdn', middle),
-            original=self._write_view(name, 'original', _middle(original)) if original else None,
-            psnr=psnr,
-            ssim=ssim,
+            original=self._write_view(name, 'original', _middle(views.original)) if views.original else None,
+            psnr=figures and figures.psnr,
+            ssim=figures and figures.ssim,
         )
         number = next(self._numbers)
         self._added.append((number if position is None else position, number, entry))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 
-from rdn import cpu
+from rdn import cpu, guides_stack
 from rdn.engines import base, onnx_runtime, openvino
 from rdn.network import onnx_graph
 
@@ -41,10 +40,7 @@ def faster_way(model: base.Engine, flag: str) -> str | None:
 
     flag: how the script spells its flag. Where the figures come from: docs/performance.md.
     """
-    if model.name != onnx_runtime.PROVIDERS['CPU'] or sys.version_info < (
-        3,
-        8,
-    ):  # for 3.7 there is no OpenVINO that has it
+    if model.name != onnx_runtime.PROVIDERS['CPU'] or not guides_stack.HAS_OPENVINO:
         return None
     install = '' if openvino.is_installed() else ', after pip install openvino'
     if model.precision == 'int8':

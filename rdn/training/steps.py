@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
+from rdn import guides_stack
 from rdn.accuracy import metrics
 from rdn.training import patches
 
@@ -128,8 +129,8 @@ class Steps(ABC):
                 for name, slot in slots.items():
                     if torch.is_tensor(slot):
                         slot.copy_(torch.as_tensor(values[name]))
-                    else:  # torch 1.5 counts steps in an int
-                        slots[name] = int(values[name])
+                    else:
+                        guides_stack.set_counter(slots, name, values[name])
             self.loss.fill_(state.loss)
 
     def trial_seconds(self) -> float:
@@ -158,7 +159,7 @@ class Steps(ABC):
                 if torch.is_tensor(slot):
                     slot.zero_()
                 else:
-                    slots[name] = 0
+                    guides_stack.set_counter(slots, name, 0)
 
 
 class PlainSteps(Steps):

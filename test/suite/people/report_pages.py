@@ -22,8 +22,8 @@ def write(folder, photos, names=NAMES):
         for index, name in enumerate(names):
             rough, fine = crop(photos, index % 5, SIZES[index % 3])
             is_known = index < len(names) - 1
-            known = {'original': fine, 'psnr': (30.25, 35.5), 'ssim': (0.9, 0.95)} if is_known else {}
-            page.add(name, rough, fine, **known)
+            figures = report.Figures((30.25, 35.5), (0.9, 0.95)) if is_known else None
+            page.add(name, report.Views(rough, fine, fine if is_known else None), figures)
     return page.path
 
 

@@ -225,7 +225,7 @@ def test_a_result_that_does_not_fit_its_picture_fails_alone_on_the_report_too(st
         if name != 'upscale':
             return None
         rdn = small if task.place == '1.png' else large
-        return worker.Outcome('skipped', task.target, 0, processing.Views(large, rdn, (30, 30)))
+        return worker.Outcome('skipped', task.target, 0, report.Views(large, rdn, size=(30, 30)))
 
     with report.writing(str(tmp_path / 'page')) as page:
         _, summary = started({'a': 1}, does, PLACES, page)

@@ -354,11 +354,8 @@ def test_300_pictures_open_at_once(chromium, tmp_path, photos):
             part = (index % 20, index // 20, 150 + index % 20, 110 + index // 20)
             page.add(
                 f'folder {index // 30}/{index}.png',
-                rough.crop(part),
-                fine.crop(part),
-                fine.crop(part),
-                (30.0, 31.0),
-                (0.9, 0.91),
+                report.Views(rough.crop(part), fine.crop(part), fine.crop(part)),
+                report.Figures((30.0, 31.0), (0.9, 0.91)),
             )
     chromium.emulate(*DESKTOP)
     chromium.open(page.path)
