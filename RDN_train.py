@@ -143,6 +143,10 @@ def train(run: trainer.Trainer, reporter: Reporter, checkpoint_path: str) -> int
     signals.restore()
     if signals.status is not None:
         run.save(checkpoint_path)
+    elif run.step:
+        spike = run.check()  # by the clock a run may end between two checks
+        if spike:
+            print(spike)
     return signals.status
 
 
@@ -247,14 +251,16 @@ def main(argv=None):
     if resumes:
         run.load(checkpoint_path)
         print(f'resumed at step {run.step}, after {run.seconds / 60:.1f} minutes')
-    reporter = plan(run, evaluation, args.report_minutes)
-    status = train(run, reporter, checkpoint_path)
+    with ways.memory_errors('the images of --eval-path, beside training: take smaller ones'):
+        reporter = plan(run, evaluation, args.report_minutes)
+        status = train(run, reporter, checkpoint_path)
     if status is not None:
         print(f'stopped at step {run.step}: the same command with --resume continues', file=sys.stderr)
         return status
     run.write_weights(args.output_file, args.half)
     os.remove(checkpoint_path)
-    reporter.print_end()
+    with ways.memory_errors('the images of --eval-path: measure with python3 -m tools.evaluate'):
+        reporter.print_end()
     print(f'written to {args.output_file} after {run.step} steps')
 
 
@@ -269,7 +275,9 @@ def parse_args(argv):
     length.add_argument(
         '--minutes', type=cli.positive_number, help='how long to train and measure; the learning rate follows the clock'
     )
-    length.add_argument('--steps', type=cli.positive, help='how many steps to train: the same result on every run')
+    length.add_argument(
+        '--steps', type=cli.positive, help='how many steps to train; on a processor the same result on every run'
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace existing weights')
     parser.add_argument('--resume', action='store_true', help='continue from OUTPUT.checkpoint if it exists')
     parser.add_argument('--init', help='weights to start from; their architecture is kept')

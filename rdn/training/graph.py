@@ -96,20 +96,23 @@ class GraphSteps(steps.Steps):
         """Record a step as a CUDA graph; the weights stay as they are. Returns the function that replays it."""
         kept = [tensor.detach().clone() for tensor in self.weights]
         benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True  # all batches have one shape
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP_STEPS):  # with a learning rate of 0
+        usual, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+        try:
+            stream = torch.cuda.Stream()
+            stream.wait_stream(usual)
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UP_STEPS):  # with a learning rate of 0
+                    self._step()
+            usual.wait_stream(stream)
+            torch.cuda.synchronize()
+            for tensor in self.weights:
+                tensor.grad = None
+            with torch.cuda.graph(graph):
                 self._step()
-        torch.cuda.current_stream().wait_stream(stream)
-        torch.cuda.synchronize()
-        for tensor in self.weights:
-            tensor.grad = None
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._step()
-        torch.cuda.synchronize()
-        torch.backends.cudnn.benchmark = benchmark
+            torch.cuda.synchronize()
+        finally:
+            torch.backends.cudnn.benchmark = benchmark
+            torch.cuda.set_stream(usual)
         self.put(steps.State(kept, kept, [dict(self.optimizer.state[tensor]) for tensor in self.weights], 0.0))
         self._clear_adam()
         return graph.replay

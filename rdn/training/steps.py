@@ -74,8 +74,10 @@ class Steps(ABC):
 
     def __init__(self, model: models.RDN, device: torch.device, channels_last: bool, **adam: Any):
         self.device = device
-        self.average = copy.deepcopy(model).to(device).eval()
-        self.model = model.to(device, **({'memory_format': torch.channels_last} if channels_last else {})).train()
+        layout = {'memory_format': torch.channels_last} if channels_last else {}
+        # On a GPU in the weights' layout, which lets one kernel update all of it.
+        self.average = copy.deepcopy(model).to(device, **(layout if device.type == 'cuda' else {})).eval()
+        self.model = model.to(device, **layout).train()
         self.weights = list(self.model.parameters())
         self.average_weights = [tensor.data for tensor in self.average.parameters()]
         self.criterion = Loss().to(device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import importlib.util
 import os
 import shutil
@@ -93,35 +94,49 @@ def begin(
         ValueError: the device has too little memory.
     """
     scale = model.config['scale_factor']
-    with _memory_errors(way, patch, batch_size):
-        if way.graph:
+    on_gpu = way.device.type == 'cuda'
+    advice = f'batches of {batch_size} patches of {patch} x {patch}: choose a smaller --batch-size or --patch, or fewer pictures'
+    with memory_errors(advice):
+        if on_gpu:
             torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32, in measuring too
+        if way.graph:
             source = patches.DevicePatches(pairs, scale, patch, way.device)
             for compiled in [True, False] if way.compiled else [False]:
                 try:
                     return graph.GraphSteps(copy.deepcopy(model), source, batch_size, way.precision == 'fp16', compiled)
                 except Exception as error:  # of a compiler or a driver: any kind
-                    if _is_out_of_memory(error):
+                    if is_out_of_memory(error):
                         raise
                     what = 'compiling the blocks' if compiled else 'recording a CUDA graph'
-                    print(f'{what} failed, a slower way runs: {str(error).splitlines()[0]}')
+                    reason = ' '.join(str(error).split())[:200] or type(error).__name__
+                    print(f'{what} failed, a slower way runs: {reason}')
+                free_memory()  # of what failed
         host = patches.HostPatches(pairs, scale, patch)
         return steps.PlainSteps(model, host, batch_size, seed, way.device, way.precision == 'bf16')
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and 'out of memory' in str(error)
+def free_memory() -> None:
+    """Give back the GPU memory that nothing uses any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether a GPU's memory was too small, as an error or one behind it says."""
+    while error is not None:
+        if isinstance(error, RuntimeError) and 'out of memory' in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextlib.contextmanager
-def _memory_errors(way: Way, patch: int, batch_size: int) -> Iterator[None]:
-    """Turn a GPU's out of memory into a ValueError that says what to do."""
+def memory_errors(advice: str) -> Iterator[None]:
+    """Turn a GPU's out of memory into a ValueError. advice: what needs the memory, and what to do."""
     try:
         yield
     except RuntimeError as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        raise ValueError(
-            f'the pictures and batches of {batch_size} patches of {patch} x {patch} need more memory than this '
-            f'{way.device} has: choose a smaller --batch-size or --patch, or fewer pictures'
-        )
+        raise ValueError(f'the GPU has too little memory for {advice}')

@@ -309,7 +309,7 @@ def test_what_computes_is_chosen_by_the_machine(monkeypatch):
 @needs_graphs
 def test_a_way_that_fails_leaves_the_next_one_with_a_line_on_it(photos, monkeypatch, capsys):
     class Refused(graph.GraphSteps):
-        error = RuntimeError('inductor: no such kernel')
+        error: Exception = RuntimeError('inductor:\nno such kernel')
 
         def __init__(self, *arguments):
             raise self.error
@@ -320,7 +320,10 @@ def test_a_way_that_fails_leaves_the_next_one_with_a_line_on_it(photos, monkeypa
     begun = ways.begin(way, interpolation(2), pairs, 16, 2, 0)
     assert isinstance(begun, steps.PlainSteps) and begun.precision == 'fp32'
     said = capsys.readouterr().out
-    assert said.count('no such kernel') == 2 and 'compiling the blocks failed' in said
+    assert said.count('inductor: no such kernel') == 2 and 'compiling the blocks failed' in said
+    Refused.error = AssertionError()  # without a text
+    ways.begin(way, interpolation(2), pairs, 16, 2, 0)
+    assert 'AssertionError' in capsys.readouterr().out
     Refused.error = RuntimeError('CUDA out of memory. Tried to allocate 20.00 GiB')
     with pytest.raises(ValueError, match='smaller --batch-size'):
         ways.begin(way, interpolation(2), pairs, 16, 2, 0)
