@@ -59,8 +59,8 @@ def infer_dataset(
     def results() -> Iterator[tuple[Sequence[benchmark.InfoLine], np.ndarray]]:
         for part, batch in zip(parts, cpu.map_in_order(read, parts, workers=1)):
             with timed('infer'):
-                outputs = model(batch)
-            yield part, outputs
+                computed = model(batch)
+            yield part, computed
 
     def write(job: tuple[Sequence[benchmark.InfoLine], np.ndarray]) -> None:
         with timed('post'):

@@ -53,13 +53,13 @@ INFER_INPUTS = 20
 BATCHES = (1, 2, 4, 8, 16)
 
 
-def alternate(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Run each of the ways (name -> function) in turn, `rounds` times; name -> median seconds."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for way in ways.values():
+def alternate(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Run each of the candidates (name -> function) in turn, `rounds` times; name -> median seconds."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for way in candidates.values():
         way()  # warm up
     for _ in cli.progress(range(rounds), 'round'):
-        for name, way in ways.items():
+        for name, way in candidates.items():
             start = time.perf_counter()
             way()
             seconds[name].append(time.perf_counter() - start)
@@ -88,7 +88,7 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
         with torch.autocast('cpu', torch.bfloat16):
             return pytorch(channels_last, memory_format=torch.channels_last)
 
-    ways: dict[str, Callable[[], object]] = {
+    candidates: dict[str, Callable[[], object]] = {
         BASE_ENGINE: lambda: model(x),
         'PyTorch, fp32': lambda: pytorch(network),
         'PyTorch, fp32, channels last': lambda: pytorch(channels_last, memory_format=torch.channels_last),
@@ -97,20 +97,20 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
         from openvino import Core
 
         compiled = Core().compile_model(model_path, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
-        ways['OpenVINO, fp32'] = lambda: compiled([x])
+        candidates['OpenVINO, fp32'] = lambda: compiled([x])
         if cpu.has_bf16():
             ours = engines.OpenVino(model_path, 'bf16')
-            ways['OpenVINO, bf16 (-precision=bf16)'] = lambda: ours(x)
+            candidates['OpenVINO, bf16 (-precision=bf16)'] = lambda: ours(x)
     except ImportError:
         print('OpenVINO is not installed: without it')
     if cpu.has_bf16():
-        ways['PyTorch, bf16, channels last'] = pytorch_bf16
+        candidates['PyTorch, bf16, channels last'] = pytorch_bf16
     else:
         print('This processor does not compute in bf16: fp32 only')
     if int8_path:
         eight = engines.open_model(int8_path)
-        ways[f'{eight.name} (RDN_quantize.py)'] = lambda: eight(x)
-    print_rates(weights, alternate(ways, rounds), 'images/s', 1, BASE_ENGINE)
+        candidates[f'{eight.name} (RDN_quantize.py)'] = lambda: eight(x)
+    print_rates(weights, alternate(candidates, rounds), 'images/s', 1, BASE_ENGINE)
 
 
 def bench_batches(model_path: str, precision: str | None, rounds: int) -> None:
@@ -129,10 +129,10 @@ def bench_batches(model_path: str, precision: str | None, rounds: int) -> None:
         for _ in cpu.map_in_order(side_by_side, (x[None] for x in images_in), threads):
             pass
 
-    ways: dict[str, Callable[[], object]] = {f'batches of {n}': functools.partial(batches, n) for n in BATCHES}
-    ways[f'{threads} runs of one at a time'] = streams
+    candidates: dict[str, Callable[[], object]] = {f'batches of {n}': functools.partial(batches, n) for n in BATCHES}
+    candidates[f'{threads} runs of one at a time'] = streams
     title = f'{model.name}, {model.precision}, {threads} threads'
-    print_rates(title, alternate(ways, rounds), 'images/s', count, f'batches of {BATCHES[0]}')
+    print_rates(title, alternate(candidates, rounds), 'images/s', count, f'batches of {BATCHES[0]}')
 
 
 def bench_infer(model_path: str, rounds: int) -> None:
@@ -203,14 +203,14 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
                 output = network(torch.from_numpy(pixels.transpose(2, 0, 1) / np.float32(255))[None])[0]
                 np.rint(np.clip(output.numpy(), 0, 1) * 255).astype(np.uint8)
 
-    ways = {
+    candidates = {
         'plain loop, no overlap (seams)': plain,
         f'RDN_upscale.py, overlap {tiles.OVERLAP}': ours,
         'PyTorch, whole picture': pytorch,
     }
     megapixels = sum(pixels.shape[0] * pixels.shape[1] for pixels in pictures) / 1e6
     title = f'{len(pictures)} pictures, {megapixels:.2f} megapixels of input'
-    print_rates(title, alternate(ways, rounds), 'megapixels/s', megapixels, 'plain loop, no overlap (seams)')
+    print_rates(title, alternate(candidates, rounds), 'megapixels/s', megapixels, 'plain loop, no overlap (seams)')
 
 
 TILE_SIZES = (114, 160, 192, 224, 256, 320, 384)
@@ -234,9 +234,9 @@ def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> No
         for _ in upscaler.upscale_pixels(pixels, model, layout):
             pass
 
-    ways: dict[str, Callable[[], object]] = {f'tiles of {n}': functools.partial(through, n) for n in TILE_SIZES}
+    candidates: dict[str, Callable[[], object]] = {f'tiles of {n}': functools.partial(through, n) for n in TILE_SIZES}
     title = f'{side} x {side} pixels, overlap {tiles.OVERLAP}, {threads} threads'
-    print_rates(title, alternate(ways, rounds), 'megapixels/s', side * side / 1e6, f'tiles of {TILE_SIZES[0]}')
+    print_rates(title, alternate(candidates, rounds), 'megapixels/s', side * side / 1e6, f'tiles of {TILE_SIZES[0]}')
 
 
 def bench_train(config: Sequence[int], rounds: int) -> None:

@@ -72,6 +72,46 @@ def test_arrows_between_the_rooms_go_one_way():
         assert {other for other in used if room_of(other) not in allowed} == set(), name
 
 
+def functions_of(path):
+    """Name -> (parameters, names that it assigns) of each function of a source; and the modules of ours that it imports."""
+    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
+        tree = ast.parse(file.read())
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split('.')[0] in ('rdn', 'pictures')
+        for alias in node.names
+    }
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            parameters = [
+                each.arg for each in (*node.args.args, *node.args.kwonlyargs) if each.arg not in ('self', 'cls')
+            ]
+            stored = {x.id for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
+            found[node.name] = parameters, stored | set(parameters)
+    return found, imported
+
+
+def sources():
+    """The paths of the product's sources."""
+    for package in ('', 'rdn', 'pictures', 'tools'):
+        for folder, folders, names in os.walk(os.path.join(ROOT, package)):
+            if not package:
+                folders.clear()
+            yield from (os.path.relpath(os.path.join(folder, name), ROOT) for name in names if name.endswith('.py'))
+
+
+def test_functions_take_few_parameters_and_no_name_hides_a_module():
+    paths = list(sources())
+    assert len(paths) > 100
+    for path in paths:
+        functions, imported = functions_of(path)
+        for name, (parameters, names) in functions.items():
+            assert len(parameters) < 7, (path, name)
+            assert not names & imported, (path, name)
+
+
 def test_no_module_is_used_by_what_it_uses():
     arrows = modules()
 
