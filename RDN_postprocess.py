@@ -40,7 +40,7 @@ def save_images(folder: str, image: scoring.Result, score: scoring.Score | None,
 
 
 def add_to_report(
-    page: report.Report, image: scoring.Result, score: scoring.Score | None, scale: int, position: int
+    page: report.Report, image: scoring.Result, score: scoring.Score | None, border: int, position: int
 ) -> None:
     """Put an image on the page, with its figures where the label is known. position: among the images."""
     bicubic, rdn = images.to_image(image.bicubic), images.to_image(image.sr)
@@ -48,7 +48,7 @@ def add_to_report(
         page.add(image.case.stem, report.Views(bicubic, rdn), position=position)
         return
     psnr = score.bicubic, score.rdn
-    ssim = metrics.sr_ssim(image.bicubic, image.hr, scale), metrics.sr_ssim(image.sr, image.hr, scale)
+    ssim = metrics.sr_ssim(image.bicubic, image.hr, border), metrics.sr_ssim(image.sr, image.hr, border)
     views = report.Views(bicubic, rdn, images.to_image(image.hr))
     page.add(image.case.stem, views, report.Figures(psnr, ssim), position)
 
@@ -102,7 +102,7 @@ def main(argv=None):
         if image and args.save_images:
             save_images(args.save_images, image, score, args.scale)
         if image and page:
-            add_to_report(page, image, score, args.scale, position)
+            add_to_report(page, image, score, border, position)
         compared = None
         if image and score and reference:
             compared = scoring.compare(image, score, reference, rules)
@@ -122,7 +122,7 @@ def main(argv=None):
     agreements = [compared for _, compared in judged if compared]
     verdict = agreement.judge(agreements, args.max_loss, args.max_image_loss) if agreements else None
     title = protocol and protocol.title
-    origin_of_result = result.Origin(title, args.luma, args.scale, record, verdict)
+    origin_of_result = result.Origin(title, args.luma, args.scale, len(scores), record, verdict)
     result.write(args.result_path, [score.rdn for score in scores], origin_of_result)
     if verdict:
         print(f'{agreement.format_agreements(agreements)}\nagainst PyTorch: {verdict.describe()}\n')

@@ -47,11 +47,11 @@ SETTINGS = (
 CHECKPOINT_SECONDS = 60  # what a kill may lose
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {postfix}'
 BAR_SECONDS = 0.1  # between two looks at the loss, which the device has to finish for
-MEASURING_SHARE = 0.2  # of a run, by all protocols; lines measure by one, so about half of it goes into them
+MEASURING_SHARE = 0.2  # bounds the interval between lines; a line measures one of two protocols, so it costs about half
 
 
 class Reporter:
-    """What a person sees of a run: a bar on a terminal, and a line now and then with the PSNR on folders of images.
+    """Show the progress of a run: a bar on a terminal, and at intervals a line with the PSNR on each folder.
 
     Attributes:
         closing_seconds: how long the measurement at the end takes, about.
@@ -123,7 +123,7 @@ def train(run: trainer.Trainer, reporter: Reporter, checkpoint_path: str) -> int
     """Train to the end. Returns a signal's status if one came, else None.
 
     Raises:
-        ValueError: the loss is not a number any more, at any learning rate that was tried.
+        ValueError: the loss keeps rising or is not a finite number, even at lower learning rates.
     """
     signals = trainer.Signals()
     saving = trainer.Every(CHECKPOINT_SECONDS)
@@ -161,7 +161,7 @@ def list_pictures(folders: Sequence[str]) -> list[tuple[str, float]]:
         match = re.match(r'(.+)@([0-9.]+)$', folder)
         name, factor = (match.group(1), float(match.group(2))) if match else (folder, 1.0)
         if not 0 < factor <= 1:
-            raise ValueError(f'{folder}: the factor of the size lies between 0 and 1')
+            raise ValueError(f'{folder}: the factor after @ must be above 0 and at most 1')
         jobs += [(path, factor) for path in patches.find_images(name)]
     return jobs
 
@@ -205,7 +205,7 @@ def describe_way(run: trainer.Trainer, remark: str) -> str:
 
 
 def plan(run: trainer.Trainer, evaluation: validation.Evaluation, report_minutes: float | None) -> Reporter:
-    """Measure a step and a measurement, say what the run will need, and share its minutes out between both."""
+    """Time a step and a measurement, print what the run needs, and divide its minutes between both."""
     step_seconds = run.steps.trial_seconds()
     closing = evaluation.estimate_seconds(run.steps.average)
     memory = describe_memory(run.steps.device)
@@ -230,7 +230,7 @@ def main(argv=None):
     resumes = args.resume and os.path.exists(checkpoint_path)
     if os.path.exists(checkpoint_path) and not args.resume:
         raise ValueError(
-            f'{checkpoint_path}: of an interrupted run: continue it with --resume, or remove it to begin anew'
+            f'{checkpoint_path}: left by an interrupted run; continue with --resume, or remove the file to start again'
         )
     if os.path.exists(args.output_file) and not (args.overwrite or resumes):
         raise ValueError(f'{args.output_file}: exists already: --overwrite replaces it when the training is done')
@@ -295,14 +295,14 @@ def parse_args(argv):
     parser.add_argument(
         '--precision',
         choices=['fp16', 'bf16', 'fp32'],
-        help='default: fp16 on a GPU; bf16 on a processor that has it, its end in fp32; else fp32',
+        help='default: fp16 on a GPU; on a processor with bf16, bf16 and the last tenth of the run in fp32; otherwise fp32',
     )
     parser.add_argument('--half', action='store_true', help='write the weights in half precision')
     parser.add_argument('--no-compile', action='store_true', help='on a GPU: do not compile the blocks')
     parser.add_argument(
         '--report-minutes',
         type=cli.positive_number,
-        help='between two lines; default a tenth of the run, or more where measuring is slow',
+        help='minutes between two progress lines; default: a tenth of the run, or more if measuring is slow',
     )
     args = parser.parse_args(argv)
     if not args.init and args.num_features < 3:

@@ -1,4 +1,4 @@
-"""The door for Python: a picture in memory, enlarged.
+"""The Python interface: enlarge a picture in memory.
 
 from PIL import Image
 from pictures import Upscaler
@@ -41,7 +41,7 @@ class Upscaler:
 
         Args:
             model: an ONNX file of RDN_pth2onnx.py, or another model that enlarges RGB.
-            precision: 'fp32', 'bf16' or 'int8'; None: as the model is.
+            precision: 'fp32', 'bf16' or 'int8'; None: int8 for an eight-bit model, otherwise fp32.
             tile_size: pixels; for a model of free height and width.
             overlap: of tiles, pixels of the input.
             self_ensemble: whether to average the eight flips and turns, for eight times the work.

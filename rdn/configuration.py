@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+GUIDE_SCALE = 2  # of the guide's network; its sizes are the scripts' defaults
 LABEL_SIDE = 228  # pixels, the guide's; inputs have 228 / scale
 WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', 'weights/rdn_x2_lite.pth')  # the first one that exists
 

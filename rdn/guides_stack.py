@@ -1,6 +1,6 @@
 """What exists for the guide's stack alone: Python 3.7 with torch 1.5 and ONNX Runtime 1.10.
 
-When that stack is no longer supported, this module goes, with the lines that use it.
+When that stack is no longer supported, delete this module and the lines that use it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ HAS_OPENVINO = not IS_ACTIVE  # none with bf16
 
 
 def check_eight_bits() -> None:
-    """Raises ValueError where ONNX Runtime does not compute eight bits exactly."""
+    """Raise ValueError if ONNX Runtime does not compute eight bits exactly."""
     if IS_ACTIVE:
         raise ValueError('needs Python 3.8 or later: ONNX Runtime for 3.7 does not compute its eight bits exactly')
 

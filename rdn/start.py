@@ -46,8 +46,9 @@ def _what_to_do(module: str) -> str:
     return f'first give: bash {ROOT}/run.sh, which sets up {environment}; or pip install -r {ROOT}/requirements.txt'
 
 
-SCRIPT = os.path.basename(sys.argv[0])
-if os.path.dirname(os.path.realpath(sys.argv[0])) in (ROOT, os.path.join(ROOT, 'test'), os.path.join(ROOT, 'tools')):
+SCRIPT = os.environ.get('RDN_SCRIPT') or os.path.basename(sys.argv[0])
+FOLDERS = [ROOT, *(os.path.join(ROOT, *parts) for parts in (['test'], ['tools'], ['rdn'], ['rdn', 'devices']))]
+if os.path.dirname(os.path.realpath(sys.argv[0])) in FOLDERS:
     sys.excepthook = _on_uncaught  # not in another program that uses a module of ours
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background has it ignored
         signal.signal(signal.SIGINT, _on_interrupt)

@@ -19,7 +19,7 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 import rdn
 from rdn import cli, configuration, files, run_record
-from rdn.devices import atc, base, chip, choice, outputs, runner
+from rdn.devices import base, chip, choice, outputs, runner
 from rdn.network import checkpoint
 
 SET5 = '/root/dataset/set5'
@@ -111,13 +111,13 @@ def is_guides_own(device: base.Device, batch_sizes: Sequence[int]) -> bool:
 def configure(weights: str | None) -> configuration.Configuration:
     """The configuration for weights, whose scale is read from them; without weights here, export says so."""
     path = configuration.find_weights(weights)
-    scale = checkpoint.read_scale(path) if os.path.isfile(path) else 2
+    scale = checkpoint.read_scale(path) if os.path.isfile(path) else configuration.GUIDE_SCALE
     return configuration.Configuration(path, scale)
 
 
 def sizes(config: configuration.Configuration) -> list[str]:
     """The flags of the input's size and the scale where they are not the guide's, which are the scripts' defaults."""
-    if config.scale == 2:
+    if config.scale == configuration.GUIDE_SCALE:
         return []
     return [f'--height={config.side}', f'--width={config.side}', f'--scale={config.scale}']
 
@@ -128,10 +128,12 @@ def export(config: configuration.Configuration) -> None:
     step('python3', 'RDN_pth2onnx.py', f'--input-file={config.weights}', f'--output-file={config.onnx}', *flags)
 
 
-def convert(config: configuration.Configuration, batch_sizes: Sequence[int], soc_version: str) -> None:
+def convert(
+    config: configuration.Configuration, device: base.Device, batch_sizes: Sequence[int], soc_version: str
+) -> None:
     """Step 3.2, for each batch size."""
     for batch_size in batch_sizes:
-        atc.convert(config, batch_size, soc_version)
+        device.convert(config, batch_size, soc_version)
 
 
 def prepare(config: configuration.Configuration, dataset: str | None) -> str:
@@ -156,8 +158,9 @@ def judge(config: configuration.Configuration, run: base.Run, result_path: str, 
     """Step 6. images: a folder for pictures to look at; None for none."""
     flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}']
     if images:
+        ending = (*(f'_x{scale}.png' for scale in cli.SCALES), '_sheet.png')
         for name in os.listdir(images) if os.path.isdir(images) else []:
-            if name.endswith(('_x2.png', '_x3.png', '_x4.png', '_sheet.png')):  # of an earlier walk
+            if name.endswith(ending):  # of an earlier walk
                 os.remove(os.path.join(images, name))
         flags.append(f'--save-images=./{images}')
     places = [f'--pred-path=./{run.outputs}', f'--label-path={config.labels}', f'--result-path=./{result_path}']
@@ -255,7 +258,7 @@ def walk(
     if steps != 'measure':
         export(config)
         if machine.soc_version:
-            convert(config, batch_sizes, machine.soc_version)
+            convert(config, machine.device, batch_sizes, machine.soc_version)
     if steps == 'convert':
         print(f'{", ".join(f"{config.model(size)}.om" for size in batch_sizes)} ready')
         return

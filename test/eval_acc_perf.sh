@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Acceptance, guide 4 to 7.1, on an Ascend server after test/pth2om.sh: accuracy and speed on Set5.
 #
-#     bash test/eval_acc_perf.sh --datasets_path=/root/dataset [--batch-size 1,4,8] [--with ais_bench]
+#     bash test/eval_acc_perf.sh --datasets_path=/root/dataset [--weights=FILE] [--batch-size 1,4,8] [--with ais_bench]
 #
 # The images are in set5/ below that path. The other flags, and CHIPS and AIS_BENCH, are run.sh's.
 set -euo pipefail
@@ -15,6 +15,7 @@ datasets_path='' flags=()
 for argument in "$@"; do
     case $argument in
         --datasets_path=?*) datasets_path=$(realpath -m "${argument#*=}") ;;
+        --weights=?*) flags+=("--weights=$(realpath -m "${argument#*=}")") ;;
         --batch-size* | --with* | --soc-version* | --device-id* | [!-]*) flags+=("$argument") ;;
         *) fail "unknown argument $argument (see the head of this script)" ;;
     esac

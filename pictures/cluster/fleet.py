@@ -63,7 +63,7 @@ def joined(address: str) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         try:
             if address:  # the machines have the packages; our own modules are sent
-                ray.init(address, runtime_env={'py_modules': [os.path.join(rdn.ROOT, 'rdn')]}, **quiet)
+                ray.init(address, runtime_env={'py_modules': sent_packages()}, **quiet)
             else:
                 stack.enter_context(own_folder())
                 ray.init('local', num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
@@ -79,6 +79,11 @@ def joined(address: str) -> Iterator[Any]:
         except ray.exceptions.RayError as error:
             words = ' '.join(str(error).split())
             raise ValueError(f'the cluster does not answer any more: {words}: the same command with --resume goes on')
+
+
+def sent_packages() -> list[str]:
+    """The paths of our packages that a worker needs on another machine."""
+    return [os.path.join(rdn.ROOT, package) for package in ('rdn', 'pictures')]
 
 
 def choose_token(address: str) -> None:

@@ -34,7 +34,7 @@ def unknown_size(path: str) -> tuple[int, int]:
 
 
 def is_never_lossless(path: str) -> bool:
-    """False: nobody asks it of this format."""
+    """Return False: the default for formats that have no lossless setting to keep."""
     return False
 
 
@@ -44,7 +44,7 @@ class Format(NamedTuple):
     Attributes:
         name: for messages.
         endings: of file names, in lower case; the first is the usual one.
-        is_mine: whether a file is of this format, from its first bytes; None: what Pillow finds.
+        is_mine: whether a file is of this format, from its first bytes; None: let Pillow identify it.
         read: from a path and a list for notes, which it extends. Raises any kind of error for a broken file.
         size: (width, height) of a file by its header; (0, 0) if that is not known.
         save: 8-bit pixels, a PIL image, into a binary file, with what was said and notes; None if it is only read.
@@ -53,7 +53,7 @@ class Format(NamedTuple):
         has_grey: whether grey stays grey.
         has_alpha: whether it holds transparency.
         has_loss: whether it always loses something.
-        is_lossless: whether a file that was read holds its pixels without loss, where that is to be kept.
+        is_lossless: whether a file is stored without loss, so that the result must be too.
     """
 
     name: str

@@ -1,4 +1,7 @@
-"""All picture formats, and the one for a file or an ending: a new format is a module and one line here."""
+"""The list of all picture formats, and how to find one by a file's first bytes or ending.
+
+A new format is a module and an entry in FORMATS; if it can be written, also its endings in WRITABLE.
+"""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from rdn.accuracy import agreement, result
 from rdn.data import manifest, protocols
 from rdn.devices import logs
 
+DATASET = 'set5'  # of the published figures; the images themselves are not looked at
 OTHER_PROTOCOL = 'other protocol'
 
 
@@ -46,27 +47,28 @@ def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
     """The rows on accuracy for a result.json: against PyTorch where that was measured, and against published figures."""
     psnr = result.read_average(path)
     origin = result.read_origin(path)
-    protocol, images = origin.get('protocol') or 'protocol unknown', origin.get('images')
-    outputs = run_record.Record(**origin['outputs']).describe() if origin.get('outputs') else 'origin unknown'
+    title = origin and origin.protocol or 'protocol unknown'
+    outputs = origin.outputs.describe() if origin and origin.outputs else 'origin unknown'
     rows = []
-    if origin.get('verdict'):
-        verdict = agreement.Verdict(**origin['verdict'])
+    if origin and origin.verdict:
+        verdict = origin.verdict
         reference = f'PyTorch {psnr - verdict.change:.3f} (limits {verdict.max_loss:g}, {verdict.max_image_loss:g})'
         measured = f'{psnr:g}: {verdict.change:+.4f}, worst image {verdict.image_change:+.4f}'
-        what = f'PSNR against PyTorch, dB, {protocol}, {images} images'
+        what = f'PSNR against PyTorch, dB, {title}, {origin.images} images'
         rows.append(Row(what, reference, measured, outputs, verdict.is_kept))
-    scale, luma = origin.get('scale') or 2, origin.get('luma') or 'rdn-pytorch'
-    known = protocols.by_title(origin.get('protocol')) or protocols.WHOLE
-    is_comparable = ('set5', scale, luma, known.name) in protocols.PUBLISHED and known.title == protocol
-    wanted = known if is_comparable else protocols.WHOLE
-    source, published = protocols.PUBLISHED['set5', 2, 'rdn-pytorch', wanted.name]
-    published = published_psnr or published
-    met = psnr >= published if is_comparable else None
+    protocol = protocols.by_title(origin.protocol) if origin else None
+    found = None
+    if origin and protocol:
+        found = protocols.PUBLISHED.get((DATASET, origin.scale, origin.luma, protocol.name))
+    shown = protocol if found and protocol else protocols.WHOLE
+    published = found or protocols.PUBLISHED[DATASET, 2, 'rdn-pytorch', shown.name]
+    limit = published_psnr or published.psnr
+    met = psnr >= limit if found else None
     rows.append(
         Row(
             "the guide's comparison, dB",
-            f'{source} {published:g} ({wanted.title})',
-            f'{psnr:g} ({protocol})',
+            f'{published.source} {limit:g} ({shown.title})',
+            f'{psnr:g} ({title})',
             outputs,
             met,
         )

@@ -52,11 +52,11 @@ def read_row(folder: str) -> Row:
     speed, record = logs.read(speed_path, logs.parse_speed), run_record.read(speed_path)
     batch = record.batch_size if record else speed.batch
     chip = record.chip if record else f'{speed.tool}, chip unknown'
-    of_outputs = run_record.Record(**origin['outputs']) if origin.get('outputs') else None
+    of_outputs = origin.outputs if origin else None
     if record and of_outputs:
         check_same_run(result_path, of_outputs, speed_path, record)
     devices = hardware.devices_on_card(record.chip, record.card_devices) if record else 1
-    protocol = origin.get('protocol') or 'protocol unknown'
+    protocol = origin and origin.protocol or 'protocol unknown'
     return Row(chip, batch or 1, psnr, protocol, speed.rate, devices, of_outputs or record)
 
 

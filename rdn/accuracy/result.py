@@ -37,6 +37,7 @@ class Origin(NamedTuple):
         protocol: its title; None if it is not known.
         luma: a key of metrics.LUMA.
         scale: of the network.
+        images: how many; None if it is not known.
         outputs: the record of what computed the outputs; None if there is none.
         verdict: on the outputs beside PyTorch's; None if they were not compared.
     """
@@ -44,6 +45,7 @@ class Origin(NamedTuple):
     protocol: str | None
     luma: str
     scale: int
+    images: int | None
     outputs: run_record.Record | None
     verdict: agreement.Verdict | None
 
@@ -56,7 +58,7 @@ def write(path: str, values: Sequence[float], origin: Origin) -> None:
         'protocol': origin.protocol,
         'luma': origin.luma,
         'scale': origin.scale,
-        'images': len(values),
+        'images': origin.images,
         'outputs': origin.outputs and origin.outputs._asdict(),
         'verdict': origin.verdict and origin.verdict._asdict(),
     }
@@ -87,13 +89,27 @@ def read_average(path: str) -> float:
         return parse(file.read())
 
 
-def read_origin(path: str) -> dict[str, Any]:
-    """What `write` kept beside a result.json; empty where there is nothing, or what was kept is of another result.
+def read_origin(path: str) -> Origin | None:
+    """Read where a result.json comes from; None if that is not known, or was kept of another result.
 
-    Raises ValueError, with the file's name, for a file that is not JSON.
+    Raises:
+        ValueError: the file beside it is not one of RDN_postprocess.py; with its name.
     """
-    origin_path = run_record.path_of(path)
+    origin_path, what = run_record.path_of(path), 'a record of RDN_postprocess.py: remove it'
     if not os.path.exists(origin_path):
-        return {}
-    content = files.read_json(origin_path, run_record.MAX_RECORD_BYTES, 'of RDN_postprocess.py')
-    return content if isinstance(content, dict) and content.get('of') == files.digest(path) else {}
+        return None
+    content = files.read_json(origin_path, run_record.MAX_RECORD_BYTES, what)
+    if not isinstance(content, dict) or content.get('of') != files.digest(path):
+        return None
+    try:
+        outputs, verdict = content.get('outputs'), content.get('verdict')
+        return Origin(
+            content.get('protocol'),
+            content.get('luma') or 'rdn-pytorch',
+            content.get('scale') or 2,
+            content.get('images'),
+            run_record.Record(**outputs) if outputs else None,
+            agreement.Verdict(**verdict) if verdict else None,
+        )
+    except TypeError as error:
+        raise ValueError(f'{origin_path}: not {what} ({error})')

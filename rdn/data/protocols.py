@@ -46,7 +46,7 @@ def _letterbox(image: Image.Image, width: int, height: int, scale: int) -> Image
 
 def _whole(image: Image.Image, width: int, height: int, scale: int) -> Image.Image:
     if min(image.size) < scale:
-        raise ValueError(f'{image.width} x {image.height} pixels: nothing left to reduce')
+        raise ValueError(f'{image.width} x {image.height} pixels: too small to reduce by {scale}; use a larger image')
     return images.modcrop(image, scale)
 
 

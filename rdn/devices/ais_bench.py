@@ -1,6 +1,6 @@
 """ais_bench, benchmark's successor from CANN 6 on: its calls, the files and folders that it accepts, its logs.
 
-Since early 2024 it refuses paths with other characters than ACCEPTED_PATH's, symbolic links, models and inputs that group or
+Since early 2024 it refuses paths with other characters than places.ACCEPTED_PATH's, symbolic links, models and inputs that group or
 others can write or that belong to someone else (also where root asks), any such thing in the folder of inputs, and an
 output folder that exists with a mode above 0750.
 """
@@ -15,31 +15,13 @@ import shlex
 import shutil
 import stat
 import subprocess
-import tempfile
 from typing import Any, Iterable
 
 from rdn import files
-from rdn.devices import base, output_names, outputs, speed
+from rdn.devices import base, output_names, outputs, places, speed
 
 ROUNDS, LEAST_ROUNDS = 100, 10  # without data
 NPU = 'NPU'  # a device whose chip is not known
-ACCEPTED_PATH = re.compile(r'[A-Za-z0-9_/.-]+')
-
-
-def is_accepted_path(path: str) -> bool:
-    """Whether ais_bench takes the path, links in it resolved."""
-    return bool(ACCEPTED_PATH.fullmatch(os.path.realpath(path)))
-
-
-def work_place(folder: str) -> str:
-    """The folder for files on their way to and from ais_bench or atc: the given one, else one for temporary files.
-
-    Raises ValueError where neither has a path that they accept.
-    """
-    for place in (folder, tempfile.gettempdir(), '/tmp'):
-        if os.path.isdir(place) and is_accepted_path(place):
-            return os.path.realpath(place)
-    raise ValueError(f'{tempfile.gettempdir()}: ais_bench takes letters, digits, _ . - in paths only: set TMPDIR')
 
 
 def accepted_file(path: str, work: str) -> str:
@@ -76,7 +58,7 @@ def _is_accepted(path: str) -> bool:
     status = os.lstat(path)
     mine = status.st_uid == os.geteuid() or status.st_gid in os.getgroups()
     writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return bool(ACCEPTED_PATH.fullmatch(path)) and mine and not writable and not stat.S_ISLNK(status.st_mode)
+    return bool(places.ACCEPTED_PATH.fullmatch(path)) and mine and not writable and not stat.S_ISLNK(status.st_mode)
 
 
 class AisBench(base.Device):
@@ -139,7 +121,7 @@ class AisBench(base.Device):
         dump, pure = f'dumpOutput_device{job.device_id}', 'pure'
         logs = {dump: os.path.join(folder, 'ais_bench.log'), pure: os.path.join(folder, 'ais_bench_pure.log')}
         os.makedirs(folder, exist_ok=True)
-        with files.scratch_folder(os.path.join(work_place(folder), 'ais_bench')) as work:
+        with files.scratch_folder(os.path.join(places.work_place(folder), 'ais_bench')) as work:
             stems = [files.stem_of(name) for name in os.listdir(job.config.inputs) if name.endswith('.bin')]
             inputs, prefixes = accepted_inputs(job.config.inputs, stems, work)
             output = os.path.join(work, 'output')

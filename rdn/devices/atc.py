@@ -7,7 +7,7 @@ import os
 import shutil
 
 from rdn import configuration, files, run_record
-from rdn.devices import ais_bench, chip, record, runner
+from rdn.devices import chip, places, record, runner
 
 
 def convert(
@@ -23,7 +23,7 @@ def convert(
     name, folder = config.model(batch_size), config.result_folder(batch_size)
     log = os.path.join(folder, 'atc.log')
     os.makedirs(folder, exist_ok=True)
-    with files.scratch_folder(os.path.join(ais_bench.work_place(folder), 'atc')) as work:
+    with files.scratch_folder(os.path.join(places.work_place(folder), 'atc')) as work:
         shutil.copyfile(config.onnx, os.path.join(work, config.onnx))  # atc looks at the characters of paths, too
         of_onnx = record.make('atc', chip.Chip(chip.name_of(soc_version)), batch_size, config.onnx, None)
         command = ['atc', '--framework=5', f'--model={config.onnx}', f'--output={name}', '--input_format=NCHW']

@@ -1,4 +1,4 @@
-"""What all devices share: an accelerator with its tools, or this machine's processor, at the work of step 5.
+"""Base classes of the devices that can do step 5: an accelerator with its tools, or this machine's processor.
 
 A module beside this one adds a device: benchmark.py, ais_bench.py, host.py. trtexec.py is a SpeedSource alone, as its
 GPU is only compared with. choice.py lists them all.
@@ -10,11 +10,11 @@ import abc
 from typing import Callable, NamedTuple
 
 from rdn import configuration, run_record
-from rdn.devices import chip, record, runner, speed
+from rdn.devices import atc, chip, record, runner, speed
 
 
 class Run(NamedTuple):
-    """What a run over the images and one without data left behind.
+    """The files that two runs wrote: one over the images, one without data.
 
     Attributes:
         outputs: the folder of outputs.
@@ -88,7 +88,7 @@ class Device(SpeedSource):
     Attributes:
         title: for the console.
         needs_chip: whether it has a chip whose name atc and records need.
-        assumed_soc_version: of its chip, for atc, where nothing on the machine says it; None if it has to be said.
+        assumed_soc_version: the chip's name for atc if the machine does not report one; None if the user must name it.
         has_guides_places: whether the guide's own walk, with batches of 1, runs on it.
     """
 
@@ -119,6 +119,14 @@ class Device(SpeedSource):
     def missing(self) -> str:
         """Why it is not here, and what to do."""
 
+    def convert(self, config: configuration.Configuration, batch_size: int, soc_version: str) -> str:
+        """Make the model that the device runs from the exported one, by atc, and return its path.
+
+        Raises:
+            ValueError: the conversion fails.
+        """
+        return atc.convert(config, batch_size, soc_version, self.programs)
+
     @abc.abstractmethod
     def infer(self, job: Job) -> Run:
         """Run a model over the prepared images and, outside of the guide's own walk, without data.
@@ -133,7 +141,7 @@ class Device(SpeedSource):
 
     def infer_and_record(self, job: Job) -> Run:
         """Run `infer`, and leave a record beside each of its results."""
-        # Of what is there before it starts.
+        # Made before the run, so the record describes the model and inputs that the run reads.
         of_run = record.make(self.name, job.chip, job.batch_size, self.model(job), job.config.inputs)
         run = self.infer(job)
         for target in filter(None, run):

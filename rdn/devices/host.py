@@ -24,7 +24,7 @@ class Host(base.Device):
 
     @classmethod
     def read_speed(cls, text: str) -> speed.Speed:
-        """As `is_log`."""
+        """Raise ValueError: these files have the format of benchmark's, whose class reads them."""
         raise ValueError('not a log of RDN_infer.py')
 
     def find(self) -> list[str] | None:

@@ -1,7 +1,7 @@
 """A speed, as a tool's log gives it, and how its figures are found in a text.
 
-A figure counts only if its line is whole: it ends in a line end, or in what always follows it. The digits at the end of
-a truncated log would be a wrong number.
+A figure counts only if its line is complete: a line break, or the text that always follows the figure, comes after it.
+The digits at the end of a truncated log would be a wrong number.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def find_number(pattern: str, text: str, what: str) -> float:
         raise ValueError(f'{what} not found in it, or cut short')
     if len(numbers) > 1:
         raise ValueError(
-            f'{what} stands in it with several values, {numbers[0]:g} and {numbers[1]:g}: of several runs?'
+            f'{what} has several values, {numbers[0]:g} and {numbers[1]:g}; the log may contain several runs'
         )
     if not 0 < numbers[0] < float('inf'):
         raise ValueError(f'{what} is {numbers[0]}')

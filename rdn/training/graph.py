@@ -57,7 +57,7 @@ class GraphSteps(steps.Steps):
         self.wait()  # the clock must not run ahead of the work
 
     def is_failing(self) -> bool:
-        """Whether the steps have stopped teaching: most of them overflow, or the loss is not a finite number."""
+        """Return whether training has failed: most steps overflow, or the loss is not a finite number."""
         return super().is_failing() or float(self.skipped) > 0.5
 
     def put(self, state: steps.State) -> None:

@@ -51,7 +51,10 @@ def read_picture(path: str, factor: float = 1) -> Image.Image:
 
 
 def make_pair(picture: Image.Image, scale: int) -> Pair:
-    """Reduce the whole picture, so that a patch knows its surroundings; patches are cut afterwards."""
+    """Make the Pair of a picture.
+
+    The whole picture is reduced before patches are cut, so a patch's border pixels depend on their neighbours too.
+    """
     hr = images.modcrop(picture, scale)
     return Pair(np.asarray(images.bicubic_downsample(hr, scale)), np.asarray(hr))
 
@@ -223,7 +226,10 @@ def cut_middle(pairs: Sequence[Pair], height: int, width: int) -> list[np.ndarra
     for pair in pairs:
         top, left = (pair.lr.shape[0] - height) // 2, (pair.lr.shape[1] - width) // 2
         if min(top, left) < 0:
-            raise ValueError(f'a picture reduced to {pair.lr.shape[1]} x {pair.lr.shape[0]} has no {width} x {height}')
+            raise ValueError(
+                f'a picture has {pair.lr.shape[1]} x {pair.lr.shape[0]} low-resolution pixels, '
+                f'but {width} x {height} are needed: remove it'
+            )
         part = pair.lr[top : top + height, left : left + width]
         middles.append(part.transpose(2, 0, 1)[None] / np.float32(255))
     return middles

@@ -96,7 +96,7 @@ class Steps(ABC):
         """
 
     def is_failing(self) -> bool:
-        """Whether the steps have stopped teaching: the loss is not a finite number."""
+        """Return whether training has failed: the loss is not a finite number."""
         return not math.isfinite(float(self.loss))
 
     def wait(self) -> None:

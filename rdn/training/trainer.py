@@ -22,7 +22,7 @@ LAST_RATE = 0.01  # fraction of the highest learning rate
 FP32_SHARE = 0.1  # of a run in bf16, its end: bf16's roundings cost some hundredths of a decibel, which this gives back
 CHECK_STEPS = 100  # between two checks of the loss
 KEEP_STEPS = 500  # between two states to go back to
-SPIKE_FACTOR, SPIKE_MARGIN = 3, 0.02  # the loss has a spike above so many times the last good one and this
+SPIKE_FACTOR, SPIKE_MARGIN = 3, 0.02  # a spike: loss > factor * last good loss + margin
 SMALLEST_FACTOR = 1 / 64  # of the learning rate: after six spikes a run has failed
 
 
@@ -75,8 +75,8 @@ class Trainer:
         settings: what a resumed run must share with the one it continues, names with plain values.
         step: how many steps were done.
         seconds: how long the run has taken, measuring included.
-        total_seconds: how long it may take before its last measurement; None for a run of so many steps.
-        rate_factor: what spikes of the loss have left of the learning rate.
+        total_seconds: how long the run may take before its last measurement; None if --steps sets its length.
+        rate_factor: factor on the learning rate; each spike of the loss halves it.
     """
 
     def __init__(self, steps_of_run: steps.Steps, settings: dict[str, Any], total_seconds: float | None = None):
@@ -106,7 +106,8 @@ class Trainer:
     def learn(self) -> str:
         """Do the next steps, and check the loss now and then.
 
-        Returns: what happened, for the console, where the loss had a spike; else ''.
+        Returns:
+            A line for the console if the loss had a spike, else ''.
 
         Raises:
             ValueError: the network learns nothing at this learning rate.
@@ -130,7 +131,9 @@ class Trainer:
             return ''
         self.rate_factor /= 2
         if good is None or self.rate_factor < SMALLEST_FACTOR:
-            raise ValueError(f'the loss is not a number after {self.step} steps: choose a lower --learning-rate')
+            raise ValueError(
+                f'training failed at step {self.step}: the loss keeps rising or is not a number; choose a lower --learning-rate'
+            )
         self.steps.put(good)
         return (
             f'step {self.step}: the loss rose from {good.loss:.5f} to {loss:.5f}: '
@@ -138,7 +141,7 @@ class Trainer:
         )
 
     def save(self, path: str) -> None:
-        """Write all that `load` needs, whole or not at all; a run whose loss has a spike keeps its last checkpoint."""
+        """Write a checkpoint for `load`, atomically. If the steps are failing, keep the previous checkpoint."""
         if self.steps.is_failing():
             return
         state = self.steps.keep()
@@ -161,7 +164,7 @@ class Trainer:
         """Continue from a checkpoint, which may be of another device.
 
         Raises:
-            ValueError: it is of another run, with what differs, or is not a checkpoint.
+            ValueError: the file is not a checkpoint, or belongs to another run; the message names what differs.
         """
         saved = checkpoint.load_plain(path)
         try:
@@ -169,7 +172,7 @@ class Trainer:
             for name, ours in self.settings.items():
                 if theirs.get(name) != ours:
                     raise ValueError(
-                        f'{path}: of a run with {name} {theirs.get(name)}, not {ours}: '
+                        f'{path}: written by a run with {name} = {theirs.get(name)}, but this run has {ours}; '
                         'use the same flags, or remove it to begin anew'
                     )
             self.good = steps.State(saved['weights'], saved['average'], saved['adam'], float(saved['loss']))
@@ -188,7 +191,7 @@ class Trainer:
         weights = collections.OrderedDict(
             (key, value.cpu().to(kind).contiguous()) for key, value in self.steps.average.state_dict().items()
         )
-        with files.atomic_file(path) as file:  # by its name, the bytes would hold it
+        with files.atomic_file(path) as file:  # torch.save(weights, path) would store the temporary file's name
             torch.save(weights, file)
 
 

@@ -1,4 +1,4 @@
-"""What a network in PyTorch reaches on a folder of images, as papers and as the guide measure it."""
+"""Measure the PSNR and SSIM of a PyTorch network on images, by the papers' protocol and by the guide's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fit_image(path: str, scale: int, protocol: protocols.Protocol) -> Image.Imag
 def score_image(
     model: torch.nn.Module, image: Image.Image, scale: int, protocol: protocols.Protocol, with_ssim: bool = False
 ) -> Quality:
-    """The Quality of what a network makes of a PIL image that was reduced with Pillow's BICUBIC.
+    """Reduce a PIL image with Pillow's BICUBIC, enlarge it with the network, and return the Quality.
 
     model: (1, 3, H, W) -> (1, 3, scale*H, scale*W), RGB, 0...1, on the device of its weights.
     """

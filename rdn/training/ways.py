@@ -25,7 +25,7 @@ class Way(NamedTuple):
         device: where.
         precision: 'fp32', 'bf16' (its end in fp32) or 'fp16' (with fp32 weights).
         graph: whether by GraphSteps.
-        compiled: whether these compiles the blocks.
+        compiled: whether GraphSteps compiles the blocks.
         remark: why it is not the fastest way, or ''.
     """
 
@@ -80,7 +80,7 @@ def _missing_compiler() -> str:
 def begin(
     way: Way, model: models.RDN, pairs: Sequence[patches.Pair], patch: int, batch_size: int, seed: int
 ) -> steps.Steps:
-    """Make the Steps of a way. Where a GPU's graph cannot be recorded, the next simpler way runs, with a line on it.
+    """Make the Steps of a way. If recording fails on a GPU, print the reason and fall back to a simpler way.
 
     Args:
         way: from `choose`.

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import sys
 
 from pictures import processing
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import assert_refused, snapshot
+from helpers import assert_refused, run_python, snapshot
 
 # --- workers
 
@@ -198,3 +199,13 @@ def test_a_url_without_the_flag_for_it_is_refused(one_picture, monkeypatch, tmp_
     monkeypatch.chdir(tmp_path)
     assert_refused(one_picture(flag), flag.partition('=')[2], '--cluster')
     assert not (tmp_path / 's3:').exists()
+
+
+def test_the_packages_that_are_sent_are_all_that_a_worker_needs(tmp_path):
+    """On another machine there is no checkout beside them."""
+    for path in fleet.sent_packages():
+        shutil.copytree(path, str(tmp_path / os.path.basename(path)))
+    environment = dict(os.environ, PYTHONPATH=str(tmp_path))
+    code = 'from pictures.cluster import worker; print(worker.__file__)'
+    done = run_python('-c', code, cwd=str(tmp_path), env=environment)
+    assert done.returncode == 0 and done.stdout.startswith(str(tmp_path)), done.stderr

@@ -47,9 +47,12 @@ def modules():
     for package in ('rdn', 'pictures'):
         for folder, _, names in os.walk(os.path.join(ROOT, package)):
             for name in names:
-                if name.endswith('.py') and name != '__init__.py':
-                    path = os.path.relpath(os.path.join(folder, name), ROOT)
-                    paths[path[:-3].replace(os.sep, '.')] = path
+                path = os.path.relpath(os.path.join(folder, name), ROOT)
+                dotted = path[:-3].replace(os.sep, '.')
+                if name == '__init__.py' and dotted != 'rdn.__init__':  # a room's door
+                    paths[dotted[: -len('.__init__')]] = path
+                elif name.endswith('.py') and name != '__init__.py':
+                    paths[dotted] = path
     return {name: {used for used in map(owner(paths), imports_of(path)) if used} for name, path in paths.items()}
 
 
@@ -59,6 +62,8 @@ def owner(known):
 
 
 def room_of(name):
+    if name in ROOMS:  # its door
+        return name
     room = name.rpartition('.')[0]
     assert room in (TOP, *ROOMS), name
     return room
@@ -73,7 +78,7 @@ def test_arrows_between_the_rooms_go_one_way():
 
 
 def functions_of(path):
-    """Name -> (parameters, names that it assigns) of each function of a source; and the modules of ours that it imports."""
+    """(name, parameters, names that it assigns) of each function of a source; and the modules of ours that it imports."""
     with open(os.path.join(ROOT, path), encoding='utf-8') as file:
         tree = ast.parse(file.read())
     imported = {
@@ -82,14 +87,14 @@ def functions_of(path):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split('.')[0] in ('rdn', 'pictures')
         for alias in node.names
     }
-    found = {}
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             parameters = [
                 each.arg for each in (*node.args.args, *node.args.kwonlyargs) if each.arg not in ('self', 'cls')
             ]
             stored = {x.id for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
-            found[node.name] = parameters, stored | set(parameters)
+            found.append((node.name, parameters, stored | set(parameters)))
     return found, imported
 
 
@@ -107,7 +112,7 @@ def test_functions_take_few_parameters_and_no_name_hides_a_module():
     assert len(paths) > 100
     for path in paths:
         functions, imported = functions_of(path)
-        for name, (parameters, names) in functions.items():
+        for name, parameters, names in functions:
             assert len(parameters) < 7, (path, name)
             assert not names & imported, (path, name)
 

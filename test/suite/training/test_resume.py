@@ -141,7 +141,7 @@ def test_a_checkpoint_is_neither_overwritten_nor_mixed(train, tmp_path, monkeypa
     path = tmp_path / 'out.pth.checkpoint'
     kept = path.read_bytes()
     assert_refused(train('--steps=2'), path, '--resume')
-    assert_refused(train('--steps=2', '--resume', '--num-blocks=3'), path, 'num_blocks 2, not 3')
+    assert_refused(train('--steps=2', '--resume', '--num-blocks=3'), path, 'num_blocks = 2, but this run has 3')
     assert_refused(train('--steps=2', '--resume', '--seed=1'), path, 'seed')
     assert path.read_bytes() == kept
     monkeypatch.undo()
