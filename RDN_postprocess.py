@@ -122,7 +122,9 @@ def main(argv=None):
     agreements = [compared for _, compared in judged if compared]
     verdict = agreement.judge(agreements, args.max_loss, args.max_image_loss) if agreements else None
     title = protocol and protocol.title
-    origin_of_result = result.Origin(title, args.luma, args.scale, len(scores), record, verdict)
+    origin_of_result = result.Origin(
+        title, dataset.name_of(args.label_path), args.luma, args.scale, len(scores), record, verdict
+    )
     result.write(args.result_path, [score.rdn for score in scores], origin_of_result)
     if verdict:
         print(f'{agreement.format_agreements(agreements)}\nagainst PyTorch: {verdict.describe()}\n')

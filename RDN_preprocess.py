@@ -51,7 +51,9 @@ def note_clashes(data_path: str) -> None:
 
 def main(argv=None):
     args = parse_args(argv)
-    settings = dataset.Settings(args.width, args.height, args.scale, args.fit, args.tile, args.overlap, args.no_label)
+    name = os.path.basename(os.path.abspath(args.src_path)).lower()
+    flags = args.fit, args.tile, args.overlap, args.no_label, name
+    settings = dataset.Settings(args.width, args.height, args.scale, *flags)
     paths = images.list_images(args.src_path)
     data_path, label_path = (os.path.join(args.save_path, part) for part in dataset.PARTS)
     for path in paths:

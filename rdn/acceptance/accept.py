@@ -26,8 +26,8 @@ from rdn.accuracy import agreement, result
 from rdn.data import manifest, protocols
 from rdn.devices import logs
 
-DATASET = 'set5'  # of the published figures; the images themselves are not looked at
-OTHER_PROTOCOL = 'other protocol'
+DATASET = 'set5'  # of a result that does not name its images; these are known by their folder's name only
+OTHER_PROTOCOL, OTHER_IMAGES = 'other protocol', 'other images'
 
 
 class Row(NamedTuple):
@@ -38,9 +38,10 @@ class Row(NamedTuple):
     measured: str
     origin: str
     is_met: bool | None
+    why_not: str = ''  # nothing is judged
 
     def verdict(self) -> str:
-        return OTHER_PROTOCOL if self.is_met is None else 'met' if self.is_met else 'not met'
+        return self.why_not if self.is_met is None else 'met' if self.is_met else 'not met'
 
 
 def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
@@ -59,11 +60,13 @@ def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
     protocol = protocols.by_title(origin.protocol) if origin else None
     found = None
     if origin and protocol:
-        found = protocols.PUBLISHED.get((DATASET, origin.scale, origin.luma, protocol.name))
+        found = protocols.PUBLISHED.get((origin.dataset or DATASET, origin.scale, origin.luma, protocol.name))
     shown = protocol if found and protocol else protocols.WHOLE
     published = found or protocols.PUBLISHED[DATASET, 2, 'rdn-pytorch', shown.name]
     limit = published_psnr or published.psnr
     met = psnr >= limit if found else None
+    is_known = any(origin and origin.dataset in (None, key[0]) for key in protocols.PUBLISHED)
+    why_not = OTHER_PROTOCOL if is_known or not origin else OTHER_IMAGES
     rows.append(
         Row(
             "the guide's comparison, dB",
@@ -71,6 +74,7 @@ def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
             f'{psnr:g} ({title})',
             outputs,
             met,
+            why_not,
         )
     )
     return rows

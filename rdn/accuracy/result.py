@@ -35,6 +35,7 @@ class Origin(NamedTuple):
 
     Attributes:
         protocol: its title; None if it is not known.
+        dataset: the name of the folder that held the images, in lower case; None if it is not known.
         luma: a key of metrics.LUMA.
         scale: of the network.
         images: how many; None if it is not known.
@@ -43,6 +44,7 @@ class Origin(NamedTuple):
     """
 
     protocol: str | None
+    dataset: str | None
     luma: str
     scale: int
     images: int | None
@@ -56,6 +58,7 @@ def write(path: str, values: Sequence[float], origin: Origin) -> None:
     content: dict[str, Any] = {
         'of': files.digest(path),
         'protocol': origin.protocol,
+        'dataset': origin.dataset,
         'luma': origin.luma,
         'scale': origin.scale,
         'images': origin.images,
@@ -105,6 +108,7 @@ def read_origin(path: str) -> Origin | None:
         outputs, verdict = content.get('outputs'), content.get('verdict')
         return Origin(
             content.get('protocol'),
+            content.get('dataset'),
             content.get('luma') or 'rdn-pytorch',
             content.get('scale') or 2,
             content.get('images'),

@@ -26,7 +26,18 @@ MAX_SIDE_PIXELS = 1 << 17  # of a picture that a layout may speak of
 
 
 class Settings(NamedTuple):
-    """The flags of a preparation. width, height: of an input, pixels; overlap: of tiles, pixels of the input."""
+    """The flags of a preparation, as manifest.json keeps them.
+
+    Attributes:
+        width: of an input, pixels.
+        height: of an input, pixels.
+        scale: of the network.
+        fit: the protocol's name.
+        tile: whether the inputs are tiles.
+        overlap: of tiles, pixels of the input.
+        no_label: whether the images are the inputs.
+        dataset: the name of the folder that held the images, in lower case.
+    """
 
     width: int
     height: int
@@ -35,6 +46,7 @@ class Settings(NamedTuple):
     tile: bool
     overlap: int
     no_label: bool
+    dataset: str = ''
 
 
 class PreparedImage(NamedTuple):
@@ -222,6 +234,11 @@ def protocol_of(label_folder: str) -> protocols.Protocol | None:
     """The protocol by which a set was prepared; None without a manifest."""
     flags = manifest.read_flags(label_folder)
     return protocols.of_flags(flags) if flags is not None else None
+
+
+def name_of(label_folder: str) -> str | None:
+    """The data set's name; None without a manifest, or with one that does not say it."""
+    return (manifest.read_flags(label_folder) or {}).get('dataset') or None
 
 
 def output_shape(case: Case, width: int, height: int, scale: int) -> tuple[int, int, int]:

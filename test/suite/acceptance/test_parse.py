@@ -129,7 +129,7 @@ def cells(ended):
     return rows[2:]
 
 
-def write_origin(protocol=None, verdict=None):
+def write_origin(protocol=None, verdict=None, **more):
     """As RDN_postprocess.py says beside result.json where its figures come from."""
     with open('result.json', 'rb') as file:
         digest = hashlib.sha256(file.read()).hexdigest()
@@ -140,6 +140,7 @@ def write_origin(protocol=None, verdict=None):
         'images': 5,
         'outputs': None,
         'verdict': verdict,
+        **more,
     }
     with open('result.run.json', 'w') as file:
         json.dump(content, file)
@@ -214,6 +215,27 @@ def test_a_log_cut_anywhere_gives_the_whole_figure_or_none(log):
         except ValueError:
             refused += 1
     assert accepted and refused
+
+
+@pytest.mark.parametrize(
+    'more, verdict',
+    [
+        ({'dataset': 'set5', 'scale': 2}, 'met'),
+        ({}, 'met'),  # of a preparation that did not note them
+        ({'dataset': 'photographs'}, 'other images'),
+        ({'dataset': 'set5', 'scale': 4}, 'other protocol'),
+        ({'dataset': 'set5', 'luma': 'bt601'}, 'other protocol'),
+    ],
+)
+def test_published_figures_are_judged_for_their_images_scale_and_luma_alone(script, guide_logs, more, verdict):
+    write_origin('letterbox', **more)
+    assert cells(script('accept', *ACCEPT))[0][-1] == verdict
+
+
+@pytest.mark.parametrize('damage', [{'outputs': {'tool': 1}}, {'verdict': {'change': 0}}, {'outputs': 'x'}])
+def test_an_origin_of_another_form_is_refused_by_name(script, guide_logs, damage):
+    write_origin('letterbox', **damage)
+    assert_refused(script('accept', *ACCEPT), 'result.run.json', 'remove it')
 
 
 def test_several_devices_are_not_multiplied(script, tmp_path):

@@ -118,7 +118,7 @@ def test_accept_measures_by_itself_from_inputs_outputs_and_weights(script, infer
     ]
     ended = script('accept', *flags)
     assert ended.status == 0, ended.err
-    assert '| met |' in ended.out and '| other protocol |' in ended.out
+    assert '| met |' in ended.out and '| other images |' in ended.out
     zeros = np.zeros((3, 228, 228), np.float32)
     picture = np.fromfile(output('coffee'), np.float32).reshape(zeros.shape)
     (picture * 0.9).tofile(output('coffee'))
