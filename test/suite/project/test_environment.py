@@ -30,6 +30,13 @@ def test_without_the_packages_one_line_names_the_command(tmp_path, name):
     assert f'bash {house}/run.sh' in done.stderr and f'pip install -r {house}/requirements.txt' in done.stderr
 
 
+def test_a_module_that_run_sh_starts_names_the_command_too(tmp_path):
+    house = house_without_packages(tmp_path)
+    done = run_python('-S', '-m', 'rdn.walk', cwd=str(house))
+    assert done.returncode == 1 and done.stderr.count('\n') == 1, done.stderr
+    assert done.stderr.startswith('walk.py: ') and f'bash {house}/run.sh' in done.stderr
+
+
 def test_where_run_sh_made_an_environment_it_is_named(tmp_path):
     house = house_without_packages(tmp_path)
     activate = house / '.venv' / 'bin' / 'activate'
