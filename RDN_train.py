@@ -55,7 +55,6 @@ class Reporter:
 
     Attributes:
         closing_seconds: how long the measurement at the end takes, about.
-        every_seconds: how long to train between two lines.
     """
 
     def __init__(

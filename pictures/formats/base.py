@@ -9,6 +9,7 @@ from rdn import images
 
 import numpy as np
 
+HEAD_BYTES = 1 << 16  # of a file: enough to know its format and size
 QUALITY = 95  # of JPEG, WebP and AVIF, unless something else is asked for
 
 # The pixels as pixels.py has them, what the file says beside them, and EXIF's orientation if they still have to be turned.
@@ -26,6 +27,16 @@ def size_by_pillow(path: str) -> tuple[int, int]:
     """(width, height) by Pillow, which reads the header alone."""
     with images.open_image(path) as image:
         return image.size
+
+
+def size_by_head(parse: Callable[[bytes], tuple[int, int]]) -> Callable[[str], tuple[int, int]]:
+    """A reader of a path's size from one of a file's first bytes."""
+
+    def size(path: str) -> tuple[int, int]:
+        with open(path, 'rb') as file:
+            return parse(file.read(HEAD_BYTES))
+
+    return size
 
 
 def unknown_size(path: str) -> tuple[int, int]:

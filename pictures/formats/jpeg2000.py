@@ -73,16 +73,10 @@ def _read_metadata(data: bytes, notes: list[str]) -> metadata.Metadata:
     return said
 
 
-def size_of_file(path: str) -> tuple[int, int]:
-    """(width, height) by the header."""
-    with open(path, 'rb') as file:
-        return image_headers.jpeg2000(file.read(1 << 16))[:2]
-
-
 FORMAT = base.Format(
     'JPEG 2000',
     ('.jp2', '.j2k', '.jpf', '.jpx'),
     lambda head: head.startswith((SIGNATURE, image_headers.CODESTREAM)),
     base.whole(read),
-    size=size_of_file,
+    size=base.size_by_head(lambda head: image_headers.jpeg2000(head)[:2]),
 )

@@ -61,17 +61,15 @@ def read_checked(data: bytes, notes: list[str]) -> base.Content:
     return read(data), metadata.Metadata(), None
 
 
-def size_of_file(path: str) -> tuple[int, int]:
-    """(width, height) by the header."""
-    with open(path, 'rb') as file:
-        return image_headers.netpbm(file.read(1 << 16))[1:3]
-
-
 def is_mine(head: bytes) -> bool:
     """Whether a file's first bytes are those of PBM, PGM, PPM or PAM."""
     return head[:1] == b'P' and head[1:2] in b'1234567' and (head[2:3].isspace() or head[2:3] == b'#')
 
 
 FORMAT = base.Format(
-    'netpbm', ('.ppm', '.pgm', '.pbm', '.pnm', '.pam'), is_mine, base.whole(read_checked), size=size_of_file
+    'netpbm',
+    ('.ppm', '.pgm', '.pbm', '.pnm', '.pam'),
+    is_mine,
+    base.whole(read_checked),
+    size=base.size_by_head(lambda head: image_headers.netpbm(head)[1:3]),
 )

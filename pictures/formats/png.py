@@ -280,12 +280,6 @@ def read_checked(data: bytes, notes: list[str]) -> base.Content:
     return read(data, notes)
 
 
-def size_of_file(path: str) -> tuple[int, int]:
-    """(width, height) by the header."""
-    with open(path, 'rb') as file:
-        return size_of(file.read(1 << 16))
-
-
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Settings, notes: list[str]) -> None:
     """Write a PIL image of 8 bits."""
     image.save(Writer(file, said), 'PNG')
@@ -296,7 +290,7 @@ FORMAT = base.Format(
     ('.png', '.apng'),
     lambda head: head.startswith(SIGNATURE),
     base.whole(read_checked),
-    size=size_of_file,
+    size=base.size_by_head(size_of),
     save=save,
     save_16_bits=write_16_bits,
 )

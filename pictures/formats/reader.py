@@ -14,7 +14,6 @@ from rdn import files
 import numpy as np
 
 MAX_FILE_BYTES = 1 << 32  # of a picture that is read as a whole
-HEAD_BYTES = 1 << 16
 
 
 class Picture(NamedTuple):
@@ -61,4 +60,4 @@ def read_picture(path: str) -> Picture:
 
 def _format_of(path: str) -> base.Format | None:
     with open(path, 'rb') as file:
-        return registry.of_head(file.read(HEAD_BYTES))
+        return registry.of_head(file.read(base.HEAD_BYTES))

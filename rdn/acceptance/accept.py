@@ -58,15 +58,16 @@ def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
         what = f'PSNR against PyTorch, dB, {title}, {origin.images} images'
         rows.append(Row(what, reference, measured, outputs, verdict.is_kept))
     protocol = protocols.by_title(origin.protocol) if origin else None
+    dataset = origin and origin.dataset or DATASET
     found = None
     if origin and protocol:
-        found = protocols.PUBLISHED.get((origin.dataset or DATASET, origin.scale, origin.luma, protocol.name))
+        found = protocols.PUBLISHED.get((dataset, origin.scale, origin.luma, protocol.name))
     shown = protocol if found and protocol else protocols.WHOLE
     published = found or protocols.PUBLISHED[DATASET, 2, 'rdn-pytorch', shown.name]
     limit = published_psnr or published.psnr
     met = psnr >= limit if found else None
-    is_known = any(origin and origin.dataset in (None, key[0]) for key in protocols.PUBLISHED)
-    why_not = OTHER_PROTOCOL if is_known or not origin else OTHER_IMAGES
+    is_published = any(dataset == key[0] for key in protocols.PUBLISHED)
+    why_not = OTHER_PROTOCOL if is_published else OTHER_IMAGES
     rows.append(
         Row(
             "the guide's comparison, dB",

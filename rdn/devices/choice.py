@@ -41,7 +41,7 @@ def choose(wanted: str | None, converts: bool = True, programs: runner.Runner = 
     for device in devices:
         command = device.command()
         if not device.needs_chip:
-            return Choice(device, _why_none(devices[: len(devices) - 1], absent, atc))
+            return Choice(device, _why_none(devices[:-1], absent, atc))
         if atc and command:
             others = [f'no {other.file_name()}' for other in absent]
             return Choice(device, ', '.join([f'{atc} and {runner.line_of(command)} are here', *others]))

@@ -52,7 +52,7 @@ class GraphSteps(steps.Steps):
         for step in range(first, first + count):
             if step == first or step < 100:  # later they hardly change within `at_once` steps
                 self.share.fill_(steps.average_share(step + 1))
-                self.loss_share.fill_(max(steps.LOSS_SHARE, 1 / (step + 1)))
+                self.loss_share.fill_(steps.loss_share(step + 1))
             self._replay()
         self.wait()  # the clock must not run ahead of the work
 

@@ -58,6 +58,11 @@ def average_share(step: int) -> float:
     return 9 / (step + 9)
 
 
+def loss_share(step: int) -> float:
+    """Compute the share of the newest loss in the smoothed one after `step` steps: a plain mean at first."""
+    return max(LOSS_SHARE, 1 / step)
+
+
 class Steps(ABC):
     """A network in training.
 
@@ -201,4 +206,4 @@ class PlainSteps(Steps):
                 share = average_share(step + 1)
                 for mean, new in zip(self.average_weights, self.weights):
                     mean.lerp_(new, share)
-                self.loss.lerp_(loss.detach(), max(LOSS_SHARE, 1 / (step + 1)))
+                self.loss.lerp_(loss.detach(), loss_share(step + 1))

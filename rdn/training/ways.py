@@ -59,8 +59,9 @@ def choose(precision: str | None = None, may_compile: bool = True) -> Way:
             )
         else:
             offered = ['fp16', 'fp32']  # bf16 costs 0.05 dB on a GPU
-            if may_compile and _missing_compiler():
-                may_compile, remark = False, f'not compiled, a third slower: {_missing_compiler()}'
+            missing = _missing_compiler() if may_compile else ''
+            if missing:
+                may_compile, remark = False, f'not compiled, a third slower: {missing}'
     if precision not in (None, *offered):
         raise ValueError(
             f'--precision={precision}: on this {device}, torch {torch.__version__} trains in {" or ".join(offered)} only'
