@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 GUIDE_SCALE = 2  # of the guide's network; its sizes are the scripts' defaults
 LABEL_SIDE = 228  # pixels, the guide's; inputs have 228 / scale
+RESULTS = 'result'  # the folder of all that the guide's own walk measures
+RESULT = 'result.json'
+TABLE = f'{RESULTS}/batches.md'  # of several batch sizes
 WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', 'weights/rdn_x2_lite.pth')  # the first one that exists
 
 
@@ -63,7 +66,7 @@ class Configuration(NamedTuple):
 
     def result_folder(self, batch_size: int) -> str:
         """The folder for outputs, logs and records of a batch size."""
-        return f'result/bs{batch_size}'
+        return f'{RESULTS}/bs{batch_size}'
 
 
 def find_weights(given: str | None) -> str:

@@ -13,85 +13,16 @@ import contextlib
 import os
 import subprocess
 import sys
-from typing import NamedTuple, Sequence
+from typing import Sequence
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 import rdn
 from rdn import cli, configuration, files, run_record
-from rdn.devices import base, chip, choice, outputs, runner
+from rdn.devices import base, choice, outputs, runner
 from rdn.network import checkpoint
 
 SET5 = '/root/dataset/set5'
-TABLE = 'result/batches.md'
-
-
-class Machine(NamedTuple):
-    """What the walk runs on.
-
-    Attributes:
-        device: does the inference.
-        reason: why it was chosen.
-        chip: of the device.
-        device_id: number of the device.
-        soc_version: atc's name of the chip; None if nothing is converted.
-    """
-
-    device: base.Device
-    reason: str
-    chip: chip.Chip
-    device_id: int
-    soc_version: str | None
-
-    def describe(self, batch_sizes: Sequence[int]) -> str:
-        """Say what runs where, with which batches, and why."""
-        place = f'{self.chip.name}, device {self.device_id}' if self.device.needs_chip else "this machine's processor"
-        return f'{self.device.title} on {place}, batches of {", ".join(map(str, batch_sizes))} ({self.reason})'
-
-
-def find_machine(wanted: str | None, device_id: int, soc_version: str | None, steps: str) -> Machine:
-    """Find what the walk runs on.
-
-    Args:
-        wanted: one of choice.NAMES, or None.
-        device_id: number of the device.
-        soc_version: atc's name of the chip, if the user gave it.
-        steps: of the walk, as its flag has them.
-
-    Raises:
-        ValueError: a program or the chip's name is missing; with what to do.
-    """
-    programs = runner.LOCAL
-    device, reason = choice.choose(wanted, steps != 'measure', programs)
-    converter = programs.find('atc') if device.needs_chip or wanted is None else None
-    converter = converter if steps != 'measure' else None
-    if steps == 'convert' and not converter:
-        raise ValueError("no atc on PATH: it comes with the CANN toolkit; source the toolkit's set_env.sh")
-    npu_smi = programs.find('npu-smi')
-    found = None
-    if npu_smi and (converter or device.needs_chip):
-        try:
-            found = chip.find_chip(device_id, npu_smi, programs)
-        except ValueError:
-            if not soc_version:
-                raise
-    if not found:
-        soc_version = soc_version or device.assumed_soc_version
-    if converter or device.needs_chip:
-        soc_version = chip.choose_soc_version(found, soc_version)
-    if not device.needs_chip:
-        return Machine(device, reason, chip.Chip(run_record.HOST), device_id, soc_version if converter else None)
-    named = chip.name_of(soc_version or '')
-    if found is None or found.name in chip.FAMILIES:
-        found = chip.Chip(named, found.card_devices if found else None)
-    elif found.name != named:
-        print(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
-    chips = os.environ.get('CHIPS')
-    if chips:
-        if not chips.isdigit() or not int(chips):
-            raise ValueError(f'CHIPS={chips}: is the number of devices on a card, from 1 on')
-        found = found._replace(card_devices=int(chips))
-    return Machine(device, reason, found, device_id, soc_version)
 
 
 def step(*command: str) -> None:
@@ -128,12 +59,11 @@ def export(config: configuration.Configuration) -> None:
     step('python3', 'RDN_pth2onnx.py', f'--input-file={config.weights}', f'--output-file={config.onnx}', *flags)
 
 
-def convert(
-    config: configuration.Configuration, device: base.Device, batch_sizes: Sequence[int], soc_version: str
-) -> None:
-    """Step 3.2, for each batch size."""
-    for batch_size in batch_sizes:
-        device.convert(config, batch_size, soc_version)
+def convert(config: configuration.Configuration, machine: choice.Machine, batch_sizes: Sequence[int]) -> list[str]:
+    """Step 3.2, for each batch size; returns the paths of the models, none where nothing is converted."""
+    if not (machine.converter and machine.soc_version):
+        return []
+    return [machine.converter.convert(config, batch_size, machine.soc_version) for batch_size in batch_sizes]
 
 
 def prepare(config: configuration.Configuration, dataset: str | None) -> str:
@@ -148,7 +78,7 @@ def prepare(config: configuration.Configuration, dataset: str | None) -> str:
     return dataset
 
 
-def infer(config: configuration.Configuration, machine: Machine, batch_size: int, guides_own: bool) -> base.Run:
+def infer(config: configuration.Configuration, machine: choice.Machine, batch_size: int, guides_own: bool) -> base.Run:
     """Step 5, on the prepared images and, outside of the guide's own walk, without data."""
     folder = None if guides_own else config.result_folder(batch_size)
     return machine.device.infer_and_record(base.Job(config, batch_size, machine.device_id, machine.chip, folder, step))
@@ -169,7 +99,7 @@ def judge(config: configuration.Configuration, run: base.Run, result_path: str, 
 
 def measure(
     config: configuration.Configuration,
-    machine: Machine,
+    machine: choice.Machine,
     batch_sizes: Sequence[int],
     dataset: str | None,
     acceptance: bool,
@@ -179,11 +109,11 @@ def measure(
     dataset = prepare(config, dataset)
     folders, figures = [], []
     for batch_size in batch_sizes:
-        folder = 'result' if guides_own else config.result_folder(batch_size)
+        folder = configuration.RESULTS if guides_own else config.result_folder(batch_size)
         run = infer(config, machine, batch_size, guides_own)
         if not guides_own:
             outputs.remove_others(folder, run)
-        result_path = 'result.json' if guides_own else f'{folder}/result.json'
+        result_path = configuration.RESULT if guides_own else f'{folder}/{configuration.RESULT}'
         judge(config, run, result_path, None if acceptance else f'{folder}/images')
         folders.append(folder)
         figures.append((result_path, run.pure_speed or run.speed))
@@ -191,13 +121,13 @@ def measure(
         step('python3', 'test/parse.py', figures[0][1])
     elif not guides_own:
         if len(folders) > 1:  # whose accuracy stands in their folders: that of an earlier walk would look like theirs
-            for name in ('result.json', 'result.run.json'):
+            for name in (configuration.RESULT, run_record.path_of(configuration.RESULT)):
                 with contextlib.suppress(FileNotFoundError):
                     os.remove(name)
         else:
-            step('cp', f'{folders[0]}/result.json', f'{folders[0]}/result.run.json', '.')
+            step('cp', figures[0][0], run_record.path_of(figures[0][0]), '.')
         flags = [f'--dataset={os.path.basename(os.path.abspath(dataset))}', f'--model={config.onnx}']
-        step('python3', 'test/batches.py', *folders, *flags, f'--markdown={TABLE}')
+        step('python3', 'test/batches.py', *folders, *flags, f'--markdown={configuration.TABLE}')
     if acceptance:
         print_figures(figures)
     return [
@@ -208,15 +138,15 @@ def measure(
 
 
 def check_converted(
-    config: configuration.Configuration, machine: Machine, batch_sizes: Sequence[int], wanted: str | None
+    config: configuration.Configuration, machine: choice.Machine, batch_sizes: Sequence[int], wanted: str | None
 ) -> None:
     """Raises ValueError where the acceptance script could not run on a device: without its tool, or a model for it."""
-    if not machine.device.needs_chip:
+    if not machine.device.is_accelerator:
         if wanted is None:
             raise ValueError(f'{machine.reason}: without a device, run.sh walks the same way, or give --with=host')
         return
     for batch_size in batch_sizes:
-        name = f'{config.model(batch_size)}.om'
+        name = machine.device.model(config, batch_size)
         if not os.path.isfile(name):
             raise ValueError(f'no {name}: bash test/pth2om.sh makes it')
         converted = run_record.read(name)  # None for one that was made elsewhere
@@ -238,7 +168,7 @@ def main(argv=None):
     if args.weights and not os.path.isfile(args.weights):
         raise ValueError(f'{args.weights}: no such file')
     with files.locked_at_once(rdn.ROOT, 'another walk runs in this folder, and on its device: wait for its end'):
-        machine = find_machine(args.tool, args.device_id, args.soc_version, args.steps)
+        machine = choice.find_machine(args.tool, args.device_id, args.soc_version, args.steps)
         config = configure(args.weights)
         if args.steps == 'measure':
             check_converted(config, machine, args.batch_size, args.tool)
@@ -247,7 +177,7 @@ def main(argv=None):
 
 def walk(
     steps: str,
-    machine: Machine,
+    machine: choice.Machine,
     config: configuration.Configuration,
     batch_sizes: Sequence[int],
     dataset: str | None,
@@ -257,10 +187,9 @@ def walk(
         print(f'inference: {machine.describe(batch_sizes)}', flush=True)
     if steps != 'measure':
         export(config)
-        if machine.soc_version:
-            convert(config, machine.device, batch_sizes, machine.soc_version)
+        converted = convert(config, machine, batch_sizes)
     if steps == 'convert':
-        print(f'{", ".join(f"{config.model(size)}.om" for size in batch_sizes)} ready')
+        print(f'{", ".join(converted)} ready')
         return
     lines = measure(config, machine, batch_sizes, dataset, acceptance=steps == 'measure')
     if steps == 'all':

@@ -7,9 +7,10 @@ import shutil
 import subprocess
 import sys
 
-from rdn import files, run_record, walk
+from rdn import files, run_record
 from rdn.acceptance import batches
 from rdn.accuracy import result
+from rdn.devices import choice
 
 import pytest
 
@@ -21,7 +22,7 @@ from vendor import summary
 
 def machine(**given):
     flags = dict(wanted=None, device_id=0, soc_version=None, steps='all')
-    return walk.find_machine(**{**flags, **given})
+    return choice.find_machine(**{**flags, **given})
 
 
 @pytest.mark.parametrize(
