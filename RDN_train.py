@@ -260,7 +260,7 @@ def main(argv=None):
     os.remove(checkpoint_path)
     with ways.memory_errors('the images of --eval-path: measure with python3 -m tools.evaluate'):
         reporter.print_end()
-    print(f'written to {args.output_file} after {run.step} steps')
+    print(f'written to {args.output_file} after {cli.count(run.step, "step")}')
 
 
 def parse_args(argv):

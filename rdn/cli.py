@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
 from typing import Callable, Iterable, NoReturn, Sequence
+
+from rdn import steps
 
 from tqdm import tqdm
 
@@ -54,9 +57,11 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def describe_error(error: BaseException) -> str:
-    """One line that says what is wrong; for an OSError the file and the system's words."""
+    """One line that says what is wrong; for an OSError the file and the system's words, and which step makes the file."""
     if isinstance(error, OSError) and error.strerror:
-        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+        maker = steps.who_makes(str(error.filename)) if error.filename and error.errno == errno.ENOENT else None
+        said = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+        return f'{said}: {maker}' if maker else said
     if isinstance(error, MemoryError):
         return f'not enough memory: {error}' if str(error) else 'not enough memory'
     return ' '.join(str(error).split())
@@ -70,6 +75,11 @@ def _fail(message: str, status: int) -> None:
 def progress(items: Iterable, unit: str, total: int | None = None) -> Iterable:
     """The items, under a bar on stderr where that is a terminal; silent in a pipe. total: where they have no len."""
     return tqdm(items, unit=unit, total=total, disable=None, leave=False)
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: '1 image', '1,200 images'."""
+    return f'{number:,} {noun}{"" if number == 1 else "s"}'
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:

@@ -35,7 +35,7 @@ def check_whole(path: str) -> None:
     follow such a name anywhere, ../../etc/passwd say.
     """
     if not os.path.exists(path):
-        raise FileNotFoundError(errno.ENOENT, 'no such model: RDN_pth2onnx.py writes it', path)
+        raise FileNotFoundError(errno.ENOENT, 'no such model', path)
     files.check_plain(path, MAX_MODEL_BYTES)
     if path.endswith('.om'):
         raise ValueError(
