@@ -177,7 +177,7 @@ def main(argv=None):
         if infos:
             check_inputs(model, path, infos)
         print(f'{path} on {model.name}, batches of {args.batch_size}')
-        hint = None if args.precision else engines.faster_way(model, '-precision')
+        hint = None if args.precision or os.environ.get('RDN_HINTED') else engines.faster_way(model, '-precision')
         if hint:
             print(hint)
         folder = os.path.join(args.result_path, output_names.output_folder(args.device_id))

@@ -10,6 +10,7 @@
 # --with         benchmark, ais_bench or host; default: the first of these that is here, the first two with atc
 # --soc-version  the chip's name for atc, Ascend310P3 say; default: what npu-smi shows (beside benchmark also Ascend310)
 # --device-id    number of the device; default 0
+# --no-reference leaves out the comparison with PyTorch, on which the verdict on accuracy rests
 #
 # Where atc and benchmark or ais_bench are installed, it converts the model and runs it on the device; elsewhere
 # RDN_infer.py does their job. The first run makes .venv and installs requirements.txt into it.
@@ -31,6 +32,7 @@ absolute() { case $1 in /*) printf '%s\n' "$1" ;; *) printf '%s/%s\n' "$PWD" "$1
 flags=()
 while [ $# -gt 0 ]; do
     case $1 in
+        --no-reference) flags+=("$1"); shift ;;
         --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
         --weights | --dataset | --batch-size | --with | --soc-version | --device-id)
             [ $# -ge 2 ] && [ -n "$2" ] || fail "$1 needs a value (see --help)"

@@ -15,7 +15,8 @@ def convert(
 ) -> str:
     """Convert the exported model by atc, and return the offline model's path.
 
-    The log goes to the batch size's folder of results; the model's record names the ONNX file by its digest.
+    The log goes to the batch size's folder of results; the model's record names the ONNX file by its digest,
+    and the weights where that file's record names them.
 
     Raises:
         ValueError: atc fails or writes nothing.
@@ -27,6 +28,9 @@ def convert(
         shutil.copyfile(config.onnx, os.path.join(work, config.onnx))  # atc looks at the characters of paths, too
         source = record.Source('atc', toolkit.find_version(), chip.Chip(chip.name_of(soc_version)))
         of_onnx = record.make(source, batch_size, config.onnx, None)
+        exported = run_record.read(config.onnx)
+        if exported:
+            of_onnx = of_onnx._replace(weights=exported.weights, weights_digest=exported.weights_digest)
         command = ['atc', '--framework=5', f'--model={config.onnx}', f'--output={name}', '--input_format=NCHW']
         shape = f'--input_shape={config.shape(batch_size)}'
         command += [shape, '--log=error', f'--soc_version={soc_version}']

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rdn import configuration
 from rdn.devices import base, output_names, speed
 
@@ -38,6 +40,7 @@ class RdnInfer(base.Device):
         size = [f'-input_width={config.side}', f'-input_height={config.side}']
         flags = [f'-input_text_path={config.info}', '-output_binary=False', '-useDvpp=False']
         job.step(*COMMAND, '-model_type=vision', *common, *size, *flags)
+        os.environ['RDN_HINTED'] = '1'  # it repeats no hint in later runs
         if job.folder:
             job.step(*COMMAND, f'-round={job.rounds(ROUNDS, LEAST_ROUNDS)}', *common, *size)
         pure = f'{place}/{output_names.pure_performance_name(model, job.device_id)}' if job.folder else None
