@@ -111,8 +111,8 @@ def is_guides_own(device: base.Device, batch_sizes: Sequence[int]) -> bool:
 def configure(weights: str | None) -> configuration.Configuration:
     """The configuration for weights, whose scale is read from them; without weights here, export says so."""
     path = configuration.find_weights(weights)
-    scale = checkpoint.read_scale(path) if os.path.isfile(path) else configuration.GUIDE_SCALE
-    return configuration.Configuration(path, scale)
+    network = checkpoint.identify(path) if os.path.isfile(path) else configuration.GUIDE
+    return configuration.Configuration(path, *network)
 
 
 def sizes(config: configuration.Configuration) -> list[str]:
