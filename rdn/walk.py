@@ -20,7 +20,7 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 import rdn
 from rdn import cli, configuration, files, run_record
 from rdn.devices import base, chip, choice, outputs, runner
-from rdn.network import checkpoint
+from rdn.network import architectures, checkpoint
 
 SET5 = '/root/dataset/set5'
 TABLE = 'result/batches.md'
@@ -156,7 +156,7 @@ def infer(config: configuration.Configuration, machine: Machine, batch_size: int
 
 def judge(config: configuration.Configuration, run: base.Run, result_path: str, images: str | None) -> None:
     """Step 6. images: a folder for pictures to look at; None for none."""
-    flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}']
+    flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}', *config.caption_flags]
     if images:
         ending = (*(f'_x{scale}.png' for scale in cli.SCALES), '_sheet.png')
         for name in os.listdir(images) if os.path.isdir(images) else []:
@@ -200,10 +200,11 @@ def measure(
         step('python3', 'test/batches.py', *folders, *flags, f'--markdown={TABLE}')
     if acceptance:
         print_figures(figures)
+    captions = f'bicubic | {architectures.title_of(config.network)} | original'
     return [
         f'accuracy   {", ".join(path for path, _ in figures)}; the PSNR of each image is above',
         f'speed      {", ".join(path for _, path in figures)}; images/s (fps) are above',
-        f'pictures   {", ".join(f"{folder}/images/*_sheet.png" for folder in folders)}: bicubic | RDN | original',
+        f'pictures   {", ".join(f"{folder}/images/*_sheet.png" for folder in folders)}: {captions}',
     ]
 
 
@@ -285,7 +286,7 @@ def parse_args(argv):
     parser.add_argument(
         '--steps', choices=['all', 'convert', 'measure'], default='all', help='of the guide: 3, or 4 to 7'
     )
-    parser.add_argument('--weights', help='default: rdn_x2.pth here or in weights/, else the compact weights')
+    parser.add_argument('--weights', help=f'default: the first that exists of {", ".join(configuration.WEIGHTS)}')
     parser.add_argument('--dataset', help=f'folder of images; default: {SET5} where it is, else five photographs')
     parser.add_argument(
         '--soc-version', default=os.environ.get('SOC_VERSION') or None, help='default: asked of npu-smi'
