@@ -9,11 +9,11 @@ import signal
 import sys
 from typing import Callable, Iterable, NoReturn, Sequence
 
-from rdn import steps
+from rdn import configuration, steps
 
 from tqdm import tqdm
 
-SCALES = (2, 3, 4)  # the enlargements that RDN is made for
+SCALES = (2, 3, 4)  # the enlargements that networks are made for
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,9 +26,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f'{self.prog}: {message} (see --help)\n')
 
     def add_input_size(self) -> None:
-        """Add --height and --width of the network's input, 114 pixels each by default."""
+        """Add --height and --width of the network's input, in pixels; those of the guide by default."""
+        usual = configuration.GUIDE_SIDE
         for flag in ('--height', '--width'):
-            self.add_argument(flag, type=positive, default=114, help='of the input, pixels; default %(default)s')
+            self.add_argument(flag, type=positive, default=usual, help='of the input, pixels; default %(default)s')
 
 
 def run(main: Callable[[], int | None]) -> None:

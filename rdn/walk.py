@@ -22,7 +22,7 @@ from rdn import cli, configuration, files, run_record
 from rdn.acceptance import reference as models_weights
 from rdn.accuracy import agreement, result
 from rdn.devices import base, choice, outputs, runner
-from rdn.network import checkpoint
+from rdn.network import architectures, checkpoint
 
 SET5 = '/root/dataset/set5'
 NO_VERDICT = 'none: the outputs were not compared with PyTorch (--weights=FILE names the weights to compare with)'
@@ -92,8 +92,8 @@ def run_step(*command: str) -> int:
 def configure(weights: str | None) -> configuration.Configuration:
     """The configuration for weights, whose scale is read from them; without weights here, export says so."""
     path = configuration.find_weights(weights)
-    scale = checkpoint.read_scale(path) if os.path.isfile(path) else configuration.GUIDE_SCALE
-    return configuration.Configuration(path, scale)
+    network = checkpoint.identify(path) if os.path.isfile(path) else configuration.GUIDE
+    return configuration.Configuration(path, *network)
 
 
 def sizes(config: configuration.Configuration) -> list[str]:
@@ -161,7 +161,7 @@ def judge(plan: Plan, run: base.Run, result_path: str, images: str | None) -> li
     images: a folder for pictures to look at; None for none.
     """
     config = plan.config
-    flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}']
+    flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}', *config.caption_flags]
     if images:
         ending = (*(f'_x{scale}.png' for scale in cli.SCALES), '_sheet.png')
         for name in os.listdir(images) if os.path.isdir(images) else []:
@@ -220,11 +220,12 @@ def describe_end(plan: Plan, measured: Sequence[Measured]) -> list[str]:
     lines = []
     if not plan.is_acceptance:
         folders = [each.folder for each in measured]
+        captions = f'bicubic | {architectures.title_of(plan.config.network)} | original'
         lines = [
             f'inference  {plan.machine.describe(plan.batch_sizes)}',
             f'accuracy   {", ".join(each.result for each in measured)}; the PSNR of each image is above',
             f'speed      {", ".join(each.speed for each in measured)}; images/s (fps) are above',
-            f'pictures   {", ".join(f"{folder}/images/*_sheet.png" for folder in folders)}: bicubic | RDN | original',
+            f'pictures   {", ".join(f"{folder}/images/*_sheet.png" for folder in folders)}: {captions}',
         ]
     for batch_size, verdict in zip(plan.batch_sizes, map(read_verdict, measured)):
         of = f'batches of {batch_size}: ' if len(measured) > 1 else ''

@@ -106,7 +106,7 @@ def _compute(weights: str, folder: str, label_folder: str, stems: Sequence[str],
 
     import torch  # seconds that only this costs
 
-    model = checkpoint.load_rdn(weights)
+    model = checkpoint.load(weights)
     with files.atomic_folder(folder, []) as partial, torch.no_grad():
         for stem in cli.progress(stems, 'image of PyTorch'):
             lr = dataset.read_input(dataset.input_path(label_folder, stem), width, height)
