@@ -61,7 +61,10 @@ def read_row(folder: str) -> Row:
 
 
 def check_one_size(path: str, found: speed.Speed, record: run_record.Record | None) -> int:
-    """The batch size of a speed. Raises ValueError, with the file's name, where it is of several, or of several devices."""
+    """The batch size of a speed.
+
+    Raises ValueError, with the file's name, where it is the mean of several, or the speed is of several devices.
+    """
     with files.errors_naming(path):
         batch = logs.batch_size(found, record) or 1
         if batch != int(batch):
