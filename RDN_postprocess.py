@@ -22,17 +22,26 @@ from typing import Sequence
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from pictures.report import report, sheet
-from rdn import cli, cpu, files, images, run_record
+from rdn import cli, configuration, cpu, files, images, run_record
 from rdn.accuracy import agreement, metrics, result, scoring
 from rdn.data import dataset, manifest, protocols
 from rdn.devices import outputs
+from rdn.network import architectures
 
 
-def save_images(folder: str, image: scoring.Result, score: scoring.Score | None, scale: int) -> None:
-    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known."""
-    captions = ['bicubic', 'RDN', 'original']
+def save_images(folder: str, image: scoring.Result, score: scoring.Score | None, scale: int, network: str) -> None:
+    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known.
+
+    Args:
+        folder: for the files.
+        image: what they show.
+        score: its PSNRs; None if the original is not known.
+        scale: of the network.
+        network: its title.
+    """
+    captions = ['bicubic', network, 'original']
     if score:
-        captions[:2] = [f'bicubic {score.bicubic:.2f} dB', f'RDN {score.rdn:.2f} dB']
+        captions[:2] = [f'bicubic {score.bicubic:.2f} dB', f'{network} {score.rdn:.2f} dB']
     panels = [images.to_image(x) for x in (image.bicubic, image.sr, image.hr) if x is not None]
     for suffix, panel in ((f'x{scale}', panels[1]), ('sheet', sheet.compose(list(zip(captions, panels))))):
         with files.atomic_file(os.path.join(folder, f'{image.case.stem}_{suffix}.png')) as file:
@@ -53,9 +62,9 @@ def add_to_report(
     page.add(image.case.stem, views, report.Figures(psnr, ssim), position)
 
 
-def format_scores(scores: Sequence[scoring.Score]) -> str:
-    """The console's table: an image a line."""
-    rows = [('PSNR dB', 'bicubic', 'RDN', 'gain')]
+def format_scores(scores: Sequence[scoring.Score], network: str) -> str:
+    """The console's table: an image a line. network: its title."""
+    rows = [('PSNR dB', 'bicubic', network, 'gain')]
     rows += [(stem, f'{bicubic:.2f}', f'{rdn:.2f}', f'{rdn - bicubic:+.2f}') for stem, bicubic, rdn in scores]
     return cli.format_table(rows)
 
@@ -100,7 +109,7 @@ def main(argv=None):
         own = {stem: paths[stem] for stem in case.input_stems()}
         score, image = elsewhere(scoring.measure, case, own, rules, shows, outputs.read_outputs)
         if image and args.save_images:
-            save_images(args.save_images, image, score, args.scale)
+            save_images(args.save_images, image, score, args.scale, network)
         if image and page:
             add_to_report(page, image, score, border, position)
         compared = None
@@ -108,10 +117,11 @@ def main(argv=None):
             compared = scoring.compare(image, score, reference, rules)
         return score, compared
 
+    network = architectures.title_of(args.network)
     shows = bool(args.save_images or args.report or reference)
     with contextlib.ExitStack() as stack:
         elsewhere = stack.enter_context(cpu.other_processes(cpu.available_cores()))
-        page = stack.enter_context(report.writing(args.report)) if args.report else None
+        page = stack.enter_context(report.writing(args.report, network)) if args.report else None
         done = cpu.map_in_order(lambda numbered: judge(numbered[1], numbered[0]), enumerate(cases))
         judged = list(cli.progress(done, 'image', len(cases)))
     if page:
@@ -131,7 +141,7 @@ def main(argv=None):
     origin = record.describe() if record else 'origin unknown'
     print(f'outputs: {origin}; {title or "protocol unknown"}')
     average = scoring.average_of(scores)
-    print(f'{format_scores([*scores, average])}\nAvg PSNR: {average.rdn:.2f}')
+    print(f'{format_scores([*scores, average], network)}\nAvg PSNR: {average.rdn:.2f}')
     return report_verdict(average, args.min_psnr, verdict)
 
 
@@ -160,6 +170,12 @@ def parse_args(argv):
     parser.add_argument('--result-path', required=True, help='result.json to write')
     parser.add_input_size()
     parser.add_argument('--scale', type=int, choices=cli.SCALES, default=2)
+    parser.add_argument(
+        '--network',
+        choices=architectures.names(),
+        default=configuration.GUIDE_NETWORK,
+        help='its architecture, for captions; default %(default)s',
+    )
     parser.add_argument(
         '--luma',
         choices=sorted(metrics.LUMA, reverse=True),

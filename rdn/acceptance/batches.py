@@ -16,11 +16,9 @@ from typing import NamedTuple
 from rdn import cli, files, run_record
 from rdn.accuracy import result
 from rdn.devices import chip as hardware
-from rdn.devices import logs, speed
+from rdn.devices import logs, output_names, speed
 from rdn.network import onnx_graph
 
-# Files that say how fast a model is, the best first: alone, and over the images.
-SPEEDS = ('pure_summary.json', 'PureInfer_perf_of_*.txt', 'ais_bench_pure.log', 'perf_vision_*.txt')
 # The vendor's model zoo, RDN x2 of the default size on a 310P3, CANN 6.0.RC1: batch size -> images/s.
 PUBLISHED = {1: 47, 4: 37, 8: 33, 16: 33, 32: 33, 64: 33}
 PUBLISHED_NOTE = (
@@ -95,15 +93,17 @@ def is_model_of(onnx: str, row: Row) -> bool:
     if row.record is None:
         return False
     digest = files.digest(onnx)
-    offline = os.path.join(os.path.dirname(onnx), f'{files.stem_of(onnx)}_bs{row.batch}.om')
-    converted = run_record.read(offline) if os.path.isfile(offline) else None
-    is_converted = converted is not None and row.record.model == files.digest(offline) and converted.model == digest
-    return row.record.model == digest or is_converted
+    pattern = os.path.join(glob.escape(os.path.dirname(onnx)), f'{glob.escape(files.stem_of(onnx))}_bs{row.batch}.*')
+    for path in glob.glob(pattern):  # the models that devices run
+        converted = None if path.endswith('.json') else run_record.read(path)
+        if converted and converted.model == digest and row.record.model == files.digest(path):
+            return True
+    return row.record.model == digest
 
 
 def find_speed(folder: str) -> str:
     """The file in a folder that says how fast the model is. Raises ValueError where there is none, or several."""
-    for pattern in SPEEDS:
+    for pattern in output_names.SPEEDS:
         found = sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
         if len(found) > 1:
             raise ValueError(f'{found[0]} and {found[1]}: of two runs: remove one')

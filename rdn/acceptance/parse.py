@@ -6,7 +6,6 @@
     python3 test/parse.py ais_bench.log                                    NPU bs1 fps:52.510 (ais_bench's, as given)
     python3 test/parse.py result/bs1/pure_summary.json                     310P3 bs1 fps:52.510
     python3 test/parse.py RDN_bs1.log                                      T4 bs1 fps:25.393 (trtexec's, as given)
-
     python3 test/parse.py H100_bs1.log             NVIDIA H100 PCIe bs1 fps:27809.604, FP32 (trtexec's, as given)
 
 The file's content says which tool wrote it, and trtexec's on which GPU and in which precision: both are printed. Where

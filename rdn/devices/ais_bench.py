@@ -14,11 +14,10 @@ import re
 import shlex
 import shutil
 import stat
-import subprocess
 from typing import Any, Iterable
 
 from rdn import files
-from rdn.devices import base, output_names, outputs, places, speed
+from rdn.devices import ascend, base, output_names, outputs, places, runner, speed
 
 ROUNDS, LEAST_ROUNDS = 100, 10  # without data
 NPU = 'NPU'  # a device whose chip is not known
@@ -65,7 +64,7 @@ def _is_accepted(path: str) -> bool:
     return bool(places.ACCEPTED_PATH.fullmatch(path)) and mine and not writable and not stat.S_ISLNK(status.st_mode)
 
 
-class AisBench(base.Device):
+class AisBench(ascend.Ascend):
     """ais_bench, as a module of the server's own Python, or as the variable AIS_BENCH names it."""
 
     name = title = 'ais_bench'
@@ -97,7 +96,7 @@ class AisBench(base.Device):
         question = 'import importlib.util as u, sys; s = u.find_spec("ais_bench"); sys.exit(not (s and s.origin))'
         try:
             found = python is not None and self.programs.ask([python, '-c', question]).status == 0
-        except subprocess.TimeoutExpired:
+        except ValueError:
             found = False
         return ['python3', '-m', 'ais_bench'] if found else None
 
@@ -122,7 +121,7 @@ class AisBench(base.Device):
         """
         command, folder = self.command(), job.folder
         assert command and folder
-        dump, pure = f'dumpOutput_device{job.device_id}', 'pure'
+        dump, pure = output_names.output_folder(job.device_id), 'pure'
         logs = {dump: os.path.join(folder, 'ais_bench.log'), pure: os.path.join(folder, 'ais_bench_pure.log')}
         os.makedirs(folder, exist_ok=True)
         with files.scratch_folder(os.path.join(places.work_place(folder), 'ais_bench')) as work:
@@ -130,11 +129,13 @@ class AisBench(base.Device):
             inputs, prefixes = accepted_inputs(job.config.inputs, stems, work)
             output = os.path.join(work, 'output')
             os.mkdir(output, 0o700)
-            call = [*command, '--model', accepted_file(self.model(job), work), '--batchsize', str(job.batch_size)]
+            model = accepted_file(self.model(job.config, job.batch_size), work)
+            call = [*command, '--model', model, '--batchsize', str(job.batch_size)]
             call += ['--device', str(job.device_id), '--output', output, '--outfmt', 'BIN', self._dirname_flag()]
-            self.programs.run([*call, dump, '--input', inputs], logs[dump], work)
-            rounds = job.rounds(ROUNDS, LEAST_ROUNDS)
-            self.programs.run([*call, pure, '--loop', str(rounds)], logs[pure], work)
+            over_images = [*call, dump, '--input', inputs]
+            alone = [*call, pure, '--loop', str(job.rounds(ROUNDS, LEAST_ROUNDS))]
+            self.programs.run(runner.Call(over_images, logs[dump], work, self.name, (model, inputs)))
+            self.programs.run(runner.Call(alone, logs[pure], work, self.name, (model,)))
             _check_runs(os.path.join(output, f'{dump}_summary.json'), len(prefixes), job.batch_size)
             _publish_outputs(os.path.join(output, dump), os.path.join(folder, dump), prefixes, logs[dump])
             speeds = {name: _publish_summary(output, name, folder) or logs[name] for name in (dump, pure)}
@@ -144,7 +145,7 @@ class AisBench(base.Device):
         """How this ais_bench spells the flag for the name of its folder: a version of 2026 has no underscores."""
         try:
             help_text = self.programs.ask([*(self.command() or []), '--help']).text  # which shortens long words
-        except (OSError, subprocess.TimeoutExpired):
+        except ValueError:
             help_text = ''
         return '--output-dirname' if '--output-dir' in help_text else '--output_dirname'
 

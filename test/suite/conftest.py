@@ -143,7 +143,7 @@ def house(tmp_path):
             or parent == ROOT
             and (
                 name in ('prep_dataset', 'result', 'result.json', 'sample_images')
-                or name.endswith(('.onnx', '.om', '.info', '.log'))
+                or name.endswith(('.onnx', '.om', '.info', '.log', '.run.json'))
             )
         ],
     )

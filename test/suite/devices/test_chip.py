@@ -144,5 +144,5 @@ def test_an_npu_smi_that_fails_is_named(npu_smi, tmp_path):
     with pytest.raises(ValueError, match='shows no device .*ret is -8005'):
         chip.find_chip(0, npu_smi('dcmi module initialize failed. ret is -8005'))
     (tmp_path / 'npu-smi').write_text('not a program')
-    with pytest.raises(ValueError, match='npu-smi info: .*--soc-version'):
+    with pytest.raises(ValueError, match='npu-smi cannot be run: .*--soc-version'):
         chip.find_chip(0, str(tmp_path / 'npu-smi'))
