@@ -10,7 +10,8 @@ their shapes on the toolkit's white list. Before and after it, side by side:
 
     python3 RDN_profile.py PROF_000001 --after PROF_000002
 
-A folder is searched with all that is below it; of several PROF_* or *_ascend_pt in it the newest counts. RDN_infer.py -profiling=DIR writes such files where there is no device.
+A folder is searched with all that is below it; of several PROF_* or *_ascend_pt in it the newest counts.
+RDN_infer.py -profiling=DIR writes such files where there is no device.
 """
 
 from __future__ import annotations

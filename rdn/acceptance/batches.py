@@ -60,7 +60,10 @@ def read_row(folder: str) -> Row:
 
 
 def check_one_size(path: str, found: figures.Speed, record: run_record.Record | None) -> int:
-    """The batch size of a speed. Raises ValueError, with the file's name, where it is of several, or of several devices."""
+    """The batch size of a speed.
+
+    Raises ValueError, with the file's name, where it is the mean of several, or the speed is of several devices.
+    """
     with files.errors_naming(path):
         batch = logs.batch_size(found, record) or 1
         if batch != int(batch):
@@ -70,10 +73,10 @@ def check_one_size(path: str, found: figures.Speed, record: run_record.Record | 
     return int(batch)
 
 
-def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, speed: run_record.Record) -> None:
+def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, timing: run_record.Record) -> None:
     """Raises ValueError, with both names, where an accuracy and a speed are of two runs: a model, a tool or a chip."""
     for what in ('batch_size', 'chip', 'tool', 'model'):
-        a, b = getattr(accuracy, what), getattr(speed, what)
+        a, b = getattr(accuracy, what), getattr(timing, what)
         if a != b:
             raise ValueError(f'{result_path} and {speed_path} are of two runs: {what} {str(a)[:12]} and {str(b)[:12]}')
 

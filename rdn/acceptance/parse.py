@@ -6,13 +6,13 @@
     python3 test/parse.py ais_bench.log                                    NPU bs1 fps:52.510 (ais_bench's, as given)
     python3 test/parse.py result/bs1/pure_summary.json                     310P3 bs1 fps:52.510
     python3 test/parse.py RDN_bs1.log                                      T4 bs1 fps:25.393 (trtexec's, as given)
+    python3 test/parse.py H100_bs1.log             NVIDIA H100 PCIe bs1 fps:27809.604, FP32 (trtexec's, as given)
 
-    python3 test/parse.py H100_bs1.log                                     NVIDIA H100 PCIe bs1 fps:27809.604, FP32 (trtexec's, as given)
-
-The file's content says which tool wrote it, and trtexec's on which GPU and in which precision: that is printed. Where a record lies beside the file (FILE.run.json: RDN_infer.py and run.sh
-write it), it says on what the figure was measured: a figure of this machine's processor is printed as `host`. Without
-one a file of benchmark's is taken for one of four devices of a 310 card, and of ais_bench's the chip is not known;
---chips and --device say otherwise.
+The file's content says which tool wrote it, and trtexec's on which GPU and in which precision: both are printed. Where
+a record lies beside the file (FILE.run.json: RDN_infer.py and run.sh write it), it says on what the figure was measured:
+a figure of this machine's processor is printed as `host`. Without one a file of benchmark's is taken for one of four
+devices of a 310 card, trtexec's that names no GPU for a T4's, and of ais_bench's the chip is not known; --chips and
+--device say otherwise, but cannot contradict the log.
 """
 
 from __future__ import annotations

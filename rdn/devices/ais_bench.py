@@ -21,6 +21,10 @@ from rdn.devices import ascend, base, output_names, outputs, places, runner, spe
 
 ROUNDS, LEAST_ROUNDS = 100, 10  # without data
 NPU = 'NPU'  # a device whose chip is not known
+# What only a run on several devices prints, from its first line to its last.
+SEVERAL_DEVICES = re.compile(
+    r'multidevice:.* run begin|subprocess_\d+ qsize|multidevice run end|device_\d+ throughput:|summary throughput'
+)
 
 
 def accepted_file(path: str, work: str) -> str:
@@ -185,7 +189,7 @@ def _publish_summary(output: str, name: str, folder: str) -> str | None:
 def _log_speed(text: str) -> speed.Speed:
     """The Speed in ais_bench's (ais_infer's) output, of any version, on one device or several."""
     batch = _throughput_batch(text)
-    if re.search(r'\bi:\d+ device_\d+ throughput:|multidevice run end|summary throughput', text):
+    if SEVERAL_DEVICES.search(text):
         rate, devices = _rate_of_devices(text)
         return speed.Speed('ais_bench', batch, rate, devices)
     rate = speed.find_number(

@@ -1,4 +1,4 @@
-"""trtexec, the GPU that the device is compared with: its log, of TensorRT 7, and of 8 and later."""
+"""trtexec, the GPU that the device is compared with: its log, of TensorRT 7 to 11."""
 
 from __future__ import annotations
 
