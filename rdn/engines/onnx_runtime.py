@@ -17,6 +17,12 @@ PROVIDERS = {
     'CUDA': 'CUDAExecutionProvider',
     'CPU': 'CPUExecutionProvider',
 }
+# What brings a provider that is missing or does not load.
+INSTALL = {
+    'CANN': "pip install onnxruntime-cann in place of onnxruntime, and source the toolkit's set_env.sh",
+    'TensorRT': 'pip install onnxruntime-gpu in place of onnxruntime, and install TensorRT and CUDA of its versions',
+    'CUDA': 'pip install onnxruntime-gpu in place of onnxruntime, and install CUDA and cuDNN of its versions',
+}
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 
 
@@ -54,6 +60,8 @@ class OnnxRuntime(base.Engine):
         self._set_input(path, axes, len(self.session.get_outputs()))
         self.input_name = inputs[0].name
         self.name = self.session.get_providers()[0]
+        if place.provider and self.name != PROVIDERS[place.provider]:  # ONNX Runtime falls back to the CPU
+            raise ValueError(f'{place.provider} does not load in this onnxruntime: {INSTALL[place.provider]}')
         self.version = f'ONNX Runtime {onnxruntime.__version__}'
         self.streams = 1 if self.name in ON_DEVICE else streams
 
@@ -80,6 +88,6 @@ def choose_providers(name: str | None, device_id: int) -> list:
     """
     available = onnxruntime.get_available_providers()
     if name and PROVIDERS[name] not in available:
-        raise ValueError(f'this onnxruntime has no {name}: it has {", ".join(available)}')
+        raise ValueError(f'this onnxruntime has no {name}, only {", ".join(available)}: {INSTALL[name]}')
     wanted = [PROVIDERS[name]] if name else [p for p in PROVIDERS.values() if p in available]
     return [(p, {'device_id': str(device_id)}) if p in ON_DEVICE else p for p in wanted]

@@ -7,6 +7,7 @@ import errno
 import functools
 import operator
 import os
+import shlex
 from typing import Any, Iterator
 
 from rdn import files
@@ -44,7 +45,8 @@ def check_whole(path: str) -> None:
             f'{path}: an offline model, which runs on an Ascend device only: give the .onnx it was made from'
         )
     if path.endswith(('.pth', '.pt')):
-        raise ValueError(f'{path}: weights of PyTorch: RDN_pth2onnx.py --input-file={path} makes an ONNX model of them')
+        flag = f'--input-file={shlex.quote(path)}'
+        raise ValueError(f'{path}: weights of PyTorch: RDN_pth2onnx.py {flag} makes an ONNX model of them')
     with open(path, 'rb') as file:
         if b'location' not in file.read():
             return
