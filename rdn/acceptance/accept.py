@@ -16,15 +16,12 @@ compares with fp16: a log that names another precision is shown, and judged only
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import NamedTuple
 
-import rdn
 from rdn import cli, files, run_record
-from rdn.accuracy import agreement, result
-from rdn.data import manifest, protocols
+from rdn.acceptance import dumped
+from rdn.accuracy import assessment, result
+from rdn.data import dataset, protocols
 from rdn.devices import logs, speed
 
 DATASET = 'set5'  # of a result that does not name its images; these are known by their folder's name only
@@ -46,36 +43,37 @@ class Row(NamedTuple):
         return self.why_not if self.is_met is None else 'met' if self.is_met else 'not met'
 
 
-def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
-    """The rows on accuracy for a result.json: against PyTorch where that was measured, and against published figures."""
-    psnr = result.read_average(path)
-    origin = result.read_origin(path)
+def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: float | None) -> list[Row]:
+    """The rows on accuracy of a result: against PyTorch where that was measured, and against published figures.
+
+    psnr: the average in dB, as result.json has it. published_psnr: in the place of the published figure.
+    """
     title = origin and origin.protocol or 'protocol unknown'
-    outputs = origin.outputs.describe() if origin and origin.outputs else 'origin unknown'
+    tool = origin.outputs.describe() if origin and origin.outputs else 'origin unknown'
     rows = []
     if origin and origin.verdict:
         verdict = origin.verdict
         reference = f'PyTorch {psnr - verdict.change:.3f} (limits {verdict.max_loss:g}, {verdict.max_image_loss:g})'
         measured = f'{psnr:g}: {verdict.change:+.4f}, worst image {verdict.image_change:+.4f}'
         what = f'PSNR against PyTorch, dB, {title}, {origin.images} images'
-        rows.append(Row(what, reference, measured, outputs, verdict.is_kept))
+        rows.append(Row(what, reference, measured, tool, verdict.is_kept))
     protocol = protocols.by_title(origin.protocol) if origin else None
-    dataset = origin and origin.dataset or DATASET
+    name = origin and origin.dataset or DATASET
     found = None
     if origin and protocol:
-        found = protocols.PUBLISHED.get((dataset, origin.scale, origin.luma, protocol.name))
+        found = protocols.PUBLISHED.get((name, origin.scale, origin.luma, protocol.name))
     shown = protocol if found and protocol else protocols.WHOLE
     published = found or protocols.PUBLISHED[DATASET, 2, 'rdn-pytorch', shown.name]
     limit = published_psnr or published.psnr
     met = psnr >= limit if found else None
-    is_published = any(dataset == key[0] for key in protocols.PUBLISHED)
+    is_published = any(name == key[0] for key in protocols.PUBLISHED)
     why_not = OTHER_PROTOCOL if is_published else OTHER_IMAGES
     rows.append(
         Row(
             "the guide's comparison, dB",
             f'{published.source} {limit:g} ({shown.title})',
             f'{psnr:g} ({title})',
-            outputs,
+            tool,
             met,
             why_not,
         )
@@ -127,25 +125,34 @@ def is_reference_precision(found: str | None, asked: str) -> bool:
     return found is None or plain == ANY_PRECISION or speed.plain_precision(found) == plain
 
 
-def measure(result_path: str, weights: str, pred_path: str, label_path: str) -> None:
-    """Make result.json by RDN_postprocess.py. Raises ValueError where it could not; a lost accuracy is a verdict."""
-    command = [os.path.join(rdn.ROOT, 'RDN_postprocess.py'), f'--pred-path={pred_path}', f'--label-path={label_path}']
-    flags = manifest.read_flags(label_path) or {}
-    sizes = [f'--{name}={flags[name]}' for name in ('width', 'height', 'scale') if name in flags]
-    command += [f'--result-path={result_path}', f'--reference={weights}', *sizes]
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
-    print(done.stdout)
-    if done.returncode not in (0, agreement.NOT_KEPT):
-        raise ValueError(done.stderr.strip() or f'{command[0]} failed')
+def measure(result_path: str, weights: str, pred_path: str, label_path: str) -> assessment.Assessment:
+    """Compare outputs with PyTorch's, print the figures and write result.json.
+
+    Args:
+        result_path: result.json.
+        weights: the checkpoint.
+        pred_path: the folder of the device's outputs, or of ais_bench's runs.
+        label_path: label/ of the prepared set.
+
+    Raises:
+        ValueError: outputs, labels or weights cannot be used; with the file's name. A lost accuracy is a verdict.
+    """
+    size = dataset.size_of(label_path)
+    criteria = assessment.Criteria(*size, reference=weights) if size else assessment.Criteria(reference=weights)
+    found = assessment.assess(dumped.open_folder(pred_path), label_path, criteria)
+    found.write(result_path)
+    print(found.describe() + '\n')
+    return found
 
 
 def main(argv=None):
     args = parse_args(argv)
     rows = []
     if args.reference:
-        measure(args.psnr, args.reference, args.pred_path, args.label_path)
-    if args.psnr:
-        rows += judge_accuracy(args.psnr, args.official_psnr)
+        found = measure(args.psnr, args.reference, args.pred_path, args.label_path)
+        rows += judge_accuracy(found.psnr(), found.origin, args.official_psnr)
+    elif args.psnr:
+        rows += judge_accuracy(result.read_average(args.psnr), result.read_origin(args.psnr), args.official_psnr)
     if args.npu:
         rows.append(judge_speed(args.npu, args.gpu, Names(args.chips, args.card, args.gpu_name, args.gpu_precision)))
     table = [('figure', 'reference', 'measured', 'origin', 'verdict')]
