@@ -25,6 +25,18 @@ NPU = 'NPU'  # a device whose chip is not known
 SEVERAL_DEVICES = re.compile(
     r'multidevice:.{0,200} run begin|subprocess_\d+ qsize|multidevice run end|device_\d+ throughput:|summary throughput'
 )
+# For the server's Python: is its module ais_bench the inference tool? AISBench's tool for language models has a module
+# of that name, too, and both may be installed together. The question imports neither.
+QUESTION = """
+import importlib.machinery, importlib.util, sys
+spec = importlib.util.find_spec('ais_bench')
+folders = list(spec and spec.submodule_search_locations or [])
+find = lambda part: importlib.machinery.PathFinder.find_spec('ais_bench.' + part, folders)
+if folders and find('__main__') and find('infer'):
+    sys.exit(0)
+sys.exit(3 if spec and spec.origin or folders and find('benchmark') else 1)
+"""
+HAS_TOOL, HAS_NAMESAKE = 0, 3  # the status of QUESTION; any other: no module ais_bench
 
 
 def accepted_file(path: str, work: str) -> str:
@@ -64,6 +76,15 @@ def _is_accepted(path: str) -> bool:
     return bool(places.ACCEPTED_PATH.fullmatch(path)) and mine and not writable and not stat.S_ISLNK(status.st_mode)
 
 
+def _namesake_in(python: str) -> str:
+    """What a Python has instead of ais_bench, and what to do."""
+    return (
+        f'the ais_bench in {python} is another package, ais-bench-benchmark most likely, which tests language models '
+        'and runs no .om file: '
+        'set AIS_BENCH="/path/to/python3 -m ais_bench" to a Python with the inference tool, or use pyACL (--with acl)'
+    )
+
+
 class AisBench(ascend.Ascend):
     """ais_bench, as a module of the server's own Python, or as the variable AIS_BENCH names it."""
 
@@ -90,15 +111,24 @@ class AisBench(ascend.Ascend):
                 raise ValueError(f'AIS_BENCH={named}: {error}')
             if not command or not self.programs.find(command[0]):
                 raise ValueError(f'AIS_BENCH={named}: no such program')
+            self._check_module(command, named)
             # It is called in a folder of its own.
             return [os.path.abspath(word) if os.sep in word and os.path.exists(word) else word for word in command]
         python = self.programs.find('python3')
-        question = 'import importlib.util as u, sys; s = u.find_spec("ais_bench"); sys.exit(not (s and s.origin))'
+        return ['python3', '-m', 'ais_bench'] if python and self._has(python) == HAS_TOOL else None
+
+    def _check_module(self, command: list[str], named: str) -> None:
+        """Raise ValueError where AIS_BENCH calls the module of a Python that has the namesake only."""
+        python = self.programs.find(command[0])
+        if command[1:3] == ['-m', 'ais_bench'] and python and self._has(python) == HAS_NAMESAKE:
+            raise ValueError(f'AIS_BENCH={named}: {_namesake_in(python)}')
+
+    def _has(self, python: str) -> int:
+        """Which ais_bench a Python has: HAS_TOOL, HAS_NAMESAKE, or another number for none."""
         try:
-            found = python is not None and self.programs.ask([python, '-c', question]).status == 0
+            return self.programs.ask([python, '-c', QUESTION]).status
         except ValueError:
-            found = False
-        return ['python3', '-m', 'ais_bench'] if found else None
+            return -1
 
     def file_name(self) -> str:
         """The module's name."""
@@ -107,6 +137,8 @@ class AisBench(ascend.Ascend):
     def missing(self) -> str:
         """Why it is not here, and what to do."""
         python = self.programs.find('python3') or 'python3'
+        if self._has(python) == HAS_NAMESAKE:
+            return _namesake_in(python)
         return f'no ais_bench in {python} (AIS_BENCH="/path/to/python3 -m ais_bench" names another)'
 
     def infer(self, job: base.Job) -> base.Run:

@@ -101,6 +101,15 @@ def version(tmp_path, name, *parts):
     return folder
 
 
+def list_chips(folder, *names):
+    """Give a toolkit its list of chips, a file each, in one of the places that versions have; return its folder."""
+    place = folder / 'x86_64-linux' / 'data' / 'platform_config'
+    place.mkdir(parents=True)
+    for name in names:
+        (place / f'Ascend{name}.ini').write_text(f'[version]\nSoC_version=Ascend{name}\n')
+    return folder
+
+
 GUIDE_PERF = """[e2e] throughputRate: 1.32351, latency: 3777.82
 [data read] throughputRate: 263.518, moduleLatency: 3.7948
 [preprocess] throughputRate: 3.93749, moduleLatency: 253.969
