@@ -27,7 +27,7 @@ ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 
 
 class OnnxRuntime(base.Engine):
-    """A model in ONNX Runtime, in fp32, or with what it holds in eight bits rounded so."""
+    """A model in ONNX Runtime, in the precision of its values; on a CPU some nodes of an fp16 model run in fp32."""
 
     def __init__(self, path: str, place: base.Place = base.Place(), trace_folder: str | None = None):  # noqa: B008
         """Load a model.
@@ -41,7 +41,7 @@ class OnnxRuntime(base.Engine):
             ValueError: ONNX Runtime cannot load it, or it is another kind of model.
         """
         threads, streams = place.threads, place.streams
-        self.precision = 'int8' if onnx_graph.is_quantized(path) else 'fp32'
+        self.precision = onnx_graph.precision_of(path)
         options = session_options()
         options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
         if trace_folder:
