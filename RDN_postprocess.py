@@ -17,15 +17,13 @@ import contextlib
 import math
 import os
 import sys
-from typing import Sequence
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from pictures.report import report, sheet
-from rdn import cli, configuration, cpu, files, images, run_record
-from rdn.accuracy import agreement, metrics, result, scoring
-from rdn.data import dataset, manifest, protocols
-from rdn.devices import outputs
+from rdn import cli, configuration, files, images
+from rdn.acceptance import dumped
+from rdn.accuracy import agreement, assessment, metrics, scoring
 from rdn.network import architectures
 
 
@@ -49,7 +47,7 @@ def save_images(folder: str, image: scoring.Result, score: scoring.Score | None,
 
 
 def add_to_report(
-    page: report.Report, image: scoring.Result, score: scoring.Score | None, border: int, position: int
+    page: report.Report, position: int, image: scoring.Result, score: scoring.Score | None, border: int
 ) -> None:
     """Put an image on the page, with its figures where the label is known. position: among the images."""
     bicubic, rdn = images.to_image(image.bicubic), images.to_image(image.sr)
@@ -62,87 +60,33 @@ def add_to_report(
     page.add(image.case.stem, views, report.Figures(psnr, ssim), position)
 
 
-def format_scores(scores: Sequence[scoring.Score], network: str) -> str:
-    """The console's table: an image a line. network: its title."""
-    rows = [('PSNR dB', 'bicubic', network, 'gain')]
-    rows += [(stem, f'{bicubic:.2f}', f'{rdn:.2f}', f'{rdn - bicubic:+.2f}') for stem, bicubic, rdn in scores]
-    return cli.format_table(rows)
-
-
-def check_record(pred_path: str, label_path: str) -> run_record.Record | None:
-    """The record of what computed the outputs; None where it is not known.
-
-    Raises ValueError where they were computed from another preparation than the labels are of.
-    """
-    record = run_record.read(pred_path)
-    prepared = manifest.digest_beside(label_path)
-    if record and record.manifest and prepared and record.manifest != prepared:
-        raise ValueError(
-            f'{pred_path}: computed from another preparation than {label_path} is of: run inference on this one'
-        )
-    return record
-
-
 def main(argv=None):
     args = parse_args(argv)
-    size = args.width, args.height, args.scale
-    cases = dataset.find_cases(args.label_path, *size)
-    if not all(case.label_path for case in cases) and args.reference:
-        raise ValueError(f'{args.label_path}: no labels, so no PSNR to compare: leave --reference out')
-    if not any(case.label_path for case in cases) and not (args.save_images or args.report):
-        raise ValueError(f'{args.label_path}: no labels, so nothing to measure: give --save-images or --report')
-    pred_path = outputs.resolve_folder(args.pred_path)
-    if pred_path != args.pred_path:
-        print(f'{args.pred_path}: the outputs of its newest run, {pred_path}')
-    record = check_record(pred_path, args.label_path)
-    paths = outputs.find_outputs(pred_path, [stem for case in cases for stem in case.input_stems()])
-    protocol = dataset.protocol_of(args.label_path)
-    border = (protocol or protocols.CROP).border(args.scale)
-    rules = scoring.Rules(*size, border, args.luma, not args.allow_mismatch)
-    reference = None
-    if args.reference:
-        reference = agreement.reference_outputs(args.reference, args.label_path, cases, args.width, args.height)
+    outputs = dumped.open_folder(args.pred_path)
+    judged_by = args.luma, not args.allow_mismatch, args.reference, args.max_loss, args.max_image_loss
+    criteria = assessment.Criteria(args.width, args.height, args.scale, *judged_by)
     if args.report:
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
 
-    def judge(case: dataset.Case, position: int) -> tuple[scoring.Score | None, agreement.Agreement | None]:
-        own = {stem: paths[stem] for stem in case.input_stems()}
-        score, image = elsewhere(scoring.measure, case, own, rules, shows, outputs.read_outputs)
-        if image and args.save_images:
-            save_images(args.save_images, image, score, args.scale, network)
-        if image and page:
-            add_to_report(page, image, score, border, position)
-        compared = None
-        if image and score and reference:
-            compared = scoring.compare(image, score, reference, rules)
-        return score, compared
-
     network = architectures.title_of(args.network)
-    shows = bool(args.save_images or args.report or reference)
+
+    def show(position: int, image: scoring.Result, score: scoring.Score | None, rules: scoring.Rules) -> None:
+        if args.save_images:
+            save_images(args.save_images, image, score, rules.scale, network)
+        if page:
+            add_to_report(page, position, image, score, rules.border)
+
     with contextlib.ExitStack() as stack:
-        elsewhere = stack.enter_context(cpu.other_processes(cpu.available_cores()))
         page = stack.enter_context(report.writing(args.report, network)) if args.report else None
-        done = cpu.map_in_order(lambda numbered: judge(numbered[1], numbered[0]), enumerate(cases))
-        judged = list(cli.progress(done, 'image', len(cases)))
+        shown = show if args.save_images or args.report else None
+        found = assessment.assess(outputs, args.label_path, criteria, shown)
     if page:
         print(f'report: {page.path}')
-    scores = [score for score, _ in judged if score]
-    if not scores:
+    if not found.scores:
         return
-    agreements = [compared for _, compared in judged if compared]
-    verdict = agreement.judge(agreements, args.max_loss, args.max_image_loss) if agreements else None
-    title = protocol and protocol.title
-    origin_of_result = result.Origin(
-        title, dataset.name_of(args.label_path), args.luma, args.scale, len(scores), record, verdict
-    )
-    result.write(args.result_path, [score.rdn for score in scores], origin_of_result)
-    if verdict:
-        print(f'{agreement.format_agreements(agreements)}\nagainst PyTorch: {verdict.describe()}\n')
-    origin = record.describe() if record else 'origin unknown'
-    print(f'outputs: {origin}; {title or "protocol unknown"}')
-    average = scoring.average_of(scores)
-    print(f'{format_scores([*scores, average], network)}\nAvg PSNR: {average.rdn:.2f}')
-    return report_verdict(average, args.min_psnr, verdict)
+    found.write(args.result_path)
+    print(found.describe(network))
+    return report_verdict(found.average(), args.min_psnr, found.origin.verdict)
 
 
 def report_verdict(average: scoring.Score, min_psnr: float | None, verdict: agreement.Verdict | None) -> int:

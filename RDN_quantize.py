@@ -14,7 +14,6 @@ import os
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from pictures import upscaler
 from rdn import cli, configuration, engines, files, guides_stack
 from rdn.training import patches
 
@@ -50,7 +49,7 @@ def main(argv=None):
     exact = engines.OnnxRuntime(args.input_file, engines.Place('CPU'))
     if exact.batch not in (None, 1):
         raise ValueError(f'{args.input_file}: made for batches of {exact.batch}: export it without --batch-size')
-    scale = upscaler.scale_of(exact, args.input_file)
+    scale = engines.scale_of(exact, args.input_file)
     height, width = (size or FREE_SIDE_PIXELS for size in exact.shape[1:])
     trials = max(1, args.images // 4)
     images = pick_images(args.calibration, args.images + trials, scale, height, width, args.seed)

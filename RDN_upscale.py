@@ -24,7 +24,6 @@ from pictures import discovery, local, processing, upscaler
 from pictures.formats import base, reader, registry
 from pictures.report import report
 from rdn import cli, cpu, engines, files, tiles
-from rdn.network import architectures, onnx_graph
 
 FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
 
@@ -81,7 +80,7 @@ def main(argv=None):
 @contextlib.contextmanager
 def under_way(places: Places, model_path: str, summary: processing.Summary) -> Iterator[report.Report | None]:
     """The report while pictures are upscaled; what failed is written at the end, however that comes."""
-    network = architectures.title_of_model(model_path)
+    network = engines.title_of_network(model_path)
     try:
         with report.writing(places.report, network) if places.report else contextlib.nullcontext() as page:
             yield page
@@ -97,7 +96,7 @@ def upscale_here(
     threads = model.place.threads or cpu.available_cores()
     place = model.place._replace(threads=threads, streams=min(threads, processing.MAX_STREAMS))
     engine = engines.open_model(model.path, model.precision, place)
-    scale = upscaler.scale_of(engine, model.path)
+    scale = engines.scale_of(engine, model.path)
     upscaler.check_tiles(engine, options.tile_size, options.overlap)
     discovery.check_no_url(places.output)
     naming = make_naming(places.output, names, options.lossless, scale)
@@ -138,7 +137,7 @@ def upscale_on_cluster(
         raise ValueError(f'{given}: no pictures in it')
     output.check_writable()
     check_places(None, places)
-    onnx_graph.check_whole(model.path)
+    engines.check_model(model.path)
     with open(model.path, 'rb') as file:
         content = file.read()
     with contextlib.ExitStack() as stack:

@@ -52,7 +52,7 @@ class Upscaler:
         threads = cpu.available_cores()
         streams = min(threads, processing.MAX_STREAMS)
         self.model = engines.open_model(model, precision, engines.Place(threads=threads, streams=streams))
-        self.scale = upscaler.scale_of(self.model, model)
+        self.scale = engines.scale_of(self.model, model)
         self.tile_size, self.overlap, self.self_ensemble = tile_size, overlap, self_ensemble
         upscaler.check_tiles(self.model, tile_size, overlap)
 

@@ -11,24 +11,7 @@ from rdn import cpu, engines, tiles
 import cv2
 import numpy as np
 
-TRIAL_SIDE_PIXELS = 32  # of the first run of a model that takes any size
 FLAT_RADIUS = 3  # pixels around that have to be alike for an alpha to stay exactly as it is
-
-
-def scale_of(model: engines.Engine, path: str) -> int:
-    """How many times a model enlarges, from a run on black.
-
-    Raises ValueError, with the model's path, for one that does not take RGB or does not enlarge.
-    """
-    channels = model.shape[0]
-    height, width = (size or TRIAL_SIDE_PIXELS for size in model.shape[1:])
-    if channels not in (3, None):
-        raise ValueError(f'{path}: its input is {model.shape}, expected RGB')
-    output = model(np.zeros([model.batch or 1, 3, height, width], np.float32))
-    scale, rest = divmod(output.shape[2], height)
-    if rest or not scale or output.shape[1:] != (3, height * scale, width * scale):
-        raise ValueError(f'{path}: makes {output.shape[1:]} of {[3, height, width]}: no enlargement')
-    return scale
 
 
 def layout_for(model: engines.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int) -> tiles.Layout:

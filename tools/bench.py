@@ -174,7 +174,7 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
         model_path, engines.Place(threads=threads, streams=min(threads, processing.MAX_STREAMS))
     )
     pictures = [np.asarray(images.bicubic_downsample(images.read_rgb(path), 2)) for path in paths]
-    scale = upscaler.scale_of(model, model_path)
+    scale = engines.scale_of(model, model_path)
     network = checkpoint.load(weights)
 
     def ours():

@@ -121,7 +121,7 @@ class Worker:
             file.write(setup.model)
         streams = min(threads, processing.MAX_STREAMS)
         self._model = engines.open_model(path, setup.precision, engines.Place(setup.provider, 0, threads, streams))
-        self._scale = upscaler.scale_of(self._model, path)
+        self._scale = engines.scale_of(self._model, path)
         upscaler.check_tiles(self._model, self._options.tile_size, self._options.overlap)
         lines = processing.describe_model(self._model, setup.precision, self._options)
         return Ready(self._scale, self._model.name, lines)

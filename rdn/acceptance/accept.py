@@ -10,24 +10,23 @@ protocol. With the weights and the folders this script makes result.json itself:
 
     python3 test/accept.py --psnr result.json --reference rdn_x2.pth --pred-path result/dumpOutput_device0 --label-path prep_dataset/label
 
---npu takes a log of benchmark or ais_bench, --gpu one of trtexec; --psnr, or --npu and --gpu, may be left out.
+--npu takes a log of benchmark or ais_bench, --gpu one of trtexec; --psnr, or --npu and --gpu, may be left out. The guide
+compares with fp16: a log that names another precision is shown, and judged only with --gpu-precision.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import NamedTuple
 
-import rdn
-from rdn import cli, run_record
-from rdn.accuracy import agreement, result
-from rdn.data import manifest, protocols
-from rdn.devices import logs
+from rdn import cli, files, run_record
+from rdn.acceptance import dumped
+from rdn.accuracy import assessment, result
+from rdn.data import dataset, protocols
+from rdn.devices import logs, speed
 
 DATASET = 'set5'  # of a result that does not name its images; these are known by their folder's name only
-OTHER_PROTOCOL, OTHER_IMAGES = 'other protocol', 'other images'
+OTHER_PROTOCOL, OTHER_IMAGES, OTHER_PRECISION = 'other protocol', 'other images', 'other precision'
+ANY_PRECISION = 'any'
 
 
 class Row(NamedTuple):
@@ -44,36 +43,37 @@ class Row(NamedTuple):
         return self.why_not if self.is_met is None else 'met' if self.is_met else 'not met'
 
 
-def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
-    """The rows on accuracy for a result.json: against PyTorch where that was measured, and against published figures."""
-    psnr = result.read_average(path)
-    origin = result.read_origin(path)
+def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: float | None) -> list[Row]:
+    """The rows on accuracy of a result: against PyTorch where that was measured, and against published figures.
+
+    psnr: the average in dB, as result.json has it. published_psnr: in the place of the published figure.
+    """
     title = origin and origin.protocol or 'protocol unknown'
-    outputs = origin.outputs.describe() if origin and origin.outputs else 'origin unknown'
+    tool = origin.outputs.describe() if origin and origin.outputs else 'origin unknown'
     rows = []
     if origin and origin.verdict:
         verdict = origin.verdict
         reference = f'PyTorch {psnr - verdict.change:.3f} (limits {verdict.max_loss:g}, {verdict.max_image_loss:g})'
         measured = f'{psnr:g}: {verdict.change:+.4f}, worst image {verdict.image_change:+.4f}'
         what = f'PSNR against PyTorch, dB, {title}, {origin.images} images'
-        rows.append(Row(what, reference, measured, outputs, verdict.is_kept))
+        rows.append(Row(what, reference, measured, tool, verdict.is_kept))
     protocol = protocols.by_title(origin.protocol) if origin else None
-    dataset = origin and origin.dataset or DATASET
+    name = origin and origin.dataset or DATASET
     found = None
     if origin and protocol:
-        found = protocols.PUBLISHED.get((dataset, origin.scale, origin.luma, protocol.name))
+        found = protocols.PUBLISHED.get((name, origin.scale, origin.luma, protocol.name))
     shown = protocol if found and protocol else protocols.WHOLE
     published = found or protocols.PUBLISHED[DATASET, 2, 'rdn-pytorch', shown.name]
     limit = published_psnr or published.psnr
     met = psnr >= limit if found else None
-    is_published = any(dataset == key[0] for key in protocols.PUBLISHED)
+    is_published = any(name == key[0] for key in protocols.PUBLISHED)
     why_not = OTHER_PROTOCOL if is_published else OTHER_IMAGES
     rows.append(
         Row(
             "the guide's comparison, dB",
             f'{published.source} {limit:g} ({shown.title})',
             f'{psnr:g} ({title})',
-            outputs,
+            tool,
             met,
             why_not,
         )
@@ -81,8 +81,22 @@ def judge_accuracy(path: str, published_psnr: float | None) -> list[Row]:
     return rows
 
 
-def judge_speed(npu_path: str, gpu_path: str, chips: int | None, card: str | None, gpu_name: str) -> Row:
+class Names(NamedTuple):
+    """How the user calls the two sides of a comparison of speed; None: as the logs and records say.
+
+    chips: devices on the card. card, gpu: names. precision: of the GPU's figures that are a reference.
+    """
+
+    chips: int | None = None
+    card: str | None = None
+    gpu: str | None = None
+    precision: str = speed.GUIDES_PRECISION
+
+
+def judge_speed(npu_path: str, gpu_path: str, names: Names) -> Row:
     """Whether the card of one speed log is as fast as the GPU of the other.
+
+    Nothing is judged where the GPU's log names another precision than the reference's.
 
     Raises ValueError where they are of other tools, or of different batch sizes.
     """
@@ -92,41 +106,63 @@ def judge_speed(npu_path: str, gpu_path: str, chips: int | None, card: str | Non
             wanted = [source.name for source in logs.SOURCES if source.is_reference == is_reference]
             raise ValueError(f'{path}: a log of {found.tool}, expected one of {" or ".join(wanted)}')
     record = run_record.read(npu_path)
-    batch = record.batch_size if record else npu.batch
+    with files.errors_naming(npu_path):
+        batch = logs.batch_size(npu, record)
+        rate, name = logs.card_rate(npu, record, names.chips, names.card)
     if batch != gpu.batch:
         raise ValueError(f'{npu_path} is of batches of {batch}, {gpu_path} of {gpu.batch}')
-    rate, name = logs.card_rate(npu, record, chips, card)
+    with files.errors_naming(gpu_path):
+        gpu_rate, gpu_name = logs.card_rate(gpu, None, None, names.gpu)
     origin = record.describe() if record else f"{npu.tool}'s, as given"
-    return Row(f'images/s, batch {batch}', f'{gpu_name} {gpu.rate:.3f}', f'{name} {rate:.3f}', origin, rate >= gpu.rate)
+    reference = f'{gpu_name} {gpu_rate:.3f}{gpu.describe_precision()}'
+    is_met = rate >= gpu_rate if is_reference_precision(gpu.precision, names.precision) else None
+    return Row(f'images/s, batch {batch}', reference, f'{name} {rate:.3f}', origin, is_met, OTHER_PRECISION)
 
 
-def measure(result_path: str, weights: str, pred_path: str, label_path: str) -> None:
-    """Make result.json by RDN_postprocess.py. Raises ValueError where it could not; a lost accuracy is a verdict."""
-    command = [os.path.join(rdn.ROOT, 'RDN_postprocess.py'), f'--pred-path={pred_path}', f'--label-path={label_path}']
-    flags = manifest.read_flags(label_path) or {}
-    sizes = [f'--{name}={flags[name]}' for name in ('width', 'height', 'scale') if name in flags]
-    command += [f'--result-path={result_path}', f'--reference={weights}', *sizes]
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
-    print(done.stdout)
-    if done.returncode not in (0, agreement.NOT_KEPT):
-        raise ValueError(done.stderr.strip() or f'{command[0]} failed')
+def is_reference_precision(found: str | None, asked: str) -> bool:
+    """Whether a figure of this precision is one to compare with; one whose log does not say is."""
+    plain = speed.plain_precision(asked)
+    return found is None or plain == ANY_PRECISION or speed.plain_precision(found) == plain
+
+
+def measure(result_path: str, weights: str, pred_path: str, label_path: str) -> assessment.Assessment:
+    """Compare outputs with PyTorch's, print the figures and write result.json.
+
+    Args:
+        result_path: result.json.
+        weights: the checkpoint.
+        pred_path: the folder of the device's outputs, or of ais_bench's runs.
+        label_path: label/ of the prepared set.
+
+    Raises:
+        ValueError: outputs, labels or weights cannot be used; with the file's name. A lost accuracy is a verdict.
+    """
+    size = dataset.size_of(label_path)
+    criteria = assessment.Criteria(*size, reference=weights) if size else assessment.Criteria(reference=weights)
+    found = assessment.assess(dumped.open_folder(pred_path), label_path, criteria)
+    found.write(result_path)
+    print(found.describe() + '\n')
+    return found
 
 
 def main(argv=None):
     args = parse_args(argv)
     rows = []
     if args.reference:
-        measure(args.psnr, args.reference, args.pred_path, args.label_path)
-    if args.psnr:
-        rows += judge_accuracy(args.psnr, args.official_psnr)
+        found = measure(args.psnr, args.reference, args.pred_path, args.label_path)
+        rows += judge_accuracy(found.psnr(), found.origin, args.official_psnr)
+    elif args.psnr:
+        rows += judge_accuracy(result.read_average(args.psnr), result.read_origin(args.psnr), args.official_psnr)
     if args.npu:
-        rows.append(judge_speed(args.npu, args.gpu, args.chips, args.card, args.gpu_name))
+        rows.append(judge_speed(args.npu, args.gpu, Names(args.chips, args.card, args.gpu_name, args.gpu_precision)))
     table = [('figure', 'reference', 'measured', 'origin', 'verdict')]
     table += [(*row[:4], row.verdict()) for row in rows]
     print(f'{cli.format_table(table)}\n\n{cli.format_markdown(table)}')
     judged = [row.is_met for row in rows if row.is_met is not None]
     if not judged:
-        raise ValueError('nothing could be judged: give --reference WEIGHTS, --pred-path and --label-path')
+        remedies = ['--reference WEIGHTS, --pred-path and --label-path'] if args.psnr else []
+        remedies += ['--gpu-precision, if that precision is to be the reference'] if args.npu else []
+        raise ValueError(f'nothing could be judged: give {"; ".join(remedies)}')
     return 0 if all(judged) else 1
 
 
@@ -145,7 +181,13 @@ def parse_args(argv):
         '--chips', type=cli.positive, help='devices on the card; default: as the record of the run says'
     )
     parser.add_argument('--card', help='name to print; default: as the record of the run says')
-    parser.add_argument('--gpu-name', default='T4', help='name to print; default T4')
+    parser.add_argument('--gpu-name', help="name to print; default: as the GPU's log says, else T4")
+    parser.add_argument(
+        '--gpu-precision',
+        default=speed.GUIDES_PRECISION,
+        metavar='NAME',
+        help=f"judge by a GPU's log of this precision: fp32, fp16+int8, strongly-typed, {ANY_PRECISION}; default fp16",
+    )
     args = parser.parse_args(argv)
     if bool(args.npu) != bool(args.gpu):
         parser.error('--npu and --gpu go together: one is compared with the other')

@@ -17,6 +17,7 @@ from rdn import cli, files, run_record
 from rdn.accuracy import result
 from rdn.devices import chip as hardware
 from rdn.devices import logs, output_names
+from rdn.devices import speed as figures
 from rdn.network import onnx_graph
 
 # The vendor's model zoo, RDN x2 of the default size on a 310P3, CANN 6.0.RC1: batch size -> images/s.
@@ -47,21 +48,35 @@ def read_row(folder: str) -> Row:
     result_path = os.path.join(folder, 'result.json')
     psnr, origin = result.read_average(result_path), result.read_origin(result_path)
     speed_path = find_speed(folder)
-    speed, record = logs.read(speed_path, logs.parse_speed), run_record.read(speed_path)
-    batch = record.batch_size if record else speed.batch
-    chip = record.chip if record else f'{speed.tool}, chip unknown'
+    found, record = logs.read(speed_path, logs.parse_speed), run_record.read(speed_path)
+    batch = check_one_size(speed_path, found, record)
+    chip = found.device or (record.chip if record else f'{found.tool}, chip unknown')
     of_outputs = origin.outputs if origin else None
     if record and of_outputs:
         check_same_run(result_path, of_outputs, speed_path, record)
     devices = hardware.devices_on_card(record.chip, record.card_devices) if record else 1
     protocol = origin and origin.protocol or 'protocol unknown'
-    return Row(chip, batch or 1, psnr, protocol, speed.rate, devices, of_outputs or record)
+    return Row(chip, batch, psnr, protocol, found.rate, devices, of_outputs or record)
 
 
-def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, speed: run_record.Record) -> None:
+def check_one_size(path: str, found: figures.Speed, record: run_record.Record | None) -> int:
+    """The batch size of a speed.
+
+    Raises ValueError, with the file's name, where it is the mean of several, or the speed is of several devices.
+    """
+    with files.errors_naming(path):
+        batch = logs.batch_size(found, record) or 1
+        if batch != int(batch):
+            raise ValueError(f'of batches of {batch:.4g} on average: a row of the table is of one size')
+        if found.devices > 1:
+            raise ValueError(f'of {found.devices} devices together: a row of the table is of one')
+    return int(batch)
+
+
+def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, timing: run_record.Record) -> None:
     """Raises ValueError, with both names, where an accuracy and a speed are of two runs: a model, a tool or a chip."""
     for what in ('batch_size', 'chip', 'tool', 'model'):
-        a, b = getattr(accuracy, what), getattr(speed, what)
+        a, b = getattr(accuracy, what), getattr(timing, what)
         if a != b:
             raise ValueError(f'{result_path} and {speed_path} are of two runs: {what} {str(a)[:12]} and {str(b)[:12]}')
 

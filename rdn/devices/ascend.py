@@ -19,7 +19,11 @@ class Ascend(base.Device):
     assumed_soc_version: str | None = None
 
     def identify(self, device_id: int, soc_version: str | None) -> base.Target:
-        """Ask npu-smi for the chip, unless the user names it and npu-smi does not know better."""
+        """Ask npu-smi for the chip, unless the user names it and npu-smi does not know better.
+
+        Raises:
+            ValueError: nothing names the chip, or the toolkit does not know it; with what to do.
+        """
         npu_smi = self.programs.find('npu-smi')
         found = None
         if npu_smi:
@@ -30,11 +34,13 @@ class Ascend(base.Device):
                     raise
         if not found and self.command():
             soc_version = soc_version or self.assumed_soc_version
-        soc_version = chip.choose_soc_version(found, soc_version)
-        named = chip.name_of(soc_version)
-        if found is None or found.name in chip.FAMILIES:
+        atc_path = self.programs.find('atc')
+        known = toolkit.known_chips(atc_path) if atc_path else ()
+        soc_version = chip.choose_soc_version(found, soc_version, known)
+        named = chip.name_of(soc_version, known)
+        if found is None or chip.is_family(found.name, known):
             return base.Target(chip.Chip(named, found.card_devices if found else None), soc_version)
-        if found.name != named:
+        if chip.name_of(found.name, known) != named:
             print(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
         return base.Target(found, soc_version)
 

@@ -8,9 +8,11 @@ base.py has the type of all engines, onnx_runtime.py and openvino.py one each, c
 """
 
 from rdn.engines.base import PRECISIONS, Engine, Place
-from rdn.engines.choice import faster_way, open_model, resolve_model
+from rdn.engines.choice import check_model, faster_way, open_model, resolve_model
 from rdn.engines.onnx_runtime import ON_DEVICE, PROVIDERS, OnnxRuntime
 from rdn.engines.openvino import OpenVino
+from rdn.engines.scale import scale_of
+from rdn.network.architectures import title_of_model as title_of_network
 
 __all__ = [
     'ON_DEVICE',
@@ -20,7 +22,10 @@ __all__ = [
     'OnnxRuntime',
     'OpenVino',
     'Place',
+    'check_model',
     'faster_way',
     'open_model',
     'resolve_model',
+    'scale_of',
+    'title_of_network',
 ]

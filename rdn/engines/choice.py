@@ -37,6 +37,11 @@ def open_model(
     return onnx_runtime.OnnxRuntime(path, place, trace_folder)
 
 
+def check_model(path: str) -> None:
+    """Raises OSError or ValueError, with the file's name, for a file that no engine can run; without loading it."""
+    onnx_graph.check_whole(path)
+
+
 def faster_way(model: base.Engine, flag: str) -> str | None:
     """A line on what would be faster here for a model that runs with no precision asked for; None where nothing would.
 

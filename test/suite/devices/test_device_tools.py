@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -112,6 +113,59 @@ def test_a_folder_of_that_name_is_not_the_module(tmp_path, monkeypatch):
     monkeypatch.delenv('AIS_BENCH', raising=False)
     monkeypatch.setenv('PATH', f'{tmp_path / "bin"}:{BARE_PATH}')
     assert choice.choose(None).device.name == 'host'
+
+
+@pytest.fixture
+def python_with(tmp_path, monkeypatch):
+    """python_with('ais_bench/__main__.py'): a server with atc, whose python3 has these modules alone; returns it."""
+    folder, site = tmp_path / 'bin', tmp_path / 'site'
+    folder.mkdir()
+    (folder / 'atc').write_text('#!/bin/sh\n')
+    (folder / 'python3').write_text(f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} "$@"\n')
+    for path in folder.iterdir():
+        path.chmod(0o755)
+    monkeypatch.delenv('AIS_BENCH', raising=False)
+    monkeypatch.setenv('PATH', f'{folder}:{BARE_PATH}')
+    monkeypatch.setattr('rdn.ROOT', str(tmp_path))
+
+    def make(*modules):
+        for name in modules:
+            (site / name).parent.mkdir(parents=True, exist_ok=True)
+            (site / name).write_text('raise RuntimeError("the question imported it")\n')
+        return str(folder / 'python3')
+
+    return make
+
+
+TOOL = ('ais_bench/__init__.py', 'ais_bench/__main__.py', 'ais_bench/infer/__init__.py')
+NAMESAKE = ('ais_bench/benchmark/__init__.py', 'ais_bench/benchmark/cli/main.py')
+
+
+@pytest.mark.parametrize('modules', [TOOL, TOOL[1:], (*TOOL, *NAMESAKE)])
+def test_ais_bench_is_the_module_with_a_program_and_its_part_for_inference(python_with, monkeypatch, modules):
+    python = python_with(*modules)
+    assert choice.choose(None).device.command() == ['python3', '-m', 'ais_bench']
+    monkeypatch.setenv('AIS_BENCH', f'{python} -m ais_bench')
+    assert choice.choose(None).device.command() == [python, '-m', 'ais_bench']
+
+
+@pytest.mark.parametrize('modules', [NAMESAKE, ('ais_bench/__init__.py', *NAMESAKE), TOOL[:2], TOOL[:1]])
+def test_the_namesake_of_ais_bench_is_said_to_be_one(python_with, monkeypatch, modules):
+    python = python_with(*modules)
+    words = f'the ais_bench in {python} is another package, ais-bench-benchmark .* AIS_BENCH=.* pyACL'
+    with pytest.raises(ValueError, match=f'--with=ais_bench: {words}'):
+        choice.choose('ais_bench')
+    device, reason = choice.choose(None)
+    assert device.name == 'host' and re.search(words, reason)
+    monkeypatch.setenv('AIS_BENCH', f'{python} -m ais_bench')
+    with pytest.raises(ValueError, match=f'AIS_BENCH={python} -m ais_bench: {words}'):
+        choice.choose(None)
+
+
+def test_a_python_without_ais_bench_is_named(python_with):
+    python = python_with('another/__init__.py')
+    with pytest.raises(ValueError, match=f'--with=ais_bench: no ais_bench in {python} '):
+        choice.choose('ais_bench')
 
 
 def test_without_atc_what_is_converted_can_be_measured(machine):

@@ -26,14 +26,38 @@ MAY_USE = {
 }
 WALK = 'rdn.walk'  # stands at the top, and shows and runs what the others have
 SCRIPTS = sorted(name[:-3] for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py')
+# What a script of the guide may use beside the modules at the top of rdn/.
+SCRIPT_MAY_USE = {
+    'RDN_infer': {'rdn.engines', 'rdn.data', 'rdn.devices', 'rdn.profiling'},
+    'RDN_postprocess': {'rdn.acceptance', 'rdn.accuracy', 'rdn.network', 'pictures.report'},
+    'RDN_preprocess': {'rdn.data', 'rdn.devices'},
+    'RDN_profile': {'rdn.profiling'},
+    'RDN_pth2onnx': {'rdn.engines', 'rdn.network'},
+    'RDN_quantize': {'rdn.engines', 'rdn.quantization', 'rdn.training'},
+    'RDN_train': {'rdn.data', 'rdn.network', 'rdn.training'},
+    'RDN_upscale': {'rdn.engines', 'pictures', 'pictures.formats', 'pictures.report', 'pictures.cluster'},
+    'gen_dataset_info': {'rdn.data', 'rdn.devices'},
+    'patch_transpose_whitelist': {'rdn.network', 'rdn.profiling'},
+    'sample_images': set(),
+    'test/accept': {'rdn.acceptance'},
+    'test/batches': {'rdn.acceptance'},
+    'test/parse': {'rdn.acceptance'},
+}
+# Modules that start processes: the walk those of the guide, a runner those of the vendor.
+STARTERS = {WALK, 'rdn.devices.runner'}
+# Modules that name a script in order to start it; host.py gives the name to the walk.
+NAMERS = {WALK, 'rdn.devices.rdn_infer'}
+
+
+def parsed(path):
+    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
+        return ast.parse(file.read())
 
 
 def imports_of(path):
     """Names of the modules that a source imports, at its top and inside functions: 'rdn.profiling.msprof', 'os.path'."""
-    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
-        tree = ast.parse(file.read())
     names = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -41,8 +65,8 @@ def imports_of(path):
     return names
 
 
-def modules():
-    """Name -> names of the modules of the project that it imports."""
+def module_paths():
+    """Name of a module of the project -> its path."""
     paths = {}
     for package in ('rdn', 'pictures'):
         for folder, _, names in os.walk(os.path.join(ROOT, package)):
@@ -53,7 +77,18 @@ def modules():
                     paths[dotted[: -len('.__init__')]] = path
                 elif name.endswith('.py') and name != '__init__.py':
                     paths[dotted] = path
-    return {name: {used for used in map(owner(paths), imports_of(path)) if used} for name, path in paths.items()}
+    return paths
+
+
+def modules():
+    """Name -> names of the modules of the project that it imports."""
+    paths = module_paths()
+    return {name: uses_of(path, paths) for name, path in paths.items()}
+
+
+def uses_of(path, paths):
+    """The names of the modules of the project that a source imports."""
+    return {used for used in map(owner(paths), imports_of(path)) if used}
 
 
 def owner(known):
@@ -77,10 +112,99 @@ def test_arrows_between_the_rooms_go_one_way():
         assert {other for other in used if room_of(other) not in allowed} == set(), name
 
 
+def test_scripts_use_the_rooms_of_their_step_alone():
+    scripts = {
+        *SCRIPTS,
+        *(f'test/{name[:-3]}' for name in os.listdir(os.path.join(ROOT, 'test')) if name[-3:] == '.py'),
+    }
+    assert scripts == set(SCRIPT_MAY_USE)
+    paths = module_paths()
+    for script, allowed in SCRIPT_MAY_USE.items():
+        assert {room_of(name) for name in uses_of(f'{script}.py', paths)} == {TOP} | allowed, script
+
+
+STARTING = ast.parse(
+    """
+import os, runpy
+from subprocess import run, TimeoutExpired
+import subprocess as processes
+def start(path):
+    processes.Popen(['ls'])
+    run(['ls'])
+    os.system('ls')
+    os.path.join('a', 'b')
+    runpy.run_path(path)
+    processes.list2cmdline(['ls'])
+"""
+)
+STARTING_FUNCTIONS = {
+    'subprocess': {'run', 'Popen', 'call', 'check_call', 'check_output', 'getoutput', 'getstatusoutput'},
+    'os': {'system', 'popen', 'posix_spawn', 'posix_spawnp'}
+    | {f'{kind}{ending}' for kind in ('exec', 'spawn') for ending in ('l', 'le', 'lp', 'lpe', 'v', 've', 'vp', 'vpe')},
+    'runpy': {'run_path', 'run_module'},
+    'importlib': {'import_module'},  # of a script by its name, which imports_of does not see
+    'pty': {'spawn'},
+    'asyncio': {'create_subprocess_exec', 'create_subprocess_shell'},
+}
+
+
+def starts_of(tree):
+    """'subprocess.run' and its like: the functions that a source uses to start a program or a script."""
+    found, names = set(), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update({alias.asname or alias.name: alias.name for alias in node.names})
+        elif isinstance(node, ast.ImportFrom) and node.module in STARTING_FUNCTIONS:
+            found.update(f'{node.module}.{x.name}' for x in node.names if x.name in STARTING_FUNCTIONS[node.module])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = names.get(node.value.id, '')
+            if node.attr in STARTING_FUNCTIONS.get(module, ()):
+                found.add(f'{module}.{node.attr}')
+    return found
+
+
+def script_names_of(tree):
+    """Texts of a source that are a script's path or begin a command with one; prose that names one is none."""
+    files = {os.path.basename(f'{script}.py') for script in SCRIPT_MAY_USE}
+    found = set()
+    for node in ast.walk(tree):
+        text = getattr(node, 's' if type(node).__name__ == 'Str' else 'value', None)  # Str: on Python 3.7
+        if isinstance(text, str):
+            words = text.split()
+            command = words[1:] if words and words[0].startswith('python') else words
+            is_command = len(command) < len(words) or len(words) == 1 or words[1:] and words[1].startswith('-')
+            if command and is_command and os.path.basename(command[0]) in files:
+                found.add(text)
+    return found
+
+
+def test_starts_are_seen_under_any_name():
+    assert starts_of(STARTING) == {'subprocess.Popen', 'subprocess.run', 'os.system', 'runpy.run_path'}
+
+
+def test_names_of_scripts_are_seen_in_commands_and_not_in_prose():
+    commands = (
+        "f('RDN_infer.py'); g('-u', f'{ROOT}/test/parse.py'); f('python3 RDN_train.py a'); 'RDN_upscale.py --model x'"
+    )
+    assert len(script_names_of(ast.parse(commands))) == 4
+    prose = "'RDN_infer.py writes it'; ': not of RDN_infer.py'; f'{path}: RDN_infer.py writes it'; 'other.py'"
+    assert script_names_of(ast.parse(prose)) == set()
+
+
+def test_the_walk_alone_starts_the_projects_scripts():
+    paths = module_paths()
+    starting = {name: starts_of(parsed(path)) for name, path in paths.items()}
+    assert {name for name, found in starting.items() if found} == STARTERS
+    naming = {name: script_names_of(parsed(path)) for name, path in paths.items()}
+    assert {name for name, found in naming.items() if found} == NAMERS
+    for name, path in paths.items():
+        assert not imports_of(path).intersection(SCRIPTS), name
+
+
 def functions_of(path):
     """(name, parameters, names that it assigns) of each function of a source; and the modules of ours that it imports."""
-    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
-        tree = ast.parse(file.read())
+    tree = parsed(path)
     imported = {
         alias.asname or alias.name
         for node in ast.walk(tree)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from helpers import BARE_PATH, ROOT, assert_refused, average, is_ignored, page_blocks, shell, snapshot
-from vendor import summary
+from vendor import list_chips, summary
 
 # --- what it runs on
 
@@ -67,6 +67,25 @@ def test_a_familys_name_asks_for_the_chip(modern, name):
         machine(soc_version='Ascend310P3')
     found = machine(soc_version=f'ascend{name.lower()}4')
     assert found.chip.name == f'{name}4' and found.soc_version == f'Ascend{name}4'
+
+
+def test_a_chip_that_the_toolkit_does_not_know_is_refused_before_anything_is_converted(modern, monkeypatch, tmp_path):
+    modern('310B')
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(list_chips(tmp_path / 'cann', '310B1', '310B3', '310P3')))
+    with pytest.raises(ValueError, match=r'npu-smi calls the chip 310B, .*\(310B1, 310B3:'):
+        machine()
+    with pytest.raises(ValueError, match='--soc-version=ascend310b3: the CANN toolkit spells it Ascend310B3'):
+        machine(soc_version='ascend310b3')
+    with pytest.raises(ValueError, match='--soc-version=Ascend310B4: .*the nearest names: .*Ascend310B1'):
+        machine(soc_version='Ascend310B4')
+    assert machine(soc_version='310B3').chip.name == '310B3'
+
+
+@pytest.mark.parametrize('card, name', [('950PR', '950PR_9579'), ('910C', '910_9392')])
+def test_chips_whose_name_the_board_completes_are_found(modern, card, name):
+    modern(card)
+    found = machine()
+    assert (found.device.name, found.chip.name, found.soc_version) == ('ais_bench', name, f'Ascend{name}')
 
 
 def test_atc_without_npu_smi_asks_for_the_chip_but_beside_benchmark(modern, monkeypatch, tmp_path):
