@@ -56,7 +56,7 @@ def read_row(folder: str) -> Row:
     if record and of_outputs:
         check_same_run(result_path, of_outputs, speed_path, record)
     devices = hardware.devices_on_card(record.chip, record.card_devices) if record else 1
-    protocol = origin and origin.protocol or 'protocol unknown'
+    protocol = origin.title() if origin else result.UNKNOWN_PROTOCOL
     return Row(chip, batch or 1, psnr, protocol, speed.rate, devices, of_outputs or record)
 
 

@@ -82,7 +82,7 @@ class Assessment(NamedTuple):
             table = agreement.format_agreements(self.agreements)
             lines.append(f'{table}\nagainst PyTorch: {self.origin.verdict.describe()}\n')
         tool = self.origin.outputs.describe() if self.origin.outputs else 'origin unknown'
-        lines.append(f'outputs: {tool}; {self.origin.protocol or "protocol unknown"}')
+        lines.append(f'outputs: {tool}; {self.origin.title()}')
         lines.append(format_scores([*self.scores, self.average()]))
         lines.append(f'Avg PSNR: {self.average().rdn:.2f}')
         return '\n'.join(lines)
@@ -126,8 +126,9 @@ def assess(outputs: Outputs, labels: str, criteria: Criteria, show: Show | None 
     scores = [score for score, _ in judged if score]
     agreements = [compared for _, compared in judged if compared]
     verdict = agreement.judge(agreements, criteria.max_loss, criteria.max_image_loss) if agreements else None
-    name, title = dataset.name_of(labels), protocol and protocol.title
-    origin = result.Origin(title, name, criteria.luma, criteria.scale, len(scores), record, verdict)
+    names = protocol and protocol.name, dataset.known_set_of(labels)
+    label_size = None if protocol and protocol.is_whole else (rules.width * rules.scale, rules.height * rules.scale)
+    origin = result.Origin(*names, rules.luma, rules.scale, label_size, len(scores), record, verdict)
     return Assessment(scores, agreements, origin)
 
 

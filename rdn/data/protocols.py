@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Callable, NamedTuple
 
-from rdn import images
+from rdn import configuration, images
 
 from PIL import Image
 
@@ -57,16 +57,23 @@ PROTOCOLS = {protocol.name: protocol for protocol in (CROP, LETTERBOX, WHOLE)}
 
 
 class Published(NamedTuple):
-    """A published average PSNR in dB, and whose it is."""
+    """A published figure.
+
+    Attributes:
+        source: whose it is.
+        psnr: the average in dB.
+        label_side: width and height of the labels in pixels; None where they are whole images.
+    """
 
     source: str
     psnr: float
+    label_side: int | None = None
 
 
-# (data set, scale, luma, protocol's name) -> the figure. For lumas see rdn/accuracy/metrics.py.
+# (name in known_sets.KNOWN, scale, luma, protocol's name) -> the figure. For lumas see rdn/accuracy/metrics.py.
 PUBLISHED: dict[tuple[str, int, str, str], Published] = {
     ('set5', 2, 'rdn-pytorch', 'whole'): Published('RDN-pytorch, PyTorch', 38.18),
-    ('set5', 2, 'rdn-pytorch', 'letterbox'): Published('guide, Ascend 310', 38.27),
+    ('set5', 2, 'rdn-pytorch', 'letterbox'): Published('guide, Ascend 310', 38.27, configuration.LABEL_SIDE),
 }
 
 
@@ -78,6 +85,6 @@ def of_flags(flags: dict) -> Protocol | None:
     return protocol
 
 
-def by_title(title: str | None) -> Protocol | None:
-    """The protocol with a title; None if there is none."""
-    return next((protocol for protocol in PROTOCOLS.values() if protocol.title == title), None)
+def of_record(text: str | None) -> Protocol | None:
+    """The protocol that a record names, older ones by its title; None if there is none."""
+    return next((protocol for protocol in PROTOCOLS.values() if text in (protocol.name, protocol.title)), None)
