@@ -47,7 +47,7 @@ SETTINGS = (
 CHECKPOINT_SECONDS = 60  # what a kill may lose
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {postfix}'
 BAR_SECONDS = 0.1  # between two looks at the loss, which the device has to finish for
-MEASURING_SHARE = 0.2  # bounds the interval between lines; a line measures one of two protocols, so it costs about half
+MEASURING_SHARE = 0.2  # bounds the interval between lines; a line measures one protocol, so it costs less
 
 
 class Reporter:
@@ -93,7 +93,7 @@ class Reporter:
         """Print a table: the PSNR of the averaged weights on each folder by each protocol."""
         rows = [('images', 'protocol', 'PSNR dB', 'bicubic')]
         scores = {
-            protocol: self.evaluation.measure(self.run.steps.average, protocol) for protocol in validation.EVALUATED
+            protocol: self.evaluation.measure(self.run.steps.average, protocol) for protocol in protocols.measured()
         }
         for name in self.evaluation.folders:
             for protocol, by_name in scores.items():

@@ -7,7 +7,7 @@ import os
 from typing import Any, NamedTuple, Sequence
 
 from rdn import files, run_record
-from rdn.accuracy import agreement
+from rdn.accuracy import agreement, metrics
 from rdn.data import protocols
 
 import numpy as np
@@ -38,7 +38,7 @@ class Origin(NamedTuple):
     Attributes:
         protocol: its name; None if it is not known.
         known_set: the name of the images' set in known_sets.KNOWN, OTHER for other images; None if it is not known.
-        luma: a key of metrics.LUMA.
+        luma: a key of metrics.PLANES; the name is that of older records.
         scale: of the network.
         label_size: width and height of the labels in pixels; None for whole images, or if it is not known.
         images: how many; None if it is not known.
@@ -76,11 +76,6 @@ def write(path: str, values: Sequence[float], origin: Origin) -> None:
         'verdict': origin.verdict and origin.verdict._asdict(),
     }
     files.write_text(run_record.path_of(path), json.dumps(content, indent=1) + '\n')
-
-
-def is_result(text: str) -> bool:
-    """Whether a text is a result.json rather than a log or ais_bench's summary."""
-    return text.lstrip().startswith('{') and 'NPU_compute_time' not in text
 
 
 def parse(text: str) -> float:
@@ -121,7 +116,7 @@ def read_origin(path: str) -> Origin | None:
         return Origin(
             protocol.name if protocol else name,
             known_set,
-            luma or 'rdn-pytorch',
+            luma or metrics.DEFAULT_LUMA,
             _value(content, 'scale', int) or 2,
             (label_size[0], label_size[1]) if label_size else None,
             _value(content, 'images', int),

@@ -1,6 +1,6 @@
 """Protocols: how an image becomes a label, how large a border is left out, and what was published by it.
 
-Preparation, scoring and the verdict all read these values, so a new protocol is one more entry here. Figures of one
+Preparation, training, scoring and the verdict read these values, so a new protocol is one more entry of PROTOCOLS. Figures of one
 protocol compare with figures of that protocol only.
 """
 
@@ -23,6 +23,8 @@ class Protocol(NamedTuple):
             an image that is too small.
         is_whole: the label has the image's own size, and the inputs are tiles.
         extra_border: pixels left out at each side, besides as many as the scale.
+        planes: the key of metrics.PLANES that the protocol prescribes; None: luma, by the coefficients of the flags.
+        is_measured: whether RDN_train.py and tools.evaluate measure by it.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Protocol(NamedTuple):
     fit: Callable[[Image.Image, int, int, int], Image.Image]
     is_whole: bool = False
     extra_border: int = 0
+    planes: str | None = None
+    is_measured: bool = False
 
     def border(self, scale: int) -> int:
         """Return how many pixels are left out at each side."""
@@ -50,9 +54,9 @@ def _whole(image: Image.Image, width: int, height: int, scale: int) -> Image.Ima
     return images.modcrop(image, scale)
 
 
-CROP = Protocol('crop', 'centre crop', _crop)  # the guide's words
+CROP = Protocol('crop', 'centre crop', _crop, is_measured=True)  # the guide's words
 LETTERBOX = Protocol('letterbox', 'letterbox', _letterbox)  # the published script behind the guide's 38.27
-WHOLE = Protocol('whole', 'whole images', _whole, is_whole=True)  # as papers report
+WHOLE = Protocol('whole', 'whole images', _whole, is_whole=True, is_measured=True)  # as papers report
 PROTOCOLS = {protocol.name: protocol for protocol in (CROP, LETTERBOX, WHOLE)}
 
 
@@ -70,11 +74,16 @@ class Published(NamedTuple):
     label_side: int | None = None
 
 
-# (name in known_sets.KNOWN, scale, luma, protocol's name) -> the figure. For lumas see rdn/accuracy/metrics.py.
+# (name in known_sets.KNOWN, scale, planes, protocol's name) -> the figure. For planes see rdn/accuracy/metrics.py.
 PUBLISHED: dict[tuple[str, int, str, str], Published] = {
     ('set5', 2, 'rdn-pytorch', 'whole'): Published('RDN-pytorch, PyTorch', 38.18),
     ('set5', 2, 'rdn-pytorch', 'letterbox'): Published('guide, Ascend 310', 38.27, configuration.LABEL_SIDE),
 }
+
+
+def measured() -> list[Protocol]:
+    """Return the protocols by which weights are measured, those of whole images first."""
+    return sorted((each for each in PROTOCOLS.values() if each.is_measured), key=lambda each: not each.is_whole)
 
 
 def of_flags(flags: dict) -> Protocol | None:
