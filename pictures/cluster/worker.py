@@ -96,6 +96,7 @@ class Worker:
 
     def __init__(self, setup: Setup, threads: int):
         """threads: of a CPU. What is wrong is told by `ready`."""
+        cli.silence_libraries()
         warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
         self._setup, self._options = setup, setup.options
         self._names: dict[str, str] = {}  # of a local copy -> what the user calls it

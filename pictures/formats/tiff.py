@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, BinaryIO
 
 from pictures.formats import base, pixels, stderr_capture
@@ -21,7 +20,6 @@ REDUCED = 1  # bit of NewSubfileType
 SEPARATE = 2  # value of PlanarConfiguration
 JPEG_COMPRESSIONS = (6, 7, 34892)
 UNITS_AN_INCH = {2: 1.0, 3: 2.54}  # ResolutionUnit: inch, centimetre
-logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # what matters is raised
 
 
 def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
