@@ -177,17 +177,17 @@ def main(argv=None):
         if infos:
             check_inputs(model, path, infos)
         print(f'{path} on {model.name}, batches of {args.batch_size}')
-        hint = None if args.precision else engines.faster_way(model, '-precision')
+        hint = None if args.precision or os.environ.get('RDN_HINTED') else engines.faster_way(model, '-precision')
         if hint:
             print(hint)
-        folder = os.path.join(args.result_path, f'dumpOutput_device{args.device_id}')
+        folder = os.path.join(args.result_path, output_names.output_folder(args.device_id))
         if infos:
             report = run_dataset(model, infos, args.batch_size, folder, args.output_binary)
-            report_name = f'perf_vision_batchsize_{args.batch_size}_device_{args.device_id}.txt'
+            report_name = output_names.performance_name(args.batch_size, args.device_id)
         else:
             size = args.input_height, args.input_width
             report = run_pure(model, path, args.round, args.batch_size, size)
-            report_name = f'PureInfer_perf_of_{files.stem_of(args.om_path)}_in_device_{args.device_id}.txt'
+            report_name = output_names.pure_performance_name(args.om_path, args.device_id)
         report_path = os.path.join(args.result_path, report_name)
         files.write_text(report_path, report)
         record = make_record(model, path, args.batch_size, infos)

@@ -21,16 +21,25 @@ import sys
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from pictures.report import report, sheet
-from rdn import cli, files, images
+from rdn import cli, configuration, files, images
 from rdn.acceptance import dumped
 from rdn.accuracy import agreement, assessment, metrics, scoring
+from rdn.network import architectures
 
 
-def save_images(folder: str, image: scoring.Result, score: scoring.Score | None, scale: int) -> None:
-    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known."""
-    captions = ['bicubic', 'RDN', 'original']
+def save_images(folder: str, image: scoring.Result, score: scoring.Score | None, scale: int, network: str) -> None:
+    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known.
+
+    Args:
+        folder: for the files.
+        image: what they show.
+        score: its PSNRs; None if the original is not known.
+        scale: of the network.
+        network: its title.
+    """
+    captions = ['bicubic', network, 'original']
     if score:
-        captions[:2] = [f'bicubic {score.bicubic:.2f} dB', f'RDN {score.rdn:.2f} dB']
+        captions[:2] = [f'bicubic {score.bicubic:.2f} dB', f'{network} {score.rdn:.2f} dB']
     panels = [images.to_image(x) for x in (image.bicubic, image.sr, image.hr) if x is not None]
     for suffix, panel in ((f'x{scale}', panels[1]), ('sheet', sheet.compose(list(zip(captions, panels))))):
         with files.atomic_file(os.path.join(folder, f'{image.case.stem}_{suffix}.png')) as file:
@@ -59,14 +68,16 @@ def main(argv=None):
     if args.report:
         import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
 
+    network = architectures.title_of(args.network)
+
     def show(position: int, image: scoring.Result, score: scoring.Score | None, rules: scoring.Rules) -> None:
         if args.save_images:
-            save_images(args.save_images, image, score, rules.scale)
+            save_images(args.save_images, image, score, rules.scale, network)
         if page:
             add_to_report(page, position, image, score, rules.border)
 
     with contextlib.ExitStack() as stack:
-        page = stack.enter_context(report.writing(args.report)) if args.report else None
+        page = stack.enter_context(report.writing(args.report, network)) if args.report else None
         shown = show if args.save_images or args.report else None
         found = assessment.assess(outputs, args.label_path, criteria, shown)
     if page:
@@ -74,7 +85,7 @@ def main(argv=None):
     if not found.scores:
         return
     found.write(args.result_path)
-    print(found.describe())
+    print(found.describe(network))
     return report_verdict(found.average(), args.min_psnr, found.origin.verdict)
 
 
@@ -103,6 +114,12 @@ def parse_args(argv):
     parser.add_argument('--result-path', required=True, help='result.json to write')
     parser.add_input_size()
     parser.add_argument('--scale', type=int, choices=cli.SCALES, default=2)
+    parser.add_argument(
+        '--network',
+        choices=architectures.names(),
+        default=configuration.GUIDE_NETWORK,
+        help='its architecture, for captions; default %(default)s',
+    )
     parser.add_argument(
         '--luma',
         choices=sorted(metrics.LUMA, reverse=True),

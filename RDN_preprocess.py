@@ -65,7 +65,7 @@ def main(argv=None):
         prepared = cpu.map_in_order(lambda path: write(prepare_image(path, settings)), paths)
         with contextlib.closing(prepared):
             count = sum(cli.progress(prepared, 'image', len(paths)))
-    print(f'{len(paths)} images')
+    print(cli.count(len(paths), 'image'))
     print(f'{count} inputs of {args.width} x {args.height} in {data_path}')
     print(f'{"layouts, no labels," if args.no_label else "labels"} in {label_path}')
     note_clashes(data_path)

@@ -1,5 +1,7 @@
 """Guide 3.3: where the time goes, from msprof's op_statistic_*.csv and op_summary_*.csv (CANN 5 to 9).
 
+PyTorch's profiler on Ascend (torch_npu) writes op_statistic.csv and kernel_details.csv: they are read as well.
+
     python3 RDN_profile.py PROF_000001
     python3 RDN_profile.py op_statistic_0_1.csv op_summary_0_1.csv
 
@@ -8,7 +10,8 @@ their shapes on the toolkit's white list. Before and after it, side by side:
 
     python3 RDN_profile.py PROF_000001 --after PROF_000002
 
-A folder is searched with all that is below it; of several PROF_* in it the newest counts. RDN_infer.py -profiling=DIR writes such files where there is no device.
+A folder is searched with all that is below it; of several PROF_* or *_ascend_pt in it the newest counts.
+RDN_infer.py -profiling=DIR writes such files where there is no device.
 """
 
 from __future__ import annotations
@@ -58,12 +61,13 @@ def format_cell(value: str | float | None) -> str:
 
 
 def format_profile(profile: Profile) -> str:
-    """The guide's table, longest time first."""
-    header = msprof.STATISTIC_HEADER.split(',')
-    rows = [header, *([format_cell(cell) for cell in row] for row in profile.rows)]
-    if all(row.model is None for row in profile.rows):  # CANN 7 and later name no model
-        rows = [row[1:] for row in rows]
-    return cli.format_table(rows)
+    """The guide's table, longest time first; with a column for the device where there are several."""
+    rows = [[*msprof.STATISTIC_HEADER.split(','), 'Device']]
+    rows += [[format_cell(cell) for cell in row] for row in profile.rows]
+    has_model = any(row.model is not None for row in profile.rows)  # CANN 7 and later name none
+    has_devices = len({row.device for row in profile.rows}) > 1
+    first, last = 0 if has_model else 1, None if has_devices else -1
+    return cli.format_table([row[first:last] for row in rows])
 
 
 def find_striking(profile: Profile) -> dict[str, float]:
@@ -92,7 +96,9 @@ def advise(profile: Profile) -> list[str]:
 def advise_on_transposes(summaries: Sequence[str]) -> list[str]:
     """Lines that say whether the transposes are slow ones, by op_summary files, and what to do about those."""
     if not summaries:
-        return ['Whether it is slow, and for which shapes, says its op_summary_*.csv: name that, too.']
+        return [
+            'Whether it is slow, and for which shapes, says its op_summary_*.csv (kernel_details.csv): name that, too.'
+        ]
     if not any(task.shapes for task in msprof.read_tasks(*summaries) if task.op_type in msprof.TRANSPOSES):
         return [
             f'{summaries[0]} says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.'
@@ -181,7 +187,11 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('profile', nargs='+', help="msprof's folder, or its op_statistic and op_summary files")
+    parser.add_argument(
+        'profile',
+        nargs='+',
+        help="msprof's or torch_npu's folder, or its op_statistic and op_summary (kernel_details) files",
+    )
     parser.add_argument('--after', nargs='+', metavar='PROFILE', help='a later profile to compare with')
     return parser.parse_args(argv)
 

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from rdn import cli, engines, files
-from rdn.network import checkpoint, onnx_graph
+from rdn import cli, configuration, engines, files
+from rdn.network import architectures, checkpoint, onnx_graph
 
 import numpy as np
 import onnx
@@ -33,7 +33,6 @@ import models
 OPSETS = range(9, 18)  # what PyTorch exports; those of torch 1.5 end with 12
 # From here on nn.PixelShuffle is exported as DepthToSpace, which the guide's atc does not have.
 DEPTH_TO_SPACE_OPSET = 11
-OPERATORS = {'Conv', 'Relu', 'Concat', 'Add', 'Constant'}
 UPSAMPLING_OPERATORS = {
     'shuffle': {'Reshape', 'Transpose'},
     'depth-to-space': {'DepthToSpace'},
@@ -71,21 +70,37 @@ class Deconv(nn.Module):
         return functional.conv_transpose2d(x, self.kernel, stride=self.factor)
 
 
-def with_upsampling(model: models.RDN, upsampling: str) -> models.RDN:
-    """A copy of the network that enlarges by other modules, to the same numbers. upsampling: see UPSAMPLING_OPERATORS."""
+def with_upsampling(model: nn.Module, upsampling: str) -> nn.Module:
+    """Copy a network, with other modules of the same numbers for each models.PixelShuffle inside an nn.Sequential.
+
+    Args:
+        model: the network.
+        upsampling: a key of UPSAMPLING_OPERATORS.
+
+    Raises:
+        ValueError: a PixelShuffle has no convolution before it, which a transposed convolution needs.
+    """
     model = copy.deepcopy(model)
-    deconv = None  # one for both steps of x4: of two equal kernels the exporter makes an Identity
-    for index, module in enumerate(model.upscale):
-        if isinstance(module, models.PixelShuffle) and upsampling == 'deconv':
-            channels = model.upscale[index - 1].out_channels // module.factor**2
-            deconv = deconv or Deconv(module.factor, channels)
-            model.upscale[index] = deconv
-        elif isinstance(module, models.PixelShuffle) and upsampling == 'depth-to-space':
-            model.upscale[index] = nn.PixelShuffle(module.factor)
+    deconvs: dict[tuple[int, int], Deconv] = {}  # one for each kernel: of two equal ones the exporter makes an Identity
+    for sequential in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
+        for index, module in enumerate(sequential):
+            if isinstance(module, models.PixelShuffle) and upsampling == 'deconv':
+                sizes = module.factor, _channels_before(sequential, index) // module.factor**2
+                sequential[index] = deconvs.setdefault(sizes, Deconv(*sizes))
+            elif isinstance(module, models.PixelShuffle) and upsampling == 'depth-to-space':
+                sequential[index] = nn.PixelShuffle(module.factor)
     return model
 
 
-def export_onnx(model: models.RDN, shape: Shape, opset: int, upsampling: str, path: str) -> None:
+def _channels_before(sequential: nn.Sequential, index: int) -> int:
+    """How many channels the module at an index receives: those of the last convolution before it."""
+    for module in reversed(list(sequential)[:index]):
+        if isinstance(module, nn.Conv2d):
+            return module.out_channels
+    raise ValueError('a PixelShuffle without a convolution before it: export with --upsample=shuffle')
+
+
+def export_onnx(model: nn.Module, shape: Shape, opset: int, upsampling: str, path: str) -> None:
     """Write `model` as ONNX: `image` (N, C, height, width) float32 -> `output`.
 
     shape: what None is in is left free. upsampling: a key of UPSAMPLING_OPERATORS.
@@ -103,14 +118,15 @@ def export_onnx(model: models.RDN, shape: Shape, opset: int, upsampling: str, pa
         warnings.simplefilter('ignore')  # that this exporter is the older one, that opset 9 is old
         torch.onnx.export(with_upsampling(model, upsampling), image, path, **options)
     onnx.checker.check_model(path)
-    foreign = sorted(set(onnx_graph.count_operators(path)) - OPERATORS - UPSAMPLING_OPERATORS[upsampling])
+    operators = architectures.find(model.state_dict()).operators | UPSAMPLING_OPERATORS[upsampling]
+    foreign = sorted(set(onnx_graph.count_operators(path)) - operators)
     if foreign:
         raise ValueError(
             f'the exported graph holds {", ".join(foreign)}: torch {torch.__version__} exports it differently'
         )
 
 
-def largest_difference(model: models.RDN, path: str, shape: Shape) -> float:
+def largest_difference(model: nn.Module, path: str, shape: Shape) -> float:
     """Largest difference of ONNX Runtime to PyTorch, as a fraction of the output's range.
 
     Random input, 0...1; where the shape leaves a size free, of two sizes, so that one that is frozen into the graph
@@ -140,7 +156,7 @@ def choose_upsampling(asked: str, opset: int) -> str:
 
 def main(argv=None):
     args = parse_args(argv)
-    model = checkpoint.load_rdn(
+    model = checkpoint.load(
         args.input_file,
         num_features=args.num_features,
         growth_rate=args.growth_rate,
@@ -173,8 +189,9 @@ def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--input-file', required=True, help='weights, .pth')
     parser.add_argument('--output-file', required=True, help='ONNX file to write')
+    usual, size = configuration.GUIDE_SIDE, 'of the input, pixels; 0: any; default %(default)s'
     for flag in ('--height', '--width'):
-        parser.add_argument(flag, type=cli.not_negative, default=114, help='of the input, pixels; 0: any; default 114')
+        parser.add_argument(flag, type=cli.not_negative, default=usual, help=size)
     parser.add_argument('--batch-size', type=cli.positive, help='fixes it in the file; default: the file takes any')
     parser.add_argument(
         '--opset',

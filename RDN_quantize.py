@@ -14,13 +14,13 @@ import os
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from rdn import cli, engines, files, guides_stack
+from rdn import cli, configuration, engines, files, guides_stack
 from rdn.training import patches
 
 import numpy as np
 import onnx
 
-FREE_SIDE_PIXELS = 114  # of a crop, where the model takes any size
+FREE_SIDE_PIXELS = configuration.GUIDE_SIDE  # of a crop, where the model takes any size
 
 
 def pick_images(folders: list[str], count: int, scale: int, height: int, width: int, seed: int) -> list[np.ndarray]:

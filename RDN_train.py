@@ -236,9 +236,7 @@ def main(argv=None):
     way = ways.choose(args.precision, not args.no_compile)
     torch.manual_seed(args.seed)
     config = {name: getattr(args, name) for name in ('num_features', 'growth_rate', 'num_blocks', 'num_layers')}
-    model = (
-        checkpoint.load_rdn(args.init) if args.init else new_model(scale_factor=args.scale, num_channels=3, **config)
-    )
+    model = checkpoint.load(args.init) if args.init else new_model(scale_factor=args.scale, num_channels=3, **config)
     print(f'{sum(tensor.numel() for tensor in model.parameters()):,} parameters')
     scale = model.config['scale_factor']
     evaluation = validation.Evaluation(args.eval_path, scale)
@@ -260,7 +258,7 @@ def main(argv=None):
     os.remove(checkpoint_path)
     with ways.memory_errors('the images of --eval-path: measure with python3 -m tools.evaluate'):
         reporter.print_end()
-    print(f'written to {args.output_file} after {run.step} steps')
+    print(f'written to {args.output_file} after {cli.count(run.step, "step")}')
 
 
 def parse_args(argv):

@@ -78,10 +78,11 @@ def main(argv=None):
 
 
 @contextlib.contextmanager
-def under_way(places: Places, summary: processing.Summary) -> Iterator[report.Report | None]:
+def under_way(places: Places, model_path: str, summary: processing.Summary) -> Iterator[report.Report | None]:
     """The report while pictures are upscaled; what failed is written at the end, however that comes."""
+    network = engines.title_of_network(model_path)
     try:
-        with report.writing(places.report) if places.report else contextlib.nullcontext() as page:
+        with report.writing(places.report, network) if places.report else contextlib.nullcontext() as page:
             yield page
     finally:
         if places.log:
@@ -103,7 +104,7 @@ def upscale_here(
     check_places(naming.output, places)
     print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {engine.name}')
     print(''.join(f'{line}\n' for line in processing.describe_model(engine, model.precision, options)), end='')
-    with under_way(places, summary) as page:
+    with under_way(places, model.path, summary) as page:
         local.upscale_all(jobs, engine, scale, options, page, summary)
     return naming.file or naming.output, page
 
@@ -154,7 +155,7 @@ def upscale_on_cluster(
         )
         ray = stack.enter_context(fleet.joined(address))
         shown = stack.enter_context(contextlib.closing(progress.Progress(summary)))
-        page = stack.enter_context(under_way(places, summary))
+        page = stack.enter_context(under_way(places, model.path, summary))
         workers = fleet.Fleet(ray, setup, model.place.threads)
         handed = scheduler.Scheduler(workers, source, output, shown, page)
         ready = handed.wait_for_workers()

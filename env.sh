@@ -3,8 +3,9 @@
 #
 #     source env.sh
 #
-# Takes the toolkit that ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH names, else the one in the default
-# places, in each `latest` before the highest number. Uses the toolkit's own set_env.sh; sets the
+# Takes the toolkit that ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH names, else the first of: the one of
+# the active conda environment, of the folder that root's installer noted, of the default places; in
+# each `latest` before the highest number. Uses the toolkit's own set_env.sh; sets the
 # variables of CANN 5 itself where there is none. Names the toolkit and its version. May be sourced
 # again: no path grows. Without a toolkit it says so and returns 1.
 
@@ -85,13 +86,28 @@ _rdn_unique() {
     printf '%s\n' "${seen%:}"
 }
 
+# Prints the folder that root's installer noted; nothing where there is no note.
+_rdn_noted_folder() {
+    sed -n 's|^Install_Path=\(.*[^/[:space:]]\)[/[:space:]]*$|\1|p' \
+        "${RDN_INSTALL_INFO:-/etc/Ascend/ascend_cann_install.info}" 2>/dev/null | head -n 1
+}
+
+# Prints the places to look for a toolkit in, a line each.
+_rdn_places() {
+    local root name noted
+    noted=$(_rdn_noted_folder) || true # no note
+    for root in ${CONDA_PREFIX:+"$CONDA_PREFIX/Ascend"} ${noted:+"$noted"} /usr/local/Ascend "${HOME-}/Ascend"; do
+        for name in cann ascend-toolkit; do printf '%s\n' "$root/$name"; done
+    done
+}
+
 _rdn_env() {
-    local home version='' script nounset name release
+    local home version='' script nounset name release places
     if [ -n "${ASCEND_TOOLKIT_HOME:-${ASCEND_HOME_PATH-}}" ]; then
         set -- "${ASCEND_TOOLKIT_HOME:-$ASCEND_HOME_PATH}"
     else
-        set -- /usr/local/Ascend/cann /usr/local/Ascend/ascend-toolkit "${HOME-}/Ascend/cann" \
-            "${HOME-}/Ascend/ascend-toolkit"
+        mapfile -t places < <(_rdn_places)
+        set -- "${places[@]}"
     fi
     for home in "$@"; do
         if version=$(_rdn_version "${home%/}"); then break; fi
@@ -123,8 +139,10 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     exit 1
 fi
 if _rdn_env; then
-    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_release _rdn_small_board _rdn_unique _rdn_env
+    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_release _rdn_small_board _rdn_unique _rdn_noted_folder \
+        _rdn_places _rdn_env
 else
-    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_release _rdn_small_board _rdn_unique _rdn_env
+    unset -f _rdn_version _rdn_own_script _rdn_cann5 _rdn_release _rdn_small_board _rdn_unique _rdn_noted_folder \
+        _rdn_places _rdn_env
     return 1
 fi

@@ -10,13 +10,17 @@
 # --with         benchmark, ais_bench or host; default: the first of these that is here, the first two with atc
 # --soc-version  the chip's name for atc, Ascend310P3 say; default: what npu-smi shows (beside benchmark also Ascend310)
 # --device-id    number of the device; default 0
+# --no-reference leaves out the comparison with PyTorch, on which the verdict on accuracy rests
 #
 # Where atc and benchmark or ais_bench are installed, it converts the model and runs it on the device; elsewhere
 # RDN_infer.py does their job. The first run makes .venv and installs requirements.txt into it.
-# PYTHON names another Python than python3; RDN_VENV another environment, which is used as it is. AIS_BENCH says how to
+# PYTHON names another Python than python3, with an environment of its own, .venv-3.7 for instance; RDN_VENV names an
+# environment that is used as it is. AIS_BENCH says how to
 # call ais_bench where it is not `python3 -m ais_bench`; SOC_VERSION is --soc-version; CHIPS says how many devices a
 # card holds where npu-smi does not.
+[ -n "${BASH_VERSION-}" ] || { echo "run.sh: needs bash: bash $0" >&2; exit 2; }
 set -euo pipefail
+case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 
 fail() {
     echo "run.sh: $1" >&2
@@ -28,7 +32,7 @@ absolute() { case $1 in /*) printf '%s\n' "$1" ;; *) printf '%s/%s\n' "$PWD" "$1
 flags=()
 while [ $# -gt 0 ]; do
     case $1 in
-        -h | --help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+        --no-reference) flags+=("$1"); shift ;;
         --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
         --weights | --dataset | --batch-size | --with | --soc-version | --device-id)
             [ $# -ge 2 ] && [ -n "$2" ] || fail "$1 needs a value (see --help)"
@@ -51,7 +55,8 @@ if [ -n "${RDN_VENV-}" ]; then
 else
     # shellcheck source=setup_venv.sh
     . ./setup_venv.sh
-    setup_venv .venv requirements.txt "${PYTHON-}"
+    if [ -n "${PYTHON-}" ]; then PYTHON=$(find_python "$PYTHON"); fi
+    setup_venv "$(choose_venv "${PYTHON-}")" requirements.txt "${PYTHON-}"
 fi
 activate=$(dirname "$(command -v python3)")/activate
 

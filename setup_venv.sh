@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# For run.sh and test/run_tests.sh, to be sourced in the project's folder.
+# Functions for run.sh and test/run_tests.sh, which source this file in the project's folder. It is not a command.
 
 # setup_venv FOLDER REQUIREMENTS [PYTHON]: makes the virtual environment FOLDER hold what REQUIREMENTS
 # asks for, and activates it. Where an earlier call did so, for the same Python, it only activates.
@@ -15,7 +15,10 @@ setup_venv() {
         echo "  PyTorch, ONNX Runtime, OpenCV and others; where pip brings CUDA's libraries, some GB more. Without them:"
         echo "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu bash $0"
         if [ -t 1 ]; then quiet=''; fi # pip's own progress is for a person
-        if [ -e "$folder/.ours" ]; then rm -rf "$folder"; fi # of another Python, or interrupted
+        if [ -e "$folder/.ours" ]; then
+            announce_replacement "$folder" "$python"
+            rm -rf "$folder"
+        fi
         if ! "$python" -m venv "$folder"; then
             echo "$0: $python cannot make a virtual environment: on Debian, apt install python3-venv" >&2
             return 1
@@ -30,6 +33,40 @@ setup_venv() {
     fi
     # shellcheck disable=SC1091
     . "$folder/bin/activate"
+}
+
+# announce_replacement FOLDER PYTHON: says why the environment FOLDER is made anew for PYTHON. Where it is one of another
+# Python and a person is at the terminal, it waits for a key.
+announce_replacement() {
+    local folder=$1 old new
+    old=$(sed -n '1s/ .*//p' "$folder/.set-up" 2>/dev/null || true)
+    new=$("$2" -c 'import sys; print(sys.version.split()[0])')
+    if [ -z "$old" ]; then
+        echo "  $folder was not finished, and is made anew"
+    elif [ "$old" = "$new" ]; then
+        echo "  $folder is made anew, because the requirements changed"
+    else
+        echo "  $folder is of Python $old, and is replaced by one of Python $new. To keep it, press Ctrl-C, and name its"
+        echo "  Python: PYTHON=python${old%.*} bash $0; every PYTHON has an environment of its own"
+        if [ -t 0 ] && [ -t 1 ]; then read -r -n 1 -s -p '  Press any other key to replace it.' && echo; fi
+    fi
+}
+
+# choose_venv [PYTHON]: prints the folder of run.sh's environment: .venv; for a Python that the user names, one of its
+# own, .venv-3.7 for instance; where one of these is active, that one.
+choose_venv() {
+    if [ -n "${1-}" ]; then
+        printf '.venv-%s\n' "$(python_version "$1")"
+    elif [ -n "${VIRTUAL_ENV-}" ] && [ -e "$VIRTUAL_ENV/.ours" ] && [ "${VIRTUAL_ENV%/*}" -ef . ]; then
+        printf '%s\n' "${VIRTUAL_ENV##*/}"
+    else
+        printf '.venv\n'
+    fi
+}
+
+# python_version PYTHON: prints 3.11, for instance.
+python_version() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 }
 
 # find_python [PYTHON]: prints the given Python, else the first of the usual ones, that a stack exists

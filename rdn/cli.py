@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -10,9 +11,11 @@ import sys
 import warnings
 from typing import Callable, Iterable, NoReturn, Sequence
 
+from rdn import configuration, steps
+
 from tqdm import tqdm
 
-SCALES = (2, 3, 4)  # the enlargements that RDN is made for
+SCALES = (2, 3, 4)  # the enlargements that networks are made for
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,9 +28,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f'{self.prog}: {message} (see --help)\n')
 
     def add_input_size(self) -> None:
-        """Add --height and --width of the network's input, 114 pixels each by default."""
+        """Add --height and --width of the network's input, in pixels; those of the guide by default."""
+        usual = configuration.GUIDE_SIDE
         for flag in ('--height', '--width'):
-            self.add_argument(flag, type=positive, default=114, help='of the input, pixels; default %(default)s')
+            self.add_argument(flag, type=positive, default=usual, help='of the input, pixels; default %(default)s')
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -67,9 +71,11 @@ def silence_libraries() -> None:
 
 
 def describe_error(error: BaseException) -> str:
-    """One line that says what is wrong; for an OSError the file and the system's words."""
+    """One line that says what is wrong; for an OSError the file and the system's words, and which step makes the file."""
     if isinstance(error, OSError) and error.strerror:
-        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+        maker = steps.who_makes(str(error.filename)) if error.filename and error.errno == errno.ENOENT else None
+        said = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+        return f'{said}: {maker}' if maker else said
     if isinstance(error, MemoryError):
         return f'not enough memory: {error}' if str(error) else 'not enough memory'
     return ' '.join(str(error).split())
@@ -83,6 +89,11 @@ def _fail(message: str, status: int) -> None:
 def progress(items: Iterable, unit: str, total: int | None = None) -> Iterable:
     """The items, under a bar on stderr where that is a terminal; silent in a pipe. total: where they have no len."""
     return tqdm(items, unit=unit, total=total, disable=None, leave=False)
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: '1 image', '1,200 images'."""
+    return f'{number:,} {noun}{"" if number == 1 else "s"}'
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:

@@ -6,7 +6,13 @@ import os
 from typing import NamedTuple
 
 GUIDE_SCALE = 2  # of the guide's network; its sizes are the scripts' defaults
+GUIDE_NETWORK = 'rdn'  # the name of its architecture
+GUIDE = GUIDE_SCALE, GUIDE_NETWORK  # as checkpoint.identify has them
 LABEL_SIDE = 228  # pixels, the guide's; inputs have 228 / scale
+RESULTS = 'result'  # the folder of all that the guide's own walk measures
+RESULT = 'result.json'
+TABLE = f'{RESULTS}/batches.md'  # of several batch sizes
+GUIDE_SIDE = LABEL_SIDE // GUIDE_SCALE  # pixels of an input
 WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', 'weights/rdn_x2_lite.pth')  # the first one that exists
 
 
@@ -16,11 +22,13 @@ class Configuration(NamedTuple):
     Attributes:
         weights: the checkpoint's path.
         scale: of its network: 2, 3 or 4.
+        network: the name of its architecture, as file names have it.
         prepared: the folder of the prepared set.
     """
 
     weights: str
     scale: int
+    network: str = GUIDE_NETWORK
     prepared: str = 'prep_dataset'
 
     @property
@@ -31,7 +39,7 @@ class Configuration(NamedTuple):
     @property
     def name(self) -> str:
         """The model's name, without batch size and ending: rdn_x2."""
-        return f'rdn_x{self.scale}'
+        return f'{self.network}_x{self.scale}'
 
     @property
     def onnx(self) -> str:
@@ -45,6 +53,11 @@ class Configuration(NamedTuple):
     def shape(self, batch_size: int) -> str:
         """The input's name and shape as atc takes them: image:4,3,114,114."""
         return f'image:{batch_size},3,{self.side},{self.side}'
+
+    @property
+    def caption_flags(self) -> list[str]:
+        """The flag of RDN_postprocess.py that names the network, unless it is the guide's."""
+        return [] if self.network == GUIDE_NETWORK else [f'--network={self.network}']
 
     @property
     def inputs(self) -> str:
@@ -63,7 +76,7 @@ class Configuration(NamedTuple):
 
     def result_folder(self, batch_size: int) -> str:
         """The folder for outputs, logs and records of a batch size."""
-        return f'result/bs{batch_size}'
+        return f'{RESULTS}/bs{batch_size}'
 
 
 def find_weights(given: str | None) -> str:

@@ -121,7 +121,10 @@ def to_image(chw: np.ndarray) -> Image.Image:
 def crop_center(image: Image.Image, width: int, height: int) -> Image.Image:
     """The middle width x height pixels. Raises ValueError for a smaller image."""
     if image.width < width or image.height < height:
-        raise ValueError(f'{image.width} x {image.height} pixels: smaller than the crop of {width} x {height}')
+        raise ValueError(
+            f'{image.width} x {image.height} pixels: smaller than the crop of {width} x {height}: '
+            'leave it out, give a smaller --height and --width, or fit whole images by --fit=letterbox'
+        )
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 

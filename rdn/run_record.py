@@ -20,7 +20,8 @@ class Record(NamedTuple):
     """Where outputs or a figure come from; None where not known.
 
     chip: as npu-smi names it, or HOST. model, manifest: SHA-256 of the model's file and of the prepared set's manifest.
-    card_devices: how many devices the card holds; None: as rdn/devices/chip.py knows of the chip.
+    card_devices: how many devices the card holds; None: as rdn/devices/chip.py knows of the chip. weights: the path of
+    the weights that a model was made from, and weights_digest their SHA-256.
     """
 
     tool: str
@@ -32,6 +33,8 @@ class Record(NamedTuple):
     model: str
     manifest: str | None
     card_devices: int | None = None
+    weights: str | None = None
+    weights_digest: str | None = None
 
     def describe(self) -> str:
         """In words: 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32) on host, batches of 1'."""

@@ -6,7 +6,9 @@ program that only uses a module of ours, it changes nothing.
 
 from __future__ import annotations
 
+import glob
 import os
+import shlex
 import signal
 import sys
 from types import TracebackType
@@ -38,12 +40,14 @@ def end_of_loading() -> None:
 
 
 def _what_to_do(module: str) -> str:
-    environment = os.path.join(ROOT, '.venv')
     if os.path.realpath(sys.prefix).startswith(ROOT + os.sep):
-        return f'{sys.executable} -m pip install {module}'
-    if os.path.exists(os.path.join(environment, 'bin', 'activate')):
-        return f'first give: source {environment}/bin/activate'
-    return f'first give: bash {ROOT}/run.sh, which sets up {environment}; or pip install -r {ROOT}/requirements.txt'
+        return f'{shlex.quote(sys.executable)} -m pip install {module}'
+    activate = os.path.join(ROOT, '.venv', 'bin', 'activate')
+    made = sorted(glob.glob(os.path.join(glob.escape(ROOT), '.venv-*', 'bin', 'activate')))  # by PYTHON=… bash run.sh
+    if os.path.exists(activate) or made:
+        return f'first give: source {shlex.quote(activate if os.path.exists(activate) else made[-1])}'
+    run, requirements = (shlex.quote(os.path.join(ROOT, name)) for name in ('run.sh', 'requirements.txt'))
+    return f'first give: bash {run}, which makes an environment; or pip install -r {requirements}'
 
 
 SCRIPT = os.environ.get('RDN_SCRIPT') or os.path.basename(sys.argv[0])

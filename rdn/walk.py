@@ -19,100 +19,81 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 import rdn
 from rdn import cli, configuration, files, run_record
-from rdn.devices import base, chip, choice, outputs, runner
-from rdn.network import checkpoint
+from rdn.acceptance import reference as models_weights
+from rdn.accuracy import agreement, result
+from rdn.devices import base, choice, outputs, runner
+from rdn.network import architectures, checkpoint
 
 SET5 = '/root/dataset/set5'
-TABLE = 'result/batches.md'
+NO_VERDICT = 'none: the outputs were not compared with PyTorch (--weights=FILE names the weights to compare with)'
 
 
-class Machine(NamedTuple):
-    """What the walk runs on.
+class Plan(NamedTuple):
+    """What a walk is to do.
 
     Attributes:
-        device: does the inference.
-        reason: why it was chosen.
-        chip: of the device.
-        device_id: number of the device.
-        soc_version: atc's name of the chip; None if nothing is converted.
+        steps: all, convert or measure, as the flag has them.
+        config: the network, and the paths of all files.
+        machine: what it runs on.
+        batch_sizes: of the models, in their order.
+        reference: the weights whose outputs the device's are compared with; None for no comparison.
+        dataset: the folder of images; None for the default.
     """
 
-    device: base.Device
-    reason: str
-    chip: chip.Chip
-    device_id: int
-    soc_version: str | None
+    steps: str
+    config: configuration.Configuration
+    machine: choice.Machine
+    batch_sizes: Sequence[int]
+    reference: str | None
+    dataset: str | None
 
-    def describe(self, batch_sizes: Sequence[int]) -> str:
-        """Say what runs where, with which batches, and why."""
-        place = f'{self.chip.name}, device {self.device_id}' if self.device.needs_chip else "this machine's processor"
-        return f'{self.device.title} on {place}, batches of {", ".join(map(str, batch_sizes))} ({self.reason})'
+    @property
+    def is_guides_own(self) -> bool:
+        """Whether the walk is the guide's, whose files have their places in the guide."""
+        return self.machine.device.has_guides_places and list(self.batch_sizes) == [1]
+
+    @property
+    def is_acceptance(self) -> bool:
+        """Whether only the figures count, without pictures."""
+        return self.steps == 'measure'
 
 
-def find_machine(wanted: str | None, device_id: int, soc_version: str | None, steps: str) -> Machine:
-    """Find what the walk runs on.
+class Measured(NamedTuple):
+    """What a batch size reached.
 
-    Args:
-        wanted: one of choice.NAMES, or None.
-        device_id: number of the device.
-        soc_version: atc's name of the chip, if the user gave it.
-        steps: of the walk, as its flag has them.
-
-    Raises:
-        ValueError: a program or the chip's name is missing; with what to do.
+    Attributes:
+        folder: of its outputs and logs.
+        result: the path of its result.json.
+        speed: the path of the log or report with its speed.
+        postprocess: the command that wrote the result.
     """
-    programs = runner.LOCAL
-    device, reason = choice.choose(wanted, steps != 'measure', programs)
-    converter = programs.find('atc') if device.needs_chip or wanted is None else None
-    converter = converter if steps != 'measure' else None
-    if steps == 'convert' and not converter:
-        raise ValueError("no atc on PATH: it comes with the CANN toolkit; source the toolkit's set_env.sh")
-    npu_smi = programs.find('npu-smi')
-    found = None
-    if npu_smi and (converter or device.needs_chip):
-        try:
-            found = chip.find_chip(device_id, npu_smi, programs)
-        except ValueError:
-            if not soc_version:
-                raise
-    if not found:
-        soc_version = soc_version or device.assumed_soc_version
-    if converter or device.needs_chip:
-        soc_version = chip.choose_soc_version(found, soc_version)
-    if not device.needs_chip:
-        return Machine(device, reason, chip.Chip(run_record.HOST), device_id, soc_version if converter else None)
-    named = chip.name_of(soc_version or '')
-    if found is None or found.name in chip.FAMILIES:
-        found = chip.Chip(named, found.card_devices if found else None)
-    elif found.name != named:
-        print(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
-    chips = os.environ.get('CHIPS')
-    if chips:
-        if not chips.isdigit() or not int(chips):
-            raise ValueError(f'CHIPS={chips}: is the number of devices on a card, from 1 on')
-        found = found._replace(card_devices=int(chips))
-    return Machine(device, reason, found, device_id, soc_version)
+
+    folder: str
+    result: str
+    speed: str
+    postprocess: list[str]
 
 
 def step(*command: str) -> None:
     """Show a command of the guide and run it; end as it ends where it fails, since it has said why."""
+    status = run_step(*command)
+    if status:
+        sys.exit(status)
+
+
+def run_step(*command: str) -> int:
+    """Show a command of the guide, run it, and return its status."""
     runner.show(command)
     program = [sys.executable, *command[1:]] if command[0] == 'python3' else list(command)
     status = subprocess.run(program).returncode
-    if status:
-        sys.exit(status if status > 0 else 128 - status)
-
-
-def is_guides_own(device: base.Device, batch_sizes: Sequence[int]) -> bool:
-    """Whether the walk is the guide's, whose files have their places in the guide."""
-    return device.has_guides_places and list(batch_sizes) == [1]
+    return status if status >= 0 else 128 - status
 
 
 def configure(weights: str | None) -> configuration.Configuration:
     """The configuration for weights, whose scale is read from them; without weights here, export says so."""
     path = configuration.find_weights(weights)
-    scale = checkpoint.read_scale(path) if os.path.isfile(path) else configuration.GUIDE_SCALE
-    return configuration.Configuration(path, scale)
+    network = checkpoint.identify(path) if os.path.isfile(path) else configuration.GUIDE
+    return configuration.Configuration(path, *network)
 
 
 def sizes(config: configuration.Configuration) -> list[str]:
@@ -122,18 +103,36 @@ def sizes(config: configuration.Configuration) -> list[str]:
     return [f'--height={config.side}', f'--width={config.side}', f'--scale={config.scale}']
 
 
+def choose_reference(
+    steps: str,
+    config: configuration.Configuration,
+    machine: choice.Machine,
+    batch_sizes: Sequence[int],
+    given: str | None,
+) -> str | None:
+    """The weights for the verdict: those that are exported now, or that the models were made from; None if unknown."""
+    if steps == 'all':
+        return config.weights
+    models = [machine.device.model(config, batch_size) for batch_size in batch_sizes]
+    return models_weights.choose_weights(filter(os.path.isfile, models), given)
+
+
 def export(config: configuration.Configuration) -> None:
     """Step 3.1."""
     flags = sizes(config) or [f'--scale={config.scale}']
+    weights = files.digest(config.weights) if os.path.isfile(config.weights) else None
     step('python3', 'RDN_pth2onnx.py', f'--input-file={config.weights}', f'--output-file={config.onnx}', *flags)
+    exported = run_record.Record(
+        'RDN_pth2onnx.py', None, None, None, run_record.HOST, 1, files.digest(config.onnx), None
+    )
+    run_record.write(config.onnx, exported._replace(weights=config.weights, weights_digest=weights))
 
 
-def convert(
-    config: configuration.Configuration, device: base.Device, batch_sizes: Sequence[int], soc_version: str
-) -> None:
-    """Step 3.2, for each batch size."""
-    for batch_size in batch_sizes:
-        device.convert(config, batch_size, soc_version)
+def convert(config: configuration.Configuration, machine: choice.Machine, batch_sizes: Sequence[int]) -> list[str]:
+    """Step 3.2, for each batch size; returns the paths of the models, none where nothing is converted."""
+    if not (machine.converter and machine.soc_version):
+        return []
+    return [machine.converter.convert(config, batch_size, machine.soc_version) for batch_size in batch_sizes]
 
 
 def prepare(config: configuration.Configuration, dataset: str | None) -> str:
@@ -148,15 +147,21 @@ def prepare(config: configuration.Configuration, dataset: str | None) -> str:
     return dataset
 
 
-def infer(config: configuration.Configuration, machine: Machine, batch_size: int, guides_own: bool) -> base.Run:
+def infer(plan: Plan, batch_size: int) -> base.Run:
     """Step 5, on the prepared images and, outside of the guide's own walk, without data."""
-    folder = None if guides_own else config.result_folder(batch_size)
-    return machine.device.infer_and_record(base.Job(config, batch_size, machine.device_id, machine.chip, folder, step))
+    folder = None if plan.is_guides_own else plan.config.result_folder(batch_size)
+    machine = plan.machine
+    job = base.Job(plan.config, batch_size, machine.device_id, machine.chip, folder, step)
+    return machine.device.infer_and_record(job)
 
 
-def judge(config: configuration.Configuration, run: base.Run, result_path: str, images: str | None) -> None:
-    """Step 6. images: a folder for pictures to look at; None for none."""
-    flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}']
+def judge(plan: Plan, run: base.Run, result_path: str, images: str | None) -> list[str]:
+    """Step 6; returns its command. A lost accuracy is a verdict, which stands at the end of the walk.
+
+    images: a folder for pictures to look at; None for none.
+    """
+    config = plan.config
+    flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}', *config.caption_flags]
     if images:
         ending = (*(f'_x{scale}.png' for scale in cli.SCALES), '_sheet.png')
         for name in os.listdir(images) if os.path.isdir(images) else []:
@@ -164,59 +169,109 @@ def judge(config: configuration.Configuration, run: base.Run, result_path: str, 
                 os.remove(os.path.join(images, name))
         flags.append(f'--save-images=./{images}')
     places = [f'--pred-path=./{run.outputs}', f'--label-path={config.labels}', f'--result-path=./{result_path}']
-    step('python3', 'RDN_postprocess.py', *places, *flags)
+    reference = [f'--reference={plan.reference}'] if plan.reference else []
+    command = ['python3', 'RDN_postprocess.py', *places, *flags, *reference]
+    status = run_step(*command)
+    if status not in (0, agreement.NOT_KEPT):
+        sys.exit(status)
+    return command
 
 
-def measure(
-    config: configuration.Configuration,
-    machine: Machine,
-    batch_sizes: Sequence[int],
-    dataset: str | None,
-    acceptance: bool,
-) -> list[str]:
-    """Steps 4 to 7; returns lines on what was written. acceptance: the figures alone, without pictures."""
-    guides_own = is_guides_own(machine.device, batch_sizes)
-    dataset = prepare(config, dataset)
-    folders, figures = [], []
-    for batch_size in batch_sizes:
-        folder = 'result' if guides_own else config.result_folder(batch_size)
-        run = infer(config, machine, batch_size, guides_own)
-        if not guides_own:
-            outputs.remove_others(folder, run)
-        result_path = 'result.json' if guides_own else f'{folder}/result.json'
-        judge(config, run, result_path, None if acceptance else f'{folder}/images')
-        folders.append(folder)
-        figures.append((result_path, run.pure_speed or run.speed))
-    if guides_own and not acceptance:
-        step('python3', 'test/parse.py', figures[0][1])
-    elif not guides_own:
-        if len(folders) > 1:  # whose accuracy stands in their folders: that of an earlier walk would look like theirs
-            for name in ('result.json', 'result.run.json'):
-                with contextlib.suppress(FileNotFoundError):
-                    os.remove(name)
-        else:
-            step('cp', f'{folders[0]}/result.json', f'{folders[0]}/result.run.json', '.')
-        flags = [f'--dataset={os.path.basename(os.path.abspath(dataset))}', f'--model={config.onnx}']
-        step('python3', 'test/batches.py', *folders, *flags, f'--markdown={TABLE}')
-    if acceptance:
-        print_figures(figures)
-    return [
-        f'accuracy   {", ".join(path for path, _ in figures)}; the PSNR of each image is above',
-        f'speed      {", ".join(path for _, path in figures)}; images/s (fps) are above',
-        f'pictures   {", ".join(f"{folder}/images/*_sheet.png" for folder in folders)}: bicubic | RDN | original',
+def measure(plan: Plan) -> list[Measured]:
+    """Steps 4 to 7."""
+    dataset = prepare(plan.config, plan.dataset)
+    measured = [measure_batch(plan, batch_size) for batch_size in plan.batch_sizes]
+    if not plan.is_guides_own:
+        make_table(plan, measured, dataset)
+    elif not plan.is_acceptance:
+        step('python3', 'test/parse.py', measured[0].speed)
+    if plan.is_acceptance:
+        print_figures(measured)
+    return measured
+
+
+def measure_batch(plan: Plan, batch_size: int) -> Measured:
+    """Steps 5 and 6 for a batch size."""
+    folder = configuration.RESULTS if plan.is_guides_own else plan.config.result_folder(batch_size)
+    run = infer(plan, batch_size)
+    if not plan.is_guides_own:
+        outputs.remove_others(folder, run)
+    result_path = configuration.RESULT if plan.is_guides_own else f'{folder}/{configuration.RESULT}'
+    command = judge(plan, run, result_path, None if plan.is_acceptance else f'{folder}/images')
+    return Measured(folder, result_path, run.pure_speed or run.speed, command)
+
+
+def make_table(plan: Plan, measured: Sequence[Measured], dataset: str) -> None:
+    """Step 7 for all batch sizes. The guide's result.json is that of the only one; of several there is none."""
+    path = measured[0].result
+    if len(measured) == 1:
+        step('cp', path, run_record.path_of(path), '.')
+    else:  # that of an earlier walk would look like theirs
+        for name in (configuration.RESULT, run_record.path_of(configuration.RESULT)):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(name)
+    flags = [f'--dataset={os.path.basename(os.path.abspath(dataset))}', f'--model={plan.config.onnx}']
+    flags.append(f'--markdown={configuration.TABLE}')
+    step('python3', 'test/batches.py', *[each.folder for each in measured], *flags)
+
+
+def describe_end(plan: Plan, measured: Sequence[Measured]) -> list[str]:
+    """The last lines: what ran, which files say what, the verdict, the next command."""
+    lines = []
+    if not plan.is_acceptance:
+        folders = [each.folder for each in measured]
+        captions = f'bicubic | {architectures.title_of(plan.config.network)} | original'
+        lines = [
+            f'inference  {plan.machine.describe(plan.batch_sizes)}',
+            f'accuracy   {", ".join(each.result for each in measured)}; the PSNR of each image is above',
+            f'speed      {", ".join(each.speed for each in measured)}; images/s (fps) are above',
+            f'pictures   {", ".join(f"{folder}/images/*_sheet.png" for folder in folders)}: {captions}',
+        ]
+    for batch_size, verdict in zip(plan.batch_sizes, map(read_verdict, measured)):
+        of = f'batches of {batch_size}: ' if len(measured) > 1 else ''
+        lines.append(f'verdict    {of}{verdict.summarize() if verdict else NO_VERDICT}')
+    return [*lines, *(f'next       {line}' for line in next_commands(plan, measured))]
+
+
+def read_verdict(measured: Measured) -> agreement.Verdict | None:
+    """The verdict on accuracy; None where nothing was compared."""
+    origin = result.read_origin(measured.result)
+    return origin.verdict if origin else None
+
+
+def next_commands(plan: Plan, measured: Sequence[Measured]) -> list[str]:
+    """What to do next, a command each."""
+    for each in measured:
+        verdict = read_verdict(each)
+        if verdict and not verdict.is_kept:  # look where it is lost
+            return [runner.line_of([*each.postprocess, f'--report={each.folder}/report'])]
+    if plan.machine.device.is_accelerator:
+        path, speed = measured[0].result, measured[0].speed
+        judged = ['python3', 'test/accept.py', '--psnr', path, '--npu', speed, '--gpu', 'RDN_bs1.log']
+        return ['bash test/perf_gpu.sh    (on a server with a GPU; it writes RDN_bs1.log)', runner.line_of(judged)]
+    larger = [
+        'python3',
+        'RDN_upscale.py',
+        '--input',
+        'PHOTOGRAPHS',
+        '--output',
+        'enlarged',
+        '--model',
+        plan.config.onnx,
     ]
+    return [runner.line_of(larger)]
 
 
 def check_converted(
-    config: configuration.Configuration, machine: Machine, batch_sizes: Sequence[int], wanted: str | None
+    config: configuration.Configuration, machine: choice.Machine, batch_sizes: Sequence[int], wanted: str | None
 ) -> None:
     """Raises ValueError where the acceptance script could not run on a device: without its tool, or a model for it."""
-    if not machine.device.needs_chip:
+    if not machine.device.is_accelerator:
         if wanted is None:
             raise ValueError(f'{machine.reason}: without a device, run.sh walks the same way, or give --with=host')
         return
     for batch_size in batch_sizes:
-        name = f'{config.model(batch_size)}.om'
+        name = machine.device.model(config, batch_size)
         if not os.path.isfile(name):
             raise ValueError(f'no {name}: bash test/pth2om.sh makes it')
         converted = run_record.read(name)  # None for one that was made elsewhere
@@ -224,10 +279,10 @@ def check_converted(
             raise ValueError(f'{name}: converted for batches of {converted.batch_size}')
 
 
-def print_figures(figures: Sequence[tuple[str, str]]) -> None:
+def print_figures(measured: Sequence[Measured]) -> None:
     """The two figures of each batch size, as the acceptance script prints them."""
-    for result_path, speed_path in figures:
-        for title, path in (('accuracy', result_path), ('performance', speed_path)):
+    for each in measured:
+        for title, path in (('accuracy', each.result), ('performance', each.speed)):
             print(f'==== {title} ====', flush=True)
             subprocess.run([sys.executable, 'test/parse.py', path], check=True)
 
@@ -238,33 +293,30 @@ def main(argv=None):
     if args.weights and not os.path.isfile(args.weights):
         raise ValueError(f'{args.weights}: no such file')
     with files.locked_at_once(rdn.ROOT, 'another walk runs in this folder, and on its device: wait for its end'):
-        machine = find_machine(args.tool, args.device_id, args.soc_version, args.steps)
+        machine = choice.find_machine(args.tool, args.device_id, args.soc_version, args.steps)
         config = configure(args.weights)
         if args.steps == 'measure':
             check_converted(config, machine, args.batch_size, args.tool)
-        walk(args.steps, machine, config, args.batch_size, args.dataset)
+        reference = None
+        if not args.no_reference:
+            reference = choose_reference(args.steps, config, machine, args.batch_size, args.weights)
+        return walk(Plan(args.steps, config, machine, args.batch_size, reference, args.dataset))
 
 
-def walk(
-    steps: str,
-    machine: Machine,
-    config: configuration.Configuration,
-    batch_sizes: Sequence[int],
-    dataset: str | None,
-) -> None:
-    """The steps that the flags ask for."""
-    if steps != 'convert':
-        print(f'inference: {machine.describe(batch_sizes)}', flush=True)
-    if steps != 'measure':
-        export(config)
-        if machine.soc_version:
-            convert(config, machine.device, batch_sizes, machine.soc_version)
-    if steps == 'convert':
-        print(f'{", ".join(f"{config.model(size)}.om" for size in batch_sizes)} ready')
-        return
-    lines = measure(config, machine, batch_sizes, dataset, acceptance=steps == 'measure')
-    if steps == 'all':
-        print('\n' + '\n'.join([f'inference  {machine.describe(batch_sizes)}', *lines]))
+def walk(plan: Plan) -> int:
+    """Take the steps that the flags ask for, and return the script's status."""
+    if plan.steps != 'convert':
+        print(f'inference: {plan.machine.describe(plan.batch_sizes)}', flush=True)
+    if plan.steps != 'measure':
+        export(plan.config)
+        converted = convert(plan.config, plan.machine, plan.batch_sizes)
+    if plan.steps == 'convert':
+        print(f'{", ".join(converted)} ready')
+        return 0
+    measured = measure(plan)
+    print('\n' + '\n'.join(describe_end(plan, measured)))
+    verdicts = [verdict for verdict in map(read_verdict, measured) if verdict]
+    return 0 if all(verdict.is_kept for verdict in verdicts) else agreement.NOT_KEPT
 
 
 def parse_args(argv):
@@ -286,6 +338,9 @@ def parse_args(argv):
         '--steps', choices=['all', 'convert', 'measure'], default='all', help='of the guide: 3, or 4 to 7'
     )
     parser.add_argument('--weights', help='default: rdn_x2.pth here or in weights/, else the compact weights')
+    parser.add_argument(
+        '--no-reference', action='store_true', help='leave out the comparison with PyTorch, so that there is no verdict'
+    )
     parser.add_argument('--dataset', help=f'folder of images; default: {SET5} where it is, else five photographs')
     parser.add_argument(
         '--soc-version', default=os.environ.get('SOC_VERSION') or None, help='default: asked of npu-smi'

@@ -3,8 +3,11 @@
 #
 #     bash test/eval_acc_perf.sh --datasets_path=/root/dataset [--weights=FILE] [--batch-size 1,4,8] [--with ais_bench]
 #
-# The images are in set5/ below that path. The other flags, and CHIPS and AIS_BENCH, are run.sh's.
+# The images are in set5/ below that path. The verdict compares the outputs with those of PyTorch with the weights that
+# the model was made from, or that --weights names. The other flags, and CHIPS and AIS_BENCH, are run.sh's.
+[ -n "${BASH_VERSION-}" ] || { echo "eval_acc_perf.sh: needs bash: bash $0" >&2; exit 2; }
 set -euo pipefail
+case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 
 fail() {
     echo "eval_acc_perf.sh: $1" >&2
@@ -16,7 +19,7 @@ for argument in "$@"; do
     case $argument in
         --datasets_path=?*) datasets_path=$(realpath -m "${argument#*=}") ;;
         --weights=?*) flags+=("--weights=$(realpath -m "${argument#*=}")") ;;
-        --batch-size* | --with* | --soc-version* | --device-id* | [!-]*) flags+=("$argument") ;;
+        --batch-size* | --with* | --soc-version* | --device-id* | --no-reference | [!-]*) flags+=("$argument") ;;
         *) fail "unknown argument $argument (see the head of this script)" ;;
     esac
 done

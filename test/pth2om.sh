@@ -4,7 +4,9 @@
 #     bash test/pth2om.sh [rdn_x2.pth] [--batch-size 1,4,8] [--soc-version Ascend310P3]
 #
 # The flags are run.sh's.
+[ -n "${BASH_VERSION-}" ] || { echo "pth2om.sh: needs bash: bash $0" >&2; exit 2; }
 set -euo pipefail
+case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 weights=rdn_x2.pth
 if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then

@@ -76,8 +76,8 @@ def print_rates(title: str, medians: dict[str, float], unit: str, amount: float,
 def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: int) -> None:
     """One image of the guide's size, through every engine that is here."""
     model = engines.OnnxRuntime(model_path)
-    network = checkpoint.load_rdn(weights)
-    channels_last = checkpoint.load_rdn(weights).to(memory_format=torch.channels_last)
+    network = checkpoint.load(weights)
+    channels_last = checkpoint.load(weights).to(memory_format=torch.channels_last)
     x = np.random.RandomState(0).rand(1, 3, 114, 114).astype(np.float32)
 
     def pytorch(network, **layout):
@@ -175,7 +175,7 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
     )
     pictures = [np.asarray(images.bicubic_downsample(images.read_rgb(path), 2)) for path in paths]
     scale = engines.scale_of(model, model_path)
-    network = checkpoint.load_rdn(weights)
+    network = checkpoint.load(weights)
 
     def ours():
         for pixels in pictures:

@@ -17,7 +17,7 @@ from rdn.training import validation
 
 def main(argv=None):
     args = parse_args(argv)
-    model = checkpoint.load_rdn(args.weights)
+    model = checkpoint.load(args.weights)
     scale = model.config['scale_factor']
     folders = [(os.path.basename(os.path.normpath(folder)), images.list_images(folder)) for folder in args.folders]
     rows = [('images', 'protocol', 'PSNR', 'bicubic', 'SSIM', 'bicubic')]

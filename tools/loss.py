@@ -24,7 +24,7 @@ import torch
 
 def main(argv=None):
     args = parse_args(argv)
-    network = checkpoint.load_rdn(args.weights)
+    network = checkpoint.load(args.weights)
     scale = network.config['scale_factor']
     model = engines.open_model(args.model, args.precision)
     rows = [('images', 'PyTorch, fp32', f'{model.version}, {model.precision}', 'loss', 'largest of an image')]

@@ -5,7 +5,9 @@
 #
 # DATASET names the folder of images for run.sh; default: ../shared/data/set5 where it is, else what run.sh takes. Each
 # Python gets its environment under test/ by itself; logs are in matrix/. Bins and labels are compared byte by byte.
+[ -n "${BASH_VERSION-}" ] || { echo "matrix.sh: needs bash: bash $0" >&2; exit 2; }
 set -uo pipefail
+case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.." || exit
 # shellcheck source=../setup_venv.sh
 . ./setup_venv.sh

@@ -46,7 +46,7 @@ def main(argv=None):
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth')
     parser.add_argument('--overlaps', type=int, nargs='+', default=[0, 4, 8, 12, 14, 16, 20, 24])
     args = parser.parse_args(argv)
-    model = checkpoint.load_rdn(args.weights)
+    model = checkpoint.load(args.weights)
     scale = model.config['scale_factor']
     data = []
     for path in images.list_images(args.folder):

@@ -12,7 +12,7 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 from pictures.report import sheet
 from rdn import cli, files, images
 from rdn.accuracy import metrics
-from rdn.network import checkpoint
+from rdn.network import architectures, checkpoint
 
 import torch
 
@@ -24,14 +24,15 @@ BADGE = (88, 130, 178, 214)  # the same in what is shown
 
 def main(argv=None):
     args = parse_args(argv)
-    model = checkpoint.load_rdn(args.weights)
+    model = checkpoint.load(args.weights)
     scale = model.config['scale_factor']
     photograph = images.modcrop(images.read_rgb(sample_images.sample_paths()[0]), scale)
     lr, hr = images.bicubic_downsample(photograph, scale), images.to_chw(photograph)
     with torch.no_grad():
         sr = model(torch.from_numpy(images.to_chw(lr))[None])[0].numpy()
     bicubic = images.to_chw(images.bicubic_upsample(lr, scale))
-    captions = [f'{name}, {metrics.sr_psnr(x, hr, scale):.2f} dB' for name, x in (('bicubic', bicubic), ('RDN', sr))]
+    network = architectures.find(model.state_dict()).title
+    captions = [f'{name}, {metrics.sr_psnr(x, hr, scale):.2f} dB' for name, x in (('bicubic', bicubic), (network, sr))]
     panels = [images.to_image(x).crop(SHOWN) for x in (bicubic, sr, hr)]
     with files.atomic_file(args.picture) as file:
         sheet.compose(list(zip([*captions, 'original'], panels)), BADGE).save(file, 'PNG', optimize=True)

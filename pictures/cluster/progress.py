@@ -9,6 +9,7 @@ import time
 from pictures import processing
 from pictures.cluster import stores
 from pictures.formats import reader
+from rdn import cli
 
 from tqdm import tqdm
 
@@ -45,7 +46,7 @@ class Progress:
         elif time.monotonic() > self._said + LINE_SECONDS:
             self._said = time.monotonic()
             left = '' if self._total is None else f', {max(0, self._total - self.summary.count)} left'
-            print(f'{self.summary.count} pictures{left}, {self._rate(workers)}', flush=True)
+            print(f'{cli.count(self.summary.count, "picture")}{left}, {self._rate(workers)}', flush=True)
 
     def close(self) -> None:
         self._bar.close()

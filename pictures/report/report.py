@@ -25,6 +25,7 @@ from PIL import Image
 
 PAGE_NAME = 'index.html'
 VIEWS_NAME = 'index_views'  # the page refers to it
+NETWORK = 'RDN'  # the title of the network, if it is not given
 SHOWN_SIDE_PIXELS = 1200  # of a larger picture the page shows the middle
 MAX_PNG_PIXELS = 600 * 600  # larger views are WebP of WEBP_QUALITY
 WEBP_QUALITY = 95
@@ -51,7 +52,7 @@ class Views(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Figures of a picture, each (of bicubic, of RDN): PSNR in dB, and SSIM."""
+    """Figures of a picture, each (of bicubic, of the network): PSNR in dB, and SSIM."""
 
     psnr: tuple[float, float]
     ssim: tuple[float, float]
@@ -61,7 +62,7 @@ class Entry(NamedTuple):
     """A picture on the page. name: its title; size: (width, height) of the upscaled picture, pixels.
 
     shown: (width, height) of its views; thumbnail: a data URI; bicubic, rdn, original: file names of its views;
-    psnr (dB), ssim: (of bicubic, of RDN). The last three are None where the original is not known.
+    psnr (dB), ssim: (of bicubic, of the network). The last three are None where the original is not known.
     """
 
     name: str
@@ -133,11 +134,11 @@ class Report:
 
 
 @contextlib.contextmanager
-def writing(folder: str) -> Iterator[Report]:
+def writing(folder: str, network: str = NETWORK) -> Iterator[Report]:
     """Yield a Report to add pictures to; write index.html and index_views/ into the folder when the block ends well.
 
     Otherwise an earlier page stays, with its views; it stays, too, where nothing was added. The earlier page's views go
-    after it; all else in the folder and in index_views/ is kept.
+    after it; all else in the folder and in index_views/ is kept. network: its title, for the page's texts.
     Raises OSError where the folder cannot be written, or for a link or a folder in the place of index.html, or a link
     or a file in the place of index_views.
     """
@@ -148,7 +149,7 @@ def writing(folder: str) -> Iterator[Report]:
         report = Report(path, scratch)
         yield report
         if report.entries:
-            _publish(scratch, views, path, _page(report.entries))
+            _publish(scratch, views, path, _page(report.entries, network))
 
 
 def _check_place(path: str, is_right: Callable[[str], bool]) -> None:
@@ -227,7 +228,7 @@ def _encode(image: Image.Image, kind: str, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _page(entries: Sequence[Entry]) -> str:
+def _page(entries: Sequence[Entry], network: str) -> str:
     """index.html. Its words are in report.html, in each language; here are names and numbers."""
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.html'), encoding='utf-8') as file:
         frame = string.Template(file.read())
@@ -237,8 +238,9 @@ def _page(entries: Sequence[Entry]) -> str:
         bicubic, rdn = (_number(x, 2) for x in _average(known, 'psnr'))
         summary += ' ' + _words('averages', bicubic=bicubic, rdn=rdn)
     return frame.substitute(
+        network=html.escape(network),
         summary=summary,
-        chart=_chart(known) if known else '',
+        chart=_chart(known, network) if known else '',
         table=_table(entries) if known else '',
         pictures='\n'.join(_figure(number, entry) for number, entry in enumerate(entries, 1)),
     )
@@ -286,8 +288,8 @@ def _row(name: str, psnr: Sequence[float], ssim: Sequence[float]) -> str:
     return f'<tr><th scope="row">{name}</th>' + ''.join(f'<td>{number}</td>' for number in numbers)
 
 
-def _chart(entries: Sequence[Entry]) -> str:
-    """PSNR a picture: a hollow dot for bicubic, a full one for RDN, joined by a line."""
+def _chart(entries: Sequence[Entry], network: str) -> str:
+    """PSNR a picture: a hollow dot for bicubic, a full one for the network, joined by a line."""
     finite = [x for entry in entries for x in entry.psnr or () if math.isfinite(x)] or [0]
     low, high = math.floor(min(finite)) - 1, math.ceil(max(finite)) + 1
     step = max(1, math.ceil((high - low) / 8))
@@ -307,7 +309,7 @@ def _chart(entries: Sequence[Entry]) -> str:
     joined = '\n'.join(rows)
     return (
         f'<p class="legend"><b>{_words("chart")}</b> <span><i class="dot"></i> {_words("bicubic")}</span> '
-        f'<span><i class="full dot"></i> RDN</span></p>\n<div class="scroll" tabindex="0" role="region" '
+        f'<span><i class="full dot"></i> {html.escape(network)}</span></p>\n<div class="scroll" tabindex="0" role="region" '
         f'data-label="chart"><div class="chart" style="--step:{100 * step / (high - low):.3f}%">\n{joined}\n</div></div>'
     )
 

@@ -10,21 +10,24 @@ images, known by their pixels, and the same protocol. With the weights and the f
 
     python3 test/accept.py --psnr result.json --reference rdn_x2.pth --pred-path result/dumpOutput_device0 --label-path prep_dataset/label
 
---npu takes a log of benchmark or ais_bench, --gpu one of trtexec; --psnr, or --npu and --gpu, may be left out.
+--npu takes a log of benchmark or ais_bench, --gpu one of trtexec; --psnr, or --npu and --gpu, may be left out. The guide
+compares with fp16: a log that names another precision is shown, and judged only with --gpu-precision.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from rdn import cli, run_record
+from rdn import cli, files, run_record
 from rdn.acceptance import dumped
 from rdn.accuracy import assessment, result
 from rdn.data import dataset, known_sets, protocols
-from rdn.devices import logs
+from rdn.devices import logs, speed
 
 SHOWN = ('set5', 2, 'rdn-pytorch', protocols.WHOLE.name)  # beside a result that no published figure compares with
 OTHER_PROTOCOL, OTHER_IMAGES, UNKNOWN_IMAGES = 'other protocol', 'other images', 'images unknown'
+OTHER_PRECISION = 'other precision'
+ANY_PRECISION = 'any'
 
 
 class Row(NamedTuple):
@@ -78,8 +81,22 @@ def reason_against_published(origin: result.Origin | None) -> str:
     return OTHER_PROTOCOL if any(origin.known_set == key[0] for key in protocols.PUBLISHED) else OTHER_IMAGES
 
 
-def judge_speed(npu_path: str, gpu_path: str, chips: int | None, card: str | None, gpu_name: str) -> Row:
+class Names(NamedTuple):
+    """How the user calls the two sides of a comparison of speed; None: as the logs and records say.
+
+    chips: devices on the card. card, gpu: names. precision: of the GPU's figures that are a reference.
+    """
+
+    chips: int | None = None
+    card: str | None = None
+    gpu: str | None = None
+    precision: str = speed.GUIDES_PRECISION
+
+
+def judge_speed(npu_path: str, gpu_path: str, names: Names) -> Row:
     """Whether the card of one speed log is as fast as the GPU of the other.
+
+    Nothing is judged where the GPU's log names another precision than the reference's.
 
     Raises ValueError where they are of other tools, or of different batch sizes.
     """
@@ -89,12 +106,23 @@ def judge_speed(npu_path: str, gpu_path: str, chips: int | None, card: str | Non
             wanted = [source.name for source in logs.SOURCES if source.is_reference == is_reference]
             raise ValueError(f'{path}: a log of {found.tool}, expected one of {" or ".join(wanted)}')
     record = run_record.read(npu_path)
-    batch = record.batch_size if record else npu.batch
+    with files.errors_naming(npu_path):
+        batch = logs.batch_size(npu, record)
+        rate, name = logs.card_rate(npu, record, names.chips, names.card)
     if batch != gpu.batch:
         raise ValueError(f'{npu_path} is of batches of {batch}, {gpu_path} of {gpu.batch}')
-    rate, name = logs.card_rate(npu, record, chips, card)
+    with files.errors_naming(gpu_path):
+        gpu_rate, gpu_name = logs.card_rate(gpu, None, None, names.gpu)
     origin = record.describe() if record else f"{npu.tool}'s, as given"
-    return Row(f'images/s, batch {batch}', f'{gpu_name} {gpu.rate:.3f}', f'{name} {rate:.3f}', origin, rate >= gpu.rate)
+    reference = f'{gpu_name} {gpu_rate:.3f}{gpu.describe_precision()}'
+    is_met = rate >= gpu_rate if is_reference_precision(gpu.precision, names.precision) else None
+    return Row(f'images/s, batch {batch}', reference, f'{name} {rate:.3f}', origin, is_met, OTHER_PRECISION)
+
+
+def is_reference_precision(found: str | None, asked: str) -> bool:
+    """Whether a figure of this precision is one to compare with; one whose log does not say is."""
+    plain = speed.plain_precision(asked)
+    return found is None or plain == ANY_PRECISION or speed.plain_precision(found) == plain
 
 
 def measure(result_path: str, weights: str, pred_path: str, label_path: str) -> assessment.Assessment:
@@ -126,13 +154,15 @@ def main(argv=None):
     elif args.psnr:
         rows += judge_accuracy(result.read_average(args.psnr), result.read_origin(args.psnr), args.official_psnr)
     if args.npu:
-        rows.append(judge_speed(args.npu, args.gpu, args.chips, args.card, args.gpu_name))
+        rows.append(judge_speed(args.npu, args.gpu, Names(args.chips, args.card, args.gpu_name, args.gpu_precision)))
     table = [('figure', 'reference', 'measured', 'origin', 'verdict')]
     table += [(*row[:4], row.verdict()) for row in rows]
     print(f'{cli.format_table(table)}\n\n{cli.format_markdown(table)}')
     judged = [row.is_met for row in rows if row.is_met is not None]
     if not judged:
-        raise ValueError('nothing could be judged: give --reference WEIGHTS, --pred-path and --label-path')
+        remedies = ['--reference WEIGHTS, --pred-path and --label-path'] if args.psnr else []
+        remedies += ['--gpu-precision, if that precision is to be the reference'] if args.npu else []
+        raise ValueError(f'nothing could be judged: give {"; ".join(remedies)}')
     return 0 if all(judged) else 1
 
 
@@ -151,7 +181,13 @@ def parse_args(argv):
         '--chips', type=cli.positive, help='devices on the card; default: as the record of the run says'
     )
     parser.add_argument('--card', help='name to print; default: as the record of the run says')
-    parser.add_argument('--gpu-name', default='T4', help='name to print; default T4')
+    parser.add_argument('--gpu-name', help="name to print; default: as the GPU's log says, else T4")
+    parser.add_argument(
+        '--gpu-precision',
+        default=speed.GUIDES_PRECISION,
+        metavar='NAME',
+        help=f"judge by a GPU's log of this precision: fp32, fp16+int8, strongly-typed, {ANY_PRECISION}; default fp16",
+    )
     args = parser.parse_args(argv)
     if bool(args.npu) != bool(args.gpu):
         parser.error('--npu and --gpu go together: one is compared with the other')

@@ -16,11 +16,10 @@ from typing import NamedTuple
 from rdn import cli, files, run_record
 from rdn.accuracy import result
 from rdn.devices import chip as hardware
-from rdn.devices import logs
+from rdn.devices import logs, output_names
+from rdn.devices import speed as figures
 from rdn.network import onnx_graph
 
-# Files that say how fast a model is, the best first: alone, and over the images.
-SPEEDS = ('pure_summary.json', 'PureInfer_perf_of_*.txt', 'ais_bench_pure.log', 'perf_vision_*.txt')
 # The vendor's model zoo, RDN x2 of the default size on a 310P3, CANN 6.0.RC1: batch size -> images/s.
 PUBLISHED = {1: 47, 4: 37, 8: 33, 16: 33, 32: 33, 64: 33}
 PUBLISHED_NOTE = (
@@ -49,21 +48,35 @@ def read_row(folder: str) -> Row:
     result_path = os.path.join(folder, 'result.json')
     psnr, origin = result.read_average(result_path), result.read_origin(result_path)
     speed_path = find_speed(folder)
-    speed, record = logs.read(speed_path, logs.parse_speed), run_record.read(speed_path)
-    batch = record.batch_size if record else speed.batch
-    chip = record.chip if record else f'{speed.tool}, chip unknown'
+    found, record = logs.read(speed_path, logs.parse_speed), run_record.read(speed_path)
+    batch = check_one_size(speed_path, found, record)
+    chip = found.device or (record.chip if record else f'{found.tool}, chip unknown')
     of_outputs = origin.outputs if origin else None
     if record and of_outputs:
         check_same_run(result_path, of_outputs, speed_path, record)
     devices = hardware.devices_on_card(record.chip, record.card_devices) if record else 1
     protocol = origin.title() if origin else result.UNKNOWN_PROTOCOL
-    return Row(chip, batch or 1, psnr, protocol, speed.rate, devices, of_outputs or record)
+    return Row(chip, batch, psnr, protocol, found.rate, devices, of_outputs or record)
 
 
-def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, speed: run_record.Record) -> None:
+def check_one_size(path: str, found: figures.Speed, record: run_record.Record | None) -> int:
+    """The batch size of a speed.
+
+    Raises ValueError, with the file's name, where it is the mean of several, or the speed is of several devices.
+    """
+    with files.errors_naming(path):
+        batch = logs.batch_size(found, record) or 1
+        if batch != int(batch):
+            raise ValueError(f'of batches of {batch:.4g} on average: a row of the table is of one size')
+        if found.devices > 1:
+            raise ValueError(f'of {found.devices} devices together: a row of the table is of one')
+    return int(batch)
+
+
+def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, timing: run_record.Record) -> None:
     """Raises ValueError, with both names, where an accuracy and a speed are of two runs: a model, a tool or a chip."""
     for what in ('batch_size', 'chip', 'tool', 'model'):
-        a, b = getattr(accuracy, what), getattr(speed, what)
+        a, b = getattr(accuracy, what), getattr(timing, what)
         if a != b:
             raise ValueError(f'{result_path} and {speed_path} are of two runs: {what} {str(a)[:12]} and {str(b)[:12]}')
 
@@ -81,15 +94,17 @@ def is_model_of(onnx: str, row: Row) -> bool:
     if row.record is None:
         return False
     digest = files.digest(onnx)
-    offline = os.path.join(os.path.dirname(onnx), f'{files.stem_of(onnx)}_bs{row.batch}.om')
-    converted = run_record.read(offline) if os.path.isfile(offline) else None
-    is_converted = converted is not None and row.record.model == files.digest(offline) and converted.model == digest
-    return row.record.model == digest or is_converted
+    pattern = os.path.join(glob.escape(os.path.dirname(onnx)), f'{glob.escape(files.stem_of(onnx))}_bs{row.batch}.*')
+    for path in glob.glob(pattern):  # the models that devices run
+        converted = None if path.endswith('.json') else run_record.read(path)
+        if converted and converted.model == digest and row.record.model == files.digest(path):
+            return True
+    return row.record.model == digest
 
 
 def find_speed(folder: str) -> str:
     """The file in a folder that says how fast the model is. Raises ValueError where there is none, or several."""
-    for pattern in SPEEDS:
+    for pattern in output_names.SPEEDS:
         found = sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
         if len(found) > 1:
             raise ValueError(f'{found[0]} and {found[1]}: of two runs: remove one')

@@ -6,11 +6,13 @@
     python3 test/parse.py ais_bench.log                                    NPU bs1 fps:52.510 (ais_bench's, as given)
     python3 test/parse.py result/bs1/pure_summary.json                     310P3 bs1 fps:52.510
     python3 test/parse.py RDN_bs1.log                                      T4 bs1 fps:25.393 (trtexec's, as given)
+    python3 test/parse.py H100_bs1.log             NVIDIA H100 PCIe bs1 fps:27809.604, FP32 (trtexec's, as given)
 
-The file's content says which tool wrote it. Where a record lies beside the file (FILE.run.json: RDN_infer.py and run.sh
-write it), it says on what the figure was measured: a figure of this machine's processor is printed as `host`. Without
-one a file of benchmark's is taken for one of four devices of a 310 card, and of ais_bench's the chip is not known;
---chips and --device say otherwise.
+The file's content says which tool wrote it, and trtexec's on which GPU and in which precision: both are printed. Where
+a record lies beside the file (FILE.run.json: RDN_infer.py and run.sh write it), it says on what the figure was measured:
+a figure of this machine's processor is printed as `host`. Without one a file of benchmark's is taken for one of four
+devices of a 310 card, trtexec's that names no GPU for a T4's, and of ais_bench's the chip is not known; --chips and
+--device say otherwise, but cannot contradict the log.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ def format_speed(
 ) -> str:
     """The line to print for a speed. chips: devices on the card; device: the name to print; None: as is known.
 
-    Raises ValueError for a log of several devices that is to be multiplied by --chips.
+    Raises ValueError as logs.card_rate and logs.batch_size do.
     """
     rate, name = logs.card_rate(found, record, chips, device)
-    batch = record.batch_size if record else found.batch
+    batch = logs.batch_size(found, record)
+    size, mean = (f' bs{batch}', '') if found.is_of_one_batch_size else ('', f', batches of {batch:.4g} on average')
+    details = mean + (f', of {found.devices} devices' if found.devices > 1 else '') + found.describe_precision()
     origin = '' if record else f" ({found.tool}'s, as given)"
-    return f'{name} bs{batch} fps:{rate:.3f}{f", of {found.devices} devices" if found.devices > 1 else ""}{origin}'
+    return f'{name}{size} fps:{rate:.3f}{details}{origin}'
 
 
 def parse_figure(text: str, name: str) -> float | speed.Speed:
@@ -56,6 +60,6 @@ def parse_args(argv):
         '--chips', type=cli.positive, help="devices on the card; default: as the record says, or 4 for benchmark's log"
     )
     parser.add_argument(
-        '--device', help='name to print; default: as the record says, else 310, NPU for ais_bench, T4 for trtexec'
+        '--device', help='name to print; default: as log or record say, else 310, NPU for ais_bench, T4 for trtexec'
     )
     return parser.parse_args(argv)

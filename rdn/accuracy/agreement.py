@@ -47,6 +47,12 @@ class Verdict(NamedTuple):
     def is_kept(self) -> bool:
         return abs(self.change) <= self.max_loss and abs(self.image_change) <= self.max_image_loss
 
+    def summarize(self) -> str:
+        """Say in a line whether accuracy is kept, with the losses in dB."""
+        kept = 'kept' if self.is_kept else 'not kept'
+        average = f'{"gain" if round(self.change, 2) > 0 else "loss"} {abs(self.change):.2f} dB on average'
+        return f'accuracy {kept}: {average}, {abs(self.image_change):.2f} dB at most'
+
     def describe(self) -> str:
         return (
             f'{self.change:+.4f} dB on average (limit {self.max_loss:g}), '
@@ -100,7 +106,7 @@ def _compute(weights: str, folder: str, label_folder: str, stems: Sequence[str],
 
     import torch  # seconds that only this costs
 
-    model = checkpoint.load_rdn(weights)
+    model = checkpoint.load(weights)
     with files.atomic_folder(folder, []) as partial, torch.no_grad():
         for stem in cli.progress(stems, 'image of PyTorch'):
             lr = dataset.read_input(dataset.input_path(label_folder, stem), width, height)

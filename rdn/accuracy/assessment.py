@@ -40,8 +40,8 @@ class Criteria(NamedTuple):
         max_image_loss: dB by which any image may differ from PyTorch's.
     """
 
-    width: int = configuration.LABEL_SIDE // configuration.GUIDE_SCALE
-    height: int = configuration.LABEL_SIDE // configuration.GUIDE_SCALE
+    width: int = configuration.GUIDE_SIDE
+    height: int = configuration.GUIDE_SIDE
     scale: int = configuration.GUIDE_SCALE
     luma: str | None = None
     checks: bool = True
@@ -75,15 +75,15 @@ class Assessment(NamedTuple):
         """Write result.json, and its record beside it."""
         result.write(path, [score.rdn for score in self.scores], self.origin)
 
-    def describe(self) -> str:
-        """Return the text for the console; its last line is the average PSNR."""
+    def describe(self, network: str = 'RDN') -> str:
+        """Return the text for the console; its last line is the average PSNR. network: its title."""
         lines = []
         if self.origin.verdict:
             table = agreement.format_agreements(self.agreements)
             lines.append(f'{table}\nagainst PyTorch: {self.origin.verdict.describe()}\n')
         tool = self.origin.outputs.describe() if self.origin.outputs else 'origin unknown'
         lines.append(f'outputs: {tool}; {self.origin.title()}')
-        lines.append(format_scores([*self.scores, self.average()]))
+        lines.append(format_scores([*self.scores, self.average()], network))
         lines.append(f'Avg PSNR: {self.average().rdn:.2f}')
         return '\n'.join(lines)
 
@@ -145,9 +145,9 @@ def read_record(folder: str, labels: str) -> run_record.Record | None:
     return record
 
 
-def format_scores(scores: Sequence[scoring.Score]) -> str:
-    """Format the console's table, one line for each image."""
-    rows = [('PSNR dB', 'bicubic', 'RDN', 'gain')]
+def format_scores(scores: Sequence[scoring.Score], network: str) -> str:
+    """Format the console's table, one line for each image. network: its title."""
+    rows = [('PSNR dB', 'bicubic', network, 'gain')]
     rows += [(stem, f'{bicubic:.2f}', f'{rdn:.2f}', f'{rdn - bicubic:+.2f}') for stem, bicubic, rdn in scores]
     return cli.format_table(rows)
 

@@ -14,14 +14,29 @@ import re
 import shlex
 import shutil
 import stat
-import subprocess
 from typing import Any, Iterable
 
 from rdn import files
-from rdn.devices import base, output_names, outputs, places, speed
+from rdn.devices import ascend, base, output_names, outputs, places, runner, speed
 
 ROUNDS, LEAST_ROUNDS = 100, 10  # without data
 NPU = 'NPU'  # a device whose chip is not known
+# What only a run on several devices prints, from its first line to its last.
+SEVERAL_DEVICES = re.compile(
+    r'multidevice:.* run begin|subprocess_\d+ qsize|multidevice run end|device_\d+ throughput:|summary throughput'
+)
+# For the server's Python: is its module ais_bench the inference tool? AISBench's tool for language models has a module
+# of that name, too, and both may be installed together. The question imports neither.
+QUESTION = """
+import importlib.machinery, importlib.util, sys
+spec = importlib.util.find_spec('ais_bench')
+folders = list(spec and spec.submodule_search_locations or [])
+find = lambda part: importlib.machinery.PathFinder.find_spec('ais_bench.' + part, folders)
+if folders and find('__main__') and find('infer'):
+    sys.exit(0)
+sys.exit(3 if spec and spec.origin or folders and find('benchmark') else 1)
+"""
+HAS_TOOL, HAS_NAMESAKE = 0, 3  # the status of QUESTION; any other: no module ais_bench
 
 
 def accepted_file(path: str, work: str) -> str:
@@ -61,7 +76,16 @@ def _is_accepted(path: str) -> bool:
     return bool(places.ACCEPTED_PATH.fullmatch(path)) and mine and not writable and not stat.S_ISLNK(status.st_mode)
 
 
-class AisBench(base.Device):
+def _namesake_in(python: str) -> str:
+    """What a Python has instead of ais_bench, and what to do."""
+    return (
+        f'the ais_bench in {python} is another package, ais-bench-benchmark most likely, which tests language models '
+        'and runs no .om file: '
+        'set AIS_BENCH="/path/to/python3 -m ais_bench" to a Python with the inference tool, or use pyACL (--with acl)'
+    )
+
+
+class AisBench(ascend.Ascend):
     """ais_bench, as a module of the server's own Python, or as the variable AIS_BENCH names it."""
 
     name = title = 'ais_bench'
@@ -87,15 +111,24 @@ class AisBench(base.Device):
                 raise ValueError(f'AIS_BENCH={named}: {error}')
             if not command or not self.programs.find(command[0]):
                 raise ValueError(f'AIS_BENCH={named}: no such program')
+            self._check_module(command, named)
             # It is called in a folder of its own.
             return [os.path.abspath(word) if os.sep in word and os.path.exists(word) else word for word in command]
         python = self.programs.find('python3')
-        question = 'import importlib.util as u, sys; s = u.find_spec("ais_bench"); sys.exit(not (s and s.origin))'
+        return ['python3', '-m', 'ais_bench'] if python and self._has(python) == HAS_TOOL else None
+
+    def _check_module(self, command: list[str], named: str) -> None:
+        """Raise ValueError where AIS_BENCH calls the module of a Python that has the namesake only."""
+        python = self.programs.find(command[0])
+        if command[1:3] == ['-m', 'ais_bench'] and python and self._has(python) == HAS_NAMESAKE:
+            raise ValueError(f'AIS_BENCH={named}: {_namesake_in(python)}')
+
+    def _has(self, python: str) -> int:
+        """Which ais_bench a Python has: HAS_TOOL, HAS_NAMESAKE, or another number for none."""
         try:
-            found = python is not None and self.programs.ask([python, '-c', question]).status == 0
-        except subprocess.TimeoutExpired:
-            found = False
-        return ['python3', '-m', 'ais_bench'] if found else None
+            return self.programs.ask([python, '-c', QUESTION]).status
+        except ValueError:
+            return -1
 
     def file_name(self) -> str:
         """The module's name."""
@@ -104,6 +137,8 @@ class AisBench(base.Device):
     def missing(self) -> str:
         """Why it is not here, and what to do."""
         python = self.programs.find('python3') or 'python3'
+        if self._has(python) == HAS_NAMESAKE:
+            return _namesake_in(python)
         return f'no ais_bench in {python} (AIS_BENCH="/path/to/python3 -m ais_bench" names another)'
 
     def infer(self, job: base.Job) -> base.Run:
@@ -118,7 +153,7 @@ class AisBench(base.Device):
         """
         command, folder = self.command(), job.folder
         assert command and folder
-        dump, pure = f'dumpOutput_device{job.device_id}', 'pure'
+        dump, pure = output_names.output_folder(job.device_id), 'pure'
         logs = {dump: os.path.join(folder, 'ais_bench.log'), pure: os.path.join(folder, 'ais_bench_pure.log')}
         os.makedirs(folder, exist_ok=True)
         with files.scratch_folder(os.path.join(places.work_place(folder), 'ais_bench')) as work:
@@ -126,11 +161,13 @@ class AisBench(base.Device):
             inputs, prefixes = accepted_inputs(job.config.inputs, stems, work)
             output = os.path.join(work, 'output')
             os.mkdir(output, 0o700)
-            call = [*command, '--model', accepted_file(self.model(job), work), '--batchsize', str(job.batch_size)]
+            model = accepted_file(self.model(job.config, job.batch_size), work)
+            call = [*command, '--model', model, '--batchsize', str(job.batch_size)]
             call += ['--device', str(job.device_id), '--output', output, '--outfmt', 'BIN', self._dirname_flag()]
-            self.programs.run([*call, dump, '--input', inputs], logs[dump], work)
-            rounds = job.rounds(ROUNDS, LEAST_ROUNDS)
-            self.programs.run([*call, pure, '--loop', str(rounds)], logs[pure], work)
+            over_images = [*call, dump, '--input', inputs]
+            alone = [*call, pure, '--loop', str(job.rounds(ROUNDS, LEAST_ROUNDS))]
+            self.programs.run(runner.Call(over_images, logs[dump], work, self.name, (model, inputs)))
+            self.programs.run(runner.Call(alone, logs[pure], work, self.name, (model,)))
             _check_runs(os.path.join(output, f'{dump}_summary.json'), len(prefixes), job.batch_size)
             _publish_outputs(os.path.join(output, dump), os.path.join(folder, dump), prefixes, logs[dump])
             speeds = {name: _publish_summary(output, name, folder) or logs[name] for name in (dump, pure)}
@@ -140,7 +177,7 @@ class AisBench(base.Device):
         """How this ais_bench spells the flag for the name of its folder: a version of 2026 has no underscores."""
         try:
             help_text = self.programs.ask([*(self.command() or []), '--help']).text  # which shortens long words
-        except (OSError, subprocess.TimeoutExpired):
+        except ValueError:
             help_text = ''
         return '--output-dirname' if '--output-dir' in help_text else '--output_dirname'
 
@@ -183,27 +220,71 @@ def _publish_summary(output: str, name: str, folder: str) -> str | None:
 
 def _log_speed(text: str) -> speed.Speed:
     """The Speed in ais_bench's (ais_infer's) output, of any version, on one device or several."""
-    batches = {int(x) for x in re.findall(r'(?i)throughput.{0,200}\bbatchsize(?:\.mean)?\((\d+)(?:\.0+)?\)', text)}
-    if len(batches) > 1:
-        raise ValueError(
-            f'throughput stands in it for batches of {" and ".join(map(str, sorted(batches)))}: of several runs?'
-        )
-    failed = re.search(r'multidevice run end .{0,40}result:[1-9]', text)
-    if failed:
-        raise ValueError('one of several devices failed: the summary throughput is that of the others alone')
-    devices = len(set(re.findall(r'\bi:(\d+) device_\d+ throughput:', text)))
-    if devices > 1 or 'summary throughput' in text:
-        rate = speed.find_number(
-            rf'summary throughput *: *{speed.NUMBER}[ \t]*\n', text, 'summary throughput, of all devices'
-        )
-        return speed.Speed('ais_bench', min(batches, default=None), rate, max(1, devices))
+    batch = _throughput_batch(text)
+    if SEVERAL_DEVICES.search(text):
+        rate, devices = _rate_of_devices(text)
+        return speed.Speed('ais_bench', batch, rate, devices)
     rate = speed.find_number(
         rf'(?i)throughput\b.{{0,200}}NPU_compute_time.{{0,200}}: *{speed.NUMBER}[ \t]*\n', text, 'throughput'
     )
-    if batches:
-        return speed.Speed('ais_bench', batches.pop(), rate)
-    mean = re.findall(rf'NPU_compute_time \(ms\):.*\bmean = {speed.NUMBER},', text)
-    return speed.Speed('ais_bench', _batch_of(rate, float(mean[0])) if len(mean) == 1 else None, rate)
+    means = {float(mean) for mean in re.findall(rf'NPU_compute_time \(ms\):.*\bmean = {speed.NUMBER},', text)}
+    mean = means.pop() if len(means) == 1 else 0.0
+    if mean and batch is None:
+        batch = _batch_of(rate, mean)
+        if batch != int(batch):  # versions that do not print it take one size for all batches
+            raise ValueError(f'throughput is {rate:g}, which is 1000 * batch size / {mean:g} for no batch size')
+    elif mean and batch:
+        _check_rate(rate, batch, mean)
+    return speed.Speed('ais_bench', batch, rate)
+
+
+def _throughput_batch(text: str) -> float | None:
+    """The batch size in the lines of throughput; None in those of old versions, which do not give it.
+
+    Raises:
+        ValueError: a rate is not 1000 * batch size / mean, or the lines differ in the batch size.
+    """
+    whole_line = rf'.{{0,200}}\.mean\({speed.NUMBER}\): *{speed.NUMBER}[ \t]*\n'
+    lines = re.findall(rf'(?i)\bthroughput.{{0,200}}\bbatchsize(?:\.mean)?\({speed.NUMBER}\)(?:{whole_line})?', text)
+    batches = sorted({_whole(float(batch), 0) for batch, _, _ in lines})
+    if len(batches) > 1:
+        sizes = ' and '.join(f'{batch:g}' for batch in batches)
+        raise ValueError(f'throughput stands in it for batches of {sizes}: of several runs?')
+    for batch, mean, rate in lines:
+        if mean:
+            _check_rate(float(rate), float(batch), float(mean))
+    return batches[0] if batches else None
+
+
+def _rate_of_devices(text: str) -> tuple[float, int]:
+    """(images/s of all devices, how many they are) in the output of a run on several devices.
+
+    Each device puts two messages into a queue: that it is ready, and its figure. The `result` after the queue's size
+    does not count: the vendor's own example has `result:1` after a run in which both devices are complete.
+
+    Raises:
+        ValueError: a device is missing or has no figure, or the sum is not that of the devices.
+    """
+    total = speed.find_number(
+        rf'summary throughput *: *{speed.NUMBER}[ \t]*\n', text, 'summary throughput, of all devices'
+    )
+    figures = re.findall(rf'\bi:(\d+) device_\d+ throughput: *{speed.NUMBER}\s', text)
+    rates = {int(index): float(rate) for index, rate in figures if float(rate) > 0}
+    messages = re.search(r'multidevice run end qsize:(\d+)', text)
+    is_incomplete = messages and int(messages.group(1)) != 2 * len(rates)
+    if is_incomplete or not _started_devices(text) <= set(rates) or 'subprocess run failed' in text:
+        raise ValueError('one of several devices failed: the summary throughput is that of the others alone')
+    if not speed.is_close(total, sum(rates.values())):
+        raise ValueError(f'summary throughput is {total:g}, the sum of its devices {sum(rates.values()):g}')
+    return total, len(rates)
+
+
+def _started_devices(text: str) -> set[int]:
+    """The numbers, from 0, of the devices of a run on several; two at least, as a run on one says nothing of the kind."""
+    asked = re.search(r'multidevice:(.*) run begin', text)
+    count = max(2, len(re.findall(r'\d+', asked.group(1))) if asked else 0)
+    named = re.findall(r'\bi:(\d+) device_', text) + re.findall(r'\bsubprocess_(\d+) qsize', text)
+    return {*range(count), *map(int, named)}
 
 
 def _summary_speed(text: str) -> speed.Speed:
@@ -215,7 +296,10 @@ def _summary_speed(text: str) -> speed.Speed:
         raise ValueError('not a whole summary of ais_bench: throughput or NPU_compute_time is missing')
     if not (0 < rate < float('inf') and 0 < mean < float('inf')):
         raise ValueError(f'throughput is {rate}, the mean of NPU_compute_time {mean}')
-    return speed.Speed('ais_bench', _batch_of(rate, mean) or _named_batch(content), rate)
+    named = _named_batch(content)
+    if named:
+        _check_rate(rate, named, mean)
+    return speed.Speed('ais_bench', named or _batch_of(rate, mean), rate)
 
 
 def _named_batch(content: dict[str, Any]) -> int | None:
@@ -228,7 +312,18 @@ def _named_batch(content: dict[str, Any]) -> int | None:
     return batch if type(batch) is int and batch > 0 else None
 
 
-def _batch_of(rate: float, milliseconds: float) -> int | None:
-    """The batch size that a rate was computed with: throughput = 1000 * batch size / mean time."""
-    batch = rate * milliseconds / 1000
-    return round(batch) if round(batch) >= 1 and abs(batch - round(batch)) < 0.01 * batch else None
+def _check_rate(rate: float, batch: float, milliseconds: float) -> None:
+    """Raises ValueError where a rate is not the one of a batch size and the mean time of a batch."""
+    computed = 1000 * batch / milliseconds if milliseconds else 0.0
+    if not speed.is_close(rate, computed):
+        raise ValueError(f'throughput is {rate:g}, but 1000 * {batch:g} / {milliseconds:g} is {computed:g}')
+
+
+def _batch_of(rate: float, milliseconds: float) -> float:
+    """The batch size, or the mean of several, that a rate was computed with: throughput = 1000 * batch size / mean."""
+    return _whole(rate * milliseconds / 1000, 0.0005)
+
+
+def _whole(batch: float, tolerance: float) -> float:
+    """A batch size as an integer if it is one, up to a share of it that the rounding of figures explains."""
+    return round(batch) if round(batch) >= 1 and abs(batch - round(batch)) <= tolerance * batch else batch

@@ -7,7 +7,7 @@ import os
 import shutil
 
 from rdn import configuration, files, run_record
-from rdn.devices import chip, places, record, runner
+from rdn.devices import chip, places, record, runner, toolkit
 
 
 def convert(
@@ -15,7 +15,8 @@ def convert(
 ) -> str:
     """Convert the exported model by atc, and return the offline model's path.
 
-    The log goes to the batch size's folder of results; the model's record names the ONNX file by its digest.
+    The log goes to the batch size's folder of results; the model's record names the ONNX file by its digest,
+    and the weights where that file's record names them.
 
     Raises:
         ValueError: atc fails or writes nothing.
@@ -25,10 +26,15 @@ def convert(
     os.makedirs(folder, exist_ok=True)
     with files.scratch_folder(os.path.join(places.work_place(folder), 'atc')) as work:
         shutil.copyfile(config.onnx, os.path.join(work, config.onnx))  # atc looks at the characters of paths, too
-        of_onnx = record.make('atc', chip.Chip(chip.name_of(soc_version)), batch_size, config.onnx, None)
+        source = record.Source('atc', toolkit.find_version(), chip.Chip(chip.name_of(soc_version)))
+        of_onnx = record.make(source, batch_size, config.onnx, None)
+        exported = run_record.read(config.onnx)
+        if exported:
+            of_onnx = of_onnx._replace(weights=exported.weights, weights_digest=exported.weights_digest)
         command = ['atc', '--framework=5', f'--model={config.onnx}', f'--output={name}', '--input_format=NCHW']
         shape = f'--input_shape={config.shape(batch_size)}'
-        programs.run([*command, shape, '--log=error', f'--soc_version={soc_version}'], log, work)
+        command += [shape, '--log=error', f'--soc_version={soc_version}']
+        programs.run(runner.Call(command, log, work, is_of_toolkit=True))
         written = glob.glob(os.path.join(glob.escape(work), f'{name}*.om'))  # some versions add _linux_x86_64
         if len(written) != 1:
             raise ValueError(f'atc wrote no {name}.om; its output is in {log}')

@@ -1,7 +1,7 @@
 """Base classes of the devices that can do step 5: an accelerator with its tools, or this machine's processor.
 
-A module beside this one adds a device: benchmark.py, ais_bench.py, host.py. trtexec.py is a SpeedSource alone, as its
-GPU is only compared with. choice.py lists them all.
+A module beside this one adds a device: benchmark.py, ais_bench.py, host.py. ascend.py has what the Ascend devices share.
+trtexec.py is a SpeedSource only, because its GPU is what the device is compared with. choice.py lists the devices.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import abc
 from typing import Callable, NamedTuple
 
 from rdn import configuration, run_record
-from rdn.devices import atc, chip, record, runner, speed
+from rdn.devices import chip, record, runner, speed
 
 
 class Run(NamedTuple):
@@ -82,19 +82,36 @@ class SpeedSource(abc.ABC):
         return found._replace(batch=found.batch or named or 1)
 
 
+class Target(NamedTuple):
+    """The chip of a device.
+
+    Attributes:
+        chip: for records and figures.
+        soc_version: the converter's name of the chip; None if no model is converted for it.
+    """
+
+    chip: chip.Chip
+    soc_version: str | None
+
+
 class Device(SpeedSource):
     """What does the work of step 5.
 
     Attributes:
         title: for the console.
-        needs_chip: whether it has a chip whose name atc and records need.
-        assumed_soc_version: the chip's name for atc if the machine does not report one; None if the user must name it.
+        is_accelerator: whether it is more than this machine's processor: it has a chip whose name records need.
+        converter: the program that makes its models from the exported one; None if it runs the exported one.
+        converter_hint: what to do if that program is missing.
+        model_ending: of the files that it runs.
         has_guides_places: whether the guide's own walk, with batches of 1, runs on it.
+        programs: finds, asks and runs its programs.
     """
 
     title: str
-    needs_chip = True
-    assumed_soc_version: str | None = None
+    is_accelerator = True
+    converter: str | None = None
+    converter_hint = ''
+    model_ending = '.onnx'
     has_guides_places = False
 
     def __init__(self, programs: runner.Runner = runner.LOCAL):
@@ -119,13 +136,37 @@ class Device(SpeedSource):
     def missing(self) -> str:
         """Why it is not here, and what to do."""
 
+    def can_convert(self) -> bool:
+        """Whether its converter is here, or it needs none."""
+        return self.converter is None or self.programs.find(self.converter) is not None
+
+    @abc.abstractmethod
+    def identify(self, device_id: int, soc_version: str | None) -> Target:
+        """Find out which chip a device has.
+
+        Args:
+            device_id: number of the device.
+            soc_version: the converter's name of the chip, if the user gave it.
+
+        Raises:
+            ValueError: the machine does not say it, and the user did not; with what to do.
+        """
+
     def convert(self, config: configuration.Configuration, batch_size: int, soc_version: str) -> str:
-        """Make the model that the device runs from the exported one, by atc, and return its path.
+        """Make the model that the device runs from the exported one, and return its path.
 
         Raises:
             ValueError: the conversion fails.
         """
-        return atc.convert(config, batch_size, soc_version, self.programs)
+        return config.onnx
+
+    def model(self, config: configuration.Configuration, batch_size: int) -> str:
+        """The path of the model that it runs."""
+        return f'{config.model(batch_size)}{self.model_ending}'
+
+    def version(self) -> str | None:
+        """The version of its toolkit, for records; None if it is not known."""
+        return None
 
     @abc.abstractmethod
     def infer(self, job: Job) -> Run:
@@ -135,14 +176,11 @@ class Device(SpeedSource):
             ValueError: the tool fails, or leaves out an output or its speed.
         """
 
-    def model(self, job: Job) -> str:
-        """The path of the model that it runs."""
-        return f'{job.config.model(job.batch_size)}.om'
-
     def infer_and_record(self, job: Job) -> Run:
         """Run `infer`, and leave a record beside each of its results."""
         # Made before the run, so the record describes the model and inputs that the run reads.
-        of_run = record.make(self.name, job.chip, job.batch_size, self.model(job), job.config.inputs)
+        source = record.Source(self.name, self.version(), job.chip)
+        of_run = record.make(source, job.batch_size, self.model(job.config, job.batch_size), job.config.inputs)
         run = self.infer(job)
         for target in filter(None, run):
             run_record.write(target, of_run)

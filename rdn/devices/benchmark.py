@@ -11,8 +11,8 @@ import re
 from typing import Iterable, Mapping, NamedTuple
 
 import rdn
-from rdn import files
-from rdn.devices import base, outputs, speed
+from rdn import configuration, files
+from rdn.devices import ascend, base, output_names, outputs, runner, speed
 
 INFO_LINE = re.compile(r'([0-9]{1,9}) (\S+) ([1-9][0-9]{0,5}) ([1-9][0-9]{0,5})\s*$')
 MAX_INFO_BYTES = 1 << 28
@@ -77,7 +77,7 @@ def format_pure_inference(images: int, seconds: float) -> str:
     return f'[INFO] ave_throughputRate: {images / seconds:g}samples/s, ave_latency: {seconds * 1e3 / images:g}ms\n'
 
 
-class Benchmark(base.Device):
+class Benchmark(ascend.Ascend):
     """benchmark.x86_64 or benchmark.aarch64, in the project's folder or on PATH."""
 
     name = title = 'benchmark'
@@ -123,13 +123,16 @@ class Benchmark(base.Device):
         Raises:
             ValueError: benchmark fails, or says nothing of the speed.
         """
-        config, command, model = job.config, self.command(), self.model(job)
+        config, command, model = job.config, self.command(), self.model(job.config, job.batch_size)
         assert command
-        dump = f'dumpOutput_device{job.device_id}'
-        speeds = [f'perf_vision_batchsize_{job.batch_size}_device_{job.device_id}.txt']
+        dump = output_names.output_folder(job.device_id)
+        speeds = [output_names.performance_name(job.batch_size, job.device_id)]
         if job.folder:
-            speeds.append(f'PureInfer_perf_of_{files.stem_of(model)}_in_device_{job.device_id}.txt')
-        folder, log = job.folder or 'result', os.path.join(config.result_folder(job.batch_size), 'benchmark.log')
+            speeds.append(output_names.pure_performance_name(model, job.device_id))
+        folder, log = (
+            job.folder or configuration.RESULTS,
+            os.path.join(config.result_folder(job.batch_size), 'benchmark.log'),
+        )
         os.makedirs(folder, exist_ok=True)
         with files.scratch_folder(os.path.join(folder, 'benchmark')) as work:
             for path in (model, config.prepared, config.info, *(word for word in command if word.startswith('./'))):
@@ -137,10 +140,11 @@ class Benchmark(base.Device):
             common = [f'-device_id={job.device_id}', f'-batch_size={job.batch_size}', f'-om_path=./{model}']
             size = [f'-input_width={config.side}', f'-input_height={config.side}']
             flags = [f'-input_text_path={config.info}', *size, '-output_binary=False', '-useDvpp=False']
-            self.programs.run([*command, '-model_type=vision', *common, *flags], log, work)
+            self.programs.run(runner.Call([*command, '-model_type=vision', *common, *flags], log, work))
             if job.folder:
                 rounds = job.rounds(ROUNDS, LEAST_ROUNDS)
-                self.programs.run([*command, f'-round={rounds}', *common], log.replace('.log', '_pure.log'), work)
+                pure_log = log.replace('.log', '_pure.log')
+                self.programs.run(runner.Call([*command, f'-round={rounds}', *common], pure_log, work))
             written = os.path.join(work, 'result')
             for name in speeds:
                 if not os.path.isfile(os.path.join(written, name)):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-import subprocess
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Sequence
 
-from rdn.devices import runner
+from rdn.devices import npu_smi, runner
 
 PREFIX = 'Ascend'  # before the chip's name in --soc_version
-# Names of families: atc asks which of them it is.
-FAMILIES = {'310B': '310B1 or 310B4', '310P': '310P1 or 310P3', '910': '910A, 910B or 910ProB'}
+# Names that npu-smi shows for several chips, and these chips as atc names them: for machines whose toolkit has no list.
+FAMILIES = {
+    '310B': ('310B1', '310B2', '310B3', '310B4'),
+    '310P': ('310P1', '310P3', '310P5', '310P7'),
+    '910': ('910A', '910B', '910ProA', '910ProB', '910PremiumA')
+    + ('910_9362', '910_9372', '910_9381', '910_9382', '910_9391', '910_9392'),
+    '950PR': ('950PR_9579', '950PR_957b', '950PR_957c', '950PR_957d', '950PR_9589', '950PR_958a', '950PR_958b')
+    + ('950PR_9599', '950PR_950z'),
+    '950DT': ('950DT_950x', '950DT_950y', '950DT_95A1', '950DT_95A2', '950DT_9591', '950DT_9592', '950DT_9581'),
+}
 # Devices on a card, by the chip's name; the others have one. Of a 300I Duo, with two of 310P3, npu-smi counts them.
 CARD_DEVICES = {'310': 4, '300I Duo': 2}
-CHIP_COUNT = re.compile(r'^\s*Chip Count\s*:\s*([1-9]\d?)\s*$', re.MULTILINE)
-BOARD_LINE = re.compile(r'^\s*(NPU Name|Chip Name)\s*:\s*(\S.*?)\s*$', re.MULTILINE)
 
 
 class Chip(NamedTuple):
@@ -24,69 +30,136 @@ class Chip(NamedTuple):
     card_devices: int | None = None
 
 
-class Device(NamedTuple):
-    """A device as `npu-smi info` lists it: its number, the numbers of card (NPU) and chip, the chip's name."""
-
-    number: int
-    npu: int
-    chip: int
-    name: str
-
-
 def devices_on_card(name: str, counted: int | None = None) -> int:
     """How many devices a card with this chip holds. counted: what is known of the card itself."""
     return counted or CARD_DEVICES.get(name, 1)
 
 
-def name_of(soc_version: str) -> str:
-    """'Ascend310P3', 'ascend310p3' or '310P3' -> '310P3'."""
+def name_of(soc_version: str, known: Sequence[str] = ()) -> str:
+    """Return a chip's name without `Ascend`: 'Ascend310P3', 'ascend310p3' or '310P3' -> '310P3'.
+
+    Args:
+        soc_version: the name, in any case.
+        known: the chips that the toolkit knows, without `Ascend`; their spelling counts.
+    """
     name = soc_version[len(PREFIX) :] if soc_version.lower().startswith(PREFIX.lower()) else soc_version
-    return name.upper() if name == name.lower() else name
+    spellings = [*known, *(chip for chips in FAMILIES.values() for chip in chips)]
+    spelled = next((chip for chip in spellings if chip.lower() == name.lower()), None)
+    return spelled or (name.upper() if name == name.lower() else name)
 
 
-def choose_soc_version(chip: Chip | None, asked: str | None) -> str:
-    """What atc's --soc_version should be: what is asked for, else the chip's name.
+def is_family(name: str, known: Sequence[str] = ()) -> bool:
+    """Whether several chips have this name in common, so that atc has to be told which one.
 
-    Raises ValueError where that does not say enough.
+    Args:
+        name: the chip's name, without `Ascend`.
+        known: the chips that the toolkit knows; empty if it has no list.
+    """
+    if not known:
+        return name in FAMILIES
+    member = re.escape(name) + ('.' if name in FAMILIES else r'[_\d]')  # 310P3 is no member of 310, which is a chip
+    return name not in known and any(re.match(member, chip) for chip in known)
+
+
+def choose_soc_version(chip: Chip | None, asked: str | None, known: Sequence[str] = ()) -> str:
+    """Choose atc's --soc_version: the one that the user asks for, else the chip's name.
+
+    Args:
+        chip: the device's; None without npu-smi.
+        asked: what the user asks for.
+        known: the chips that the toolkit knows, without `Ascend`; empty if it has no list: then nothing is refused.
+
+    Raises:
+        ValueError: neither says enough, or the toolkit does not know the chip; with the nearest names.
     """
     if asked:
-        if chip and chip.name in FAMILIES and not name_of(asked).startswith(chip.name):
+        _check_spelling(asked, known)
+        if chip and is_family(chip.name, known) and not name_of(asked, known).startswith(chip.name):
             raise ValueError(f'--soc-version={asked}: npu-smi shows a chip of the family {chip.name}')
-        return PREFIX + name_of(asked)
+        return PREFIX + name_of(asked, known)
     if chip is None:
         raise ValueError(
             'atc is here, but no npu-smi to say for which chip to convert: '
             'give --soc-version=Ascend310P3, say, or --with=host'
         )
-    if chip.name in FAMILIES:
+    if is_family(chip.name, known):
         raise ValueError(
             f'npu-smi calls the chip {chip.name}, and atc has to know which: give --soc-version={PREFIX}… '
-            f"({FAMILIES[chip.name]}: the board's papers say)"
+            f"({', '.join(_nearest(chip.name, known))}: the board's papers say)"
         )
-    return PREFIX + chip.name
+    name = name_of(chip.name, known)
+    if known and name not in known:
+        raise ValueError(
+            f'npu-smi shows the chip {name}, which this CANN toolkit does not know: '
+            f'convert with a version that does ({_hint(name, known)})'
+        )
+    return PREFIX + name
+
+
+def _check_spelling(asked: str, known: Sequence[str]) -> None:
+    """Raise ValueError, with the nearest names, where the toolkit does not know a chip by exactly this name."""
+    exact = asked if asked.lower().startswith(PREFIX.lower()) else PREFIX + asked
+    if not known or exact in {PREFIX + chip for chip in known}:
+        return
+    name = name_of(asked, known)
+    if name in known:
+        raise ValueError(f'--soc-version={asked}: the CANN toolkit spells it {PREFIX}{name}')
+    raise ValueError(f'--soc-version={asked}: the CANN toolkit knows no such chip; {_hint(name, known)}')
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    """The names for atc that are nearest to a name which the toolkit does not know; all names if none is near."""
+    nearest = _nearest(name, known)
+    listed = ', '.join(PREFIX + chip for chip in nearest or known)
+    return f'the nearest names: {listed}' if nearest else f'the toolkit knows {listed}'
+
+
+def _nearest(name: str, known: Sequence[str]) -> list[str]:
+    """The chips of a family, or those whose names look most like a name."""
+    whole = [chip for chip in known or FAMILIES.get(name, ()) if 'Vir' not in chip]  # Vir: a part of a device
+    family = [chip for chip in whole if chip.lower().startswith(name.lower())]
+    by_lower = {chip.lower(): chip for chip in whole}
+    return family or [by_lower[near] for near in difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.3)]
 
 
 def find_chip(device_number: int, program: str, programs: runner.Runner = runner.LOCAL) -> Chip:
-    """The Chip of a device, from npu-smi, whose path is `program`.
+    """Ask npu-smi for a device's chip.
 
-    Raises ValueError where npu-smi fails, or does not say which chip it is.
+    The board's page is asked even if the table has a name: of a 910C and a 950 the table shows the family only.
+
+    Args:
+        device_number: the device's.
+        program: the path of npu-smi.
+        programs: runs it.
+
+    Raises:
+        ValueError: npu-smi fails, or does not say which chip it is.
     """
-    table = _ask(program, [], programs)
-    devices = parse_info(table)
+    table = npu_smi.ask(program, programs)
+    devices = npu_smi.parse_info(table)
     mine = [device for device in devices if device.number == device_number]
     if not mine:  # in a container the devices that it has are counted anew
         mine = devices[device_number : device_number + 1]
     if not mine and devices:
-        raise ValueError(f'npu-smi lists no device {device_number}: it has {_listed(devices)}')
-    npu, number, name = (mine[0].npu, mine[0].chip, mine[0].name) if mine else (0, 0, '')
-    if not name or name in FAMILIES:
-        board = _ask(program, ['-t', 'board', '-i', str(npu), '-c', str(number)], programs)
-        name = parse_board(board) or name
+        listed = ', '.join(f'{device.number} ({name_of(device.name)})' for device in devices)
+        raise ValueError(f'npu-smi lists no device {device_number}: it has {listed}')
+    device = mine[0] if mine else npu_smi.Device(device_number, 0, 0, '')
+
+    def ask_board(*flags: str) -> str:
+        return npu_smi.ask_board(program, ['-i', str(device.npu), *flags], programs)
+
+    # npu-smi refuses `-c` for a 950.
+    board = npu_smi.parse_board(ask_board('-c', str(device.chip))) or npu_smi.parse_board(ask_board())
+    name = _fuller(name_of(device.name), name_of(board or ''))
     if not name:
-        said = ' '.join(table.split())[:100]
-        raise ValueError(f'{program} info shows no device ("{said}"): --soc-version names the chip')
-    neighbours = sum(device.npu == npu for device in devices)
-    return Chip(name, _card_devices(name, neighbours, lambda: _ask(program, ['-t', 'board', '-i', str(npu)], programs)))
+        raise ValueError(f'{program} info shows no device {npu_smi.explain(table)}')
+    neighbours = sum(other.npu == device.npu for other in devices)
+    return Chip(name, _card_devices(name, neighbours, ask_board))
+
+
+def _fuller(name: str, board: str) -> str:
+    """The board's name of a chip, unless the table's name begins with it."""
+    return name if name.startswith(board) else board
 
 
 def _card_devices(name: str, neighbours: int, ask_board: Callable[[], str]) -> int | None:
@@ -97,54 +170,5 @@ def _card_devices(name: str, neighbours: int, ask_board: Callable[[], str]) -> i
     """
     if not name.startswith('310'):
         return None
-    counted = CHIP_COUNT.search(ask_board())
-    return max(neighbours, int(counted.group(1)) if counted else 0) if counted or neighbours > 1 else None
-
-
-def _listed(devices: list[Device]) -> str:
-    return ', '.join(f'{device.number} ({device.name})' for device in devices)
-
-
-def _ask(program: str, flags: list[str], programs: runner.Runner) -> str:
-    """What npu-smi info prints; nothing where it has nothing to say. Raises ValueError where it cannot be run."""
-    try:
-        return programs.ask([program, 'info', *flags]).text
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ValueError(f'{program} info: {error}: --soc-version names the chip')
-
-
-def parse_board(text: str) -> str | None:
-    """The chip's name in what `npu-smi info -t board -i NPU -c CHIP` prints; None where it names none.
-
-    Of a 910C its chip is `Ascend910` and its NPU `9392`: together 910_9392.
-    """
-    lines = {name: name_of(value.replace(' ', '')) for name, value in BOARD_LINE.findall(text)}
-    chip, npu = lines.get('Chip Name'), lines.get('NPU Name', '')
-    return f'{chip}_{npu}' if chip and npu.isdigit() else chip
-
-
-def parse_info(text: str) -> list[Device]:
-    """The Devices in the table of `npu-smi info`: of each two lines, `NPU Name | …` and `Chip Device | …`.
-
-    Older and newer versions leave out the column Device: there devices are counted.
-    """
-    devices: list[Device] = []
-    head = None  # (NPU, name) of the line before
-    inside = False
-    for line in text.splitlines():
-        cells = [cell.split() for cell in line.strip().strip('|').split('|')]
-        if not line.lstrip().startswith('|') or not cells[0]:
-            continue
-        if cells[0][:2] == ['NPU', 'Name']:
-            inside = True
-        elif 'Process' in line or 'process' in line:
-            inside = False
-        elif inside and cells[0][0].isdigit():
-            if head is None:
-                head = int(cells[0][0]), ''.join(cells[0][1:])
-                continue
-            numbers = [int(cell) for cell in cells[0] if cell.isdigit()]
-            number = numbers[1] if len(numbers) > 1 else len(devices)
-            devices.append(Device(number, head[0], numbers[0], name_of(head[1])))
-            head = None
-    return devices
+    counted = npu_smi.count_chips(ask_board())
+    return max(neighbours, counted or 0) if counted or neighbours > 1 else None

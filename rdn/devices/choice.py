@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import os
+from typing import NamedTuple, Sequence
 
-from rdn.devices import ais_bench, base, benchmark, host, runner
+from rdn.devices import ais_bench, base, benchmark, chip, host, runner
 
 DEVICES: tuple[type[base.Device], ...] = (benchmark.Benchmark, ais_bench.AisBench, host.Host)  # in order of preference
 NAMES = tuple(kind.name for kind in DEVICES)
@@ -17,44 +18,118 @@ class Choice(NamedTuple):
     reason: str
 
 
+class Machine(NamedTuple):
+    """What the walk runs on.
+
+    Attributes:
+        device: does the inference.
+        reason: why it was chosen.
+        chip: of the device.
+        device_id: number of the device.
+        converter: the device whose models are made; None if none are.
+        soc_version: the converter's name of the chip; None without a converter.
+    """
+
+    device: base.Device
+    reason: str
+    chip: chip.Chip
+    device_id: int
+    converter: base.Device | None
+    soc_version: str | None
+
+    def describe(self, batch_sizes: Sequence[int]) -> str:
+        """Say what runs where, with which batches, and why."""
+        place = f'{self.chip.name}, device {self.device_id}'
+        place = place if self.device.is_accelerator else "this machine's processor"
+        return f'{self.device.title} on {place}, batches of {", ".join(map(str, batch_sizes))} ({self.reason})'
+
+
+def find_machine(
+    wanted: str | None, device_id: int, soc_version: str | None, steps: str, programs: runner.Runner = runner.LOCAL
+) -> Machine:
+    """Find what the walk runs on.
+
+    Args:
+        wanted: one of NAMES, or None.
+        device_id: number of the device.
+        soc_version: the converter's name of the chip, if the user gave it.
+        steps: of the walk, as its flag has them: `all`, `convert`, `measure`.
+        programs: finds and runs the tools.
+
+    Raises:
+        ValueError: a program or the chip's name is missing; with what to do.
+    """
+    converts = steps != 'measure'
+    device, reason = choose(wanted, converts, programs)
+    converter = _find_converter(device, wanted, programs) if converts else None
+    if steps == 'convert' and not converter:
+        raise ValueError("no atc on PATH: it comes with the CANN toolkit; source the toolkit's set_env.sh")
+    target = (converter or device).identify(device_id, soc_version)
+    found = _with_named_devices(target.chip) if device.is_accelerator else host.CHIP
+    return Machine(device, reason, found, device_id, converter, target.soc_version if converter else None)
+
+
+def _find_converter(device: base.Device, wanted: str | None, programs: runner.Runner) -> base.Device | None:
+    """The device itself if its models are converted; where the user named none, any whose converter is here."""
+    if device.is_accelerator:
+        return device if device.converter else None
+    others = [kind(programs) for kind in DEVICES if kind.converter] if wanted is None else []
+    return next((other for other in others if other.can_convert()), None)
+
+
+def _with_named_devices(found: chip.Chip) -> chip.Chip:
+    """The chip with the number of devices on its card that the variable CHIPS gives, if it is set."""
+    chips = os.environ.get('CHIPS')
+    if not chips:
+        return found
+    if not chips.isdigit() or not int(chips):
+        raise ValueError(f'CHIPS={chips}: is the number of devices on a card, from 1 on')
+    return found._replace(card_devices=int(chips))
+
+
 def choose(wanted: str | None, converts: bool = True, programs: runner.Runner = runner.LOCAL) -> Choice:
     """Choose the device that is wanted, else the first of DEVICES whose tools are here.
 
     Args:
         wanted: one of NAMES, or None.
-        converts: whether atc is needed; without it, models are there already.
+        converts: whether models are to be converted; if not, they are there already.
         programs: finds and runs the tools.
 
     Raises:
         ValueError: the tools of the wanted device are not here; with what to do.
     """
     devices = [kind(programs) for kind in DEVICES]
-    atc = 'atc' if programs.find('atc') else None if converts else 'the converted models'
     if wanted:
         device = devices[NAMES.index(wanted)]
-        if device.needs_chip and not atc:
-            raise ValueError(f"--with={wanted} needs atc, which is not on PATH: source the toolkit's set_env.sh")
+        if converts and not device.can_convert():
+            raise ValueError(f'--with={wanted} needs {device.converter}, which is not on PATH: {device.converter_hint}')
         if not device.command():
             raise ValueError(f'--with={wanted}: {device.missing()}')
         return Choice(device, 'as asked')
     absent: list[base.Device] = []
     for device in devices:
         command = device.command()
-        if not device.needs_chip:
-            return Choice(device, _why_none(devices[:-1], absent, atc))
-        if atc and command:
+        if not device.is_accelerator:
+            return Choice(device, _why_none(devices[:-1], absent, converts))
+        if command and (device.can_convert() or not converts):
+            here = [device.converter] if converts and device.converter else ['the converted models']
             others = [f'no {other.file_name()}' for other in absent]
-            return Choice(device, ', '.join([f'{atc} and {runner.line_of(command)} are here', *others]))
+            return Choice(device, ', '.join([f'{here[0]} and {runner.line_of(command)} are here', *others]))
         if not command:
             absent.append(device)
     raise AssertionError('this machine is always here')
 
 
-def _why_none(devices: list[base.Device], absent: list[base.Device], atc: str | None) -> str:
+def _why_none(devices: list[base.Device], absent: list[base.Device], converts: bool) -> str:
     """Why none of the accelerators' tools is taken."""
-    here = [device.file_name() for device in devices if device not in absent]
-    if atc:
-        return f'atc is here, but {", and ".join(device.missing() for device in absent)}'
+    if not converts:
+        return ', and '.join(device.missing() for device in absent)
+    converters = {device.converter: device.can_convert() for device in devices if device.converter}
+    here = [name for name, is_here in converters.items() if is_here]
     if here:
-        return f"{here[0]} is here, but no atc on PATH: source the toolkit's set_env.sh"
-    return f'neither atc nor {" nor ".join(device.file_name() for device in absent)} here'
+        return f'{here[0]} is here, but {", and ".join(device.missing() for device in absent)}'
+    tools = [device for device in devices if device not in absent]
+    if tools:
+        tool = tools[0]
+        return f'{tool.file_name()} is here, but no {tool.converter} on PATH: {tool.converter_hint}'
+    return f'neither {" nor ".join([*converters, *(device.file_name() for device in absent)])} here'

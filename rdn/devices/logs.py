@@ -7,11 +7,11 @@ import re
 from typing import Callable, TypeVar
 
 from rdn import files, run_record
-from rdn.devices import ais_bench, base, benchmark, chip, speed, trtexec
+from rdn.devices import base, chip, choice, speed, trtexec
 
 Figure = TypeVar('Figure')
 
-SOURCES: tuple[type[base.SpeedSource], ...] = (trtexec.Trtexec, benchmark.Benchmark, ais_bench.AisBench)
+SOURCES: tuple[type[base.SpeedSource], ...] = (trtexec.Trtexec, *choice.DEVICES)
 MAX_LOG_BYTES = 1 << 27
 COLOUR = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
 
@@ -63,8 +63,8 @@ def card_rate(
 ) -> tuple[float, str]:
     """Return (images/s of a whole card, its name).
 
-    A log without a record is taken to be the guide's: benchmark's of one device of a 310, which has four, trtexec's of
-    a T4. The chip of ais_bench's is not known.
+    A log that names its device is of that device. Another one without a record is taken to be the guide's: benchmark's
+    of one device of a 310, which has four, trtexec's of a T4. The chip of ais_bench's is not known.
 
     Args:
         found: the Speed.
@@ -73,12 +73,14 @@ def card_rate(
         device: the card's name, if the user says so.
 
     Raises:
-        ValueError: a log of several devices is to be multiplied, or by more devices than the record's card holds.
+        ValueError: a log of several devices is to be multiplied, or by more devices than the record's card holds; the
+            user's name is not of the device that the log or the record names.
     """
+    check_name(found, record, device)
     if found.devices > 1 and chips:
         raise ValueError(f'the log is of {found.devices} devices already: leave --chips out')
     source = source_of(found)
-    name = record.chip if record else source.assumed_chip
+    name = found.device or (record.chip if record else source.assumed_chip)
     devices = chip.devices_on_card(name, record and record.card_devices)
     if record and chips and chips != devices and name != '310':  # there are boards with one
         raise ValueError(f'measured on {name}, of which a card holds {devices}: leave --chips out')
@@ -86,3 +88,28 @@ def card_rate(
         return found.rate, device or name
     devices = chips or (1 if device and not record and device != '310' else devices)
     return found.rate * devices, device or name
+
+
+def check_name(found: speed.Speed, record: run_record.Record | None, device: str | None) -> None:
+    """Raises ValueError where the user's name for a device is not of the one that the log or the record names.
+
+    A part of the log's name will do (T4 of Tesla T4), or a longer one. A record names a chip, whose cards have other
+    names; only this machine's processor is no card.
+    """
+    if device and found.device:
+        asked, said = ({word.lower() for word in name.split()} for name in (device, found.device))
+        if not (asked <= said or said <= asked):
+            raise ValueError(f'measured on {found.device}, by its log: not on {device}')
+    if device and record and record.chip == run_record.HOST and device != run_record.HOST:
+        raise ValueError(f"measured on this machine's processor, by its record: not on {device}")
+
+
+def batch_size(found: speed.Speed, record: run_record.Record | None) -> float | None:
+    """The images in a batch: as the record has it, else the log; a fraction where the log gives a mean of several sizes.
+
+    Raises:
+        ValueError: there is a record, and the log gives a fraction.
+    """
+    if record and not found.is_of_one_batch_size:
+        raise ValueError(f'its record says batches of {record.batch_size}, the log {found.batch:.4g} on average')
+    return record.batch_size if record else found.batch

@@ -1,8 +1,34 @@
-"""How benchmark and ais_bench name their outputs; ais_bench cuts the inputs' names at the first dot."""
+"""How benchmark and ais_bench name what they write; ais_bench cuts the inputs' names at the first dot."""
 
 from __future__ import annotations
 
+import re
 from typing import Iterable
+
+from rdn import files
+
+# Names in a batch size's folder of what a run leaves: outputs, speeds, and the records of both.
+OF_A_RUN = re.compile(
+    r'(dumpOutput_device\d+|(dumpOutput_device\d+|pure)_summary\.json|(perf_vision|PureInfer_perf)_\w+\.txt|'
+    r'(dumpOutput|pure|perf_vision|PureInfer_perf)\w*\.run\.json)$'
+)
+# Files that say how fast a model is, the best first: alone, and over the images.
+SPEEDS = ('pure_summary.json', 'PureInfer_perf_of_*.txt', 'ais_bench_pure.log', 'perf_vision_*.txt')
+
+
+def output_folder(device_id: int) -> str:
+    """The name of the folder that benchmark dumps a device's outputs into."""
+    return f'dumpOutput_device{device_id}'
+
+
+def performance_name(batch_size: int, device_id: int) -> str:
+    """The name of benchmark's performance file."""
+    return f'perf_vision_batchsize_{batch_size}_device_{device_id}.txt'
+
+
+def pure_performance_name(model: str, device_id: int) -> str:
+    """The name of benchmark's file on pure inference with a model, whose path is given."""
+    return f'PureInfer_perf_of_{files.stem_of(model)}_in_device_{device_id}.txt'
 
 
 def output_name(stem: str, binary: bool) -> str:

@@ -22,11 +22,6 @@ import numpy as np
 OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>[01])\.(?P<ending>txt|bin|npy)$', re.DOTALL)
 DEVICE_FOLDER = re.compile(r'device\d+(_\d+)?$')  # of 2023, and of 2024 with a number of their own
 TIME_STAMP = re.compile(r'\d{4}_\d{2}_\d{2}-\d{2}_\d{2}_\d{2}$')
-# Names in a batch size's folder of what a run leaves: outputs, speeds, and the records of both.
-OF_A_RUN = re.compile(
-    r'(dumpOutput_device\d+|(dumpOutput_device\d+|pure)_summary\.json|(perf_vision|PureInfer_perf)_\w+\.txt|'
-    r'(dumpOutput|pure|perf_vision|PureInfer_perf)\w*\.run\.json)$'
-)
 MAX_DIFFERENCE = 1e-3  # of two devices that compute the same, values 0...1: what fp16 may round
 
 
@@ -193,7 +188,7 @@ def remove_others(folder: str, run: Iterable[str | None]) -> None:
     kept = {os.path.basename(name) for path in paths for name in (path, run_record.path_of(path))}
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
-        if name in kept or not OF_A_RUN.match(name) or os.path.islink(path):
+        if name in kept or not output_names.OF_A_RUN.match(name) or os.path.islink(path):
             continue
         for output in list_outputs(path):
             os.remove(os.path.join(path, output))

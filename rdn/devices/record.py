@@ -5,6 +5,8 @@ python3 -m rdn.devices.record result/dumpOutput_device0 --tool benchmark --chip 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli, files, run_record
@@ -12,25 +14,40 @@ from rdn.data import manifest
 from rdn.devices import chip, toolkit
 
 
-def make(tool: str, of_chip: chip.Chip, batch_size: int, model: str, inputs: str | None) -> run_record.Record:
+class Source(NamedTuple):
+    """What computes.
+
+    Attributes:
+        tool: the name of the program.
+        version: of its toolkit; None if it is not known.
+        chip: that it runs on, or converts for.
+    """
+
+    tool: str
+    version: str | None
+    chip: chip.Chip
+
+
+def make(source: Source, batch_size: int, model: str, inputs: str | None) -> run_record.Record:
     """The record of a run that is to come. model: the path of what is run; inputs: the prepared set's data/, if any."""
     return run_record.Record(
-        tool=tool,
-        version=toolkit.find_version(),
+        tool=source.tool,
+        version=source.version,
         engine=None,
         precision=None,
-        chip=of_chip.name,
+        chip=source.chip.name,
         batch_size=batch_size,
         model=files.digest(model),
         manifest=manifest.digest_beside(inputs) if inputs else None,
-        card_devices=of_chip.card_devices,
+        card_devices=source.chip.card_devices,
     )
 
 
 def main(argv=None):
     args = parse_args(argv)
     of_chip = chip.Chip(chip.name_of(args.chip), args.card_devices)
-    record = make(args.tool, of_chip, args.batch_size, args.model, args.inputs)
+    source = Source(args.tool, toolkit.find_version(), of_chip)
+    record = make(source, args.batch_size, args.model, args.inputs)
     for target in args.targets:
         run_record.write(target, record)
 

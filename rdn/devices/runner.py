@@ -1,8 +1,8 @@
 """Runs the vendor's programs as if the project's virtual environment were not active.
 
 atc and ais_bench belong to the server's own Python: atc runs in the first `python3` on PATH and needs CANN's packages
-there, ais_bench is installed there. All programs of a device go through a Runner, so that a test, or a device behind
-ssh, can replace it.
+there, ais_bench is installed there. All programs of a device go through a Runner. A test or a machine behind ssh can
+replace it: a Call lists every path that its program reads, and the program writes only into the call's folder.
 """
 
 from __future__ import annotations
@@ -34,6 +34,26 @@ class Answer(NamedTuple):
     text: str
 
 
+class Call(NamedTuple):
+    """A run of a program that works on files.
+
+    Attributes:
+        command: the program and its arguments.
+        log: the path of a file for its output.
+        folder: where it runs, and the only place that it writes to; symbolic links in it lead to files that it reads.
+        name: of the program, for messages; None for the command's first word.
+        reads: other paths among its arguments.
+        is_of_toolkit: it is found by the environment that env.sh sets.
+    """
+
+    command: Sequence[str]
+    log: str
+    folder: str | None = None
+    name: str | None = None
+    reads: Sequence[str] = ()
+    is_of_toolkit: bool = False
+
+
 def outer_environment() -> dict[str, str]:
     """The environment variables as they were before this Python's virtual environment was activated."""
     environment = dict(os.environ)
@@ -58,28 +78,32 @@ class Runner:
         It runs in the root folder, where no module of ours can be taken for one of its own.
 
         Raises:
-            OSError: the program cannot be run.
-            subprocess.TimeoutExpired: it does not end.
+            ValueError: the program cannot be run, or does not end.
         """
-        done = subprocess.run(
-            command,
-            cwd='/',
-            env=outer_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=SECONDS,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd='/',
+                env=outer_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=SECONDS,
+            )
+        except OSError as error:
+            raise ValueError(f'{command[0]} cannot be run: {error.strerror}')
+        except subprocess.TimeoutExpired:
+            raise ValueError(f'{line_of(command)} does not end within {SECONDS} seconds')
         return Answer(done.returncode, done.stdout.decode('utf-8', errors='replace'))
 
-    def run(self, command: Sequence[str], log: str, folder: str | None = None) -> None:
-        """Show a program's command and run it in a folder, its output to the console and into a log.
+    def run(self, call: Call) -> None:
+        """Show a call's command and run it, its output to the console and into its log.
 
         Raises:
             ValueError: it fails; its last lines are then on stderr.
         """
-        show(command, outer=True)
-        os.makedirs(os.path.dirname(log), exist_ok=True)
+        show(call.command, outer=True, toolkit=call.is_of_toolkit)
+        os.makedirs(os.path.dirname(call.log), exist_ok=True)
         lines: collections.deque[str] = collections.deque(maxlen=LAST_LINES)
 
         def copy(stream: IO[bytes], file: IO[bytes]) -> None:
@@ -89,7 +113,7 @@ class Runner:
                 lines.append(line.decode('utf-8', errors='replace').rstrip())
                 print(lines[-1], flush=True)
 
-        with open(log, 'wb') as file, _started(command, folder) as process:
+        with open(call.log, 'wb') as file, _started(call.command, call.folder) as process:
             assert process.stdout
             # In a thread: a process that a killed program left behind may hold its output open for ever.
             copying = threading.Thread(target=copy, args=(process.stdout, file), daemon=True)
@@ -100,18 +124,25 @@ class Runner:
             copying.join()
         if process.returncode:
             print(*lines, sep='\n', file=sys.stderr, flush=True)
-            raise ValueError(f'{_name_of(command)} {_ending(process.returncode)}; its output is in {log}')
+            name = call.name or os.path.basename(call.command[0])
+            raise ValueError(f'{name} {_ending(process.returncode)}; its output is in {call.log}')
 
 
 LOCAL = Runner()
 
 
-def show(command: Sequence[str], outer: bool = False) -> None:
-    """Print a command so that it can be copied. outer: it has to run outside of the virtual environment."""
+def show(command: Sequence[str], outer: bool = False, toolkit: bool = False) -> None:
+    """Print a command so that it can be copied.
+
+    Args:
+        command: the program and its arguments.
+        outer: it has to run outside of the virtual environment.
+        toolkit: it is found by the environment that env.sh sets.
+    """
     inside = outer and sys.prefix != sys.base_prefix
     # `deactivate` restores the earlier PATH, without what env.sh added since.
-    toolkit = 'source env.sh; ' if os.environ.get('RDN_SOURCED') and command[0] == 'atc' else ''
-    print(f'\n$ {f"(deactivate; {toolkit}{line_of(command)})" if inside else line_of(command)}', flush=True)
+    source = 'source env.sh; ' if toolkit and os.environ.get('RDN_SOURCED') else ''
+    print(f'\n$ {f"(deactivate; {source}{line_of(command)})" if inside else line_of(command)}', flush=True)
 
 
 def line_of(command: Sequence[str]) -> str:
@@ -161,10 +192,6 @@ def _end_with_parent(parent: int) -> None:
         library.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it was killed before
             os._exit(1)
-
-
-def _name_of(command: Sequence[str]) -> str:
-    return 'ais_bench' if 'ais_bench' in command else os.path.basename(command[0])
 
 
 def _ending(status: int) -> str:

@@ -13,20 +13,57 @@ from typing import NamedTuple
 NUMBER = r'([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![0-9.]|,[0-9])'
 
 
+# The precision of the guide's own command, `trtexec --fp16`, whose log need not repeat it.
+GUIDES_PRECISION = 'fp16'
+
+
 class Speed(NamedTuple):
     """What a speed log says.
 
     Attributes:
         tool: the name of the tool that wrote it.
-        batch: images in a batch; None if the log does not say.
+        batch: images in a batch; a fraction if the log gives the mean of several sizes; None if it does not say.
         rate: images/s.
         devices: how many devices the rate is of; 1 except for a log of several.
+        device: the name of the device, in the log's words; None if the log does not say.
+        precision: the precision, in the log's words, or GUIDES_PRECISION; None if the log does not say.
     """
 
     tool: str
-    batch: int | None
+    batch: float | None
     rate: float
     devices: int = 1
+    device: str | None = None
+    precision: str | None = None
+
+    @property
+    def is_of_one_batch_size(self) -> bool:
+        """Whether all batches had the same number of images, as far as the log says."""
+        return self.batch is None or self.batch == int(self.batch)
+
+    def describe_precision(self) -> str:
+        """', FP32'; nothing where the log does not say, or only repeats the guide's own command."""
+        return '' if self.precision in (None, GUIDES_PRECISION) else f', {self.precision}'
+
+
+def plain_precision(words: str) -> str:
+    """A precision in small letters, without the fp32 that trtexec names beside each other one.
+
+    'FP32' -> 'fp32'; 'FP32+FP16' and 'FP16' -> 'fp16'; 'FP16 + INT8' -> 'fp16+int8'; 'FP32 (Strongly Typed)' and
+    'strongly-typed' -> 'strongly typed'. Constraints on the precision of layers stay, as they change it.
+    """
+    words = words.strip().lower().replace('-', ' ')
+    if 'strongly typed' in words:
+        return 'strongly typed'
+    name, _, note = words.partition(' (')
+    parts = [part.strip() for part in name.split('+')]
+    parts = [part for part in parts if part != 'fp32'] or ['fp32']
+    return '+'.join(parts) + (f' ({note}' if 'constraints' in note else '')
+
+
+def is_close(a: float, b: float) -> bool:
+    """Whether two figures of a log are the same one, rounded: they differ by half a percent at most."""
+    return abs(a - b) <= 0.005 * max(a, b)
 
 
 def find_number(pattern: str, text: str, what: str) -> float:

@@ -1,4 +1,4 @@
-"""trtexec, the GPU that the device is compared with: its log, of TensorRT 7, and of 8 and later."""
+"""trtexec, the GPU that the device is compared with: its log, of TensorRT 7 to 11."""
 
 from __future__ import annotations
 
@@ -6,8 +6,20 @@ import re
 
 from rdn.devices import base, speed
 
-# The figures' heading, of TensorRT 7 (a block of lines), and of 8 and later (one line).
-HEADING = re.compile(r'GPU Compute Time|GPU Compute[ \t]*\n.*\bmin: ')
+# The start of a line of a log: nothing, or the time and the level.
+LINE = r'(?:^|\[I\] )'
+# The mean time of a batch on the GPU, of TensorRT 8 and later (one line), and of 7 (a block of lines).
+MEAN = (
+    rf'GPU Compute Time: .{{0,200}}?\bmean = {speed.NUMBER} ms\b|'
+    rf'GPU Compute[ \t]*\n(?:.*\n){{0,4}}?.*\bmean: {speed.NUMBER} ms\b'
+)
+QUERIES = rf'[Tt]hroughput: {speed.NUMBER} qps'
+# What only trtexec prints: its first and last line, the headings of its options, those of its figures.
+SIGNS = re.compile(
+    r'TensorRT\.trtexec|=== (?:Build|Inference|Reporting) Options ===|GPU Compute Time|GPU Compute[ \t]*\n.*\bmin: '
+)
+COMMAND = re.compile(r'\btrtexec\b.* --.*')
+PRECISION_FLAGS = ('fp16', 'bf16', 'int8', 'fp8', 'int4', 'best')
 
 
 class Trtexec(base.SpeedSource):
@@ -20,8 +32,8 @@ class Trtexec(base.SpeedSource):
 
     @classmethod
     def is_log(cls, text: str) -> bool:
-        """Whether a text is a log of trtexec."""
-        return bool(HEADING.search(text))
+        """Whether a text is a log of trtexec, even if of a run that failed or measured nothing."""
+        return bool(SIGNS.search(text))
 
     @classmethod
     def read_speed(cls, text: str) -> speed.Speed:
@@ -29,20 +41,15 @@ class Trtexec(base.SpeedSource):
 
         With several streams that mean is of one of them, and the rate in queries is the figure of the whole.
         """
-        batch = _batch_of(text)
-        streams = max([int(count) for count in re.findall(r'--streams=(\d+)', text)] or [1])
-        if streams > 1:
-            queries = speed.find_number(
-                rf'Throughput: {speed.NUMBER} qps', text, f'Throughput in qps, of {streams} streams,'
-            )
-            return speed.Speed('trtexec', batch, queries * (batch or 1))
-        mean = speed.find_number(
-            rf'GPU Compute Time: .{{0,200}}?\bmean = {speed.NUMBER} ms\b|'
-            rf'GPU Compute[ \t]*\n(?:.*\n){{0,4}}?.*\bmean: {speed.NUMBER} ms\b',
-            text,
-            'the mean of GPU Compute',
-        )
-        return speed.Speed('trtexec', batch, 1000 * (batch or 1) / mean)
+        run = _measured_run(text)
+        counted = _counted_images(run)
+        batch = _batch_of(run, counted)
+        if _has_several_streams(run):
+            queries = speed.find_number(QUERIES, run, 'Throughput in qps, of several streams,')
+            rate = queries * (batch or 1) / (counted or 1)
+        else:
+            rate = 1000 * (batch or 1) / speed.find_number(MEAN, run, 'the mean of GPU Compute')
+        return speed.Speed('trtexec', batch, rate, device=_device_of(run), precision=_precision_of(run))
 
     @classmethod
     def with_named_batch(cls, found: speed.Speed, named: int | None) -> speed.Speed:
@@ -52,18 +59,126 @@ class Trtexec(base.SpeedSource):
         return super().with_named_batch(found, named)
 
 
-def _batch_of(text: str) -> int | None:
-    """The batch size: what was bound counts, then what was asked for, in the order of what trtexec obeys."""
+def _measured_run(text: str) -> str:
+    """The part of a log that has the figures: the log may begin with the runs that built the engine.
+
+    Raises:
+        ValueError: no run has figures, or the one that has them failed.
+    """
+    runs = re.split(r'(?m)^(?=.*&&&& RUNNING )', text)
+    measured = [run for run in runs if re.search(MEAN, run) or re.search(QUERIES, run)]
+    if not measured:
+        raise ValueError(f'a log of trtexec without a summary: {_why_no_summary(text)}')
+    if any('&&&& FAILED' in run for run in measured):
+        raise ValueError(f'a log of trtexec whose run failed{_first_error(text)}')
+    return ''.join(measured)
+
+
+def _why_no_summary(text: str) -> str:
+    if '&&&& FAILED' in text:
+        return f'the run failed{_first_error(text)}'
+    command = _command(text)
+    if re.search(r'--skipInference\b|--buildOnly\b', command) or 'Skip inference: Enabled' in text:
+        return 'the run only built an engine (--skipInference): measure it with trtexec --loadEngine=FILE'
+    if re.search(r'--(?:dump|export)Profile\b', command) or 'e2e network timing is not reported' in text:
+        return (
+            'the run only profiled the layers: leave out --dumpProfile and --exportProfile, or add --separateProfileRun'
+        )
+    return f'cut short, or the run has not ended{_first_error(text)}'
+
+
+def _command(text: str) -> str:
+    """The lines of a log that repeat how trtexec was called."""
+    return '\n'.join(COMMAND.findall(text))
+
+
+def _first_error(text: str) -> str:
+    error = re.search(r'\[E\] (.{1,200})', text)
+    return f': {error.group(1).strip()}' if error else ''
+
+
+def _has_several_streams(run: str) -> bool:
+    counts = re.findall(rf'(?m)--(?:inf)?[sS]treams=(\d+)|{LINE}(?:Inference )?Streams: (\d+)', run)
+    return 'Multiple inference streams are used' in run or any(int(a or b) > 1 for a, b in counts)
+
+
+def _counted_images(run: str) -> int | None:
+    """How many images a query of the rate in qps counts for: the batch size, if that is implicit (TensorRT up to 8).
+
+    None where the batch size is explicit, or not known: a query counts once.
+    """
+    said = re.findall(rf'(?m){LINE}Batch: (\d+|Explicit)', run)
+    if not said and not re.search(r'--(?:onnx|shapes|optShapes)=|--explicitBatch\b', run):
+        said = re.findall(r'--batch=(\d+)', run)
+    return max((int(batch) for batch in said if batch.isdigit()), default=None)
+
+
+def _batch_of(run: str, counted: int | None) -> int | None:
+    """The batch size: what was bound counts, then what was asked for, in the order of what trtexec obeys.
+
+    Args:
+        run: the log.
+        counted: the implicit batch size, which inputs of three dimensions lack.
+    """
+    bound = re.findall(r'[Ii]nput binding for .{1,200}? with dimensions (\d+(?:x\d+)*)', run)
+    with_batch = [sizes for sizes in bound if not (counted and sizes.count('x') == 2)]
+    found = {int(sizes.split('x')[0]) for sizes in with_batch}
     patterns = (
-        r'[Ii]nput binding for \S+ with dimensions (\d+)x',
         r'--shapes=\S+?:(\d+)x',
+        r'Input inference shapes? ?: \S+?=(\d+)x',
         r'--optShapes=\S+?:(\d+)x',
+        r'Automatically overriding shape to: (\d+)x',
         r'--batch=(\d+)',
     )
     for pattern in patterns:
-        found = {int(batch) for batch in re.findall(pattern, text)}
-        if len(found) > 1:
-            raise ValueError(f'inputs of batches of {" and ".join(map(str, sorted(found)))} in it: of several runs?')
-        if found:
-            return found.pop()
-    return None
+        found = found or {int(batch) for batch in re.findall(pattern, run)}
+    if len(found) > 1:
+        raise ValueError(f'inputs of batches of {" and ".join(map(str, sorted(found)))} in it: of several runs?')
+    if not found and counted and (counted > 1 or bound):  # 1 is what trtexec prints of an engine that it does not know
+        return counted
+    return found.pop() if found else None
+
+
+def _device_of(run: str) -> str | None:
+    """The GPU's name, and the DLA core's number if that did the work.
+
+    Raises:
+        ValueError: there are several.
+    """
+    names = sorted(set(re.findall(r'Selected Device: *(\S.*?)[ \t]*\n', run)))
+    if len(names) > 1:
+        raise ValueError(f'measured on {" and ".join(names)}: of several runs?')
+    core = re.search(rf'(?m){LINE}DLACore: (\d+)|--useDLACore=(\d+)', run)
+    return f'{names[0]}, DLA core {core.group(1) or core.group(2)}' if names and core else names[0] if names else None
+
+
+def _precision_of(run: str) -> str | None:
+    """The precision in the log's words; GUIDES_PRECISION if only the command says --fp16; None if nothing does.
+
+    trtexec prints the precision that its flags ask for. A loaded engine has its own, which it does not print.
+
+    Raises:
+        ValueError: there are several.
+    """
+    said = sorted(set(re.findall(rf'(?m){LINE}Precision: *(\S.*?)[ \t]*$', run)))
+    if len(said) > 1:
+        raise ValueError(f'measured in {" and ".join(said)}: of several runs?')
+    is_loaded = re.search(rf'(?m)--loadEngine=|{LINE}Load engine: *\S', run)
+    if said:
+        is_default = speed.plain_precision(said[0]) in ('fp32', 'strongly typed')
+        return f'{said[0]} (of a loaded engine, which may differ)' if is_loaded and is_default else said[0]
+    command = _command(run)
+    flags = [flag for flag in PRECISION_FLAGS if re.search(rf'--{flag}\b', command)]
+    if flags == ['fp16']:
+        return speed.GUIDES_PRECISION
+    if flags:
+        return '+'.join(['FP32', *(flag.upper() for flag in flags)])
+    is_built = re.search(r'--(?:onnx|deploy|uff|model)=', command)
+    return _default_precision(command) if is_built and not is_loaded else None
+
+
+def _default_precision(command: str) -> str:
+    """The precision of an engine that was built without a flag for it."""
+    version = re.search(r'\[TensorRT v(\d+)\]', command)
+    is_typed = '--stronglyTyped' in command or (version and int(version.group(1)) >= 110000)
+    return 'Strongly Typed' if is_typed else 'FP32'

@@ -12,6 +12,7 @@ from rdn.engines.choice import check_model, faster_way, open_model, resolve_mode
 from rdn.engines.onnx_runtime import ON_DEVICE, PROVIDERS, OnnxRuntime
 from rdn.engines.openvino import OpenVino
 from rdn.engines.scale import scale_of
+from rdn.network.architectures import title_of_model as title_of_network
 
 __all__ = [
     'ON_DEVICE',
@@ -26,4 +27,5 @@ __all__ = [
     'open_model',
     'resolve_model',
     'scale_of',
+    'title_of_network',
 ]

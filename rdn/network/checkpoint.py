@@ -1,114 +1,62 @@
-"""Checkpoints of RDN: read without running code from them, checked, their configuration read off the shapes."""
+"""Checkpoints: read without running code from them, checked, and loaded into the network that they belong to."""
 
 from __future__ import annotations
 
 import collections
 import os
 import pickle
-import re
 import warnings
 import zipfile
-from typing import Any, Dict
+from typing import Any
 
 from rdn import files
+from rdn.network import architectures, base
 
 import torch
-
-import models
-
-StateDict = Dict[str, torch.Tensor]
+from torch import nn
 
 MAX_CHECKPOINT_BYTES = 1 << 33
 
 
-def load_rdn(path: str, **expected: int | None) -> models.RDN:
-    """The RDN of a checkpoint, in evaluation mode, float32, on the CPU.
+def load(path: str, **expected: int | None) -> nn.Module:
+    """Load the network of a checkpoint, in evaluation mode, float32, on the CPU. Never runs code from the file.
 
-    expected: any of RDN's arguments; None means whatever the file holds.
-    Raises ValueError, with the file's name, for a file that is not a plain state dict, for a missing,
-    extra, wrongly shaped or non-finite entry (the key is named), and for a configuration that is not
-    the expected one. Never runs code from the file.
+    Args:
+        path: of the checkpoint, a plain state dict of any architecture that architectures.py lists.
+        expected: values that the network's configuration must have, by their names; None accepts any.
+
+    Raises:
+        ValueError: the file is not a plain state dict; a key is unknown, missing, of a wrong shape or not finite (the
+            key is named); or the configuration is not the expected one. The message has the file's name.
     """
-    state_dict = load_plain(path)
+    state_dict, architecture, config = _read(path)
     with files.errors_naming(path):
-        _check_names_and_tensors(state_dict)
-        config = infer_config(state_dict)
         for name, value in expected.items():
+            if value is not None and name not in config:
+                raise ValueError(f'{architecture.title} has no {name}')
             if value is not None and value != config[name]:
                 raise ValueError(f'{name} is {config[name]} in this file, not {value}')
-        _check_parameters(state_dict, parameter_shapes(**config))
-    model = models.RDN(**config)  # only now: a broken file's may not fit into memory
-    model.load_state_dict(state_dict)
+        learned = {key: tensor for key, tensor in state_dict.items() if not architecture.is_computed(key)}
+        _check_parameters(learned, architecture.parameter_shapes(config))
+    model = architecture.build(config)  # only now: a broken file's may not fit into memory
+    computed = {key: tensor for key, tensor in model.state_dict().items() if architecture.is_computed(key)}
+    model.load_state_dict({**computed, **learned})
     return model.eval()
 
 
-def read_scale(path: str) -> int:
-    """Read the scale of a checkpoint's network: 2, 3 or 4. Raises ValueError as `load_rdn` does."""
+def identify(path: str) -> tuple[int, str]:
+    """Read the scale of a checkpoint's network, and its architecture's name. Raises ValueError as `load` does."""
+    _, architecture, config = _read(path)
+    return config['scale_factor'], architecture.name
+
+
+def _read(path: str) -> tuple[base.StateDict, base.Architecture, base.Config]:
+    """Read a state dict, its architecture and its configuration. Raises ValueError with the file's name."""
     state_dict = load_plain(path)
     with files.errors_naming(path):
         _check_names_and_tensors(state_dict)
-        return infer_config(state_dict)['scale_factor']
-
-
-def infer_config(state_dict: StateDict) -> dict[str, int]:
-    """RDN's keyword arguments, read off the shapes of a state dict.
-
-    Raises ValueError that names the key when one that the configuration hangs on is missing.
-    """
-
-    def shape(key: str) -> torch.Size:
-        if key not in state_dict:
-            raise ValueError(f'no key {key}')
-        if state_dict[key].dim() != 4:
-            raise ValueError(f'{key} has shape {list(state_dict[key].shape)}, not that of a convolution')
-        return state_dict[key].shape
-
-    def count(pattern: str) -> int:
-        matches = [re.match(pattern, key) for key in state_dict]
-        last = max([int(match.group(1)) for match in matches if match] or [-1])
-        return min(last, len(state_dict)) + 1  # a wild index must not build a wild network
-
-    num_features, num_channels = shape('sfe1.weight')[:2]
-    growth_rate = shape('rdbs.0.layers.0.conv.weight')[0]
-    factor2 = shape('upscale.0.weight')[0] / num_features
-    scale = {4: 4 if 'upscale.2.weight' in state_dict else 2, 9: 3}.get(factor2)
-    if scale is None:
-        raise ValueError(
-            f'upscale.0.weight has shape {list(shape("upscale.0.weight"))}: '
-            f'of no scale among 2, 3, 4 for {num_features} features'
-        )
-    return dict(
-        scale_factor=scale,
-        num_channels=num_channels,
-        num_features=num_features,
-        growth_rate=growth_rate,
-        num_blocks=count(r'rdbs\.(\d+)\.'),
-        num_layers=count(r'rdbs\.0\.layers\.(\d+)\.'),
-    )
-
-
-def parameter_shapes(
-    scale_factor: int, num_channels: int, num_features: int, growth_rate: int, num_blocks: int, num_layers: int
-) -> dict[str, tuple[int, ...]]:
-    """Key -> shape of each parameter of the RDN with these arguments, in its order, without building it."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def conv(name: str, in_channels: int, out_channels: int, size: int) -> None:
-        shapes[f'{name}.weight'] = out_channels, in_channels, size, size
-        shapes[f'{name}.bias'] = (out_channels,)
-
-    conv('sfe1', num_channels, num_features, 3)
-    conv('sfe2', num_features, num_features, 3)
-    for block in range(num_blocks):
-        for layer in range(num_layers):
-            conv(f'rdbs.{block}.layers.{layer}.conv', num_features + growth_rate * layer, growth_rate, 3)
-        conv(f'rdbs.{block}.lff', num_features + growth_rate * num_layers, num_features, 1)
-    conv('gff.0', num_features * num_blocks, num_features, 1)
-    conv('gff.1', num_features, num_features, 3)
-    for step, factor in enumerate([2, 2] if scale_factor == 4 else [scale_factor]):
-        conv(f'upscale.{2 * step}', num_features, num_features * factor**2, 3)
-    conv('output', num_features, num_channels, 3)
-    return shapes
+        architecture = architectures.find(state_dict)
+        return state_dict, architecture, architecture.infer_config(state_dict)
 
 
 def load_plain(path: str) -> Any:
@@ -140,7 +88,7 @@ def _check_names_and_tensors(state_dict: Any) -> None:
         raise ValueError('not a state dict: expected names with a tensor each')
 
 
-def _check_parameters(state_dict: StateDict, wanted: dict[str, tuple[int, ...]]) -> None:
+def _check_parameters(state_dict: base.StateDict, wanted: base.Shapes) -> None:
     for key in wanted:
         if key not in state_dict:
             raise ValueError(f'no key {key}')
@@ -179,7 +127,8 @@ class _TensorsOnly:
         ('torch._utils', '_rebuild_tensor_v2'): torch._utils._rebuild_tensor_v2,
         ('torch._utils', '_rebuild_parameter'): torch._utils._rebuild_parameter,
     }
-    ALLOWED.update({('torch', name): getattr(torch, name) for name in ('FloatStorage', 'HalfStorage', 'DoubleStorage')})
+    STORAGES = ('FloatStorage', 'HalfStorage', 'DoubleStorage', 'LongStorage')  # the last one: of buffers of indices
+    ALLOWED.update((('torch', name), getattr(torch, name)) for name in STORAGES)
 
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:

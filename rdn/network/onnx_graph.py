@@ -12,6 +12,8 @@ from typing import Any, Iterator
 from rdn import files
 
 MAX_MODEL_BYTES = 1 << 31  # protobuf's own limit
+# Whose constants were not learned: the kernel of 0 and 1 of RDN_pth2onnx.py --upsample=deconv, the scales of eight bits.
+NOT_LEARNED = {'ConvTranspose', 'QuantizeLinear', 'DequantizeLinear'}
 
 
 def load(path: str) -> Any:
@@ -35,7 +37,7 @@ def check_whole(path: str) -> None:
     follow such a name anywhere, ../../etc/passwd say.
     """
     if not os.path.exists(path):
-        raise FileNotFoundError(errno.ENOENT, 'no such model: RDN_pth2onnx.py writes it', path)
+        raise FileNotFoundError(errno.ENOENT, 'no such model', path)
     files.check_plain(path, MAX_MODEL_BYTES)
     if path.endswith('.om'):
         raise ValueError(
@@ -79,10 +81,11 @@ def count_operators(path: str) -> dict[str, int]:
 
 
 def count_parameters(path: str) -> int:
-    """How many numbers a model's weights and biases are, as PyTorch counts them. Raises ValueError as `load` does."""
+    """Count the numbers in a model's weights and biases, as PyTorch does. Raises ValueError as `load` does."""
     graph = load(path).graph
-    learned = {name for node in graph.node if node.op_type == 'Conv' for name in node.input[1:]}
-    tensors = [tensor for tensor in graph.initializer if tensor.name in learned]
+    learned = {name for node in graph.node if node.op_type not in NOT_LEARNED for name in node.input}
+    floats = {1, 10}  # TensorProto.FLOAT and FLOAT16
+    tensors = [tensor for tensor in graph.initializer if tensor.name in learned and tensor.data_type in floats]
     return sum(functools.reduce(operator.mul, tensor.dims, 1) for tensor in tensors)
 
 

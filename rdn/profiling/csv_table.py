@@ -82,7 +82,7 @@ def _find_columns(names: list[str], columns: Columns, needed: Collection[str], p
         if name is not None:
             places[key] = names.index(name)
         elif key in needed:
-            raise ValueError(f'{path}: no column like {known[0]!r}: is it of msprof?')
+            raise ValueError(f'{path}: no column like {known[0]!r}: is it of msprof or torch_npu?')
     return places
 
 

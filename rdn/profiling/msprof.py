@@ -1,6 +1,7 @@
-"""Profiles as msprof of CANN 5 to 8 writes them: op_statistic_*.csv and op_summary_*.csv.
+"""Profiles as msprof of CANN 5 to 9 writes them (op_statistic_*.csv, op_summary_*.csv), and PyTorch's profiler on Ascend.
 
-The columns of the versions differ; they are found by their meaning, and others are passed over.
+The latter, torch_npu, writes op_statistic.csv, and op_summary under the name kernel_details.csv with other names for its
+columns. The columns of the versions differ; they are found by their meaning, and others are passed over.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from rdn.profiling import csv_table
 
 
 class Statistic(NamedTuple):
-    """The runs of an operator type. Times in microseconds, ratio in percent of the total; None where not known."""
+    """The runs of an operator type. Times in microseconds, ratio in percent of its device's total; None where not known.
+
+    device: its number.
+    """
 
     model: str | None
     op_type: str
@@ -30,10 +34,11 @@ class Statistic(NamedTuple):
     avg: float
     max: float | None
     ratio: float | None
+    device: str | None = None
 
 
 class Task(NamedTuple):
-    """One run of one operator. Times in microseconds; shapes of its inputs, None where unknown."""
+    """One run of one operator. Times in microseconds; shapes of its inputs, number of its device, None where unknown."""
 
     model: str | None
     name: str | None
@@ -42,6 +47,7 @@ class Task(NamedTuple):
     duration: float
     shapes: list[list[int]] | None
     start: float = 0.0
+    device: str | None = None
 
 
 # What a column is called, in small letters without units and other signs, over the versions.
@@ -55,14 +61,16 @@ STATISTIC_COLUMNS = {
     'avg': ('avgtime', 'avgduration', 'averagetime', 'meantime', 'avg'),
     'max': ('maxtime', 'maxduration', 'max', 'maximumtime'),
     'ratio': ('ratio', 'percentage'),
+    'device': ('deviceid',),
 }
 SUMMARY_COLUMNS = {
     'model': ('modelname',),
-    'name': ('opname', 'operatorname'),
-    'op_type': ('optype', 'operatortype'),
-    'core_type': ('tasktype', 'coretype', 'accelerator'),
+    'name': ('opname', 'operatorname', 'name'),
+    'op_type': ('optype', 'operatortype', 'type'),
+    'core_type': ('tasktype', 'coretype', 'accelerator', 'acceleratorcore'),
     'duration': ('taskduration', 'duration', 'tasktime'),
     'shapes': ('inputshapes', 'inputshape'),
+    'device': ('deviceid',),
 }
 NUMBERS = {'calls', 'total', 'min', 'avg', 'max', 'ratio', 'duration'}
 TRANSPOSES = ('TransposeD', 'Transpose')
@@ -75,6 +83,10 @@ SUMMARY_HEADER = (
 WORTHWHILE_PERCENT = 1.0  # of the time that a transpose takes before its shape is worth white-listing
 # Elements a microsecond of a slow transpose. The guide's has 3.6 before the fix and 328 after it.
 SLOW_ELEMENTS = 30.0
+# What the names of files begin with -> their kind.
+KINDS = {'op_statistic': 'op_statistic', 'op_summary': 'op_summary', 'kernel_details': 'op_summary'}
+PYTORCH_OUTPUT = 'ASCEND_PROFILER_OUTPUT'  # torch_npu's tables; msprof's, of which it makes them, lie beside it
+NO_TYPE = 'N/A'
 
 
 def find_profile(paths: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -90,12 +102,8 @@ def find_profile(paths: Iterable[str]) -> tuple[list[str], list[str]]:
         if not os.path.isdir(path):
             found[kind_of(path)].append(path)
             continue
-        for parent, folders, names in os.walk(newest_profile(path)):
-            folders.sort()
-            for name in sorted(names):
-                for kind in found:
-                    if name.startswith(kind) and name.endswith('.csv'):
-                        found[kind].append(os.path.join(parent, name))
+        for table, kind in _tables_in(newest_profile(path)):
+            found[kind].append(table)
     for several in found.values():
         for path in several[1:]:
             if _profile_of(path) != _profile_of(several[0]):
@@ -103,19 +111,38 @@ def find_profile(paths: Iterable[str]) -> tuple[list[str], list[str]]:
                     f'{several[0]} and {path}: two profiles of one kind: name one (two are compared with --after)'
                 )
     if not any(found.values()):
-        raise ValueError(f'{paths[0]}: no op_statistic_*.csv and no op_summary_*.csv in it')
+        raise ValueError(f'{paths[0]}: no op_statistic*.csv, op_summary_*.csv or kernel_details.csv in it')
     return found['op_statistic'], found['op_summary']
 
 
-def newest_profile(folder: str) -> str:
-    """The newest of msprof's folders PROF_* below a folder; the folder itself where it holds one at the most.
+def _tables_in(folder: str) -> list[tuple[str, str]]:
+    """(path, kind) of the tables in a folder and below; those that torch_npu made count, not the ones they are made of."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        if PYTORCH_OUTPUT in folders and _tables_in(os.path.join(parent, PYTORCH_OUTPUT)):
+            folders[:] = [name for name in folders if not name.startswith('PROF_')]
+        for name in sorted(names):
+            kind = next((kind for start, kind in KINDS.items() if name.startswith(start)), None)
+            if kind and name.endswith('.csv'):
+                found.append((os.path.join(parent, name), kind))
+    return found
 
-    Newest by the time in the name, PROF_000001_20240101120000123_ABCDEF, else by the name.
+
+def newest_profile(folder: str) -> str:
+    """The newest of the profiles below a folder; the folder itself where it holds one at the most.
+
+    They are msprof's folders PROF_* and torch_npu's *_ascend_pt. Newest by the time in the name,
+    PROF_000001_20240101120000123_ABCDEF, else by the name.
     """
     found: list[str] = []
     for parent, folders, _ in os.walk(folder):
-        found += [os.path.join(parent, name) for name in folders if name.startswith('PROF_')]
-        folders[:] = [name for name in folders if not name.startswith('PROF_')]
+        profiles = [name for name in folders if name.startswith('PROF_') or name.endswith('_ascend_pt')]
+        if PYTORCH_OUTPUT in folders:  # this folder is itself a profile
+            profiles = []
+            folders[:] = []
+        found += [os.path.join(parent, name) for name in profiles]
+        folders[:] = [name for name in folders if name not in profiles]
     return max(found, key=_time_of) if len(found) > 1 else folder
 
 
@@ -132,7 +159,7 @@ def _profile_of(path: str) -> tuple[str, ...]:
     op_summary_slice_0_20240101120000.csv; ais_bench adds _{model}_{hash} to any.
     """
     folder, name = os.path.split(path)
-    words = re.sub(r'_slice_\d+', '', name[: -len('.csv')]).split('_')[2:]
+    words = re.sub(r'_slice_\d+', '', name[: -len('.csv')]).split('_')[2:]  # without op_summary, kernel_details
     count = next((i for i, word in enumerate(words) if not (word.isdigit() and len(word) <= 6)), len(words))
     return (folder, *words[: max(0, count - 1)], *words[count:])
 
@@ -144,7 +171,10 @@ def kind_of(path: str) -> str:
         return 'op_summary'
     if header.intersection(STATISTIC_COLUMNS['total']):
         return 'op_statistic'
-    raise ValueError(f'{path}: neither op_statistic nor op_summary of msprof: its first line names other columns')
+    raise ValueError(
+        f'{path}: neither op_statistic nor op_summary of msprof, nor kernel_details of torch_npu: '
+        'its first line names other columns'
+    )
 
 
 def read_statistics(paths: Sequence[str]) -> list[Statistic]:
@@ -157,15 +187,15 @@ def read_statistics(paths: Sequence[str]) -> list[Statistic]:
 
 def _add_up(rows: Iterable[Statistic]) -> list[Statistic]:
     """The Statistics of several runs or iterations as one: a row for each operator type, its ratio not yet known."""
-    sums: dict[tuple[str | None, str, str | None], Statistic] = {}
+    sums: dict[tuple[str | None, ...], Statistic] = {}
     for row in rows:
-        key = row.model, row.op_type, row.core_type
+        key = row.model, row.op_type, row.core_type, row.device
         old = sums.get(key)
         if old:
             calls, total = old.calls + row.calls, old.total + row.total
             low = min((x for x in (old.min, row.min) if x is not None), default=None)
             high = max((x for x in (old.max, row.max) if x is not None), default=None)
-            row = Statistic(*key, calls, total, low, total / calls, high, None)
+            row = row._replace(calls=calls, total=total, min=low, avg=total / calls, max=high)
         sums[key] = row if row.ratio is None else row._replace(ratio=None)
     return list(sums.values())
 
@@ -175,7 +205,7 @@ def _read_statistics(path: str) -> list[Statistic]:
     for row in csv_table.read(path, STATISTIC_COLUMNS, NUMBERS, needed=('op_type', 'calls', 'total')):
         if row['calls'] and row['total'] is not None:
             average = row['avg'] if row['avg'] is not None else row['total'] / row['calls']
-            rows.append(Statistic(**dict(row, op_type=row['op_type'] or 'N/A', calls=int(row['calls']), avg=average)))
+            rows.append(Statistic(**dict(row, op_type=row['op_type'] or NO_TYPE, calls=int(row['calls']), avg=average)))
     return rows
 
 
@@ -184,7 +214,7 @@ def read_tasks(*paths: str) -> Iterator[Task]:
     for path in paths:
         for row in csv_table.read(path, SUMMARY_COLUMNS, NUMBERS, needed=('op_type', 'duration')):
             if row['duration'] is not None:
-                yield Task(**dict(row, op_type=row['op_type'] or 'N/A', shapes=_shapes(row['shapes'])))
+                yield Task(**dict(row, op_type=row['op_type'] or NO_TYPE, shapes=_shapes(row['shapes'])))
 
 
 def read_onnxruntime_trace(path: str, model: str) -> list[Task]:
@@ -209,13 +239,25 @@ def read_onnxruntime_trace(path: str, model: str) -> list[Task]:
 
 
 def statistics_of(tasks: Iterable[Task], origin: str = 'the profile') -> list[Statistic]:
-    """What op_statistic would say of Tasks: Statistics, longest total first. origin: of the tasks, for errors."""
+    """What op_statistic would say of Tasks: Statistics, longest total first.
 
-    def one_run(task: Task) -> Statistic:
-        us = task.duration
-        return Statistic(task.model, task.op_type, task.core_type, 1, total=us, min=us, avg=us, max=us, ratio=None)
+    Args:
+        tasks: the Tasks.
+        origin: their file, for errors.
 
-    return _with_ratios(_add_up(map(one_run, tasks)), origin)
+    Raises:
+        ValueError: no task took any time, or none has an operator type.
+    """
+    rows = _with_ratios(_add_up(map(_statistic_of, tasks)), origin)
+    if all(row.op_type == NO_TYPE for row in rows):
+        raise ValueError(f'{origin}: names no operator types: profile again with ProfilerLevel.Level1')
+    return rows
+
+
+def _statistic_of(task: Task) -> Statistic:
+    us = task.duration
+    core, device = task.core_type, task.device
+    return Statistic(task.model, task.op_type, core, 1, total=us, min=us, avg=us, max=us, ratio=None, device=device)
 
 
 def slow_transposes(tasks: Iterable[Task]) -> list[list[int]]:
@@ -237,7 +279,7 @@ def slow_transposes(tasks: Iterable[Task]) -> list[list[int]]:
 
 def format_statistics(rows: Iterable[Statistic]) -> str:
     """The text of an op_statistic file of CANN 5 with these Statistics."""
-    return _csv(STATISTIC_HEADER, [[*row[:4], *(f'{value:.7g}' for value in row[4:])] for row in rows])
+    return _csv(STATISTIC_HEADER, [[*row[:4], *(f'{value:.7g}' for value in row[4:9])] for row in rows])
 
 
 def format_tasks(tasks: Iterable[Task]) -> str:
@@ -260,11 +302,16 @@ def _csv(header: str, rows: list[list]) -> str:
 
 
 def _with_ratios(rows: list[Statistic], path: str) -> list[Statistic]:
-    total = sum(row.total for row in rows)
-    if not total > 0:
+    totals: dict[str | None, float] = collections.defaultdict(float)
+    for row in rows:
+        totals[row.device] += row.total
+    if not sum(totals.values()) > 0:
         raise ValueError(f'{path}: no operator in it took any time')
-    rows = [row if row.ratio is not None else row._replace(ratio=100 * row.total / total) for row in rows]
-    return sorted(rows, key=lambda row: (-row.total, row.op_type))
+    rows = [
+        row if row.ratio is not None else row._replace(ratio=100 * row.total / (totals[row.device] or 1))
+        for row in rows
+    ]
+    return sorted(rows, key=lambda row: (-row.total, row.op_type, row.device or ''))
 
 
 def _shapes(cell: str | None) -> list[list[int]] | None:

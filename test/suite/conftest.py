@@ -143,7 +143,7 @@ def house(tmp_path):
             or parent == ROOT
             and (
                 name in ('prep_dataset', 'result', 'result.json', 'sample_images')
-                or name.endswith(('.onnx', '.om', '.info', '.log'))
+                or name.endswith(('.onnx', '.om', '.info', '.log', '.run.json'))
             )
         ],
     )
@@ -192,7 +192,7 @@ def modern(tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         return folder
 
-    for name in ('AIS_BENCH', 'SOC_VERSION', 'CHIPS', 'ASCEND_TOOLKIT_HOME', 'ASCEND_HOME_PATH'):
+    for name in ('AIS_BENCH', 'SOC_VERSION', 'CHIPS', 'ASCEND_TOOLKIT_HOME', 'ASCEND_HOME_PATH', 'CONDA_PREFIX'):
         monkeypatch.delenv(name, raising=False)
     return install
 

@@ -119,7 +119,7 @@ def reference(narrow, rgb):
 def reference_unclipped(narrow, rgb):
     with torch.no_grad():
         x = torch.from_numpy(np.ascontiguousarray(np.asarray(rgb, np.float32).transpose(2, 0, 1)))
-        return checkpoint.load_rdn(narrow[0])(x[None])[0].numpy().transpose(1, 2, 0)
+        return checkpoint.load(narrow[0])(x[None])[0].numpy().transpose(1, 2, 0)
 
 
 def opened(path):

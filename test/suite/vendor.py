@@ -101,6 +101,15 @@ def version(tmp_path, name, *parts):
     return folder
 
 
+def list_chips(folder, *names):
+    """Give a toolkit its list of chips, a file each, in one of the places that versions have; return its folder."""
+    place = folder / 'x86_64-linux' / 'data' / 'platform_config'
+    place.mkdir(parents=True)
+    for name in names:
+        (place / f'Ascend{name}.ini').write_text(f'[version]\nSoC_version=Ascend{name}\n')
+    return folder
+
+
 GUIDE_PERF = """[e2e] throughputRate: 1.32351, latency: 3777.82
 [data read] throughputRate: 263.518, moduleLatency: 3.7948
 [preprocess] throughputRate: 3.93749, moduleLatency: 253.969
@@ -208,6 +217,70 @@ AIS_2023_TWO = """[INFO] NPU_compute_time (ms): min = 201.2, max = 212.1, mean =
 i:0 device_0 throughput:4.77717332228612 start_time:1795667220.036601 end_time:1795667221.0953352
 i:1 device_1 throughput:5.019969576239072 start_time:1795667220.8764174 end_time:1795667221.8875465
 [INFO] summary throughput:9.797142898525191
+"""
+# The vendor's own example of a run on two devices, both complete.
+AIS_MSIT_TWO = """[INFO] -----------------Performance Summary------------------
+[INFO] NPU_compute_time (ms): min = 2.4769999980926514, max = 3.937000036239624, mean = 3.5538000106811523, median = 3.7230000495910645, percentile(99%) = 3.936680030822754
+[INFO] throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(3.5538000106811523): 281.38893494131406
+[INFO] ------------------------------------------------------
+[INFO] -----------------Performance Summary------------------
+[INFO] NPU_compute_time (ms): min = 3.3889999389648438, max = 3.9230000972747803, mean = 3.616000032424927, median = 3.555000066757202, percentile(99%) = 3.9134000968933105
+[INFO] throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(3.616000032424927): 276.54867008654026
+[INFO] ------------------------------------------------------
+[INFO] unload model success, model Id is 1
+[INFO] unload model success, model Id is 1
+[INFO] end to destroy context
+[INFO] end to destroy context
+[INFO] end to reset device is 2
+[INFO] end to reset device is 2
+[INFO] end to finalize acl
+[INFO] end to finalize acl
+[INFO] multidevice run end qsize:4 result:1
+i:0 device_1 throughput:281.38893494131406 start_time:1676875630.804429 end_time:1676875630.8303885
+i:1 device_2 throughput:276.54867008654026 start_time:1676875630.8043878 end_time:1676875630.8326817
+[INFO] summary throughput:557.9376050278543
+"""
+# A rate that is not 1000 * 16 / mean.
+AIS_CONTRADICTION = """[INFO] -----------------Performance Summary------------------
+[INFO] throughput 1000*batchsize(16)/NPU_compute_time.mean(10.348920078277589): 112.53087529912726
+[INFO] ------------------------------------------------------
+"""
+# trtexec that names its device, its precision, its streams: of TensorRT 8 with an implicit batch size, 10 and 11.
+TENSORRT_IMPLICIT = """&&&& RUNNING TensorRT.trtexec [TensorRT v8001] # trtexec --loadEngine=network.engine --batch=64 --streams=4
+[03/02/2022-10:11:12] [I] === Inference Options ===
+[03/02/2022-10:11:12] [I] Batch: 64
+[03/02/2022-10:11:12] [I] Streams: 4
+[03/02/2022-10:11:30] [I] === Performance summary ===
+[03/02/2022-10:11:30] [I] Throughput: 2310.55 qps
+[03/02/2022-10:11:30] [I] GPU Compute Time: min = 61.02 ms, max = 140.77 ms, mean = 110.802 ms, median = 110.1 ms, percentile(99%) = 131.5 ms
+[03/02/2022-10:11:30] [I] Total GPU Compute Time: 9.97218 s
+&&&& PASSED TensorRT.trtexec [TensorRT v8001] # trtexec --loadEngine=network.engine --batch=64 --streams=4
+"""
+TENSORRT_10_H100 = """&&&& RUNNING TensorRT.trtexec [TensorRT v101601] [b11] # trtexec --onnx=model.onnx
+[07/07/2026-02:10:45] [I] Precision: FP32
+[07/07/2026-02:10:45] [I] Inference Streams: 1
+[07/07/2026-02:10:45] [I] Selected Device: NVIDIA H100 PCIe
+[07/07/2026-02:10:58] [I] Throughput: 15374.3 qps
+[07/07/2026-02:10:58] [I] GPU Compute Time: min = 0.0331421 ms, max = 0.140381 ms, mean = 0.0359588 ms, median = 0.0361328 ms, percentile(90%) = 0.0368652 ms, percentile(95%) = 0.0371094 ms, percentile(99%) = 0.041748 ms
+&&&& PASSED TensorRT.trtexec [TensorRT v101601] [b11] # trtexec --onnx=model.onnx
+"""
+TENSORRT_10_STREAMS = """&&&& RUNNING TensorRT.trtexec [TensorRT v101602] [b0] # trtexec --loadEngine=detector.engine --shapes=inputs:1x3x640x640 --duration=10 --infStreams=4
+[09/10/2026-10:00:00] [I] === Inference Options ===
+[09/10/2026-10:00:00] [I] Batch: Explicit
+[09/10/2026-10:00:00] [I] Input inference shape : inputs=1x3x640x640
+[09/10/2026-10:00:00] [I] Inference Streams: 4
+[09/10/2026-10:00:11] [I] === Performance summary ===
+[09/10/2026-10:00:11] [I] Throughput: 244.145 qps
+[09/10/2026-10:00:11] [I] GPU Compute Time: min = 4.1 ms, max = 9.2 ms, mean = 5.008226 ms, median = 5.0 ms, percentile(90%) = 5.3 ms, percentile(95%) = 5.4 ms, percentile(99%) = 5.9 ms
+[09/10/2026-10:00:11] [W] * Multiple inference streams are used. Latencies may not be accurate since inferences may run in
+[09/10/2026-10:00:11] [W]   parallel. Please use "Throughput" as the performance metric instead.
+&&&& PASSED TensorRT.trtexec [TensorRT v101602] [b0] # trtexec --loadEngine=detector.engine --shapes=inputs:1x3x640x640 --duration=10 --infStreams=4
+"""
+TENSORRT_11_FAILED = """&&&& RUNNING TensorRT.trtexec [TensorRT v110401] [b12] # trtexec --fp16 --onnx=x
+[11/20/2026-10:00:00] [E] Unknown option: --fp16
+=== Model Options ===
+  --onnx=<file>               ONNX model
+&&&& FAILED TensorRT.trtexec [TensorRT v110401] [b12] # trtexec --fp16 --onnx=x
 """
 
 

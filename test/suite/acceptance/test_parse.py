@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from rdn import run_record
 from rdn.devices import benchmark, logs
 
 import pytest
@@ -13,6 +14,7 @@ from vendor import (
     AIS_BENCH_NEW,
     AIS_INFER_16,
     AIS_INFER_OLD,
+    AIS_MSIT_TWO,
     AIS_SUMMARY,
     AIS_TWO_DEVICES,
     GUIDE_PERF,
@@ -22,6 +24,9 @@ from vendor import (
     TENSORRT_8,
     TENSORRT_8_BOUND,
     TENSORRT_8_STREAMS,
+    TENSORRT_10_H100,
+    TENSORRT_10_STREAMS,
+    TENSORRT_IMPLICIT,
 )
 
 
@@ -54,7 +59,12 @@ from vendor import (
         ('old.log', AIS_INFER_16, [], 'NPU bs16 fps:1159.825'),
         ('bound.log', TENSORRT_8_BOUND, [], 'T4 bs10 fps:419.398'),
         ('both.log', TENSORRT_7.replace('--shapes=', '--optShapes=image:4x3 --shapes='), [], 'T4 bs1 fps:25.393'),
-        ('streams.log', TENSORRT_8_STREAMS, [], 'T4 bs1 fps:17990.400'),
+        ('streams.log', TENSORRT_8_STREAMS, [], 'T4 bs1 fps:17990.400, FP32'),
+        ('h100_bs1.log', TENSORRT_10_H100, [], 'NVIDIA H100 PCIe bs1 fps:27809.604, FP32'),
+        ('h100.log', TENSORRT_10_H100.encode('utf-16'), ['--device=H100'], 'H100 bs1 fps:27809.604, FP32'),
+        ('implicit.log', TENSORRT_IMPLICIT, [], 'T4 bs64 fps:2310.550'),
+        ('infstreams_bs1.log', TENSORRT_10_STREAMS, [], 'T4 bs1 fps:244.145'),
+        ('msit.log', AIS_MSIT_TWO, [], 'NPU bs1 fps:557.938, of 2 devices'),
         ('result.json', '{"title": "t", "value": [{"key": "Avg PSNR", "value": "38.27"}]}', [], 'PSNR:38.27'),
     ],
 )
@@ -205,7 +215,12 @@ def test_what_cannot_be_compared_is_refused(script, guide_logs):
 
 
 @pytest.mark.parametrize(
-    'log', [GUIDE_PERF, OTHER_PERF, PURE, AIS_BENCH, AIS_BENCH_NEW, TENSORRT_7, TENSORRT_8, AIS_SUMMARY]
+    'log',
+    [
+        *(GUIDE_PERF, OTHER_PERF, PURE, AIS_BENCH, AIS_BENCH_NEW, AIS_SUMMARY),
+        '[INFO] multidevice:[1, 2] run begin\n' + AIS_MSIT_TWO,
+        *(TENSORRT_7, TENSORRT_8, TENSORRT_10_H100, TENSORRT_10_STREAMS),
+    ],
 )
 def test_a_log_cut_anywhere_gives_the_whole_figure_or_none(log):
     """A figure cut short would be a wrong number: 7 for 7.39423."""
@@ -279,3 +294,77 @@ def test_several_devices_are_not_multiplied(script, tmp_path):
 def test_two_batch_sizes_in_one_log_are_refused(lines):
     with pytest.raises(ValueError, match='several runs'):
         logs.parse_speed(lines, '')
+
+
+def speed_verdict(script, folder, gpu_log, *flags, rate=25.0):
+    """How the guide's device, at `rate` images/s, is judged by a GPU's log: (status, reference, verdict, stderr)."""
+    (folder / 'gpu.log').write_text(gpu_log)
+    (folder / 'npu.txt').write_text(GUIDE_PERF.replace('7.39423', f'{rate}'))
+    ended = script('accept', f'--npu={folder}/npu.txt', f'--gpu={folder}/gpu.log', '--chips=1', *flags)
+    row = cells(ended)[0]
+    return ended.status, row[1], row[4], ended.err
+
+
+def test_a_gpu_stands_in_the_verdict_under_its_logs_own_name(script, tmp_path):
+    t4 = TENSORRT_10_H100.replace('NVIDIA H100 PCIe', 'Tesla T4').replace('Precision: FP32', 'Precision: FP32+FP16')
+    faster = speed_verdict(script, tmp_path, t4, rate=30000.0)
+    assert faster[:3] == (0, 'Tesla T4 27809.604, FP32+FP16', 'met')
+    assert speed_verdict(script, tmp_path, t4, rate=27000.0)[:3] == (1, 'Tesla T4 27809.604, FP32+FP16', 'not met')
+
+
+def test_another_precision_is_a_reference_only_if_asked_for(script, tmp_path):
+    status, reference, verdict, error = speed_verdict(script, tmp_path, TENSORRT_10_H100, rate=30000.0)
+    assert (status, reference, verdict) == (1, 'NVIDIA H100 PCIe 27809.604, FP32', 'other precision')
+    assert '--gpu-precision' in error and '--reference' not in error
+    for flag in ('fp32', 'FP32', 'any'):
+        judged = speed_verdict(script, tmp_path, TENSORRT_10_H100, f'--gpu-precision={flag}', rate=30000.0)
+        assert judged[:3] == (0, reference, 'met'), judged
+    assert speed_verdict(script, tmp_path, TENSORRT_10_H100, '--gpu-precision=int8', rate=30000.0)[2] == verdict
+
+
+@pytest.mark.parametrize(
+    'precision, asked, is_judged',
+    [
+        ('FP16', [], True),
+        ('FP32+FP16', [], True),
+        ('FP32+FP16+INT8', [], False),
+        ('FP32+FP16+INT8', ['--gpu-precision=fp16+int8'], True),
+        ('FP32+BF16', [], False),
+        ('FP32+INT8', [], False),
+        ('FP16 + INT8', [], False),
+        ('TF32', [], False),
+        ('FP32+FP16 (obey precision constraints)', [], False),
+        ('FP32 (Strongly Typed)', [], False),
+        ('Strongly Typed', [], False),
+        ('Strongly Typed', ['--gpu-precision=strongly-typed'], True),
+    ],
+)
+def test_only_fp16_is_the_guides_precision(script, tmp_path, precision, asked, is_judged):
+    log = TENSORRT_10_H100.replace('Precision: FP32', f'Precision: {precision}')
+    status, reference, verdict, _ = speed_verdict(script, tmp_path, log, *asked, rate=30000.0)
+    assert reference == f'NVIDIA H100 PCIe 27809.604, {precision}'
+    assert (status, verdict) == ((0, 'met') if is_judged else (1, 'other precision'))
+
+
+def test_streams_and_an_implicit_batch_count_in_the_verdict(script, tmp_path):
+    assert speed_verdict(script, tmp_path, TENSORRT_10_STREAMS, rate=220.0)[:3] == (1, 'T4 244.145', 'not met')
+    assert speed_verdict(script, tmp_path, TENSORRT_10_STREAMS, rate=245.0)[:3] == (0, 'T4 244.145', 'met')
+
+
+def test_a_name_that_the_log_contradicts_is_refused(script, tmp_path):
+    (tmp_path / 'gpu.log').write_text(TENSORRT_10_H100)
+    (tmp_path / 'npu.txt').write_text(GUIDE_PERF)
+    ended = script('accept', f'--npu={tmp_path}/npu.txt', f'--gpu={tmp_path}/gpu.log', '--gpu-name=T4')
+    assert_refused(ended, 'gpu.log', 'NVIDIA H100 PCIe', 'T4')
+    assert_refused(script('parse', tmp_path / 'gpu.log', '--device=T4'), 'gpu.log', 'NVIDIA H100 PCIe', 'T4')
+    (tmp_path / 'gpu.log').write_text(TENSORRT_10_H100.replace('H100 PCIe', 'A100-SXM4-40GB'))
+    assert_refused(script('parse', tmp_path / 'gpu.log', '--device=A10'), 'NVIDIA A100-SXM4-40GB')
+
+
+def test_this_machines_figure_is_no_cards(script, tmp_path):
+    path = tmp_path / 'perf_vision_batchsize_1_device_0.txt'
+    path.write_text(GUIDE_PERF)
+    host = run_record.Record('RDN_infer.py', None, None, None, run_record.HOST, 1, model='', manifest=None)
+    run_record.write(str(path), host)
+    assert script('parse', path).out == 'host bs1 fps:7.394\n'
+    assert_refused(script('parse', path, '--device=310P3'), path, "this machine's processor")

@@ -1,6 +1,7 @@
 """ais_bench's folders as people have them: a run, its parent, several devices; its logs and summaries."""
 
 import os
+import re
 import shutil
 
 from rdn import run_record
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from helpers import DUMP, assert_refused, judge
-from vendor import AIS_2023_TWO, AIS_2024, AIS_2026, TENSORRT_7, summary
+from vendor import AIS_2023_TWO, AIS_2024, AIS_2026, AIS_CONTRADICTION, AIS_MSIT_TWO, TENSORRT_7, summary
 
 
 @pytest.fixture
@@ -119,10 +120,113 @@ def test_logs_of_three_generations_are_read(script, tmp_path, log, flags, printe
     assert script('parse', path, *flags).out == printed + '\n'
 
 
-def test_a_log_of_devices_of_which_one_failed_is_refused(script, tmp_path):
+SECOND = re.compile(r'(\[INFO\] )?i:1 device_.*\n')
+
+
+@pytest.mark.parametrize(
+    'log',
+    [
+        AIS_2023_TWO.replace('qsize:4 result:0', 'qsize:3 result:1'),
+        AIS_2023_TWO.replace('qsize:4 result:0', 'qsize:5 result:0'),  # a third was ready
+        SECOND.sub('', AIS_MSIT_TWO),
+        SECOND.sub('', AIS_MSIT_TWO).replace('557.9376050278543', '281.38893494131406'),
+        SECOND.sub('', AIS_MSIT_TWO).replace('557.9376050278543', '281.38893494131406').replace('qsize:4', 'qsize:2'),
+        re.sub(r'(i:1 device_2 throughput:)\S+', r'\g<1>', AIS_MSIT_TWO),
+        re.sub(r'(i:1 device_2 throughput:)\S+', r'\g<1>0', AIS_MSIT_TWO),
+        re.sub(r'(i:1 device_2 throughput:)\S+', r'\g<1>None', AIS_MSIT_TWO),
+        '[INFO] multidevice:[1, 2, 3] run begin\n' + AIS_MSIT_TWO,
+        AIS_MSIT_TWO.replace('i:1 device_2', 'i:2 device_3'),
+        '[ERROR] subprocess run failed error_callback:acl error\n' + AIS_MSIT_TWO,
+        '[INFO] subprocess_2 qsize:2 now waiting\n' + AIS_MSIT_TWO,
+    ],
+)
+def test_a_log_of_devices_of_which_one_is_missing_or_has_no_figure_is_refused(script, tmp_path, log):
     path = tmp_path / 'two.log'
-    path.write_text(AIS_2023_TWO.replace('qsize:4 result:0', 'qsize:3 result:1'))
+    path.write_text(log)
     assert_refused(script('parse', path), 'two.log', 'one of several devices failed')
+
+
+def test_a_word_of_failure_is_none_where_all_devices_have_a_figure(script, tmp_path):
+    path = tmp_path / 'two.log'
+    for log in (
+        AIS_MSIT_TWO,
+        '[INFO] multidevice:[1, 2] run begin\n' + AIS_MSIT_TWO,
+        AIS_MSIT_TWO.replace('result:1', ''),
+    ):
+        path.write_text(log)
+        assert script('parse', path).out == "NPU bs1 fps:557.938, of 2 devices (ais_bench's, as given)\n"
+
+
+def test_a_sum_that_is_not_that_of_its_devices_is_refused(script, tmp_path):
+    path = tmp_path / 'two.log'
+    path.write_text(AIS_MSIT_TWO.replace('557.9376050278543', '900.5'))
+    assert_refused(script('parse', path), 'two.log', '900.5', '557.938')
+
+
+THROUGHPUT = '[INFO] throughput 1000*batchsize.mean({})/NPU_compute_time.mean({}): {}\n'
+
+
+@pytest.mark.parametrize(
+    'log, words',
+    [
+        (AIS_CONTRADICTION, ['112.531', '1546.06']),
+        (THROUGHPUT.format(1, 20.0, 55.0), ['55', '50']),
+        (THROUGHPUT.format(1.5, 20.0, 50.0), ['50', '75']),
+        # The older form names no batch size: 1.2 is none.
+        (
+            '[INFO] NPU_compute_time (ms): min = 9, max = 11, mean = 10.0, median = 10.0, percentile(99%) = 11\n'
+            '[INFO] throughput (1000*batchsize/NPU_compute_time): 120.0\n',
+            ['120', 'no batch size'],
+        ),
+        # The mean that the line of times gives is another one.
+        (
+            '[INFO] NPU_compute_time (ms): min = 9, max = 41, mean = 40.0, median = 40.0, percentile(99%) = 41\n'
+            + THROUGHPUT.format(1, 20.0, 50.0),
+            ['50', '25'],
+        ),
+        (AIS_MSIT_TWO.replace(': 276.54867008654026', ': 376.54867008654026'), ['376.549', '276.549']),
+    ],
+)
+def test_a_rate_that_its_own_line_contradicts_is_refused(script, tmp_path, log, words):
+    path = tmp_path / 'ais.log'
+    path.write_text(log)
+    assert_refused(script('parse', path), 'ais.log', *words)
+
+
+def test_a_summary_whose_arguments_contradict_its_rate_is_refused(script, tmp_path):
+    path = tmp_path / 'run_summary.json'
+    path.write_text(summary(1, 20.0, {'batchsize': 16}))
+    assert_refused(script('parse', path), 'run_summary.json', '800')
+
+
+@pytest.mark.parametrize(
+    'name, text',
+    [
+        ('ais.log', THROUGHPUT.format(1.667, 20.0, 83.35)),
+        ('ais.log', THROUGHPUT.format(1.6666666666666667, 20.0, 83.33333333333333)),
+        ('run_summary.json', summary(5 / 3, 20.0, None)),
+    ],
+)
+def test_the_mean_of_several_batch_sizes_is_no_batch_size(script, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    ended = script('parse', tmp_path / name)
+    assert ended.status == 0, ended.err
+    assert re.fullmatch(r"NPU fps:83\.3\d\d, batches of 1\.667 on average \(ais_bench's, as given\)\n", ended.out), (
+        ended.out
+    )
+
+
+def test_the_mean_of_several_batch_sizes_is_not_compared(script, tmp_path):
+    (tmp_path / 'npu.log').write_text(THROUGHPUT.format(1.667, 20.0, 83.35))
+    (tmp_path / 'gpu.log').write_text(TENSORRT_7)
+    assert_refused(script('accept', '--npu', tmp_path / 'npu.log', '--gpu', tmp_path / 'gpu.log'), '1.667', 'of 1')
+    (tmp_path / 'rdn_bs2.log').write_text(THROUGHPUT.format(1.667, 20.0, 83.35))
+    assert_refused(script('parse', tmp_path / 'rdn_bs2.log'), 'rdn_bs2.log', '1.667', '2')
+
+
+def test_almost_all_batches_of_a_size_are_not_all(script, tmp_path):
+    (tmp_path / 'ais.log').write_text(THROUGHPUT.format(15.99, 20.0, 799.5))
+    assert 'bs16' not in script('parse', tmp_path / 'ais.log').out
 
 
 @pytest.mark.parametrize('args', [['ais_bench', '--model', 'a.om', '--batchsize', '4'], {'--batchsize': 4}, None])

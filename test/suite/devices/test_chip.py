@@ -1,9 +1,11 @@
-"""The chip: read off npu-smi as drivers of 2021 to 2026 print it, and what atc is told."""
+"""The chip: its name in the output of npu-smi, as drivers of 2021 to 2026 print it, and its name for atc."""
 
 import os
+import re
 import sys
 
 from rdn.devices import chip
+from rdn.devices import npu_smi as tables
 
 import pytest
 
@@ -49,26 +51,87 @@ WITHOUT_DEVICE = """
 | 0                         | 0000:C2:00.0  | 0           0    / 0          29356/ 32768         |
 """
 
+# Of an A3 server: two chips on a card, their numbers in a column of another name, a chip without its power.
+TWO_CHIPS = """
+| npu-smi 25.3.rc1                 Version: 25.3.rc1                                             |
+| NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|
+| Chip  Phy-ID              | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |
+| 3     Ascend910           | OK            | 171.2       41                0    / 0             |
+| 0     6                   | 0000:0B:00.0  | 0           0    / 0          3100 / 65536         |
++------------------------------------------------------------------------------------------------+
+| 3     Ascend910           | OK            | -           40                0    / 0             |
+| 1     7                   | 0000:0C:00.0  | 0           0    / 0          2900 / 65536         |
+"""
+# The name has a column of its own, the second line no number; of one server without a bus, as 25.6 prints it.
+OWN_COLUMN = """
++--------+------------------+---------------+-----------------------------------------------------+
+| NPU ID | Name             | Health        | Power(W)    Temp(C)           Hugepages-Usage(page) |
+|        |                  | Bus-Id        | NPU Util(%) Memory-Usage(MB)  HBM-Usage(MB)         |
++========+==================+===============+=====================================================+
+| 4      | Ascend950DT      | OK            | 371.0       47                0     / 0             |
+|        |                  | NA            | 0           0    / 0          6700  / 86016         |
++========+==================+===============+=====================================================+
+| 5      | Ascend950DT      | Alarm         | 372.5       49                0     / 0             |
+|        |                  | 0000:71:00.0  | 100         0    / 0          90100 / 114688        |
++---------------------------+---------------+-----------------------------------------------------+
+| NPU ID                    | Process id    | Process name             | Process memory(MB)       |
++===========================+===============+=====================================================+
+| 5                         | 4711          | python3                  | 104                      |
+"""
+OLD_910 = """
+| NPU   Name           | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|
+| Chip                 | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |
+| 2     910ProB        | OK            | 80.3        38                0    / 0             |
+| 0                    | 0000:41:00.0  | 0           2319 / 15137      1    / 32768         |
+"""
+BOARD_310B = """
+| NPU     Name                  | Health          | Power(W)     Temp(C)           Hugepages-Usage(page) |
+| Chip    Device                | Bus-Id          | AICore(%)    Memory-Usage(MB)                        |
+| 0       310B4                 | Alarm           | 0.0          51                15    / 15            |
+| 0       0                     | NA              | 0            2214 / 7545                             |
+"""
+# As pages and chats show it, with each run of spaces as one.
+WITHOUT_SPACES = """
+| NPU Name | Health | Power(W) Temp(C) Hugepages-Usage(page) |
+| Chip Device | Bus-Id | AICore(%) Memory-Usage(MB) |
+| 24 310P3 | OK | NA 29 0 / 0 |
+| 0 0 | 0000:04:00.0 | 0 1832 / 21527 |
+"""
+
 
 def test_the_table_gives_each_device_with_its_card_and_chip():
-    assert chip.parse_info(DUO) == [(0, 32, 0, '310P3'), (1, 32, 1, '310P3'), (2, 32800, 0, '310P3')]
-    assert chip.parse_info(OLD_310) == [(0, 1, 0, '310'), (1, 1, 1, '310')]
-    assert chip.parse_info(WITHOUT_DEVICE) == [(0, 0, 0, '910B4'), (1, 1, 0, '910B3')]
+    assert tables.parse_info(DUO) == [(0, 32, 0, '310P3'), (1, 32, 1, '310P3'), (2, 32800, 0, '310P3')]
+    assert tables.parse_info(OLD_310) == [(0, 1, 0, '310'), (1, 1, 1, '310')]
+    assert tables.parse_info(WITHOUT_DEVICE) == [(0, 0, 0, '910B4'), (1, 1, 0, 'Ascend910B3')]
+    assert tables.parse_info(TWO_CHIPS) == [(6, 3, 0, 'Ascend910'), (7, 3, 1, 'Ascend910')]
+    assert tables.parse_info(OWN_COLUMN) == [(0, 4, 0, 'Ascend950DT'), (1, 5, 0, 'Ascend950DT')]
+    assert tables.parse_info(OLD_910) == [(0, 2, 0, '910ProB')]
+    assert tables.parse_info(BOARD_310B) == [(0, 0, 0, '310B4')]
+    assert tables.parse_info(WITHOUT_SPACES) == [(0, 24, 0, '310P3')]
+
+
+@pytest.mark.parametrize('kept, whole', [(1, 0), (2, 0), (4, 0), (5, 0), (6, 1), (8, 1), (9, 2), (12, 2)])
+def test_a_truncated_table_holds_the_devices_whose_lines_are_whole(kept, whole):
+    assert len(tables.parse_info('\n'.join(OWN_COLUMN.strip().splitlines()[:kept]))) == whole
 
 
 @pytest.mark.parametrize('text', ['', 'dcmi module initialize failed. ret is -8005\n', '| a | b |\n| 1 | 2 |\n'])
 def test_other_texts_hold_no_device(text):
-    assert chip.parse_info(text) == []
+    assert tables.parse_info(text) == []
 
 
 @pytest.fixture
 def npu_smi(tmp_path):
-    """npu_smi(content): a program that prints it for `info` alone; returns its path."""
+    """npu_smi(content): a program that prints it for `info` alone; returns its path.
 
-    def make(content, board=''):
+    board: what it prints about a board; refused: how it ends where it is asked for one chip of a board.
+    """
+
+    def make(content, board='', refused=''):
         path = tmp_path / 'npu-smi'
         path.write_text(
-            f"#!/bin/sh\nif [ \"$*\" = info ]; then cat <<'END'\n{content}\nEND\nelse cat <<'END'\n{board}\nEND\nfi\n"
+            f'#!/bin/sh\ncase "$*" in info) cat <<\'END\'\n{content}\nEND\n;;\n*-c*) {refused or ":"} ;;\nesac\n'
+            f'[ "$*" = info ] || cat <<\'END\'\n{board}\nEND\n'
         )
         path.chmod(0o755)
         return str(path)
@@ -86,6 +149,8 @@ def npu_smi(tmp_path):
         ('Atlas 200', 0, '310', 1),
         ('310B4', 0, '310B4', 1),
         ('910B1', 0, '910B1', 1),
+        ('910C', 1, '910_9392', 1),
+        ('950PR', 0, '950PR_9579', 1),
     ],
 )
 def test_a_device_has_its_chip_and_its_cards_number_of_devices(monkeypatch, tmp_path, card, number, name, devices):
@@ -134,6 +199,141 @@ def test_a_910c_is_told_by_chip_and_npu(npu_smi):
     assert chip.choose_soc_version(chip.find_chip(0, npu_smi(table, board)), None) == 'Ascend910_9392'
 
 
+BOARD_950 = '\tNPU ID    : 4\n\tNPU Name                       : 957b\n\tChip Name                      : Ascend950DT\n'
+
+
+@pytest.mark.parametrize(
+    'refused',
+    [
+        'echo Error: -c is not supported; exit 1',
+        'echo This command is not supported.; exit 0',
+        'exit 0',
+        'echo "	Chip Name     : NA"; exit 0',
+        'echo "	Chip Name     : Ascend910"; exit 255',
+    ],
+)
+def test_a_board_that_has_no_page_for_one_chip_is_asked_for_the_whole(npu_smi, refused):
+    assert chip.find_chip(1, npu_smi(OWN_COLUMN, BOARD_950, refused)).name == '950DT_957b'
+
+
+@pytest.mark.parametrize(
+    'board, name',
+    [
+        ('\tNPU Name : 9362\n\tChip Name : Ascend910\n', 'Ascend910_9362'),
+        ('\tNPU Name : 9362\n\tChip Name : Ascend910_9362\n', 'Ascend910_9362'),
+        ('\tNPU Name : NA\n\tChip Name : 910B4-1\n', '910B4-1'),
+        ('\tChip Name : Ascend 310B4\n\n\tChip Name : mcu\n', 'Ascend310B4'),
+        ('\tChip Name : MCU\n', None),
+        ('\tProduct Name : IT21DUA02\n\tChip Count : 2\n', None),
+        ('There is no NPU card on this server.\n', None),
+    ],
+)
+def test_the_boards_page_names_the_chip(board, name):
+    assert tables.parse_board(board) == name
+
+
+def test_a_table_that_says_more_than_the_boards_page_counts(npu_smi):
+    assert chip.find_chip(1, npu_smi(WITHOUT_DEVICE, '\tChip Name : Ascend910\n')).name == '910B3'
+
+
+def test_an_npu_smi_without_an_answer_about_the_board_leaves_the_tables_name(npu_smi):
+    assert chip.find_chip(0, npu_smi(OLD_910, refused='exit 1')).name == '910ProB'
+
+
+@pytest.mark.parametrize(
+    'text, name',
+    [
+        ('ascend310p3', '310P3'),
+        ('Ascend910ProB', '910ProB'),
+        ('ascend910prob', '910ProB'),
+        ('ASCEND910PREMIUMA', '910PremiumA'),
+        ('ascend950pr_9579', '950PR_9579'),
+        ('950PR_957B', '950PR_957b'),
+        ('950dt_95a1', '950DT_95A1'),
+        ('910b4-1', '910B4-1'),
+        ('npu', 'NPU'),
+    ],
+)
+def test_a_chips_name_has_its_usual_spelling(text, name):
+    assert chip.name_of(text) == name
+
+
+KNOWN = ('310B1', '310B4', '310P3', '310P3Vir01', '310P5', '910A', '910B', '910B4', '910ProB', '910_9392', '960XY_1a')
+
+
+def test_the_toolkits_spelling_counts_before_the_usual_one():
+    assert chip.name_of('960xy_1A', KNOWN) == '960XY_1a'
+    assert chip.name_of('950pr_957b', ['950PR_957B']) == '950PR_957B'
+    assert chip.choose_soc_version(chip.Chip('960XY_1A'), None, KNOWN) == 'Ascend960XY_1a'
+
+
+@pytest.mark.parametrize('asked', ['Ascend310P3', '310P3', 'Ascend910ProB', '910_9392', 'Ascend310P3Vir01'])
+def test_a_chip_that_the_toolkit_knows_is_taken(asked):
+    assert chip.choose_soc_version(chip.Chip('310P3'), asked, KNOWN) == 'Ascend' + asked.replace('Ascend', '')
+
+
+@pytest.mark.parametrize(
+    'asked, words',
+    [
+        ('ascend310p3', 'the CANN toolkit spells it Ascend310P3$'),
+        ('Ascend310p3', 'the CANN toolkit spells it Ascend310P3$'),
+        ('910PROB', 'the CANN toolkit spells it Ascend910ProB$'),
+        ('Ascend310B', 'the CANN toolkit knows no such chip; the nearest names: Ascend310B1, Ascend310B4$'),
+        ('Ascend310P4', 'the CANN toolkit knows no such chip; the nearest names: .*Ascend310P3'),
+        ('Ascend9392', 'the CANN toolkit knows no such chip; the nearest names: Ascend910_9392'),
+        (
+            'Ascend310',
+            'the CANN toolkit knows no such chip; the nearest names: Ascend310B1, Ascend310B4, Ascend310P3, Ascend310P5$',
+        ),
+        ('T4', 'the CANN toolkit knows no such chip; the toolkit knows Ascend310B1, .*Ascend960XY_1a$'),
+    ],
+)
+@pytest.mark.parametrize('found', [None, chip.Chip('310P3')])
+def test_a_wrong_or_wrongly_spelled_name_is_refused_with_the_nearest(found, asked, words):
+    with pytest.raises(ValueError, match=f'--soc-version={asked}: {words}'):
+        chip.choose_soc_version(found, asked, KNOWN)
+
+
+def test_without_a_list_no_name_is_refused():
+    assert chip.choose_soc_version(chip.Chip('310P3'), 'Ascend123X', ()) == 'Ascend123X'
+    assert chip.choose_soc_version(None, 'ascend310p3') == 'Ascend310P3'
+    assert chip.choose_soc_version(chip.Chip('123X'), None) == 'Ascend123X'
+
+
+@pytest.mark.parametrize(
+    'name, known, named',
+    [
+        ('310B', KNOWN, '310B1, 310B4:'),
+        ('310P', KNOWN, '310P3, 310P5:'),
+        ('910', KNOWN, '910A, 910B, 910B4, 910ProB, 910_9392:'),
+        ('960XY', KNOWN, '960XY_1a:'),
+        ('310B', (), '310B1, 310B2, 310B3, 310B4:'),
+        ('310P', (), '310P1, 310P3, 310P5, 310P7:'),
+        ('910', (), '910A, 910B, 910ProA, 910ProB, 910PremiumA, 910_9362,'),
+        ('950PR', (), '950PR_9579,'),
+    ],
+)
+def test_a_familys_chips_are_those_of_the_toolkit(name, known, named):
+    with pytest.raises(ValueError, match=rf'npu-smi calls the chip {name}, .*\({named}'):
+        chip.choose_soc_version(chip.Chip(name), None, known)
+
+
+@pytest.mark.parametrize('name', ['310', '950PR', '950DT_9591', '123X', 'T4'])
+def test_a_chip_that_this_toolkit_does_not_know_is_refused(name):
+    with pytest.raises(
+        ValueError, match=f'npu-smi shows the chip {name}, which this CANN toolkit does not know'
+    ) as said:
+        chip.choose_soc_version(chip.Chip(name), None, KNOWN)
+    assert set(re.findall(r'Ascend([\w-]+)', str(said.value))) <= set(KNOWN)
+    with pytest.raises(ValueError, match='--soc-version=Ascend950PR_9579: the CANN toolkit knows no such chip') as said:
+        chip.choose_soc_version(None, 'Ascend950PR_9579', KNOWN)
+    assert set(re.findall(r'Ascend([\w-]+)', str(said.value).split('chip; ')[1])) <= set(KNOWN)
+
+
+def test_the_310_is_a_chip_and_no_family():
+    assert chip.choose_soc_version(chip.Chip('310'), None, (*KNOWN, '310')) == 'Ascend310'
+
+
 def test_without_npu_smi_atc_has_to_be_told(npu_smi):
     with pytest.raises(ValueError, match='--soc-version=Ascend310P3, say, or --with=host'):
         chip.choose_soc_version(None, None)
@@ -141,8 +341,24 @@ def test_without_npu_smi_atc_has_to_be_told(npu_smi):
 
 
 def test_an_npu_smi_that_fails_is_named(npu_smi, tmp_path):
-    with pytest.raises(ValueError, match='shows no device .*ret is -8005'):
-        chip.find_chip(0, npu_smi('dcmi module initialize failed. ret is -8005'))
+    with pytest.raises(ValueError, match=r'info shows no device \("There is no NPU card."\): name the chip with'):
+        chip.find_chip(0, npu_smi('+----+----+\n|    |    |\n+====+====+\n\n| There is no NPU card. |\n+---+\nmore'))
+    with pytest.raises(ValueError, match=r'info shows no device \(""\): name the chip with --soc-version'):
+        chip.find_chip(0, npu_smi(''))
     (tmp_path / 'npu-smi').write_text('not a program')
-    with pytest.raises(ValueError, match='npu-smi info: .*--soc-version'):
+    with pytest.raises(ValueError, match='npu-smi cannot be run: .*--soc-version'):
         chip.find_chip(0, str(tmp_path / 'npu-smi'))
+
+
+@pytest.mark.parametrize(
+    'said, words',
+    [
+        ('DrvMngGetConsoleLogLevel failed. (ret=4)\ndcmi module initialize failed. ret is -8005', 'root.*HwHiAiUser'),
+        ('dcmi module initialize failed. ret is -8005', 'usermod -a -G HwHiAiUser USER'),
+        ('dcmi model initialized failed, because the device is used. ret is -8020', 'another container'),
+    ],
+)
+def test_an_error_of_the_driver_has_its_remedy(npu_smi, said, words):
+    first = said.splitlines()[0].replace('(', r'\(').replace(')', r'\)')
+    with pytest.raises(ValueError, match=rf'info shows no device \("{first}"\): .*{words}.*--soc-version'):
+        chip.find_chip(0, npu_smi(said, refused='exit 1'))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import time
 
 from rdn import configuration, run_record
-from rdn.devices import ais_bench, atc, base, chip, choice, outputs, record, runner
+from rdn.devices import ais_bench, atc, base, benchmark, chip, choice, outputs, record, runner
 
 import numpy as np
 import onnx
@@ -114,6 +115,59 @@ def test_a_folder_of_that_name_is_not_the_module(tmp_path, monkeypatch):
     assert choice.choose(None).device.name == 'host'
 
 
+@pytest.fixture
+def python_with(tmp_path, monkeypatch):
+    """python_with('ais_bench/__main__.py'): a server with atc, whose python3 has these modules alone; returns it."""
+    folder, site = tmp_path / 'bin', tmp_path / 'site'
+    folder.mkdir()
+    (folder / 'atc').write_text('#!/bin/sh\n')
+    (folder / 'python3').write_text(f'#!/bin/sh\nPYTHONPATH={site} exec {sys.executable} "$@"\n')
+    for path in folder.iterdir():
+        path.chmod(0o755)
+    monkeypatch.delenv('AIS_BENCH', raising=False)
+    monkeypatch.setenv('PATH', f'{folder}:{BARE_PATH}')
+    monkeypatch.setattr('rdn.ROOT', str(tmp_path))
+
+    def make(*modules):
+        for name in modules:
+            (site / name).parent.mkdir(parents=True, exist_ok=True)
+            (site / name).write_text('raise RuntimeError("the question imported it")\n')
+        return str(folder / 'python3')
+
+    return make
+
+
+TOOL = ('ais_bench/__init__.py', 'ais_bench/__main__.py', 'ais_bench/infer/__init__.py')
+NAMESAKE = ('ais_bench/benchmark/__init__.py', 'ais_bench/benchmark/cli/main.py')
+
+
+@pytest.mark.parametrize('modules', [TOOL, TOOL[1:], (*TOOL, *NAMESAKE)])
+def test_ais_bench_is_the_module_with_a_program_and_its_part_for_inference(python_with, monkeypatch, modules):
+    python = python_with(*modules)
+    assert choice.choose(None).device.command() == ['python3', '-m', 'ais_bench']
+    monkeypatch.setenv('AIS_BENCH', f'{python} -m ais_bench')
+    assert choice.choose(None).device.command() == [python, '-m', 'ais_bench']
+
+
+@pytest.mark.parametrize('modules', [NAMESAKE, ('ais_bench/__init__.py', *NAMESAKE), TOOL[:2], TOOL[:1]])
+def test_the_namesake_of_ais_bench_is_said_to_be_one(python_with, monkeypatch, modules):
+    python = python_with(*modules)
+    words = f'the ais_bench in {python} is another package, ais-bench-benchmark .* AIS_BENCH=.* pyACL'
+    with pytest.raises(ValueError, match=f'--with=ais_bench: {words}'):
+        choice.choose('ais_bench')
+    device, reason = choice.choose(None)
+    assert device.name == 'host' and re.search(words, reason)
+    monkeypatch.setenv('AIS_BENCH', f'{python} -m ais_bench')
+    with pytest.raises(ValueError, match=f'AIS_BENCH={python} -m ais_bench: {words}'):
+        choice.choose(None)
+
+
+def test_a_python_without_ais_bench_is_named(python_with):
+    python = python_with('another/__init__.py')
+    with pytest.raises(ValueError, match=f'--with=ais_bench: no ais_bench in {python} '):
+        choice.choose('ais_bench')
+
+
 def test_without_atc_what_is_converted_can_be_measured(machine):
     machine(python_has_ais_bench=True)
     assert choice.choose(None, converts=False).device.name == 'ais_bench'
@@ -129,24 +183,28 @@ def test_programs_run_as_if_the_environment_were_not_active(monkeypatch):
     assert environment['PATH'] == '/usr/bin:/bin' and 'VIRTUAL_ENV' not in environment
 
 
+def run(command, log):
+    runner.LOCAL.run(runner.Call(command, log))
+
+
 def test_a_failing_programs_last_lines_and_log_are_named(tmp_path, capsys):
     log = str(tmp_path / 'logs' / 'tool.log')
     with pytest.raises(ValueError, match=f'sh ended with status 3; its output is in {log}'):
-        runner.LOCAL.run(['sh', '-c', 'for i in $(seq 30); do echo line $i; done; echo E10001 >&2; exit 3'], log)
+        run(['sh', '-c', 'for i in $(seq 30); do echo line $i; done; echo E10001 >&2; exit 3'], log)
     out, err = capsys.readouterr()
     assert out.splitlines()[-31:] == [f'line {i}' for i in range(1, 31)] + ['E10001']
     assert err.splitlines() == [f'line {i}' for i in range(22, 31)] + ['E10001']
     with open(log) as file:
         assert file.read() == '\n'.join(out.splitlines()[-31:]) + '\n'
     with pytest.raises(ValueError, match='sh was killed by SIGKILL'):
-        runner.LOCAL.run(['sh', '-c', 'kill -9 $$'], log)
+        run(['sh', '-c', 'kill -9 $$'], log)
     with pytest.raises(ValueError, match='/nowhere cannot be run'):
-        runner.LOCAL.run(['/nowhere'], log)
+        run(['/nowhere'], log)
 
 
 def test_what_an_interrupted_walk_started_ends_with_it(tmp_path):
     """ais_bench's own processes, too: its parent leaves them behind."""
-    code = f'from rdn import cli; from rdn.devices import runner; cli.run(lambda: runner.LOCAL.run({["sh", "-c", "sleep 1000 & echo $!; sleep 1000"]}, "x/log"))'
+    code = f'from rdn import cli; from rdn.devices import runner; cli.run(lambda: runner.LOCAL.run(runner.Call({["sh", "-c", "sleep 1000 & echo $!; sleep 1000"]}, "x/log")))'
     environment = dict(os.environ, PYTHONPATH=ROOT)
     process = subprocess.Popen(
         [sys.executable, '-c', code], cwd=str(tmp_path), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -170,14 +228,14 @@ def test_a_process_that_a_killed_tool_left_does_not_hold_the_walk(tmp_path, monk
     monkeypatch.setattr(runner, 'SECONDS_OF_OUTPUT', 0.5)
     start = time.monotonic()
     with pytest.raises(ValueError, match='sh was killed by SIGKILL'):
-        runner.LOCAL.run(['sh', '-c', 'sleep 1000 & kill -9 $$'], str(tmp_path / 'x' / 'log'))
+        run(['sh', '-c', 'sleep 1000 & kill -9 $$'], str(tmp_path / 'x' / 'log'))
     assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize('number, status', [(signal.SIGHUP, 129), (signal.SIGKILL, -9)])
 def test_a_terminal_that_goes_or_a_kill_ends_the_tool_too(tmp_path, number, status):
     command = ['sh', '-c', 'echo $$; exec sleep 1000']
-    code = f'from rdn import cli; from rdn.devices import runner; cli.run(lambda: runner.LOCAL.run({command}, "x/log"))'
+    code = f'from rdn import cli; from rdn.devices import runner; cli.run(lambda: runner.LOCAL.run(runner.Call({command}, "x/log")))'
     environment = dict(os.environ, PYTHONPATH=ROOT)
     with subprocess.Popen(
         [sys.executable, '-c', code],
@@ -379,11 +437,11 @@ def test_a_killed_ais_bench_leaves_the_earlier_results(project, modern):
 @pytest.mark.slow
 def test_another_device_takes_the_place_of_the_one_before(project, modern):
     modern('300I Duo')
-    runs = []
+    runs, source = [], record.Source('ais_bench', None, chip.Chip('310P3', 2))
     for device in (0, 1):
         runs.append(measure(1, device=device))
         for target in filter(None, runs[-1]):
-            run_record.write(target, record.make('ais_bench', chip.Chip('310P3', 2), 1, 'rdn_x2_bs1.om', None))
+            run_record.write(target, record.make(source, 1, 'rdn_x2_bs1.om', None))
         outputs.remove_others('result/bs1', runs[-1])
     names = set(os.listdir('result/bs1'))
     assert 'dumpOutput_device1' in names and 'dumpOutput_device1.run.json' in names
@@ -412,3 +470,61 @@ def test_a_summary_in_the_older_place_and_none_at_all(project, modern, tmp_path)
     run = measure(1)
     assert run.speed == 'result/bs1/ais_bench.log' and run.pure_speed == 'result/bs1/ais_bench_pure.log'
     assert not os.path.exists('result/bs1/pure_summary.json')  # that of the run before
+
+
+# --- a machine elsewhere
+
+
+class Elsewhere(runner.Runner):
+    """Runs programs as a machine behind ssh would: on copies of the files that a Call names."""
+
+    def __init__(self, place):
+        self.place, self.names = str(place), []
+
+    def run(self, call):
+        folder = os.path.realpath(call.folder)
+        for path in (folder, *call.reads):
+            copy = self.place + path
+            if not os.path.exists(copy):  # a file in the folder, say
+                os.makedirs(os.path.dirname(copy), exist_ok=True)
+                (shutil.copytree if os.path.isdir(path) else shutil.copy)(path, copy)
+        command = [
+            next((self.place + word for path in (folder, *call.reads) if word.startswith(path)), word)
+            for word in call.command
+        ]
+        os.rename(folder, f'{folder}.away')  # a path that leads back here fails
+        try:
+            super().run(call._replace(command=command, folder=self.place + folder))
+        finally:
+            os.rename(f'{folder}.away', folder)
+        shutil.rmtree(folder)
+        shutil.copytree(self.place + folder, folder)
+        shutil.rmtree(self.place)
+        self.names.append(call.name or os.path.basename(call.command[0]))
+
+
+@pytest.mark.parametrize('kind', [ais_bench.AisBench, benchmark.Benchmark])
+def test_a_runner_of_another_machine_gets_every_file_that_a_device_needs(
+    project, modern, prepared, narrow, tmp_path, kind
+):
+    folder = modern()
+    name = f'benchmark.{os.uname().machine}'
+    standin = os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64')
+    (folder / name).write_text(f'#!/bin/sh\nexec {sys.executable} {standin} "$@"\n')
+    (folder / name).chmod(0o755)
+    with open('RDN_prep_bin.info', 'w') as file:
+        lines = [benchmark.InfoLine(f'./prep_dataset/data/{stem}.bin', 114, 114) for stem in sorted(prepared[0])]
+        file.write(benchmark.format_info(lines))
+    programs = Elsewhere(tmp_path / 'elsewhere')
+    device = kind(programs)
+    assert device.convert(CONFIG, 1, 'Ascend310P3') == device.model(CONFIG, 1) == 'rdn_x2_bs1.om'
+    job = base.Job(CONFIG, 1, 0, chip.Chip('310P3'), 'result/bs1', step=print)
+    run = device.infer_and_record(job)
+    assert len(programs.names) == 3 and programs.names[0] == 'atc'
+    for stem, image in prepared[0].items():
+        session = onnxruntime.InferenceSession(narrow[1], providers=['CPUExecutionProvider'])
+        expected = session.run(None, {'image': image[np.newaxis]})[0]
+        path = outputs.find_outputs(run.outputs, list(prepared[0]))[stem]
+        assert np.abs(outputs.read_outputs(path, expected.shape) - expected).max() < 1e-5
+    written = run_record.read(run.outputs)
+    assert written and written.tool == device.name and written.chip == '310P3'

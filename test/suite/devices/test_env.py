@@ -1,4 +1,4 @@
-"""env.sh: the right toolkit's environment, a living shell, and paths that do not grow."""
+"""env.sh: the right toolkit's environment, a living shell, paths that do not grow; the chips that a toolkit knows."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from rdn.devices import toolkit
 import pytest
 
 from helpers import bash
-from vendor import version
+from vendor import list_chips, version
 
 OWN = """export ASCEND_TOOLKIT_HOME={home}
 export PATH={home}/compiler/bin:$PATH
@@ -108,6 +108,71 @@ def test_cann_in_the_home_is_found_as_a_link_and_as_a_folder_of_links(tmp_path, 
             os.symlink(f'../cann-8.5.0/{name}', str(cann / name))
     status, out = bash('source "$ENV_SH"; echo "$PATH"', tmp_path)
     assert status == 0 and out.splitlines()[-1].startswith(f'{cann}/bin:'), out
+
+
+def make_toolkit(folder):
+    """A toolkit that has its own script, and a note of its version; returns its folder."""
+    (folder / 'opp').mkdir(parents=True)
+    (folder / 'set_env.sh').write_text(f'export ASCEND_TOOLKIT_HOME="{folder}"\n')
+    (folder / 'ascend_toolkit_install.info').write_text('version=9.0.0\n')
+    return folder
+
+
+@pytest.mark.parametrize('name', ['cann', 'ascend-toolkit'])
+def test_the_toolkit_of_the_conda_environment_comes_before_the_default_places(tmp_path, monkeypatch, name):
+    version(tmp_path, 'latest', 'opp')
+    folder = make_toolkit(tmp_path / 'conda env' / 'Ascend' / name)
+    status, out = bash('source "$ENV_SH"', tmp_path, '-eu', CONDA_PREFIX=str(tmp_path / 'conda env'))
+    assert status == 0 and out.startswith(f'CANN environment: {folder}, CANN 9.0.0 ('), out
+    for variable in toolkit.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv('CONDA_PREFIX', str(tmp_path / 'conda env'))
+    assert toolkit.find_version() == 'CANN 9.0.0'
+    monkeypatch.setenv('CONDA_PREFIX', str(tmp_path / 'another'))
+    assert toolkit.find_version() != 'CANN 9.0.0'
+
+
+@pytest.mark.parametrize('end', ['\n', '/\n', ' \r\n'])
+@pytest.mark.parametrize('name', ['cann', 'ascend-toolkit/latest'])
+def test_the_folder_that_the_installer_noted_is_looked_in(tmp_path, monkeypatch, name, end):
+    folder = make_toolkit(tmp_path / 'my tools' / name)
+    note = tmp_path / 'install.info'
+    note.write_bytes(f'version=1.0\nUserName=HwHiAiUser\nInstall_Path={tmp_path / "my tools"}{end}'.encode())
+    status, out = bash('source "$ENV_SH"', tmp_path, '-eu', '-o', 'pipefail', RDN_INSTALL_INFO=str(note))
+    assert status == 0 and out.startswith(f'CANN environment: {folder}, CANN 9.0.0 ('), out
+    for variable in (*toolkit.VARIABLES, 'CONDA_PREFIX'):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv('RDN_INSTALL_INFO', str(note))
+    assert toolkit.find_version() == 'CANN 9.0.0'
+    note.write_text('UserName=HwHiAiUser\n')
+    assert toolkit.find_version() != 'CANN 9.0.0'
+
+
+@pytest.mark.parametrize(
+    'place', ['data', 'x86_64-linux/data', 'compiler/data', 'latest/compiler/data', 'latest/x86_64-linux/compiler/data']
+)
+def test_the_toolkit_has_a_list_of_the_chips_that_it_knows(tmp_path, monkeypatch, place):
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'cann'))
+    assert toolkit.known_chips() == ()
+    lists = tmp_path / 'cann' / place / 'platform_config'
+    lists.mkdir(parents=True)
+    for name in ('Ascend310P3.ini', 'Ascend910ProB.ini', 'Ascend950PR_957b.ini', 'Hi3796CV300CS.ini', 'README'):
+        (lists / name).write_text('')
+    assert toolkit.known_chips() == ('310P3', '910ProB', '950PR_957b')
+
+
+def test_of_several_versions_the_newest_ones_chips_count_and_before_all_those_of_the_atc_in_use(tmp_path, monkeypatch):
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'cann'))
+    list_chips(tmp_path / 'cann' / '8.0.0', '310')
+    list_chips(tmp_path / 'cann' / '10.0.0', '310P3')
+    assert toolkit.known_chips() == ('310P3',)
+    list_chips(tmp_path / 'cann' / 'latest', '310B4')
+    assert toolkit.known_chips() == ('310B4',)
+    atc = list_chips(tmp_path / 'other', '910A') / 'bin' / 'atc'
+    atc.parent.mkdir()
+    atc.write_text('')
+    os.symlink(str(atc), str(tmp_path / 'atc'))
+    assert toolkit.known_chips(str(tmp_path / 'atc')) == ('910A',)
 
 
 @pytest.mark.parametrize(

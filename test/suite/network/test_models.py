@@ -5,7 +5,7 @@ import os
 import pickle
 import zipfile
 
-from rdn.network import checkpoint
+from rdn.network import checkpoint, rdn_architecture
 
 import pytest
 import torch
@@ -70,7 +70,7 @@ def test_default_network_has_the_parameters_of_the_public_checkpoint():
     ],
 )
 def test_configuration_follows_from_the_shapes(config):
-    assert checkpoint.infer_config(RDN(**config).state_dict()) == config
+    assert rdn_architecture.Rdn().infer_config(RDN(**config).state_dict()) == config
 
 
 def test_scale_5_is_refused():
@@ -85,7 +85,7 @@ def save(tmp_path, state_dict):
 
 
 def test_shipped_weights_load_with_their_configuration():
-    model = checkpoint.load_rdn(LITE, scale_factor=2, num_blocks=None)
+    model = checkpoint.load(LITE, scale_factor=2, num_blocks=None)
     assert model.config == dict(
         scale_factor=2, num_channels=3, num_features=32, growth_rate=32, num_blocks=6, num_layers=4
     )
@@ -93,7 +93,7 @@ def test_shipped_weights_load_with_their_configuration():
 
 def test_half_precision_weights_load_as_float32(tmp_path):
     weights = {key: value.half() for key, value in tiny_rdn().state_dict().items()}
-    model = checkpoint.load_rdn(save(tmp_path, weights))
+    model = checkpoint.load(save(tmp_path, weights))
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
@@ -120,14 +120,14 @@ def test_wrong_key_is_named_with_its_file(tmp_path, change, named):
     change(weights)
     path = save(tmp_path, weights)
     with pytest.raises(ValueError) as raised:
-        checkpoint.load_rdn(path)
+        checkpoint.load(path)
     assert path in str(raised.value) and named in str(raised.value)
 
 
 def test_weights_for_another_scale_are_refused(tmp_path):
     path = save(tmp_path, tiny_rdn(3).state_dict())
     with pytest.raises(ValueError, match='scale_factor is 3 in this file, not 2'):
-        checkpoint.load_rdn(path, scale_factor=2)
+        checkpoint.load(path, scale_factor=2)
 
 
 class Payload:
@@ -152,7 +152,7 @@ def test_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, form):
             path,
         )
     with pytest.raises(ValueError, match='evil.pth: not a state dict'):
-        checkpoint.load_rdn(path)
+        checkpoint.load(path)
     assert not os.path.exists(witness)
 
 
@@ -161,7 +161,7 @@ def test_file_that_holds_no_weights_is_refused(tmp_path, content):
     path = tmp_path / 'weights.pth'
     path.write_bytes(content)
     with pytest.raises(ValueError, match='weights.pth: not a state dict'):
-        checkpoint.load_rdn(str(path))
+        checkpoint.load(str(path))
 
 
 def test_cut_off_weights_are_refused(tmp_path):
@@ -170,11 +170,11 @@ def test_cut_off_weights_are_refused(tmp_path):
         path.write_bytes(file.read()[:1000000])
     assert not zipfile.is_zipfile(str(path))
     with pytest.raises(ValueError, match='weights.pth: not a state dict'):
-        checkpoint.load_rdn(str(path))
+        checkpoint.load(str(path))
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
 def test_shapes_are_known_without_building_the_network(scale):
     arguments = dict(scale_factor=scale, num_channels=3, num_features=12, growth_rate=5, num_blocks=3, num_layers=2)
     built = {key: tuple(tensor.shape) for key, tensor in RDN(**arguments).state_dict().items()}
-    assert list(checkpoint.parameter_shapes(**arguments).items()) == list(built.items())
+    assert list(rdn_architecture.Rdn().parameter_shapes(arguments).items()) == list(built.items())

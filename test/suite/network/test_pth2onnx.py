@@ -25,7 +25,7 @@ def test_export_equals_pytorch_for_any_batch_size(script, tmp_path, scale):
     weights, target = save(tmp_path / 'rdn.pth', tiny_rdn(scale)), str(tmp_path / 'out' / 'rdn.onnx')
     ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target)
     assert ended.status == 0, ended.err
-    model = checkpoint.load_rdn(weights)
+    model = checkpoint.load(weights)
     session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
     for batch in (1, 3):
         x = np.random.RandomState(batch).rand(batch, 3, 114, 114).astype(np.float32)
@@ -47,7 +47,7 @@ def test_deconv_gives_the_same_numbers_without_transpose_and_reshape(script, tmp
     session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
     x = np.random.RandomState(0).rand(2, 3, 114, 114).astype(np.float32)
     with torch.no_grad():
-        expected = checkpoint.load_rdn(weights)(torch.from_numpy(x)).numpy()
+        expected = checkpoint.load(weights)(torch.from_numpy(x)).numpy()
     assert np.abs(session.run(None, {'image': x})[0] - expected).max() < 1e-6
 
 
@@ -84,7 +84,7 @@ def test_from_opset_11_on_one_depth_to_space_stands_for_the_transpose(script, tm
     session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
     x = np.random.RandomState(0).rand(2, 3, 114, 114).astype(np.float32)
     with torch.no_grad():
-        expected = checkpoint.load_rdn(weights)(torch.from_numpy(x)).numpy()
+        expected = checkpoint.load(weights)(torch.from_numpy(x)).numpy()
     assert np.abs(session.run(None, {'image': x})[0] - expected).max() < 1e-5 * np.ptp(expected)
 
 
@@ -108,7 +108,7 @@ def test_free_height_and_width_give_what_pytorch_gives_for_any(script, tmp_path,
     for shape in ((1, 3, 7, 50), (3, 3, 61, 1), (1, 3, 114, 114)):
         x = np.random.RandomState(0).rand(*shape).astype(np.float32)
         with torch.no_grad():
-            expected = checkpoint.load_rdn(weights)(torch.from_numpy(x)).numpy()
+            expected = checkpoint.load(weights)(torch.from_numpy(x)).numpy()
         assert np.abs(session.run(None, {'image': x})[0] - expected).max() < 1e-5 * np.ptp(expected)
 
 

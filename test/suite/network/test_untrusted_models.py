@@ -4,7 +4,7 @@ import os
 import pickle
 import zipfile
 
-from rdn.network import checkpoint
+from rdn.network import checkpoint, rdn_architecture
 
 import numpy as np
 import pytest
@@ -43,13 +43,14 @@ def test_weights_that_unpack_to_gigabytes_are_refused(limited):
 
 @pytest.mark.slow
 def test_weights_of_a_giant_network_are_refused_before_it_is_built(limited):
-    weights = checkpoint.load_rdn(LITE).state_dict()
+    weights = checkpoint.load(LITE).state_dict()
     weights['sfe1.weight'] = torch.zeros(200000, 3, 3, 3)  # whose sfe2 would have 1.4 TB
     torch.save(weights, 'giant.pth')
     ended = limited('RDN_pth2onnx.py', '--input-file=giant.pth', '--output-file=a.onnx')
     assert_refused(ended, 'giant.pth')
     few = torch.zeros(1)
-    shapes = checkpoint.parameter_shapes(2, 3, 40000, 40000, 1, 1)
+    names = 'scale_factor', 'num_channels', 'num_features', 'growth_rate', 'num_blocks', 'num_layers'
+    shapes = rdn_architecture.Rdn().parameter_shapes(dict(zip(names, (2, 3, 40000, 40000, 1, 1))))
     torch.save({key: few.expand(shape) for key, shape in shapes.items()}, 'expanded.pth')
     assert os.path.getsize('expanded.pth') < 1 << 20
     ended = limited('RDN_pth2onnx.py', '--input-file=expanded.pth', '--output-file=a.onnx')

@@ -340,3 +340,106 @@ def test_a_cell_of_shapes_of_any_length_is_read_at_once(profiles):
         except ValueError as error:
             assert 'cell.csv' in str(error)
         assert time.process_time() - started < 5
+
+
+# torch_npu's tables: numbers end in tabs, the columns have other names.
+KERNEL_DETAILS = [
+    'Device_id,Model ID,Task ID,Stream ID,Name,Type,OP State,Accelerator Core,Start Time(us),Duration(us),Wait Time(us),Block Num,Mix Block Num,HF32 Eligible,Input Shapes,Input Data Types,Input Formats,Output Shapes,Output Data Types,Output Formats,Context ID\n',
+    '0,4294967295,1,1,aclnnPermute_Transpose,Transpose,dynamic,AI_VECTOR_CORE,100.0\t,1153.87,0,20,0,NO,"""1,64,2,2,114,114;6""",FLOAT16;INT64,ND;ND,"""1,64,114,2,114,2""",FLOAT16,ND,N/A\n',
+    '0,4294967295,2,1,aclnnConvolution_Conv2D,Conv2D,dynamic,AI_CORE,1300.0\t,151.0,0,20,0,NO,"""1,64,114,114;64,64,3,3""",FLOAT16;FLOAT16,NCHW;NCHW,"""1,64,114,114""",FLOAT16,NCHW,N/A\n',
+]
+TWO_DEVICES = """Device_id,OP Type,Core Type,Count,Total Time(us),Min Time(us),Avg Time(us),Max Time(us),Ratio(%)
+0,Conv2D,AI_CORE,100,6500,60,65,70,65.0
+0,TransposeD,AI_VECTOR_CORE,20,3500,170,175,180,35.0
+1,Conv2D,AI_CORE,100,6500,60,65,70,65.0
+1,TransposeD,AI_VECTOR_CORE,20,3500,170,175,180,35.0
+"""
+
+
+@pytest.fixture
+def pytorch(profiles):
+    """A folder as torch_npu leaves it: its own tables, and msprof's, of which it makes them."""
+    folder = profiles / 'log' / 'host_4711_20260101120000123_ascend_pt'
+    (folder / 'ASCEND_PROFILER_OUTPUT').mkdir(parents=True)
+    (folder / 'ASCEND_PROFILER_OUTPUT' / 'kernel_details.csv').write_text(''.join(KERNEL_DETAILS))
+    (folder / 'ASCEND_PROFILER_OUTPUT' / 'operator_details.csv').write_text('Name,Input Shapes\naten::add,\n')
+    raw = folder / 'PROF_000001_20260101120000456_ABC' / 'mindstudio_profiler_output'
+    raw.mkdir(parents=True)
+    (raw / 'op_summary_20260101120000.csv').write_bytes(SUMMARY_8.encode())
+    return folder
+
+
+def test_kernel_details_of_torch_npu_is_read(script, pytorch):
+    ended = script('RDN_profile', pytorch / 'ASCEND_PROFILER_OUTPUT' / 'kernel_details.csv')
+    assert ended.status == 0, ended.err
+    rows = [line.split() for line in ended.out.splitlines()]
+    assert rows[1] == ['Transpose', 'AI_VECTOR_CORE', '1'] + 4 * ['1153.87'] + ['88.42797']
+    assert rows[2] == ['Conv2D', 'AI_CORE', '1'] + 4 * ['151'] + ['11.57203']
+    tasks = list(msprof.read_tasks(pytorch / 'ASCEND_PROFILER_OUTPUT' / 'kernel_details.csv'))
+    assert [task.name for task in tasks] == ['aclnnPermute_Transpose', 'aclnnConvolution_Conv2D']
+    assert tasks[0].shapes == [[1, 64, 2, 2, 114, 114], [6]] and tasks[0].device == '0'
+
+
+def test_a_slow_transpose_of_torch_npu_is_found_in_its_folder(script, pytorch):
+    path = pytorch / 'ASCEND_PROFILER_OUTPUT' / 'kernel_details.csv'
+    path.write_text(path.read_text().replace('1153.87', '115387.0\t'))
+    for folder in ('log', pytorch, pytorch / 'ASCEND_PROFILER_OUTPUT'):
+        ended = script('RDN_profile', folder)
+        assert ended.status == 0, ended.err
+        assert '115387' in ended.out and '934287.8' not in ended.out  # msprof's own table is not counted as well
+        assert '[1, 64, 2, 2, 114, 114]' in ended.out
+
+
+def test_op_statistic_of_torch_npu_stands_beside_its_kernel_details(script, pytorch):
+    (pytorch / 'ASCEND_PROFILER_OUTPUT' / 'op_statistic.csv').write_text(TWO_DEVICES[: TWO_DEVICES.index('1,Conv2D')])
+    ended = script('RDN_profile', 'log')
+    assert ended.status == 0, ended.err
+    assert ended.out.splitlines()[1].split() == ['Conv2D', 'AI_CORE', '100', '6500', '60', '65', '70', '65']
+    assert 'TransposeD stands out: 35.0 %' in ended.out
+
+
+def test_of_several_profiles_of_torch_npu_the_newest_counts(script, pytorch):
+    later = pytorch.parent / 'host_1_20260201120000123_ascend_pt' / 'ASCEND_PROFILER_OUTPUT'
+    later.mkdir(parents=True)
+    (later / 'kernel_details.csv').write_text(''.join(KERNEL_DETAILS).replace('1153.87', '777'))
+    ended = script('RDN_profile', 'log')
+    assert 'the newest of its profiles, log/host_1_20260201120000123_ascend_pt' in ended.out and ' 777 ' in ended.out
+
+
+def test_kernel_details_without_operator_types_says_how_to_get_them(script, profiles):
+    """As torch_npu writes it at ProfilerLevel.Level0."""
+    text = 'Device_id,Name,Type,Accelerator Core,Start Time(us),Duration(us),Wait Time(us),Block Dim\n'
+    text += '0,aclnnMatmul_MatMulCommon_MatMulV2,N/A,N/A,1774670741777000.0\t,420.50\t,0.02\t,8\n'
+    (profiles / 'kernel_details.csv').write_text(text)
+    assert_refused(script('RDN_profile', 'kernel_details.csv'), 'kernel_details.csv', 'ProfilerLevel.Level1')
+    (profiles / 'kernel_details.csv').write_text('Name,Duration(us)\nadd,1\n')
+    assert_refused(script('RDN_profile', 'kernel_details.csv'), 'kernel_details.csv', 'optype')
+
+
+def test_each_row_of_several_devices_names_its_own(script, profiles):
+    (profiles / 'op_statistic_2.csv').write_text(TWO_DEVICES)
+    ended = script('RDN_profile', 'op_statistic_2.csv')
+    assert ended.status == 0, ended.err
+    header, *rows = (line.split() for line in ended.out.splitlines()[:5])
+    assert header[-1] == 'Device'
+    assert [(row[0], row[3], row[-2], row[-1]) for row in rows] == [
+        ('Conv2D', '6500', '65', '0'),
+        ('Conv2D', '6500', '65', '1'),
+        ('TransposeD', '3500', '35', '0'),
+        ('TransposeD', '3500', '35', '1'),
+    ]
+    assert 'TransposeD stands out: 35.0 %' in ended.out
+
+
+def test_devices_in_one_table_of_tasks_are_kept_apart(script, profiles):
+    first = ''.join(KERNEL_DETAILS)
+    second = ''.join(line.replace('0,', '1,', 1) for line in KERNEL_DETAILS[1:]).replace('1153.87', '453')
+    (profiles / 'kernel_details.csv').write_text(first + second)
+    ended = script('RDN_profile', 'kernel_details.csv')
+    rows = [line.split() for line in ended.out.splitlines()[1:5]]
+    assert [(row[0], row[3], row[-2], row[-1]) for row in rows] == [
+        ('Transpose', '1153.87', '88.42797', '0'),
+        ('Transpose', '453', '75', '1'),
+        ('Conv2D', '151', '11.57203', '0'),
+        ('Conv2D', '151', '25', '1'),
+    ]

@@ -29,7 +29,7 @@ SCRIPTS = sorted(name[:-3] for name in os.listdir(ROOT) if name.endswith('.py') 
 # What a script of the guide may use beside the modules at the top of rdn/.
 SCRIPT_MAY_USE = {
     'RDN_infer': {'rdn.engines', 'rdn.data', 'rdn.devices', 'rdn.profiling'},
-    'RDN_postprocess': {'rdn.acceptance', 'rdn.accuracy', 'pictures.report'},
+    'RDN_postprocess': {'rdn.acceptance', 'rdn.accuracy', 'rdn.network', 'pictures.report'},
     'RDN_preprocess': {'rdn.data', 'rdn.devices'},
     'RDN_profile': {'rdn.profiling'},
     'RDN_pth2onnx': {'rdn.engines', 'rdn.network'},
@@ -46,7 +46,7 @@ SCRIPT_MAY_USE = {
 # Modules that start processes: the walk those of the guide, a runner those of the vendor.
 STARTERS = {WALK, 'rdn.devices.runner'}
 # Modules that name a script in order to start it; host.py gives the name to the walk.
-NAMERS = {WALK, 'rdn.devices.host'}
+NAMERS = {WALK, 'rdn.devices.rdn_infer'}
 
 
 def parsed(path):

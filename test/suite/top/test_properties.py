@@ -127,7 +127,7 @@ RATES = st.floats(1e-3, 1e6).map(lambda x: float(f'{x:.6g}'))
 LOGS = {
     'perf_vision_batchsize_1_device_0.txt': '[infer] throughputRate: 9, Interface throughputRate: %s, moduleLatency: 1\n',
     'PureInfer_perf_of_m_bs1_in_device_0.txt': '[INFO] ave_throughputRate: %ssamples/s, ave_latency: 1ms\n',
-    'ais.log': '[INFO] throughput 1000*batchsize(1)/NPU_compute_time.mean(19.0): %s\n',
+    'ais.log': '[INFO] throughput (1000*batchsize/NPU_compute_time): %s\n',
 }
 
 
@@ -171,7 +171,7 @@ NAMES = st.text(st.characters(blacklist_categories=['Cs', 'Cc']), min_size=1, ma
 SHAPES = st.lists(st.lists(st.integers(1, 9999), min_size=1, max_size=6), min_size=1, max_size=3)
 DURATIONS = st.floats(0.01, 1e9).map(lambda x: float(f'{x:.7g}'))
 TASKS = st.lists(
-    st.builds(msprof.Task, NAMES, NAMES, NAMES, NAMES, DURATIONS, st.none() | SHAPES, st.just(0.0)),
+    st.builds(msprof.Task, NAMES, NAMES, NAMES, NAMES, DURATIONS, st.none() | SHAPES, st.just(0.0), st.none()),
     min_size=1,
     max_size=20,
 )

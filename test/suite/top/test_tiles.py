@@ -114,7 +114,7 @@ def test_tiled_walk_gives_the_psnr_of_the_whole_image(script, two_photos, narrow
     walk(script, two_photos, onnx_path)
     ended = judge(script, '--save-images=out', labels='prep/label')
     assert ended.status == 0, ended.err
-    model = checkpoint.load_rdn(weights)
+    model = checkpoint.load(weights)
     for name in sorted(os.listdir(str(two_photos))):
         hr = Image.open(str(two_photos / name)).convert('RGB')
         hr = hr.crop((0, 0, hr.width // 2 * 2, hr.height // 2 * 2))
@@ -131,9 +131,7 @@ def test_without_label_the_image_itself_is_enlarged(script, two_photos, narrow):
     assert_refused(judge(script, labels='prep/label'), 'no labels', '--save-images')
     ended = judge(script, '--save-images=out', '--report=out', labels='prep/label')
     assert ended.status == 0 and not os.path.exists('result.json'), ended.err
-    sr = whole_image(
-        checkpoint.load_rdn(weights), images.to_chw(Image.open(str(two_photos / 'a_1.png')).convert('RGB'))
-    )
+    sr = whole_image(checkpoint.load(weights), images.to_chw(Image.open(str(two_photos / 'a_1.png')).convert('RGB')))
     picture = np.asarray(Image.open('out/a_1_x2.png')).astype(int)
     assert picture.shape == (490, 602, 3)
     assert np.abs(picture - np.asarray(images.to_image(sr))).max() <= 1

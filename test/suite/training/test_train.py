@@ -338,7 +338,7 @@ def test_training_learns_more_than_interpolation(train, tmp_path, image_folder, 
         monkeypatch.setattr(cpu, 'has_bf16', lambda: True)
     ended = train('--steps=150', '--learning-rate=5e-3', '--eval-path', image_folder)
     assert ended.status == 0, ended.err
-    model = checkpoint.load_rdn(str(tmp_path / 'out.pth'))
+    model = checkpoint.load(str(tmp_path / 'out.pth'))
     assert model.config == dict(
         scale_factor=2, num_channels=3, num_features=8, growth_rate=4, num_blocks=2, num_layers=2
     )
@@ -382,13 +382,13 @@ def evaluation_of(model, folder):
 def test_weights_to_start_from_say_the_architecture(train, tmp_path, image_folder):
     ended = train('--steps=1', '--init=' + LITE, '--learning-rate=1e-9')
     assert ended.status == 0 and '648,067 parameters' in ended.out
-    before, after = checkpoint.load_rdn(LITE).state_dict(), weights(tmp_path / 'out.pth')
+    before, after = checkpoint.load(LITE).state_dict(), weights(tmp_path / 'out.pth')
     assert all(torch.allclose(before[key], after[key], atol=1e-6) for key in before)
 
 
 def test_half_precision_halves_the_file_and_loads_as_float32(train, tmp_path):
     assert train('--steps=1').status == train('--steps=1', '--half', output='half.pth').status == 0
-    full, half = (checkpoint.load_rdn(str(tmp_path / name)) for name in ('out.pth', 'half.pth'))
+    full, half = (checkpoint.load(str(tmp_path / name)) for name in ('out.pth', 'half.pth'))
     assert weights(tmp_path / 'half.pth')['output.weight'].dtype == torch.float16
     for a, b in zip(full.parameters(), half.parameters()):
         assert b.dtype == torch.float32 and torch.allclose(a, b, atol=1e-3)
@@ -397,7 +397,7 @@ def test_half_precision_halves_the_file_and_loads_as_float32(train, tmp_path):
 def test_other_scales_are_trained_too(train, tmp_path):
     for scale in (3, 4):
         assert train('--steps=1', f'--scale={scale}', output=f'x{scale}.pth').status == 0
-        assert checkpoint.load_rdn(str(tmp_path / (f'x{scale}.pth'))).config['scale_factor'] == scale
+        assert checkpoint.load(str(tmp_path / (f'x{scale}.pth'))).config['scale_factor'] == scale
 
 
 def test_unusable_data_is_named(train, tmp_path, image_folder):

@@ -7,21 +7,23 @@ import shutil
 import subprocess
 import sys
 
-from rdn import files, run_record, walk
+from rdn import files, run_record
 from rdn.acceptance import batches
 from rdn.accuracy import result
+from rdn.devices import choice
 
 import pytest
+import torch
 
 from helpers import BARE_PATH, ROOT, assert_refused, average, is_ignored, page_blocks, shell, snapshot
-from vendor import summary
+from vendor import list_chips, summary
 
 # --- what it runs on
 
 
 def machine(**given):
     flags = dict(wanted=None, device_id=0, soc_version=None, steps='all')
-    return walk.find_machine(**{**flags, **given})
+    return choice.find_machine(**{**flags, **given})
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,25 @@ def test_a_familys_name_asks_for_the_chip(modern, name):
         machine(soc_version='Ascend310P3')
     found = machine(soc_version=f'ascend{name.lower()}4')
     assert found.chip.name == f'{name}4' and found.soc_version == f'Ascend{name}4'
+
+
+def test_a_chip_that_the_toolkit_does_not_know_is_refused_before_anything_is_converted(modern, monkeypatch, tmp_path):
+    modern('310B')
+    monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(list_chips(tmp_path / 'cann', '310B1', '310B3', '310P3')))
+    with pytest.raises(ValueError, match=r'npu-smi calls the chip 310B, .*\(310B1, 310B3:'):
+        machine()
+    with pytest.raises(ValueError, match='--soc-version=ascend310b3: the CANN toolkit spells it Ascend310B3'):
+        machine(soc_version='ascend310b3')
+    with pytest.raises(ValueError, match='--soc-version=Ascend310B4: .*the nearest names: .*Ascend310B1'):
+        machine(soc_version='Ascend310B4')
+    assert machine(soc_version='310B3').chip.name == '310B3'
+
+
+@pytest.mark.parametrize('card, name', [('950PR', '950PR_9579'), ('910C', '910_9392')])
+def test_chips_whose_name_the_board_completes_are_found(modern, card, name):
+    modern(card)
+    found = machine()
+    assert (found.device.name, found.chip.name, found.soc_version) == ('ais_bench', name, f'Ascend{name}')
 
 
 def test_atc_without_npu_smi_asks_for_the_chip_but_beside_benchmark(modern, monkeypatch, tmp_path):
@@ -218,7 +239,37 @@ def test_the_acceptance_scripts_take_ais_bench_and_several_sizes(house, modern, 
     status, out, err = shell(f'bash test/eval_acc_perf.sh --datasets_path={tmp_path} --batch-size=1,4', house)
     assert status == 0 and 'set5, centre crop' in out, out + err
     figures = r'==== accuracy ====\nPSNR:2\d\.\d+\n==== performance ====\n310B4 bs%d fps:[\d.]+\n'
-    assert re.search(figures % 1 + figures % 4 + '$', out), out
+    verdict = r'verdict    batches of %d: accuracy kept: loss 0\.00 dB on average, 0\.00 dB at most\n'
+    ending = figures % 1 + figures % 4 + r'\n' + verdict % 1 + verdict % 4 + 'next       bash test/perf_gpu.sh'
+    assert re.search(ending, out), out
+    assert out.count('--reference=rdn_x2.pth') == 2  # the weights of the models' records
+
+
+@pytest.mark.slow
+def test_a_lost_accuracy_is_the_verdict_and_the_status(house, modern, narrow, image_folder, tmp_path):
+    """The model of one network is measured beside the weights of another."""
+    modern('310P3')
+    shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
+    os.rename(str(image_folder), str(tmp_path / 'set5'))
+    assert shell('bash test/pth2om.sh rdn_x2.pth', house)[0] == 0
+    measure = f'bash test/eval_acc_perf.sh --datasets_path={tmp_path}'
+    state = torch.load(narrow[0])
+    state['output.bias'] += 0.1
+    torch.save(state, str(house / 'other.pth'))
+    status, out, err = shell(f'{measure} --weights={house}/other.pth', house)
+    assert status == 1 and 'rdn_x2_bs1.om: made from rdn_x2.pth, not from' in err, out + err
+    torch.save(state, str(house / 'rdn_x2.pth'))
+    status, out, err = shell(measure, house)
+    assert status == 1 and 'made from rdn_x2.pth, which is missing or was changed since: convert again' in err
+    status, out, err = shell(f'{measure} --no-reference', house)
+    assert status == 0 and 'verdict    none: the outputs were not compared with PyTorch' in out, out + err
+    (house / 'rdn_x2_bs1.run.json').unlink()  # as where somebody called atc
+    assert 'verdict    none' in shell(measure, house)[1]
+    status, out, err = shell(f'{measure} --weights={house}/other.pth', house)
+    assert status == 3 and 'verdict    accuracy not kept: ' in out and '==== performance' in out, out + err
+    following = re.search('^next       (python3 RDN_postprocess.py .*)$', out, re.MULTILINE)
+    assert following and shell(following.group(1), house)[0] == 3
+    assert (house / 'result' / 'bs1' / 'report' / 'index.html').exists()
 
 
 @pytest.mark.slow

@@ -69,7 +69,8 @@ if mark != b'IMOD':
     refuse('load model from file failed, model file is ' + args.model)
 session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
 made_for = re.findall(rb'Ascend\w+', model)[0].decode()
-if made_for != 'Ascend' + {'300I Duo': '310P3', '310B': made_for[6:], '910': made_for[6:]}.get(card, card):
+of_card = {'300I Duo': '310P3', '910C': '910_9392', '950PR': '950PR_9579'}
+if made_for != 'Ascend' + {**of_card, '310B': made_for[6:], '910': made_for[6:]}.get(card, card):
     refuse(f'load model from file failed: soc version of the model is {made_for}, ret:500002')
 image = session.get_inputs()[0]
 print(f'[INFO] try get model batchsize:{image.shape[0]}' if args.batchsize is None else '[INFO] load model success')

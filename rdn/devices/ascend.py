@@ -1,0 +1,53 @@
+"""What all Ascend devices share: models from atc, the chip from npu-smi, the toolkit's version."""
+
+from __future__ import annotations
+
+from rdn import configuration
+from rdn.devices import atc, base, chip, toolkit
+
+
+class Ascend(base.Device):
+    """An Ascend accelerator.
+
+    Attributes:
+        assumed_soc_version: atc's name of the chip where this tool is here but no npu-smi; None if the user must name it.
+    """
+
+    converter = 'atc'
+    converter_hint = "source the toolkit's set_env.sh"
+    model_ending = '.om'
+    assumed_soc_version: str | None = None
+
+    def identify(self, device_id: int, soc_version: str | None) -> base.Target:
+        """Ask npu-smi for the chip, unless the user names it and npu-smi does not know better.
+
+        Raises:
+            ValueError: nothing names the chip, or the toolkit does not know it; with what to do.
+        """
+        npu_smi = self.programs.find('npu-smi')
+        found = None
+        if npu_smi:
+            try:
+                found = chip.find_chip(device_id, npu_smi, self.programs)
+            except ValueError:
+                if not soc_version:
+                    raise
+        if not found and self.command():
+            soc_version = soc_version or self.assumed_soc_version
+        atc_path = self.programs.find('atc')
+        known = toolkit.known_chips(atc_path) if atc_path else ()
+        soc_version = chip.choose_soc_version(found, soc_version, known)
+        named = chip.name_of(soc_version, known)
+        if found is None or chip.is_family(found.name, known):
+            return base.Target(chip.Chip(named, found.card_devices if found else None), soc_version)
+        if chip.name_of(found.name, known) != named:
+            print(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
+        return base.Target(found, soc_version)
+
+    def convert(self, config: configuration.Configuration, batch_size: int, soc_version: str) -> str:
+        """Convert the exported model by atc, and return the offline model's path. Raises ValueError if atc fails."""
+        return atc.convert(config, batch_size, soc_version, self.programs)
+
+    def version(self) -> str | None:
+        """The version of CANN."""
+        return toolkit.find_version()

@@ -1,0 +1,29 @@
+"""The files of the guide's walk, and the step that makes each: for messages about a missing one."""
+
+from __future__ import annotations
+
+import re
+
+WEIGHTS_LINK = 'https://www.dropbox.com/s/pd52pkmaik1ri0h/rdn_x2.pth?dl=0'
+INFERENCE = 'step 5 (benchmark, ais_bench or RDN_infer.py) writes it'
+
+# The end of a path -> what makes such a file. The first that matches counts.
+MADE_BY = (
+    (r'rdn_x\d\.pth', f'download it from {WEIGHTS_LINK}, or use weights/rdn_x2_lite.pth'),
+    (r'[^/]*\.onnx', 'RDN_pth2onnx.py writes it'),
+    (r'[^/]*\.om', 'bash test/pth2om.sh writes it'),
+    (r'prep[^/]*/(data|label)(/[^/]*)?/?|manifest\.json', 'RDN_preprocess.py writes it'),
+    (r'[^/]*\.info', 'gen_dataset_info.py writes it'),
+    (r'dumpOutput_device\d+|(perf_vision|PureInfer_perf)[^/]*\.txt|[^/]*_?summary\.json', INFERENCE),
+    (r'result[^/]*\.json', 'RDN_postprocess.py writes it'),
+    (r'RDN_bs\d+\.log', 'bash test/perf_gpu.sh writes it'),
+    (r'set5', 'README.md, section 4, says where to get it; python3 sample_images.py writes other photographs'),
+)
+
+
+def who_makes(path: str) -> str | None:
+    """Which step makes a file of the walk, or where to get it, by its path; None for any other file."""
+    for pattern, maker in MADE_BY:
+        if re.search(f'(^|/){pattern}$', path):
+            return maker
+    return None
