@@ -25,7 +25,7 @@ from rdn.data import dataset, known_sets, protocols
 from rdn.devices import benchmark, output_names
 
 
-def prepare_image(path: str, settings: dataset.Settings) -> dataset.PreparedImage:
+def prepare_image(path: str, settings: dataset.Preparation) -> dataset.PreparedImage:
     """What is prepared of an image file, before whole images are cut into tiles.
 
     Raises ValueError, with the file's name, for an image that cannot be read or fitted.
@@ -53,7 +53,7 @@ def note_clashes(data_path: str) -> None:
 def main(argv=None):
     args = parse_args(argv)
     flags = args.fit, args.tile, args.overlap, args.no_label
-    settings = dataset.Settings(args.width, args.height, args.scale, *flags)
+    settings = dataset.Preparation(args.width, args.height, args.scale, *flags)
     paths = images.list_images(args.src_path)
     data_path, label_path = (os.path.join(args.save_path, part) for part in dataset.PARTS)
     for path in paths:

@@ -25,7 +25,7 @@ MAX_LAYOUT_BYTES = 1 << 20
 MAX_SIDE_PIXELS = 1 << 17  # of a picture that a layout may speak of
 
 
-class Settings(NamedTuple):
+class Preparation(NamedTuple):
     """The flags of a preparation, as manifest.json keeps them.
 
     Attributes:
@@ -93,7 +93,7 @@ def input_tiles(stem: str, layout: tiles.Layout) -> dict[str, tiles.Tile]:
 
 
 @contextlib.contextmanager
-def writing(folder: str, settings: Settings) -> Iterator[Callable[[PreparedImage], int]]:
+def writing(folder: str, settings: Preparation) -> Iterator[Callable[[PreparedImage], int]]:
     """Yield write(image), which writes what is prepared of an image and returns the number of its inputs.
 
     Threads may call it at once. When the block ends well the new set takes the place of an earlier one in the folder;
@@ -119,7 +119,7 @@ def writing(folder: str, settings: Settings) -> Iterator[Callable[[PreparedImage
     manifest.commit(folder)  # after a kill before this, the older one tells that data or labels are not its own
 
 
-def _write_image(image: PreparedImage, settings: Settings, data: str, labels: str) -> dict[str, str]:
+def _write_image(image: PreparedImage, settings: Preparation, data: str, labels: str) -> dict[str, str]:
     """Write what is prepared of an image into two folders; returns 'data/x.bin' -> SHA-256."""
     written = {}
 

@@ -20,7 +20,7 @@ from helpers import ROOT, SET5, assert_refused, prepare, snapshot
 
 
 def settings(fit='crop'):
-    return dataset.Settings(114, 114, 2, fit, tile=False, overlap=16, no_label=False)
+    return dataset.Preparation(114, 114, 2, fit, tile=False, overlap=16, no_label=False)
 
 
 def test_every_bin_and_label_equals_an_independent_computation(script, image_folder, tmp_path, prepared):

@@ -241,6 +241,16 @@ def test_functions_take_few_parameters_and_no_name_hides_a_module():
             assert not names & imported, (path, name)
 
 
+def test_no_two_rooms_have_a_class_of_one_name():
+    rooms = {}
+    for path in sources():
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ClassDef):
+                rooms.setdefault(node.name, set()).add(os.path.dirname(path) or path)
+    assert len(rooms) > 80
+    assert {name: sorted(found) for name, found in rooms.items() if len(found) > 1} == {}
+
+
 def test_no_module_is_used_by_what_it_uses():
     arrows = modules()
 

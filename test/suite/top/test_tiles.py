@@ -70,7 +70,7 @@ def test_small_picture_is_mirrored():
 
 
 def test_layouts_are_read_back_and_other_content_is_refused(tmp_path):
-    settings = dataset.Settings(114, 114, 2, 'crop', tile=True, overlap=16, no_label=True)
+    settings = dataset.Preparation(114, 114, 2, 'crop', tile=True, overlap=16, no_label=True)
     lr = np.zeros((3, 300, 200), np.float32)
     with dataset.writing(str(tmp_path / 'prep'), settings) as write:
         assert write(dataset.PreparedImage('a.v1', '/a/ö.png', '', lr, None)) == 3 * 2
