@@ -34,7 +34,7 @@ SCRIPT_MAY_USE = {
     'RDN_profile': {'rdn.profiling'},
     'RDN_pth2onnx': {'rdn.engines', 'rdn.network'},
     'RDN_quantize': {'rdn.engines', 'rdn.quantization', 'rdn.training'},
-    'RDN_train': {'rdn.data', 'rdn.network', 'rdn.training'},
+    'RDN_train': {'rdn.network', 'rdn.training'},
     'RDN_upscale': {'rdn.engines', 'pictures', 'pictures.formats', 'pictures.report', 'pictures.cluster'},
     'gen_dataset_info': {'rdn.data', 'rdn.devices'},
     'patch_transpose_whitelist': {'rdn.network', 'rdn.profiling'},
