@@ -7,6 +7,13 @@ what PyTorch gives. For toolkits that know DepthToSpace (the vendor's own export
 
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx --opset 11
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_any.onnx --upsample=deconv --height 0 --width 0
+
+For TensorRT 11, which has no --fp16, a strongly typed model: all weights are float16; input and output stay float32.
+ONNX Runtime runs it on the CPU, where it computes some nodes in fp32. It is compared with PyTorch in fp16; on PyTorch
+versions without fp16 convolutions on the CPU, as torch 1.5, with PyTorch in fp32 and weights rounded to fp16. PyTorch
+takes some minutes in fp16 for the guide's network:
+
+    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_fp16.onnx --half
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ from typing import NamedTuple
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli, configuration, engines, files
-from rdn.network import architectures, checkpoint, onnx_graph
+from rdn.network import architectures, checkpoint, half_precision, onnx_graph
 
 import numpy as np
 import onnx
@@ -39,7 +46,7 @@ UPSAMPLING_OPERATORS = {
     'deconv': {'ConvTranspose'},
 }
 TOLERANCE = 1e-5  # fraction of the output's range, between ONNX Runtime and PyTorch
-
+HALF_TOLERANCE = 1e-2  # the same in fp16, where the two round in different places
 
 TRIALS = ((1, 40, 24), (2, 33, 48))  # (N, height, width) for what a shape leaves free
 
@@ -100,6 +107,11 @@ def _channels_before(sequential: nn.Sequential, index: int) -> int:
     raise ValueError('a PixelShuffle without a convolution before it: export with --upsample=shuffle')
 
 
+def fix_free_sizes(shape: Shape) -> Shape:
+    """The shape with the first trial's sizes in the place of free ones."""
+    return Shape(*(size or trial for size, trial in zip(shape, TRIALS[0])))
+
+
 def export_onnx(model: nn.Module, shape: Shape, opset: int, upsampling: str, path: str) -> None:
     """Write `model` as ONNX: `image` (N, C, height, width) float32 -> `output`.
 
@@ -112,7 +124,7 @@ def export_onnx(model: nn.Module, shape: Shape, opset: int, upsampling: str, pat
         options['dynamic_axes'] = {'image': free, 'output': {axis: f'output_{name}' for axis, name in free.items()}}
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         options['dynamo'] = False  # the newer exporter cannot write opset 9
-    batch, height, width = (size or trial for size, trial in zip(shape, TRIALS[0]))
+    batch, height, width = fix_free_sizes(shape)
     image = torch.zeros(batch, model.config['num_channels'], height, width)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')  # that this exporter is the older one, that opset 9 is old
@@ -130,11 +142,11 @@ def largest_difference(model: nn.Module, path: str, shape: Shape) -> float:
     """Largest difference of ONNX Runtime to PyTorch, as a fraction of the output's range.
 
     Random input, 0...1; where the shape leaves a size free, of two sizes, so that one that is frozen into the graph
-    shows.
+    shows. Raises ValueError where the shapes of the outputs differ, or PyTorch's holds values that are not finite.
     """
     exported = engines.OnnxRuntime(path, engines.Place('CPU'))
     random = np.random.RandomState(0)
-    largest = 0.0
+    differences = []
     for trial in TRIALS if None in shape else TRIALS[:1]:
         batch, height, width = (size or other for size, other in zip(shape, trial))
         image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
@@ -145,8 +157,21 @@ def largest_difference(model: nn.Module, path: str, shape: Shape) -> float:
             raise ValueError(
                 f'the exported graph gives {actual.shape} for an input {image.shape}, PyTorch {expected.shape}'
             )
-        largest = max(largest, float(np.abs(actual - expected).max() / np.ptp(expected)))
-    return largest
+        if not np.isfinite(expected).all():
+            raise ValueError(
+                'PyTorch computes values that are not finite: the weights are wrong, or too large for fp16'
+            )
+        differences.append(np.abs(actual - expected).max() / (np.ptp(expected) or 1))
+    return float(np.max(differences))  # nan if one is nan
+
+
+def check_difference(difference: float, tolerance: float, output_file: str) -> None:
+    """Raise ValueError if a difference is not below the tolerance, both as fractions of the output's range."""
+    if not difference < tolerance:
+        raise ValueError(
+            f'ONNX Runtime differs from PyTorch by {difference:.1e} of the range, more than {tolerance:.0e}: '
+            f'{output_file} was not written'
+        )
 
 
 def choose_upsampling(asked: str, opset: int) -> str:
@@ -170,11 +195,12 @@ def main(argv=None):
         shape = Shape(args.batch_size, args.height or None, args.width or None)
         export_onnx(model, shape, args.opset, choose_upsampling(args.upsample, args.opset), path)
         difference = largest_difference(model, path, shape)
-        if not difference < TOLERANCE:
-            raise ValueError(
-                f'ONNX Runtime differs from PyTorch by {difference:.1e} of the range, more than {TOLERANCE:.0e}: '
-                f'{args.output_file} was not written'
-            )
+        check_difference(difference, TOLERANCE, args.output_file)
+        if args.half:
+            half_precision.convert(path)
+            one = fix_free_sizes(shape)  # PyTorch takes long in fp16 on a CPU
+            difference = largest_difference(half_precision.pytorch_reference(model), path, one)
+            check_difference(difference, HALF_TOLERANCE, args.output_file)
         operators = onnx_graph.count_operators(path)
     batch, height, width = (size or name for size, name in zip(shape, ('N', 'H', 'W')))
     image = f'({batch}, {model.config["num_channels"]}, {height}, {width})'
@@ -182,7 +208,8 @@ def main(argv=None):
     print(f'parameters  {sum(p.numel() for p in model.parameters()):,}')
     print('operators   ' + ', '.join(f'{count} {name}' for name, count in operators.items()))
     print(f'difference  {difference:.1e} of the range, largest between ONNX Runtime and PyTorch')
-    print(f'written     {args.output_file}: opset {args.opset}, image {image}')
+    half = ', fp16 with float32 input and output' if args.half else ''
+    print(f'written     {args.output_file}: opset {args.opset}, image {image}{half}')
 
 
 def parse_args(argv):
@@ -207,6 +234,7 @@ def parse_args(argv):
         default='shuffle',
         help='deconv: no Transpose in the graph, so no white list to patch; the same numbers',
     )
+    parser.add_argument('--half', action='store_true', help='fp16, strongly typed, for TensorRT 11')
     agree = parser.add_argument_group('to agree with the weights, which say them anyway')
     agree.add_argument('--scale', type=int, choices=cli.SCALES)
     for flag in ('--num-features', '--growth-rate', '--num-blocks', '--num-layers'):

@@ -337,7 +337,7 @@ def parse_args(argv):
     parser.add_argument(
         '--steps', choices=['all', 'convert', 'measure'], default='all', help='of the guide: 3, or 4 to 7'
     )
-    parser.add_argument('--weights', help='default: rdn_x2.pth here or in weights/, else the compact weights')
+    parser.add_argument('--weights', help=f'default: the first that exists of {", ".join(configuration.WEIGHTS)}')
     parser.add_argument(
         '--no-reference', action='store_true', help='leave out the comparison with PyTorch, so that there is no verdict'
     )

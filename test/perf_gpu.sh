@@ -1,18 +1,33 @@
 #!/usr/bin/env bash
 # Acceptance, guide 7.2, on a server with an NVIDIA T4 that runs nothing else: TensorRT's speed in fp16.
 #
-#     bash test/perf_gpu.sh [rdn_x2.onnx]
+#     bash test/perf_gpu.sh [rdn_x2.onnx [rdn_x2.pth]]
+#
+# TensorRT 11 has no --fp16: there the weights, by default those beside the model, are exported in fp16 to
+# rdn_x2_fp16.onnx, and that is measured.
 [ -n "${BASH_VERSION-}" ] || { echo "perf_gpu.sh: needs bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 model=${1:-rdn_x2.onnx}
+weights=${2:-${model%.onnx}.pth}
 
-if ! command -v trtexec >/dev/null; then
-    echo 'perf_gpu.sh: no trtexec on PATH: it comes with TensorRT, in its bin folder' >&2
+fail() {
+    echo "perf_gpu.sh: $1" >&2
     exit 1
+}
+
+command -v trtexec >/dev/null || fail 'no trtexec on PATH: it comes with TensorRT, in its bin folder'
+precision=(--fp16)
+usage=$(trtexec --help 2>&1) || true
+if grep -q -e '--onnx' <<<"$usage" && ! grep -Eq '^ *--fp16( |$)' <<<"$usage"; then
+    [ -f "$weights" ] || fail "$weights: no such file: TensorRT 11 has no --fp16, so the model is exported in fp16 \
+from its weights: bash test/perf_gpu.sh $model WEIGHTS"
+    model=${model%.onnx}_fp16.onnx
+    python3 RDN_pth2onnx.py --input-file="$weights" --output-file="$model" --half
+    precision=()
 fi
 trap 'rm -f RDN_bs1.log.partial' EXIT
-trtexec --onnx="$model" --fp16 --shapes=image:1x3x114x114 | tee RDN_bs1.log.partial
+trtexec --onnx="$model" ${precision[@]+"${precision[@]}"} --shapes=image:1x3x114x114 | tee RDN_bs1.log.partial
 mv RDN_bs1.log.partial RDN_bs1.log
 python3 test/parse.py RDN_bs1.log

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -45,7 +46,8 @@ def import_ray() -> Any:
         import ray
     except ImportError as error:
         python = '' if sys.version_info >= (3, 10) else ', on Python 3.10 or later'
-        raise ValueError(f'--cluster: {error}: pip install -r {rdn.ROOT}/requirements-cluster.txt{python}')
+        requirements = os.path.join(rdn.ROOT, 'requirements-cluster.txt')
+        raise ValueError(f'--cluster: {error}: pip install -r {shlex.quote(requirements)}{python}')
     return ray
 
 

@@ -16,8 +16,7 @@ from typing import NamedTuple
 from rdn import cli, files, run_record
 from rdn.accuracy import result
 from rdn.devices import chip as hardware
-from rdn.devices import logs, output_names
-from rdn.devices import speed as figures
+from rdn.devices import logs, output_names, speed
 from rdn.network import onnx_graph
 
 # The vendor's model zoo, RDN x2 of the default size on a 310P3, CANN 6.0.RC1: batch size -> images/s.
@@ -59,7 +58,7 @@ def read_row(folder: str) -> Measurement:
     return Measurement(chip, batch, psnr, protocol, found.rate, devices, of_outputs or record)
 
 
-def check_one_size(path: str, found: figures.Speed, record: run_record.Record | None) -> int:
+def check_one_size(path: str, found: speed.Speed, record: run_record.Record | None) -> int:
     """The batch size of a speed.
 
     Raises ValueError, with the file's name, where it is the mean of several, or the speed is of several devices.

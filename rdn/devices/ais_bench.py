@@ -23,7 +23,7 @@ ROUNDS, LEAST_ROUNDS = 100, 10  # without data
 NPU = 'NPU'  # a device whose chip is not known
 # What only a run on several devices prints, from its first line to its last.
 SEVERAL_DEVICES = re.compile(
-    r'multidevice:.* run begin|subprocess_\d+ qsize|multidevice run end|device_\d+ throughput:|summary throughput'
+    r'multidevice:.{0,200} run begin|subprocess_\d+ qsize|multidevice run end|device_\d+ throughput:|summary throughput'
 )
 # For the server's Python: is its module ais_bench the inference tool? AISBench's tool for language models has a module
 # of that name, too, and both may be installed together. The question imports neither.
@@ -281,7 +281,7 @@ def _rate_of_devices(text: str) -> tuple[float, int]:
 
 def _started_devices(text: str) -> set[int]:
     """The numbers, from 0, of the devices of a run on several; two at least, as a run on one says nothing of the kind."""
-    asked = re.search(r'multidevice:(.*) run begin', text)
+    asked = re.search(r'multidevice:(.{0,200}) run begin', text)
     count = max(2, len(re.findall(r'\d+', asked.group(1))) if asked else 0)
     named = re.findall(r'\bi:(\d+) device_', text) + re.findall(r'\bsubprocess_(\d+) qsize', text)
     return {*range(count), *map(int, named)}

@@ -18,7 +18,6 @@ QUERIES = rf'[Tt]hroughput: {speed.NUMBER} qps'
 SIGNS = re.compile(
     r'TensorRT\.trtexec|=== (?:Build|Inference|Reporting) Options ===|GPU Compute Time|GPU Compute[ \t]*\n.*\bmin: '
 )
-COMMAND = re.compile(r'\btrtexec\b.* --.*')
 PRECISION_FLAGS = ('fp16', 'bf16', 'int8', 'fp8', 'int4', 'best')
 
 
@@ -89,7 +88,7 @@ def _why_no_summary(text: str) -> str:
 
 def _command(text: str) -> str:
     """The lines of a log that repeat how trtexec was called."""
-    return '\n'.join(COMMAND.findall(text))
+    return '\n'.join(line for line in text.split('\n') if 'trtexec' in line and ' --' in line)
 
 
 def _first_error(text: str) -> str:
@@ -145,7 +144,7 @@ def _device_of(run: str) -> str | None:
     Raises:
         ValueError: there are several.
     """
-    names = sorted(set(re.findall(r'Selected Device: *(\S.*?)[ \t]*\n', run)))
+    names = sorted({name.strip() for name in re.findall(r'Selected Device: (.+)\n', run)} - {''})
     if len(names) > 1:
         raise ValueError(f'measured on {" and ".join(names)}: of several runs?')
     core = re.search(rf'(?m){LINE}DLACore: (\d+)|--useDLACore=(\d+)', run)
@@ -160,7 +159,7 @@ def _precision_of(run: str) -> str | None:
     Raises:
         ValueError: there are several.
     """
-    said = sorted(set(re.findall(rf'(?m){LINE}Precision: *(\S.*?)[ \t]*$', run)))
+    said = sorted({words.strip() for words in re.findall(rf'(?m){LINE}Precision: (.+)', run)} - {''})
     if len(said) > 1:
         raise ValueError(f'measured in {" and ".join(said)}: of several runs?')
     is_loaded = re.search(rf'(?m)--loadEngine=|{LINE}Load engine: *\S', run)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-PRECISIONS = ('fp32', 'bf16', 'int8')
+PRECISIONS = ('fp32', 'bf16', 'int8')  # that can be asked for; a model in fp16 runs as it is
 
 
 class Place(NamedTuple):
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 class Engine(abc.ABC):
     """A model of one picture input (N, C, H, W) and one output, ready to run.
 
-    name: what computes, for the console; version: of the engine; precision: one of PRECISIONS. streams: how many runs at
+    name: what computes, for the console; version: of the engine; precision: one of PRECISIONS, or fp16. streams: how many runs at
     a time, from threads of the caller's, use the device best. batch: the number of images in a run; shape: the input's
     [C, H, W]. An axis that the model leaves free is None.
     """

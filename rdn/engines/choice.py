@@ -9,6 +9,8 @@ from rdn import cpu, guides_stack
 from rdn.engines import base, onnx_runtime, openvino
 from rdn.network import onnx_graph
 
+LOSSY = {'int8': 'of eight bits', 'fp16': 'in fp16'}  # precisions of a model's own, in words
+
 
 def open_model(
     path: str,
@@ -16,21 +18,21 @@ def open_model(
     place: base.Place = base.Place(),  # noqa: B008 - cannot change
     trace_folder: str | None = None,
 ) -> base.Engine:
-    """The Engine for a precision; None: int8 for a model of eight bits, fp32 for all others.
+    """The Engine for a precision; None: the model's own.
 
     Raises ValueError as the engines do, for bf16 with what it lacks, and for a precision that is not the model's.
     """
-    own = 'int8' if onnx_graph.is_quantized(path) else None
-    if own and precision not in (None, own):
-        raise ValueError(f'{path}: is of eight bits, not {precision}: give the model that it was made from')
-    if precision == 'int8' and not own:
+    own = onnx_graph.precision_of(path)
+    if own in LOSSY and precision not in (None, own):
+        raise ValueError(f'{path}: is {LOSSY[own]}, not {precision}: give the model that it was made from')
+    if precision == 'int8' and own != 'int8':
         raise ValueError(f'{path}: is not of eight bits: RDN_quantize.py makes such a model of it')
     on_cpu = place.provider in (None, 'CPU') and not trace_folder
     if precision == 'bf16':
         if not on_cpu:
             raise ValueError('bf16 is for the CPU and without a profile: leave the provider and profiling out')
         return openvino.OpenVino(path, 'bf16', place.threads, place.streams)
-    if own and on_cpu and cpu.has_int8() and openvino.is_installed():
+    if own == 'int8' and on_cpu and cpu.has_int8() and openvino.is_installed():
         return openvino.OpenVino(path, 'int8', place.threads, place.streams)
     return onnx_runtime.OnnxRuntime(path, place, trace_folder)
 
@@ -50,7 +52,7 @@ def faster_way(model: base.Engine, flag: str) -> str | None:
     install = '' if openvino.is_installed() else ', after pip install openvino'
     if model.precision == 'int8':
         return f'eight bits are several times as fast in OpenVINO{install}' if install and cpu.has_int8() else None
-    if not cpu.has_bf16():
+    if model.precision != 'fp32' or not cpu.has_bf16():
         return None
     times = 'about 4 times' if 'amx_bf16' in cpu.instruction_sets() else 'about twice'
     return f'this processor has bf16: {flag}=bf16 would be {times} as fast, at 0.02 to 0.08 dB less{install}'

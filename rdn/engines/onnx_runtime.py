@@ -17,11 +17,17 @@ PROVIDERS = {
     'CUDA': 'CUDAExecutionProvider',
     'CPU': 'CPUExecutionProvider',
 }
+# What brings a provider that is missing or does not load.
+INSTALL = {
+    'CANN': "pip install onnxruntime-cann in place of onnxruntime, and source the toolkit's set_env.sh",
+    'TensorRT': 'pip install onnxruntime-gpu in place of onnxruntime, and install TensorRT and CUDA of its versions',
+    'CUDA': 'pip install onnxruntime-gpu in place of onnxruntime, and install CUDA and cuDNN of its versions',
+}
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 
 
 class OnnxRuntime(base.Engine):
-    """A model in ONNX Runtime, in fp32, or with what it holds in eight bits rounded so."""
+    """A model in ONNX Runtime, in the precision of its values; on a CPU some nodes of an fp16 model run in fp32."""
 
     def __init__(self, path: str, place: base.Place = base.Place(), trace_folder: str | None = None):  # noqa: B008
         """Load a model.
@@ -35,7 +41,7 @@ class OnnxRuntime(base.Engine):
             ValueError: ONNX Runtime cannot load it, or it is another kind of model.
         """
         threads, streams = place.threads, place.streams
-        self.precision = 'int8' if onnx_graph.is_quantized(path) else 'fp32'
+        self.precision = onnx_graph.precision_of(path)
         options = session_options()
         options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
         if trace_folder:
@@ -54,6 +60,8 @@ class OnnxRuntime(base.Engine):
         self._set_input(path, axes, len(self.session.get_outputs()))
         self.input_name = inputs[0].name
         self.name = self.session.get_providers()[0]
+        if place.provider and self.name != PROVIDERS[place.provider]:  # ONNX Runtime falls back to the CPU
+            raise ValueError(f'{place.provider} does not load in this onnxruntime: {INSTALL[place.provider]}')
         self.version = f'ONNX Runtime {onnxruntime.__version__}'
         self.streams = 1 if self.name in ON_DEVICE else streams
 
@@ -80,6 +88,6 @@ def choose_providers(name: str | None, device_id: int) -> list:
     """
     available = onnxruntime.get_available_providers()
     if name and PROVIDERS[name] not in available:
-        raise ValueError(f'this onnxruntime has no {name}: it has {", ".join(available)}')
+        raise ValueError(f'this onnxruntime has no {name}, only {", ".join(available)}: {INSTALL[name]}')
     wanted = [PROVIDERS[name]] if name else [p for p in PROVIDERS.values() if p in available]
     return [(p, {'device_id': str(device_id)}) if p in ON_DEVICE else p for p in wanted]

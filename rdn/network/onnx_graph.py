@@ -7,6 +7,7 @@ import errno
 import functools
 import operator
 import os
+import shlex
 from typing import Any, Iterator
 
 from rdn import files
@@ -44,7 +45,8 @@ def check_whole(path: str) -> None:
             f'{path}: an offline model, which runs on an Ascend device only: give the .onnx it was made from'
         )
     if path.endswith(('.pth', '.pt')):
-        raise ValueError(f'{path}: weights of PyTorch: RDN_pth2onnx.py --input-file={path} makes an ONNX model of them')
+        flag = f'--input-file={shlex.quote(path)}'
+        raise ValueError(f'{path}: weights of PyTorch: RDN_pth2onnx.py {flag} makes an ONNX model of them')
     with open(path, 'rb') as file:
         if b'location' not in file.read():
             return
@@ -52,11 +54,16 @@ def check_whole(path: str) -> None:
         raise ValueError(f'{path}: keeps weights in other files, which are not read: save it as one file')
 
 
-def is_quantized(path: str) -> bool:
-    """Whether an ONNX file holds values of eight bits, in QDQ form. Raises as check_whole does."""
+def precision_of(path: str) -> str:
+    """Return the precision of an ONNX file's values: int8 in QDQ form, fp16, or fp32. Raises as check_whole does."""
     check_whole(path)
     with open(path, 'rb') as file:
-        return b'DequantizeLinear' in file.read()
+        content = file.read()
+    if b'DequantizeLinear' in content:
+        return 'int8'
+    if b'Cast' not in content:  # so most models need not be parsed
+        return 'fp32'
+    return 'fp16' if any(tensor.data_type == tensor.FLOAT16 for tensor in _tensors(load(path).graph)) else 'fp32'
 
 
 def _tensors(graph: Any) -> Iterator[Any]:

@@ -46,6 +46,8 @@ def load(path: str) -> onnx.ModelProto:
     operators = collections.Counter(node.op_type for node in model.graph.node)
     if operators['QuantizeLinear'] or operators['DequantizeLinear']:
         raise ValueError(f'{path}: is of eight bits already: give the model that it was made from')
+    if onnx_graph.precision_of(path) == 'fp16':
+        raise ValueError(f'{path}: is in fp16: give the model that RDN_pth2onnx.py exports without --half')
     weights = {tensor.name for tensor in model.graph.initializer}
     convs = convolutions(model)
     if not convs or not all(len(conv.input) == 3 and set(conv.input[1:]) <= weights for conv in convs):

@@ -1,5 +1,7 @@
 """trtexec's logs of TensorRT 7 to 11: device, precision, streams and batch sizes, by what the log itself says."""
 
+import time
+
 from rdn.devices import logs, speed
 
 import pytest
@@ -182,3 +184,11 @@ def test_figures_of_a_run_that_failed_do_not_count():
 
 def test_the_batch_of_a_loaded_engine_is_the_bound_ones():
     assert logs.parse_speed(TENSORRT_8_BOUND, 'a.log').batch == 10
+
+
+def test_a_long_line_is_read_at_once():
+    """A regular expression that tries each end of a line took minutes for a megabyte."""
+    long = ' ' * 1000000 + 'x'
+    started = time.process_time()
+    assert read(f'Selected Device: T4{long}', f'Precision: FP32{long}', 'trtexec ' * 100000).device.startswith('T4 ')
+    assert time.process_time() - started < 5

@@ -176,6 +176,22 @@ def test_file_that_is_no_onnx_is_refused(script, dataset, content):
     assert_refused(infer(script, 'model.onnx'), 'model.onnx')
 
 
+@pytest.mark.parametrize('name', ['CANN', 'TensorRT', 'CUDA'])
+def test_a_provider_that_does_not_load_is_an_error_and_not_the_cpu(monkeypatch, script, narrow, name):
+    """ONNX Runtime only warns, and computes on the CPU instead."""
+    real = onnxruntime.InferenceSession
+    providers = [onnx_runtime.PROVIDERS[name], 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: providers)
+    monkeypatch.setattr(
+        onnxruntime,
+        'InferenceSession',
+        lambda path, options, providers: real(path, options, providers=['CPUExecutionProvider']),
+    )
+    ended = script('RDN_infer', f'-om_path={narrow[1]}', '-round=1', f'-provider={name}')
+    assert_refused(ended, f'{name} does not load in this onnxruntime', 'pip install onnxruntime-')
+    assert script('RDN_infer', f'-om_path={narrow[1]}', '-round=1').status == 0  # nobody named one
+
+
 def test_providers_are_taken_in_their_order(monkeypatch):
     def available(*names):
         monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: [n + 'ExecutionProvider' for n in names])

@@ -2,6 +2,7 @@
 
 import os
 
+from rdn import engines
 from rdn.network import checkpoint, onnx_graph
 
 import numpy as np
@@ -143,6 +144,20 @@ def test_difference_to_pytorch_leaves_no_file(script, tmp_path, monkeypatch):
     weights = save(tmp_path / 'rdn.pth', tiny_rdn())
     assert_refused(script('RDN_pth2onnx', '--input-file', weights, '--output-file', target), 'differs', target)
     assert os.listdir(str(target.parent)) == []
+
+
+def test_outputs_that_are_not_finite_are_no_agreement(script, tmp_path, monkeypatch):
+    model, target = tiny_rdn(), tmp_path / 'rdn.onnx'
+    with torch.no_grad():
+        model.sfe1.weight.fill_(1e30)
+        model.sfe2.weight.fill_(1e30)
+    flags = ['--input-file', save(tmp_path / 'rdn.pth', model), '--output-file', target]
+    assert_refused(script('RDN_pth2onnx', *flags), 'not finite')
+    weights = save(tmp_path / 'rdn.pth', tiny_rdn())
+    broken = lambda self, batch: np.full((len(batch), 3, 228, 228), np.nan, np.float32)  # noqa: E731
+    monkeypatch.setattr(engines.OnnxRuntime, '_run', broken)
+    assert_refused(script('RDN_pth2onnx', '--input-file', weights, '--output-file', target), 'differs', 'nan')
+    assert not target.exists()
 
 
 def test_comparison_sees_a_wrong_weight(tmp_path):
