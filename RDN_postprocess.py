@@ -123,8 +123,7 @@ def parse_args(argv):
     parser.add_argument(
         '--luma',
         choices=sorted(metrics.LUMA, reverse=True),
-        default='rdn-pytorch',
-        help='coefficients: those of the published figures (default), or BT.601',
+        help=f'coefficients: those of the published figures ({metrics.DEFAULT_LUMA}, the default), or BT.601',
     )
     parser.add_argument(
         '--allow-mismatch', action='store_true', help='count outputs that do not show what their labels show'

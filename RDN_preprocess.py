@@ -4,7 +4,8 @@
 
 data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.npy is what the network
 should give: float32 (1, 3, scale*height, scale*width), cut from the image's centre. The input is the
-label reduced with Pillow's BICUBIC. manifest.json beside them lets the later steps see that they are still the same.
+label reduced with Pillow's BICUBIC. manifest.json beside them lets the later steps see that they are still the same,
+and which images they were made of.
 
     python3 RDN_preprocess.py --src-path=photos --save-path=./prep_dataset --tile
 
@@ -20,24 +21,24 @@ import os
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli, cpu, files, images, tiles
-from rdn.data import dataset, protocols
+from rdn.data import dataset, known_sets, protocols
 from rdn.devices import benchmark, output_names
 
 
-def prepare_image(path: str, settings: dataset.Settings) -> dataset.PreparedImage:
+def prepare_image(path: str, settings: dataset.Preparation) -> dataset.PreparedImage:
     """What is prepared of an image file, before whole images are cut into tiles.
 
     Raises ValueError, with the file's name, for an image that cannot be read or fitted.
     """
     hr = images.read_rgb(path)
-    scale = settings.scale
+    stem, digest, scale = files.stem_of(path), known_sets.digest(hr), settings.scale
     with files.errors_naming(path):
         if settings.no_label:
-            return dataset.PreparedImage(files.stem_of(path), path, images.to_chw(hr), None)
+            return dataset.PreparedImage(stem, path, digest, images.to_chw(hr), None)
         fit = protocols.PROTOCOLS[settings.fit].fit
         hr = images.modcrop(fit(hr, settings.width * scale, settings.height * scale, scale), scale)
         lr = images.bicubic_downsample(hr, scale)
-    return dataset.PreparedImage(files.stem_of(path), path, images.to_chw(lr), images.to_chw(hr))
+    return dataset.PreparedImage(stem, path, digest, images.to_chw(lr), images.to_chw(hr))
 
 
 def note_clashes(data_path: str) -> None:
@@ -51,9 +52,8 @@ def note_clashes(data_path: str) -> None:
 
 def main(argv=None):
     args = parse_args(argv)
-    name = os.path.basename(os.path.abspath(args.src_path)).lower()
-    flags = args.fit, args.tile, args.overlap, args.no_label, name
-    settings = dataset.Settings(args.width, args.height, args.scale, *flags)
+    flags = args.fit, args.tile, args.overlap, args.no_label
+    settings = dataset.Preparation(args.width, args.height, args.scale, *flags)
     paths = images.list_images(args.src_path)
     data_path, label_path = (os.path.join(args.save_path, part) for part in dataset.PARTS)
     for path in paths:

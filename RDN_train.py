@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import sys
 import time
 from typing import Sequence
@@ -26,12 +25,10 @@ from typing import Sequence
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli
-from rdn.data import protocols
 from rdn.network import checkpoint
-from rdn.training import patches, trainer, validation, ways
+from rdn.training import patches, plan, reporter, trainer, validation, ways
 
 import torch
-from tqdm import tqdm
 
 import models
 
@@ -45,80 +42,9 @@ SETTINGS = (
     'steps',
 )  # flags that --resume must repeat
 CHECKPOINT_SECONDS = 60  # what a kill may lose
-BAR_FORMAT = '{percentage:3.0f}%|{bar}| {postfix}'
-BAR_SECONDS = 0.1  # between two looks at the loss, which the device has to finish for
-MEASURING_SHARE = 0.2  # bounds the interval between lines; a line measures one of two protocols, so it costs about half
 
 
-class Reporter:
-    """Show the progress of a run: a bar on a terminal, and at intervals a line with the PSNR on each folder.
-
-    Attributes:
-        closing_seconds: how long the measurement at the end takes, about.
-    """
-
-    def __init__(
-        self, run: trainer.Trainer, evaluation: validation.Evaluation, closing_seconds: float, every_seconds: float
-    ):
-        self.run, self.evaluation = run, evaluation
-        self.closing_seconds = closing_seconds
-        self.line_is_due, self.bar_is_due = trainer.Every(every_seconds), trainer.Every(BAR_SECONDS)
-        self.since = (run.step, time.monotonic())  # of the last line
-        self.bar = tqdm(total=1, disable=None, leave=False, bar_format=BAR_FORMAT)
-
-    def show(self) -> None:
-        """Bring the bar up to date, and print a line if it is time for one."""
-        if not self.bar.disable and self.bar_is_due.is_due():
-            self.bar.set_postfix_str(self._describe(), refresh=False)
-            self.bar.update(min(1, self.run.progress()) - self.bar.n)
-            self.bar_is_due.restart()
-        if self.line_is_due.is_due():
-            self.print_line()
-            self.line_is_due.restart()  # now: measuring takes its time
-
-    def print(self, text: str) -> None:
-        """Print a line above the bar."""
-        self.bar.clear()
-        print(text, flush=True)
-
-    def print_line(self) -> None:
-        """Print where the run is, and the PSNR of the averaged weights on each folder, whole images."""
-        line = f'{self.run.seconds / 60:5.1f} min  step {self.run.step}  {self._describe()}'
-        for name, score in self.evaluation.measure(self.run.steps.average, protocols.WHOLE).items():
-            line += f'  {name} {score.psnr:.2f} dB (bicubic {score.bicubic_psnr:.2f})'
-        self.print(line)
-        self.since = (self.run.step, time.monotonic())
-
-    def print_end(self) -> None:
-        """Print a table: the PSNR of the averaged weights on each folder by each protocol."""
-        rows = [('images', 'protocol', 'PSNR dB', 'bicubic')]
-        scores = {
-            protocol: self.evaluation.measure(self.run.steps.average, protocol) for protocol in validation.EVALUATED
-        }
-        for name in self.evaluation.folders:
-            for protocol, by_name in scores.items():
-                score = by_name[name]
-                rows.append((name, protocol.title, f'{score.psnr:.2f}', f'{score.bicubic_psnr:.2f}'))
-        if len(rows) > 1:
-            print(cli.format_table(rows))
-
-    def _describe(self) -> str:
-        run, (step, since) = self.run, self.since
-        speed = (run.step - step) * run.settings['batch_size'] / max(1e-9, time.monotonic() - since)
-        left = run.seconds / max(1e-9, run.progress()) - run.seconds + self.closing_seconds
-        return (
-            f'loss {float(run.steps.loss):.5f}  lr {run.rate():.1e}  {run.precision()}  '
-            f'{speed:.1f} images/s  {format_time(left)} left'
-        )
-
-
-def format_time(seconds: float) -> str:
-    """Minutes and seconds, as 4:05."""
-    whole = max(0, round(seconds))
-    return f'{whole // 60}:{whole % 60:02}'
-
-
-def train(run: trainer.Trainer, reporter: Reporter, checkpoint_path: str) -> int | None:
+def train(run: trainer.Trainer, progress: reporter.Reporter, checkpoint_path: str) -> int | None:
     """Train to the end. Returns a signal's status if one came, else None.
 
     Raises:
@@ -127,17 +53,17 @@ def train(run: trainer.Trainer, reporter: Reporter, checkpoint_path: str) -> int
     signals = trainer.Signals()
     saving = trainer.Every(CHECKPOINT_SECONDS)
     clock = time.monotonic() - run.seconds
-    with reporter.bar:
+    with progress.bar:
         while run.progress() < 1 and signals.status is None:
             spike = run.learn()
             run.seconds = time.monotonic() - clock
             if spike:
-                reporter.print(spike)
+                progress.print(spike)
             if saving.is_due() or run.progress() >= 1:
                 run.save(checkpoint_path)
                 saving.restart()
             if run.progress() < 1:
-                reporter.show()
+                progress.show()
             run.seconds = time.monotonic() - clock  # checkpoints and measuring count
     signals.restore()
     if signals.status is not None:
@@ -186,43 +112,6 @@ def new_model(**config: int) -> models.RDN:
     return model
 
 
-def describe_memory(device: torch.device) -> str:
-    """The most memory that was in use so far, here and on the device."""
-    unit = 1 if sys.platform == 'darwin' else 1024  # of ru_maxrss, in bytes
-    here = f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GiB of memory'
-    if device.type != 'cuda':
-        return here
-    return f'{torch.cuda.max_memory_reserved() / 2**30:.1f} GiB on the GPU, {here} here'
-
-
-def describe_way(run: trainer.Trainer, remark: str) -> str:
-    """In what precision the run computes, and where."""
-    device = run.steps.device
-    where = torch.cuda.get_device_name() if device.type == 'cuda' else 'this processor'
-    end = f', the last {trainer.FP32_SHARE:.0%} in fp32,' if run.steps.precision == 'bf16' else ''
-    return f'{run.steps.precision}{end} on {where}' + (f' ({remark})' if remark else '')
-
-
-def plan(run: trainer.Trainer, evaluation: validation.Evaluation, report_minutes: float | None) -> Reporter:
-    """Time a step and a measurement, print what the run needs, and divide its minutes between both."""
-    step_seconds = run.steps.trial_seconds()
-    closing = evaluation.estimate_seconds(run.steps.average)
-    memory = describe_memory(run.steps.device)
-    print(f'{step_seconds:.2g} s a step, {memory}' + (f', {closing:.0f} s to measure' if evaluation.folders else ''))
-    if run.settings['steps']:
-        training, goal = run.settings['steps'] * step_seconds, f'{run.settings["steps"]:,} steps'
-    else:
-        total = 60 * run.settings['minutes']
-        run.total_seconds = training = max(total - closing, total / 2)
-        goal = f'about {max(1, round(training / step_seconds)):,} steps'
-    every = 60 * report_minutes if report_minutes else max(training / 10, closing / MEASURING_SHARE)
-    measuring = closing if run.total_seconds else closing * (1 + training // every)
-    print(f'{goal}; with measuring, {format_time(training + measuring)} minutes', flush=True)
-    if run.total_seconds and closing > 60 * run.settings['minutes'] / 2:
-        print('measuring takes more than half of --minutes: give --eval-path fewer images')
-    return Reporter(run, evaluation, closing, every)
-
-
 def main(argv=None):
     args = parse_args(argv)
     checkpoint_path = args.output_file + '.checkpoint'
@@ -244,20 +133,20 @@ def main(argv=None):
     settings = dict(model.config, pictures=len(pairs), pixels=sum(pair.hr.size // 3 for pair in pairs))
     settings.update((name, getattr(args, name)) for name in SETTINGS)
     run = trainer.Trainer(ways.begin(way, model, pairs, args.patch, args.batch_size, args.seed), settings)
-    print(describe_way(run, way.remark))
+    print(plan.describe_way(run, way.remark))
     if resumes:
         run.load(checkpoint_path)
         print(f'resumed at step {run.step}, after {run.seconds / 60:.1f} minutes')
     with ways.memory_errors('the images of --eval-path, beside training: take smaller ones'):
-        reporter = plan(run, evaluation, args.report_minutes)
-        status = train(run, reporter, checkpoint_path)
+        progress = plan.make(run, evaluation, args.report_minutes)
+        status = train(run, progress, checkpoint_path)
     if status is not None:
         print(f'stopped at step {run.step}: the same command with --resume continues', file=sys.stderr)
         return status
     run.write_weights(args.output_file, args.half)
     os.remove(checkpoint_path)
     with ways.memory_errors('the images of --eval-path: measure with python3 -m tools.evaluate'):
-        reporter.print_end()
+        progress.print_end()
     print(f'written to {args.output_file} after {cli.count(run.step, "step")}')
 
 

@@ -37,7 +37,7 @@ class Places(NamedTuple):
     log: str | None
 
 
-class Names(NamedTuple):
+class ResultNames(NamedTuple):
     """What the user wants results to be called: a suffix and an ending, None for the usual ones."""
 
     suffix: str | None
@@ -57,7 +57,7 @@ def main(argv=None):
     warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
     summary = processing.Summary()
     places = Places(args.input, args.output, args.report, args.log)
-    names = Names(args.suffix, args.ext)
+    names = ResultNames(args.suffix, args.ext)
     model = Model(args.model, args.precision, engines.Place(args.provider, args.device_id, args.threads))
     options = processing.Options(**{name: getattr(args, name) for name in processing.Options._fields})
     try:
@@ -90,7 +90,7 @@ def under_way(places: Places, model_path: str, summary: processing.Summary) -> I
 
 
 def upscale_here(
-    places: Places, names: Names, model: Model, options: processing.Options, summary: processing.Summary
+    places: Places, names: ResultNames, model: Model, options: processing.Options, summary: processing.Summary
 ) -> tuple[str, report.Report | None]:
     """Upscale on this machine; returns where the results are, and the report."""
     threads = model.place.threads or cpu.available_cores()
@@ -112,7 +112,7 @@ def upscale_here(
 def upscale_on_cluster(
     address: str,
     places: Places,
-    names: Names,
+    names: ResultNames,
     model: Model,
     options: processing.Options,
     summary: processing.Summary,
@@ -184,7 +184,7 @@ def check_failures(summary: processing.Summary, log: str | None) -> None:
     raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}')
 
 
-def make_naming(output: str, names: Names, lossless: bool, scale: int) -> processing.Naming:
+def make_naming(output: str, names: ResultNames, lossless: bool, scale: int) -> processing.Naming:
     """--output is a file where its ending is that of a format and there is no such folder, else a folder.
 
     Raises ValueError for a file with flags that name or choose otherwise, or of a format that is not written.

@@ -14,14 +14,14 @@ from tqdm import tqdm
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]'
 
 
-def plan(inputs: Sequence[str], naming: processing.Naming, summary: processing.Summary) -> list[processing.Job]:
+def plan(inputs: Sequence[str], naming: processing.Naming, summary: processing.Summary) -> list[processing.PictureJob]:
     """The Jobs for files and folders, sorted. Files whose names are not those of pictures are counted in the summary.
 
     Raises FileNotFoundError for what is not there, ValueError where there is no picture, or several for one file.
     """
     found = list(discovery.find_pictures(inputs, naming.output))
     jobs = [
-        processing.Job(path, place, processing.target_of(place, naming))
+        processing.PictureJob(path, place, processing.target_of(place, naming))
         for path, place, is_picture in found
         if is_picture
     ]
@@ -39,7 +39,7 @@ def plan(inputs: Sequence[str], naming: processing.Naming, summary: processing.S
 
 
 def upscale_all(
-    jobs: Sequence[processing.Job],
+    jobs: Sequence[processing.PictureJob],
     model: engines.Engine,
     scale: int,
     options: processing.Options,

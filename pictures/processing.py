@@ -24,7 +24,7 @@ HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
 
 
-class Job(NamedTuple):
+class PictureJob(NamedTuple):
     """A picture to upscale, where it lies below what was given, and the file that it becomes."""
 
     source: str
@@ -123,7 +123,7 @@ def describe_model(model: engines.Engine, precision: str | None, options: Option
 
 
 def upscale_picture(
-    job: Job, model: engines.Engine, scale: int, options: Options, advance: Callable[[float], None]
+    job: PictureJob, model: engines.Engine, scale: int, options: Options, advance: Callable[[float], None]
 ) -> Upscaled:
     """Read, run, write. advance: called with the megapixels of the source that are done.
 
@@ -139,7 +139,7 @@ def upscale_picture(
     return Upscaled(picture, canvas, save(job, picture, canvas, options))
 
 
-def new_canvas(job: Job, shape: Sequence[int], dtype: np.dtype, scale: int) -> writer.Canvas:
+def new_canvas(job: PictureJob, shape: Sequence[int], dtype: np.dtype, scale: int) -> writer.Canvas:
     """For the result of pixels (H, W, C). Raises ValueError, with the result's name, where its format is too small."""
     height, width, channels = shape
     check_size(job.target, width * scale, height * scale)
@@ -152,7 +152,7 @@ def check_size(target: str, width: int, height: int) -> None:
         writer.check_size(width, height, _ending(target))
 
 
-def save(job: Job, picture: reader.Picture, canvas: writer.Canvas, options: Options) -> list[str]:
+def save(job: PictureJob, picture: reader.Picture, canvas: writer.Canvas, options: Options) -> list[str]:
     """Write a full canvas with what the picture's file said; returns notes on reading and writing.
 
     Raises ValueError or OSError, with the result's name, where it cannot be written.
@@ -173,7 +173,7 @@ def save(job: Job, picture: reader.Picture, canvas: writer.Canvas, options: Opti
     return picture.notes + notes
 
 
-def failure_line(job: Job, line: str) -> str:
+def failure_line(job: PictureJob, line: str) -> str:
     """Why a picture failed, with its name, or its result's, in front where the line has neither."""
     return line if job.source in line or job.target in line else f'{job.source}: {line}'
 
@@ -187,7 +187,7 @@ def _ending(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-def check_job(job: Job, sources: dict[str, str]) -> None:
+def check_job(job: PictureJob, sources: dict[str, str]) -> None:
     """Raises ValueError for a picture whose result would be another's too, or itself. sources: target -> source."""
     if job.target in sources:
         raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: rename one')
@@ -195,7 +195,7 @@ def check_job(job: Job, sources: dict[str, str]) -> None:
     check_not_itself(job)
 
 
-def check_not_itself(job: Job) -> None:
+def check_not_itself(job: PictureJob) -> None:
     """Raises ValueError for a picture whose result would be itself."""
     if os.path.exists(job.target) and os.path.samefile(job.source, job.target):
         raise ValueError(f'{job.source}: would be replaced by its result: name another --output or --suffix')
@@ -210,7 +210,7 @@ def is_done(target: str, options: Options, exists: Callable[[str], bool] = os.pa
     return True
 
 
-def views_of(job: Job, upscaled: Upscaled | None, scale: int) -> report.Views:
+def views_of(job: PictureJob, upscaled: Upscaled | None, scale: int) -> report.Views:
     """A picture's middle for the report. upscaled: None for a result of an earlier run, which is then read.
 
     Raises ValueError, with its name, where that is not of the picture's size.

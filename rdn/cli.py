@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import errno
+import logging
 import os
 import signal
 import sys
+import warnings
 from typing import Callable, Iterable, NoReturn, Sequence
 
 from rdn import configuration, steps
@@ -42,6 +44,7 @@ def run(main: Callable[[], int | None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):  # a file's name may hold bytes that are not text
             stream.reconfigure(errors='backslashreplace')
+    silence_libraries()
     if 'rdn.start' in sys.modules:  # which only scripts import
         sys.modules['rdn.start'].end_of_loading()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -55,6 +58,16 @@ def run(main: Callable[[], int | None]) -> None:
         _fail(describe_error(error), 1)
     except KeyboardInterrupt as error:
         _fail(str(error) or 'interrupted', 130)
+
+
+def silence_libraries() -> None:
+    """Keep the remarks of libraries on pictures off the console: what matters is raised.
+
+    For programs of this project alone, and once for all their threads, which share these settings.
+    """
+    # Pillow's, of a picture with half as many pixels as images.MAX_PIXELS.
+    warnings.filterwarnings('ignore', 'Image size .* could be decompression bomb')
+    logging.getLogger('tifffile').setLevel(logging.CRITICAL)
 
 
 def describe_error(error: BaseException) -> str:

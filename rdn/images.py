@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from typing import Iterator
 
 from rdn import files, image_headers
@@ -14,9 +13,9 @@ from PIL import Image, ImageOps
 
 EIGHT_BIT_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'LAB', 'HSV')
 BITS_PER_SAMPLE = 258  # tag of TIFF
-MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89478485)  # of a picture file: beyond that Pillow takes it for a bomb
-# Once, since threads share the filters; more than MAX_PIXELS is an error.
-warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+MAX_PIXELS = 2 * (
+    Image.MAX_IMAGE_PIXELS or 89478485
+)  # of a picture file: more is an error of Pillow's, half of it a warning
 
 
 def check_pixels(width: int, height: int) -> None:

@@ -10,6 +10,7 @@ import os
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli, images
+from rdn.data import protocols
 from rdn.network import checkpoint
 from rdn.training import validation
 
@@ -21,7 +22,7 @@ def main(argv=None):
     folders = [(os.path.basename(os.path.normpath(folder)), images.list_images(folder)) for folder in args.folders]
     rows = [('images', 'protocol', 'PSNR', 'bicubic', 'SSIM', 'bicubic')]
     for name, paths in folders:
-        for protocol in validation.EVALUATED:
+        for protocol in protocols.measured():
             mean = validation.evaluate(model, cli.progress(paths, 'image'), scale, protocol, with_ssim=True)
             psnr, ssim = (f'{x:.2f}' for x in mean[:2]), (f'{x:.4f}' for x in mean[2:])
             rows.append((name, protocol.title, *psnr, *ssim))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Sequence
 import rdn
 
 
-class Case(NamedTuple):
+class FaultCase(NamedTuple):
     """A script's command in its folder, and the results that may be old or new; those in `times` differ at each run."""
 
     name: str
@@ -29,32 +29,32 @@ TOOLKIT = """def _by_dynamic_static_union_version(shape):
 """
 
 CASES = [
-    Case('RDN_pth2onnx.py', ['--input-file=tiny.pth', '--output-file=rdn_x2.onnx'], ['rdn_x2.onnx'], []),
-    Case(
+    FaultCase('RDN_pth2onnx.py', ['--input-file=tiny.pth', '--output-file=rdn_x2.onnx'], ['rdn_x2.onnx'], []),
+    FaultCase(
         'RDN_preprocess.py',
         ['--src-path=images', '--save-path=prep'],
         ['prep/data', 'prep/label', 'prep/manifest.json'],
         [],
     ),
-    Case('gen_dataset_info.py', ['bin', 'prep/data', 'a.info', '114', '114'], ['a.info'], []),
-    Case(
+    FaultCase('gen_dataset_info.py', ['bin', 'prep/data', 'a.info', '114', '114'], ['a.info'], []),
+    FaultCase(
         'RDN_infer.py',
         ['-om_path=rdn_x2.onnx', '-batch_size=1', '-input_text_path=a.info', '-profiling=prof'],
         ['result/dumpOutput_device0', 'result/perf_vision_batchsize_1_device_0.txt', 'prof'],
         ['result/perf_vision_batchsize_1_device_0.txt', 'prof'],
     ),
-    Case(
+    FaultCase(
         'RDN_postprocess.py',
         '--pred-path=result/dumpOutput_device0 --label-path=prep/label --result-path=result.json --allow-mismatch '
         '--save-images=pictures --report=page'.split(),
         ['result.json', 'page/index.html'],
         [],
     ),
-    Case('RDN_upscale.py', '--input images --output large --model rdn_x2.onnx --overwrite'.split(), ['large'], []),
-    Case('patch_transpose_whitelist.py', ['--transpose-py=transpose.py'], ['transpose.py'], []),
-    Case('patch_transpose_whitelist.py', ['--transpose-py=transpose.py', '--revert'], ['transpose.py'], []),
-    Case('sample_images.py', ['samples'], ['samples'], []),
-    Case(
+    FaultCase('RDN_upscale.py', '--input images --output large --model rdn_x2.onnx --overwrite'.split(), ['large'], []),
+    FaultCase('patch_transpose_whitelist.py', ['--transpose-py=transpose.py'], ['transpose.py'], []),
+    FaultCase('patch_transpose_whitelist.py', ['--transpose-py=transpose.py', '--revert'], ['transpose.py'], []),
+    FaultCase('sample_images.py', ['samples'], ['samples'], []),
+    FaultCase(
         'RDN_train.py',
         '--train-path images --steps 4 --resume --overwrite --output-file trained.pth --num-blocks 1 --num-layers 1 --num-features 8 '
         '--growth-rate 8 --patch 16 --batch-size 2'.split(),
@@ -64,7 +64,7 @@ CASES = [
 ]
 
 
-def run(case: Case, folder: str, wrapper: Sequence[str] = (), **kwargs: Any) -> subprocess.Popen:
+def run(case: FaultCase, folder: str, wrapper: Sequence[str] = (), **kwargs: Any) -> subprocess.Popen:
     """The case's command in a folder; wrapper: arguments between Python and the script."""
     command = [sys.executable] + list(wrapper) + [os.path.join(rdn.ROOT, case.name)] + case.command
     return subprocess.Popen(
@@ -111,7 +111,7 @@ def leftovers(folder: str) -> list[str]:
     return sorted(name for _, folders, names in os.walk(folder) for name in folders + names if '.partial' in name)
 
 
-def check(case: Case, folder: str, old: dict, new: dict) -> None:
+def check(case: FaultCase, folder: str, old: dict, new: dict) -> None:
     """Raises ValueError unless each result is old or new and whole; a folder's files all of one of the two."""
     now = states(folder, case.results)
     for path in case.results:
@@ -127,7 +127,7 @@ def check(case: Case, folder: str, old: dict, new: dict) -> None:
             raise ValueError(f'{case.name}: neither old nor new: {", ".join(sorted(broken)[:5])}')
 
 
-def check_rerun(case: Case, folder: str, new: dict) -> None:
+def check_rerun(case: FaultCase, folder: str, new: dict) -> None:
     """Raises ValueError unless the same command now succeeds, with the new results and nothing beside them."""
     reverted = case.command[-1] == '--revert' and states(folder, case.results) == new  # before the kill: nothing to do
     finish(run(case, folder), None if reverted else 0)

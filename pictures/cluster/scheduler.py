@@ -28,7 +28,7 @@ class Piece:
     returns: how many values the call has; the first is an Outcome; reason: of the last loss, where it is known.
     """
 
-    task: worker.Task
+    task: worker.PictureTask
     call: str = 'upscale'
     arguments: Sequence[Any] = ()
     returns: int = 1
@@ -85,7 +85,7 @@ class Scheduler:
             self._step()
         return self._fleet.kind
 
-    def upscale(self, tasks: Iterator[worker.Task | str]) -> None:
+    def upscale(self, tasks: Iterator[worker.PictureTask | str]) -> None:
         """Hand out all Tasks, and collect what comes of them. Raises OSError for what all others would meet, too."""
         piece = self._next(tasks)
         while piece or self._busy:
@@ -112,13 +112,13 @@ class Scheduler:
                 self._collect(value)
         self._progress.update(len(self._fleet.members) - len(self._fleet.starting))
 
-    def _next(self, tasks: Iterator[worker.Task | str]) -> Piece | None:
+    def _next(self, tasks: Iterator[worker.PictureTask | str]) -> Piece | None:
         while self._waiting:
             piece = self._waiting.popleft()
             if piece.cut is None or not piece.cut.is_over:
                 return piece
         for task in tasks:
-            if isinstance(task, worker.Task):
+            if isinstance(task, worker.PictureTask):
                 return Piece(task._replace(splits=True))
             self._fail(None, task)
         return self._later.popleft() if self._later else None
@@ -228,10 +228,10 @@ class Scheduler:
         else:
             self._summary.skipped += 1
 
-    def _fail(self, task: worker.Task | None, line: str) -> None:
+    def _fail(self, task: worker.PictureTask | None, line: str) -> None:
         """Count a picture that failed. task: None where the line names it."""
         if task:
-            job = processing.Job(self._source.path(task.place), task.place, self._output.path(task.target))
+            job = processing.PictureJob(self._source.path(task.place), task.place, self._output.path(task.target))
             line = processing.failure_line(job, line)
         self._summary.fail(line)
         self._progress.write(f'failed: {line}')

@@ -14,8 +14,8 @@ SHOWN_EACH_DOUBLING = 16  # pictures on the report: so many of the first 16, of 
 
 def find_tasks(
     source: stores.Store, output: stores.Store, naming: processing.Naming, summary: processing.Summary
-) -> Iterator[worker.Task | str]:
-    """Yield a Task for each picture as it is listed, or why there is none: its result would be another's too.
+) -> Iterator[worker.PictureTask | str]:
+    """Yield a PictureTask for each picture as it is listed, or why there is none: its result would be another's too.
 
     naming: with an empty output. Files that are no pictures by their names are counted in the summary.
     """
@@ -41,7 +41,7 @@ def find_tasks(
             yield f'{output.path(target)}: would be the result of {source.path(same[0])} too: rename one'
             continue
         alike.append((os.path.splitext(place)[0] + '.', target, place))
-        yield worker.Task(place, target, is_shown(number))
+        yield worker.PictureTask(place, target, is_shown(number))
         number += 1
 
 

@@ -50,7 +50,7 @@ class Ready(NamedTuple):
     refusal: str | None = None
 
 
-class Task(NamedTuple):
+class PictureTask(NamedTuple):
     """A picture to upscale: its place in the source, the result's place in the output.
 
     is_shown: whether the report wants its views. is_retry: after a worker that died, which may have written the result.
@@ -65,7 +65,7 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a Task: done, skipped, failed, hopeless (as all others would be), large (to be cut) or a part of one;
+    """What came of a PictureTask: done, skipped, failed, hopeless (as all others would be), large (to be cut) or a part of one;
     unfit where the machine's own disk is full.
 
     line: for the person at the terminal; megapixels: of the source; views: for the report.
@@ -96,6 +96,7 @@ class Worker:
 
     def __init__(self, setup: Setup, threads: int):
         """threads: of a CPU. What is wrong is told by `ready`."""
+        cli.silence_libraries()
         warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
         self._setup, self._options = setup, setup.options
         self._names: dict[str, str] = {}  # of a local copy -> what the user calls it
@@ -134,11 +135,11 @@ class Worker:
         """Remove what is in the machine's temporary folder."""
         self._stack.close()
 
-    def upscale(self, task: Task) -> Outcome:
-        """Do a Task from beginning to end, or say that it is large."""
+    def upscale(self, task: PictureTask) -> Outcome:
+        """Do a PictureTask from beginning to end, or say that it is large."""
         return self._told(lambda: self._upscale(task))
 
-    def cut(self, task: Task, count: int) -> list:
+    def cut(self, task: PictureTask, count: int) -> list:
         """[Outcome, Head, Band, …]: a large picture cut into `count` Bands, None for those that do not come."""
         cut = self._told(lambda: self._cut(task, count))
         return cut if isinstance(cut, list) else [cut] + [None] * (1 + count)
@@ -148,7 +149,7 @@ class Worker:
         result = self._told(lambda: None if band is None else self._upscale_band(band))
         return [result, None] if isinstance(result, Outcome) else [Outcome('part', ''), result]
 
-    def join(self, task: Task, head: Head, *parts: np.ndarray | None) -> Outcome:
+    def join(self, task: PictureTask, head: Head, *parts: np.ndarray | None) -> Outcome:
         """Put a cut picture together, and write it."""
         return self._told(lambda: self._join(task, head, [part for part in parts if part is not None]))
 
@@ -167,7 +168,7 @@ class Worker:
             is_shared = isinstance(self._output, stores.Folder) and not is_read
             return Outcome('hopeless' if is_shared else 'unfit', line)
 
-    def _upscale(self, task: Task) -> Outcome:
+    def _upscale(self, task: PictureTask) -> Outcome:
         if task.is_retry:
             self._output.clean_up(task.target)  # after a worker that died in the middle of it
         if self._is_done(task):
@@ -175,21 +176,21 @@ class Worker:
             if task.is_shown:
                 with self._source(task) as source, self._output.reading(task.target, self._scratch) as target:
                     self._names[target] = self._output.path(task.target)
-                    views = processing.views_of(processing.Job(source, task.place, target), None, self._scale)
+                    views = processing.views_of(processing.PictureJob(source, task.place, target), None, self._scale)
             return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, views)
         with self._source(task) as source:
             megapixels = processing.megapixels(source)
             if task.splits and megapixels >= LARGE_MEGAPIXELS:
                 return Outcome('large', '', megapixels)
             with self._target(task) as target:
-                job = processing.Job(source, task.place, target)
+                job = processing.PictureJob(source, task.place, target)
                 processing.check_not_itself(job)
                 upscaled = processing.upscale_picture(job, self._model, self._scale, self._options, lambda _: None)
             height, width = upscaled.picture.pixels.shape[:2]
             views = processing.views_of(job, upscaled, self._scale) if task.is_shown else None
         return Outcome('done', self._line(task, upscaled.notes), height * width / 1e6, views)
 
-    def _cut(self, task: Task, count: int) -> list:
+    def _cut(self, task: PictureTask, count: int) -> list:
         with self._source(task) as source:
             picture = reader.read_picture(source)
         height, width, channels = shape = picture.pixels.shape
@@ -217,9 +218,9 @@ class Worker:
             result[rows.start - first : rows.stop - first, columns] = part
         return result
 
-    def _join(self, task: Task, head: Head, parts: Sequence[np.ndarray]) -> Outcome:
+    def _join(self, task: PictureTask, head: Head, parts: Sequence[np.ndarray]) -> Outcome:
         with self._target(task) as target:
-            job = processing.Job(self._input.path(task.place), task.place, target)
+            job = processing.PictureJob(self._input.path(task.place), task.place, target)
             canvas = processing.new_canvas(job, head.shape, head.picture.pixels.dtype, self._scale)
             start = 0
             for part in parts:
@@ -233,24 +234,24 @@ class Worker:
             views = processing.views_of(job, upscaled, self._scale)
         return Outcome('done', self._line(task, notes), head.shape[0] * head.shape[1] / 1e6, views)
 
-    def _is_done(self, task: Task) -> bool:
+    def _is_done(self, task: PictureTask) -> bool:
         """As processing.is_done; what a worker that died had written is done."""
         options = self._options._replace(resume=True) if task.is_retry else self._options
         return processing.is_done(self._output.path(task.target), options, lambda _: self._output.exists(task.target))
 
     @contextlib.contextmanager
-    def _source(self, task: Task) -> Iterator[str]:
+    def _source(self, task: PictureTask) -> Iterator[str]:
         with self._input.reading(task.place, self._scratch) as local:
             self._names = {local: self._input.path(task.place)}
             yield local
 
     @contextlib.contextmanager
-    def _target(self, task: Task) -> Iterator[str]:
+    def _target(self, task: PictureTask) -> Iterator[str]:
         with self._output.writing(task.target, self._scratch) as local:
             self._names[local] = self._output.path(task.target)
             yield local
 
-    def _line(self, task: Task, notes: list[str]) -> str:
+    def _line(self, task: PictureTask, notes: list[str]) -> str:
         return processing.line_of(self._output.path(task.target), notes)
 
 

@@ -55,14 +55,17 @@ class Format(NamedTuple):
     Attributes:
         name: for messages.
         endings: of file names, in lower case; the first is the usual one.
+        written: those of the endings that results may have; empty if the format is only read.
         is_mine: whether a file is of this format, from its first bytes; None: let Pillow identify it.
         read: from a path and a list for notes, which it extends. Raises any kind of error for a broken file.
         size: (width, height) of a file by its header; (0, 0) if that is not known.
-        save: 8-bit pixels, a PIL image, into a binary file, with what was said and notes; None if it is only read.
+        save: 8-bit pixels, a PIL image, into a binary file, open for reading too, with what was said and notes; None if it
+            is only read.
         save_16_bits: pixels (H, W, C), uint16, into a binary file, with what was said; None if it holds 8 bits.
         max_side: pixels; None for as many as one likes.
         has_grey: whether grey stays grey.
         has_alpha: whether it holds transparency.
+        has_colour_chunks: whether it holds PNG's chunks on colour; all others get them as a profile.
         has_loss: whether it always loses something.
         is_lossless: whether a file is stored without loss, so that the result must be too.
     """
@@ -72,11 +75,13 @@ class Format(NamedTuple):
     is_mine: Callable[[bytes], bool] | None
     read: Callable[[str, list[str]], Content]
     size: Callable[[str], tuple[int, int]] = size_by_pillow
+    written: tuple[str, ...] = ()
     save: Callable[..., None] | None = None
     save_16_bits: Callable[[BinaryIO, np.ndarray, metadata.Metadata], None] | None = None
     max_side: int | None = None
     has_grey: bool = True
     has_alpha: bool = True
+    has_colour_chunks: bool = False
     has_loss: bool = False
     is_lossless: Callable[[str], bool] = is_never_lossless
 

@@ -65,6 +65,7 @@ FORMAT = base.Format(
     ('.jpg', '.jpeg', '.jfif'),
     lambda head: head.startswith(b'\xff\xd8\xff'),
     read,
+    written=('.jpg', '.jpeg'),
     save=save,
     max_side=65500,
     has_alpha=False,

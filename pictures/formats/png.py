@@ -291,6 +291,8 @@ FORMAT = base.Format(
     lambda head: head.startswith(SIGNATURE),
     base.whole(read_checked),
     size=base.size_by_head(size_of),
+    written=('.png',),
     save=save,
     save_16_bits=write_16_bits,
+    has_colour_chunks=True,
 )

@@ -1,6 +1,6 @@
 """The list of all picture formats, and how to find one by a file's first bytes or ending.
 
-A new format is a module and an entry in FORMATS; if it can be written, also its endings in WRITABLE.
+A new format is a module and an entry in FORMATS.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ FORMATS = (
 )
 BY_ENDING = {ending: each for each in FORMATS for ending in each.endings}
 READABLE = tuple(sorted(BY_ENDING))
-WRITABLE = tuple(
-    ending for ending in ('.avif', '.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp') if BY_ENDING[ending].save
-)
+WRITABLE = tuple(sorted(ending for each in FORMATS for ending in each.written))
 
 
 def of_head(head: bytes) -> base.Format | None:

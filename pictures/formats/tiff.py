@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, BinaryIO
 
 from pictures.formats import base, pixels, stderr_capture
@@ -21,7 +20,6 @@ REDUCED = 1  # bit of NewSubfileType
 SEPARATE = 2  # value of PlanarConfiguration
 JPEG_COMPRESSIONS = (6, 7, 34892)
 UNITS_AN_INCH = {2: 1.0, 3: 2.54}  # ResolutionUnit: inch, centimetre
-logging.getLogger('tifffile').setLevel(logging.CRITICAL)  # what matters is raised
 
 
 def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
@@ -182,6 +180,7 @@ def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata) ->
         software=False,
         **({'resolution': said.dpi} if said.dpi else {}),
     )
+    exif.add_to_tiff(file, tags_for(said))
 
 
 def tags_for(said: metadata.Metadata) -> exif.Tags:
@@ -200,11 +199,12 @@ def read_file(path: str, notes: list[str]) -> base.Content:
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Settings, notes: list[str]) -> None:
-    """Write a PIL image of 8 bits; the tags of EXIF are added by add_tags."""
+    """Write a PIL image of 8 bits to a binary file that is open for reading, too."""
     options: dict[str, Any] = {'icc_profile': said.icc_profile} if said.icc_profile else {}
     if said.dpi:
         options['dpi'] = said.dpi
     image.save(file, 'TIFF', compression='tiff_deflate', **options)
+    exif.add_to_tiff(file, tags_for(said))
 
 
 FORMAT = base.Format(
@@ -213,6 +213,7 @@ FORMAT = base.Format(
     lambda head: head[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
     read_file,
     size=size_of,
+    written=('.tif', '.tiff'),
     save=save,
     save_16_bits=write_16_bits,
 )

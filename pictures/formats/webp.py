@@ -39,5 +39,13 @@ def is_lossless(path: str) -> bool:
 
 
 FORMAT = base.Format(
-    'WEBP', ('.webp',), is_mine, pillow.read, save=save, max_side=16383, has_grey=False, is_lossless=is_lossless
+    'WEBP',
+    ('.webp',),
+    is_mine,
+    pillow.read,
+    written=('.webp',),
+    save=save,
+    max_side=16383,
+    has_grey=False,
+    is_lossless=is_lossless,
 )

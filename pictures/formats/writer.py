@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from pictures.formats import base, pixels, png, registry, tiff
-from pictures.metadata import colour, exif, metadata
+from pictures.formats import base, pixels, registry
+from pictures.metadata import colour, metadata
 
 import numpy as np
 from PIL import Image
@@ -60,7 +60,7 @@ class Canvas:
         assert target.save  # or nobody would have named a file so
         notes: list[str] = []
         is_grey = (self.pixels.shape[2] if self.has_16_bits else len(self.image.getbands())) < 3
-        if target is not png.FORMAT:
+        if not target.has_colour_chunks:
             said = _without_png_colour(said, is_grey, notes)
         said = _with_fitting_profile(said, is_grey and target.has_grey, notes)
         if self.has_16_bits and target.save_16_bits:
@@ -73,8 +73,6 @@ class Canvas:
                 notes.append('without transparency, on white')
                 image = _on_white(image)
             target.save(file, image, said, settings, notes)
-        if target is tiff.FORMAT:
-            exif.add_to_tiff(file, tiff.tags_for(said))
         return notes
 
 

@@ -6,7 +6,7 @@ prints the table twice, to read and as Markdown for a report. The status is 0 on
 
 Accuracy is judged by what RDN_postprocess.py --reference=WEIGHTS found: whether the device computes what PyTorch
 computes. The guide's own comparison with published figures stands beside it, and counts only for results of the same
-protocol. With the weights and the folders this script makes result.json itself:
+images, known by their pixels, and the same protocol. With the weights and the folders this script makes result.json itself:
 
     python3 test/accept.py --psnr result.json --reference rdn_x2.pth --pred-path result/dumpOutput_device0 --label-path prep_dataset/label
 
@@ -21,11 +21,12 @@ from typing import NamedTuple
 from rdn import cli, files, run_record
 from rdn.acceptance import dumped
 from rdn.accuracy import assessment, result
-from rdn.data import dataset, protocols
+from rdn.data import dataset, known_sets, protocols
 from rdn.devices import logs, speed
 
-DATASET = 'set5'  # of a result that does not name its images; these are known by their folder's name only
-OTHER_PROTOCOL, OTHER_IMAGES, OTHER_PRECISION = 'other protocol', 'other images', 'other precision'
+SHOWN = ('set5', 2, 'rdn-pytorch', protocols.WHOLE.name)  # beside a result that no published figure compares with
+OTHER_PROTOCOL, OTHER_IMAGES, UNKNOWN_IMAGES = 'other protocol', 'other images', 'images unknown'
+OTHER_PRECISION = 'other precision'
 ANY_PRECISION = 'any'
 
 
@@ -48,7 +49,7 @@ def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: fl
 
     psnr: the average in dB, as result.json has it. published_psnr: in the place of the published figure.
     """
-    title = origin and origin.protocol or 'protocol unknown'
+    title = origin.title() if origin else result.UNKNOWN_PROTOCOL
     tool = origin.outputs.describe() if origin and origin.outputs else 'origin unknown'
     rows = []
     if origin and origin.verdict:
@@ -57,28 +58,27 @@ def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: fl
         measured = f'{psnr:g}: {verdict.change:+.4f}, worst image {verdict.image_change:+.4f}'
         what = f'PSNR against PyTorch, dB, {title}, {origin.images} images'
         rows.append(Row(what, reference, measured, tool, verdict.is_kept))
-    protocol = protocols.by_title(origin.protocol) if origin else None
-    name = origin and origin.dataset or DATASET
-    found = None
-    if origin and protocol:
-        found = protocols.PUBLISHED.get((name, origin.scale, origin.luma, protocol.name))
-    shown = protocol if found and protocol else protocols.WHOLE
-    published = found or protocols.PUBLISHED[DATASET, 2, 'rdn-pytorch', shown.name]
+    why_not = reason_against_published(origin)
+    key = SHOWN
+    if origin and not why_not:
+        key = origin.known_set or '', origin.scale, origin.luma, origin.protocol or ''
+    published = protocols.PUBLISHED[key]
     limit = published_psnr or published.psnr
-    met = psnr >= limit if found else None
-    is_published = any(name == key[0] for key in protocols.PUBLISHED)
-    why_not = OTHER_PROTOCOL if is_published else OTHER_IMAGES
-    rows.append(
-        Row(
-            "the guide's comparison, dB",
-            f'{published.source} {limit:g} ({shown.title})',
-            f'{psnr:g} ({title})',
-            tool,
-            met,
-            why_not,
-        )
-    )
+    shown = f'{known_sets.KNOWN[key[0]].title}, {protocols.PROTOCOLS[key[3]].title}'
+    reference = f'{published.source} {limit:g} ({shown})'
+    met = None if why_not else psnr >= limit
+    rows.append(Row("the guide's comparison, dB", reference, f'{psnr:g} ({title})', tool, met, why_not))
     return rows
+
+
+def reason_against_published(origin: result.Origin | None) -> str:
+    """Say why no published figure compares with a result; empty if one does."""
+    if origin is None or origin.known_set is None:
+        return UNKNOWN_IMAGES
+    published = protocols.PUBLISHED.get((origin.known_set, origin.scale, origin.luma, origin.protocol or ''))
+    if published and origin.label_size == (published.label_side and (published.label_side, published.label_side)):
+        return ''
+    return OTHER_PROTOCOL if any(origin.known_set == key[0] for key in protocols.PUBLISHED) else OTHER_IMAGES
 
 
 class Names(NamedTuple):

@@ -27,7 +27,7 @@ PUBLISHED_NOTE = (
 )
 
 
-class Row(NamedTuple):
+class Measurement(NamedTuple):
     """What was measured with a batch size. psnr: dB; rate: images/s of a device; card_devices: how many a card holds.
 
     record: of the run, where it is known.
@@ -42,8 +42,8 @@ class Row(NamedTuple):
     record: run_record.Record | None
 
 
-def read_row(folder: str) -> Row:
-    """The Row of a folder. Raises ValueError, with the file's name, for what is missing or of another batch size."""
+def read_row(folder: str) -> Measurement:
+    """The Measurement of a folder. Raises ValueError, with the file's name, for what is missing or of another batch size."""
     result_path = os.path.join(folder, 'result.json')
     psnr, origin = result.read_average(result_path), result.read_origin(result_path)
     speed_path = find_speed(folder)
@@ -54,8 +54,8 @@ def read_row(folder: str) -> Row:
     if record and of_outputs:
         check_same_run(result_path, of_outputs, speed_path, record)
     devices = hardware.devices_on_card(record.chip, record.card_devices) if record else 1
-    protocol = origin and origin.protocol or 'protocol unknown'
-    return Row(chip, batch, psnr, protocol, found.rate, devices, of_outputs or record)
+    protocol = origin.title() if origin else result.UNKNOWN_PROTOCOL
+    return Measurement(chip, batch, psnr, protocol, found.rate, devices, of_outputs or record)
 
 
 def check_one_size(path: str, found: speed.Speed, record: run_record.Record | None) -> int:
@@ -80,7 +80,7 @@ def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: st
             raise ValueError(f'{result_path} and {speed_path} are of two runs: {what} {str(a)[:12]} and {str(b)[:12]}')
 
 
-def check_same_set(folders: list[str], rows: list[Row]) -> None:
+def check_same_set(folders: list[str], rows: list[Measurement]) -> None:
     """Raises ValueError, with two folders' names, where their accuracies are of two prepared sets."""
     for folder, row in zip(folders, rows):
         sets = [each.record.manifest if each.record else None for each in (rows[0], row)]
@@ -88,7 +88,7 @@ def check_same_set(folders: list[str], rows: list[Row]) -> None:
             raise ValueError(f'{folders[0]} and {folder}: their accuracies are of two prepared sets: run both on one')
 
 
-def is_model_of(onnx: str, row: Row) -> bool:
+def is_model_of(onnx: str, row: Measurement) -> bool:
     """Whether what was measured is that ONNX file, or was converted from it."""
     if row.record is None:
         return False
@@ -112,7 +112,7 @@ def find_speed(folder: str) -> str:
     raise ValueError(f'{folder}: no file in it that says how fast the model is: run.sh --batch-size writes it')
 
 
-def format_rows(rows: list[Row], dataset: str) -> list[tuple[str, ...]]:
+def format_rows(rows: list[Measurement], dataset: str) -> list[tuple[str, ...]]:
     """The table's cells, the header first; the rows in the order of batch sizes."""
     best = max(rows, key=lambda row: row.rate)
     table: list[tuple[str, ...]] = []

@@ -39,7 +39,8 @@ def format_speed(
 
 def parse_figure(text: str, name: str) -> float | speed.Speed:
     """Return the average PSNR in dB of a result.json, or the Speed of a log. Raises ValueError as the two do."""
-    return result.parse(text) if result.is_result(text) else logs.parse_speed(text, name)
+    is_log = any(source.is_log(text) for source in logs.SOURCES)  # first: ais_bench's summary is JSON, too
+    return result.parse(text) if text.lstrip().startswith('{') and not is_log else logs.parse_speed(text, name)
 
 
 def main(argv=None):

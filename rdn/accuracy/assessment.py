@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable, Iterable, NamedTuple, Sequence
 
 from rdn import cli, configuration, cpu, run_record
-from rdn.accuracy import agreement, result, scoring
+from rdn.accuracy import agreement, metrics, result, scoring
 from rdn.data import dataset, manifest, protocols
 
 # Receives each image: its position among the images, the image, its score and the rules. Threads call it at once.
@@ -33,7 +33,7 @@ class Criteria(NamedTuple):
         width: of an input, pixels.
         height: of an input, pixels.
         scale: of the network.
-        luma: a key of metrics.LUMA.
+        luma: a key of metrics.LUMA; None: as the protocol prescribes, else RDN-pytorch's.
         checks: whether an output that does not show what its label shows is an error.
         reference: weights with whose outputs in PyTorch the outputs are compared; None to compare with labels only.
         max_loss: dB by which the average may differ from PyTorch's.
@@ -43,7 +43,7 @@ class Criteria(NamedTuple):
     width: int = configuration.GUIDE_SIDE
     height: int = configuration.GUIDE_SIDE
     scale: int = configuration.GUIDE_SCALE
-    luma: str = 'rdn-pytorch'
+    luma: str | None = None
     checks: bool = True
     reference: str | None = None
     max_loss: float = agreement.MAX_LOSS
@@ -82,7 +82,7 @@ class Assessment(NamedTuple):
             table = agreement.format_agreements(self.agreements)
             lines.append(f'{table}\nagainst PyTorch: {self.origin.verdict.describe()}\n')
         tool = self.origin.outputs.describe() if self.origin.outputs else 'origin unknown'
-        lines.append(f'outputs: {tool}; {self.origin.protocol or "protocol unknown"}')
+        lines.append(f'outputs: {tool}; {self.origin.title()}')
         lines.append(format_scores([*self.scores, self.average()], network))
         lines.append(f'Avg PSNR: {self.average().rdn:.2f}')
         return '\n'.join(lines)
@@ -108,7 +108,7 @@ def assess(outputs: Outputs, labels: str, criteria: Criteria, show: Show | None 
     paths = outputs.find(outputs.folder, [stem for case in cases for stem in case.input_stems()])
     protocol = dataset.protocol_of(labels)
     border = (protocol or protocols.CROP).border(criteria.scale)
-    rules = scoring.Rules(*size, border, criteria.luma, criteria.checks)
+    rules = scoring.Rules(*size, border, _planes(protocol, criteria.luma), criteria.checks)
     reference = None
     if criteria.reference:
         reference = agreement.reference_outputs(criteria.reference, labels, cases, criteria.width, criteria.height)
@@ -126,8 +126,9 @@ def assess(outputs: Outputs, labels: str, criteria: Criteria, show: Show | None 
     scores = [score for score, _ in judged if score]
     agreements = [compared for _, compared in judged if compared]
     verdict = agreement.judge(agreements, criteria.max_loss, criteria.max_image_loss) if agreements else None
-    name, title = dataset.name_of(labels), protocol and protocol.title
-    origin = result.Origin(title, name, criteria.luma, criteria.scale, len(scores), record, verdict)
+    names = protocol and protocol.name, dataset.known_set_of(labels)
+    label_size = None if protocol and protocol.is_whole else (rules.width * rules.scale, rules.height * rules.scale)
+    origin = result.Origin(*names, rules.planes, rules.scale, label_size, len(scores), record, verdict)
     return Assessment(scores, agreements, origin)
 
 
@@ -157,3 +158,11 @@ def _check_labels(labels: str, cases: Sequence[dataset.Case], reference: str | N
         raise ValueError(f'{labels}: no labels, so no PSNR to compare: leave --reference out')
     if not is_shown and not any(case.label_path for case in cases):
         raise ValueError(f'{labels}: no labels, so nothing to measure: give --save-images or --report')
+
+
+def _planes(protocol: protocols.Protocol | None, luma: str | None) -> str:
+    """The key of metrics.PLANES to measure on. Raises ValueError where flag and protocol differ."""
+    prescribed = protocol.planes if protocol else None
+    if protocol and prescribed and luma not in (None, prescribed):
+        raise ValueError(f'--luma={luma}: {protocol.title} are measured on {prescribed}: leave the flag out')
+    return prescribed or luma or metrics.DEFAULT_LUMA

@@ -9,11 +9,14 @@ import numpy as np
 RDN_PYTORCH = np.array([64.738, 129.057, 25.064]) / 256
 # ITU-R BT.601, studio range; about 0.04 dB less on Set5.
 BT601 = np.array([65.481, 128.553, 24.966]) / 255
-LUMA = {'rdn-pytorch': RDN_PYTORCH, 'bt601': BT601}
+DEFAULT_LUMA = 'rdn-pytorch'  # of the published figures
+LUMA = {DEFAULT_LUMA: RDN_PYTORCH, 'bt601': BT601}
+# What a figure is measured on: a luma, or all three colours, as the DIV2K challenge does.
+PLANES = {**LUMA, 'rgb': np.eye(3)}
 
 
 def luma(rgb: np.ndarray, coefficients: np.ndarray = RDN_PYTORCH) -> np.ndarray:
-    """Y of YCbCr, 16...235: (3, H, W) RGB of 0...255 -> (H, W) float64, not rounded.
+    """Y of YCbCr, 16...235: (3, H, W) RGB of 0...255 -> (H, W) float64, not rounded; with three rows (3, H, W).
 
     Y = 16 + c . RGB; Poynton, Digital Video and HD, for BT.601's c.
     """
@@ -30,7 +33,7 @@ def sr_psnr(sr: np.ndarray, hr: np.ndarray, crop_border: int, coefficients: np.n
     """PSNR in dB as SR papers define it: on luma, without the outermost `crop_border` pixels of each
     side, which are as many as the scale.
 
-    sr, hr: (3, H, W), RGB, 0...1; values outside are clipped, none is rounded.
+    sr, hr: (3, H, W), RGB, 0...1; values outside are clipped, none is rounded. coefficients: one of PLANES.
     Raises ValueError when the shapes differ or nothing is left inside the border.
     """
     if sr.shape != hr.shape:
@@ -42,9 +45,8 @@ def sr_psnr(sr: np.ndarray, hr: np.ndarray, crop_border: int, coefficients: np.n
 
 def _inner_luma(rgb: np.ndarray, crop_border: int, coefficients: np.ndarray) -> np.ndarray:
     """What both figures compare: (3, H, W), 0...1, clipped -> luma without the border, 16...235."""
-    return luma(np.clip(rgb, 0, 1).astype(np.float64) * 255, coefficients)[
-        crop_border:-crop_border, crop_border:-crop_border
-    ]
+    inner = np.clip(rgb, 0, 1)[:, crop_border:-crop_border, crop_border:-crop_border]
+    return luma(inner.astype(np.float64) * 255, coefficients)
 
 
 def sr_ssim(sr: np.ndarray, hr: np.ndarray, crop_border: int) -> float:

@@ -7,10 +7,12 @@ import os
 from typing import Any, NamedTuple, Sequence
 
 from rdn import files, run_record
-from rdn.accuracy import agreement
+from rdn.accuracy import agreement, metrics
+from rdn.data import protocols
 
 import numpy as np
 
+UNKNOWN_PROTOCOL = 'protocol unknown'
 TITLE = 'Overall statistical evaluation'
 MAX_RESULT_BYTES = 1 << 27
 
@@ -34,22 +36,29 @@ class Origin(NamedTuple):
     """Where a result comes from.
 
     Attributes:
-        protocol: its title; None if it is not known.
-        dataset: the name of the folder that held the images, in lower case; None if it is not known.
-        luma: a key of metrics.LUMA.
+        protocol: its name; None if it is not known.
+        known_set: the name of the images' set in known_sets.KNOWN, OTHER for other images; None if it is not known.
+        luma: a key of metrics.PLANES; the name is that of older records.
         scale: of the network.
+        label_size: width and height of the labels in pixels; None for whole images, or if it is not known.
         images: how many; None if it is not known.
         outputs: the record of what computed the outputs; None if there is none.
         verdict: on the outputs beside PyTorch's; None if they were not compared.
     """
 
     protocol: str | None
-    dataset: str | None
+    known_set: str | None
     luma: str
     scale: int
+    label_size: tuple[int, int] | None
     images: int | None
     outputs: run_record.Record | None
     verdict: agreement.Verdict | None
+
+    def title(self) -> str:
+        """Return the protocol's title."""
+        protocol = protocols.of_record(self.protocol)
+        return protocol.title if protocol else self.protocol or UNKNOWN_PROTOCOL
 
 
 def write(path: str, values: Sequence[float], origin: Origin) -> None:
@@ -58,19 +67,15 @@ def write(path: str, values: Sequence[float], origin: Origin) -> None:
     content: dict[str, Any] = {
         'of': files.digest(path),
         'protocol': origin.protocol,
-        'dataset': origin.dataset,
+        'known_set': origin.known_set,
         'luma': origin.luma,
         'scale': origin.scale,
+        'label_size': origin.label_size,
         'images': origin.images,
         'outputs': origin.outputs and origin.outputs._asdict(),
         'verdict': origin.verdict and origin.verdict._asdict(),
     }
     files.write_text(run_record.path_of(path), json.dumps(content, indent=1) + '\n')
-
-
-def is_result(text: str) -> bool:
-    """Whether a text is a result.json rather than a log or ais_bench's summary."""
-    return text.lstrip().startswith('{') and 'NPU_compute_time' not in text
 
 
 def parse(text: str) -> float:
@@ -105,15 +110,26 @@ def read_origin(path: str) -> Origin | None:
     if not isinstance(content, dict) or content.get('of') != files.digest(path):
         return None
     try:
+        name, known_set, luma = (_value(content, key, str) for key in ('protocol', 'known_set', 'luma'))
+        protocol, label_size = protocols.of_record(name), _value(content, 'label_size', list)
         outputs, verdict = content.get('outputs'), content.get('verdict')
         return Origin(
-            content.get('protocol'),
-            content.get('dataset'),
-            content.get('luma') or 'rdn-pytorch',
-            content.get('scale') or 2,
-            content.get('images'),
+            protocol.name if protocol else name,
+            known_set,
+            luma or metrics.DEFAULT_LUMA,
+            _value(content, 'scale', int) or 2,
+            (label_size[0], label_size[1]) if label_size else None,
+            _value(content, 'images', int),
             run_record.Record(**outputs) if outputs else None,
             agreement.Verdict(**verdict) if verdict else None,
         )
-    except TypeError as error:
+    except (TypeError, IndexError) as error:
         raise ValueError(f'{origin_path}: not {what} ({error})')
+
+
+def _value(content: dict[str, Any], key: str, kind: type) -> Any:
+    """A value of a record; None where it is not there. Raises TypeError for a value of another kind."""
+    value = content.get(key)
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f'{key} is {value!r}')
+    return value

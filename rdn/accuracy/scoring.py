@@ -22,7 +22,7 @@ class Rules(NamedTuple):
         height: of an input, pixels.
         scale: of the network.
         border: pixels left out at each side.
-        luma: a key of metrics.LUMA.
+        planes: a key of metrics.PLANES.
         checks: whether an output that does not show what its label shows is an error.
     """
 
@@ -30,7 +30,7 @@ class Rules(NamedTuple):
     height: int
     scale: int
     border: int
-    luma: str
+    planes: str
     checks: bool
 
 
@@ -101,7 +101,7 @@ def score_of(image: Result, rules: Rules) -> Score | None:
 
 
 def _psnr(sr: np.ndarray, hr: np.ndarray, rules: Rules) -> float:
-    return metrics.sr_psnr(sr, hr, rules.border, metrics.LUMA[rules.luma])
+    return metrics.sr_psnr(sr, hr, rules.border, metrics.PLANES[rules.planes])
 
 
 def measure(

@@ -16,7 +16,7 @@ import os
 from typing import Callable, Iterable, Iterator, NamedTuple
 
 from rdn import arrays, files, tiles
-from rdn.data import manifest, protocols
+from rdn.data import known_sets, manifest, protocols
 
 import numpy as np
 
@@ -25,7 +25,7 @@ MAX_LAYOUT_BYTES = 1 << 20
 MAX_SIDE_PIXELS = 1 << 17  # of a picture that a layout may speak of
 
 
-class Settings(NamedTuple):
+class Preparation(NamedTuple):
     """The flags of a preparation, as manifest.json keeps them.
 
     Attributes:
@@ -36,7 +36,6 @@ class Settings(NamedTuple):
         tile: whether the inputs are tiles.
         overlap: of tiles, pixels of the input.
         no_label: whether the images are the inputs.
-        dataset: the name of the folder that held the images, in lower case.
     """
 
     width: int
@@ -46,14 +45,22 @@ class Settings(NamedTuple):
     tile: bool
     overlap: int
     no_label: bool
-    dataset: str = ''
 
 
 class PreparedImage(NamedTuple):
-    """What is prepared of one image, RGB, 0...1: lr float32 (3, h, w), hr (3, scale*h, scale*w) or None."""
+    """What is prepared of one image.
+
+    Attributes:
+        stem: its file's name without the ending.
+        source: its file's path.
+        digest: known_sets.digest of its pixels.
+        lr: the input, float32 (3, h, w), RGB, 0...1.
+        hr: the label, float32 (3, scale*h, scale*w), RGB, 0...1; None without a label.
+    """
 
     stem: str
     source: str
+    digest: str
     lr: np.ndarray
     hr: np.ndarray | None
 
@@ -86,7 +93,7 @@ def input_tiles(stem: str, layout: tiles.Layout) -> dict[str, tiles.Tile]:
 
 
 @contextlib.contextmanager
-def writing(folder: str, settings: Settings) -> Iterator[Callable[[PreparedImage], int]]:
+def writing(folder: str, settings: Preparation) -> Iterator[Callable[[PreparedImage], int]]:
     """Yield write(image), which writes what is prepared of an image and returns the number of its inputs.
 
     Threads may call it at once. When the block ends well the new set takes the place of an earlier one in the folder;
@@ -96,6 +103,7 @@ def writing(folder: str, settings: Settings) -> Iterator[Callable[[PreparedImage
     earlier = _earlier_files(folder)
     data_path, label_path = (os.path.join(folder, part) for part in PARTS)
     digests: dict[str, str] = {}
+    originals: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         labels = stack.enter_context(files.atomic_folder(label_path, earlier['label']))
         data = stack.enter_context(files.atomic_folder(data_path, earlier['data']))
@@ -103,14 +111,15 @@ def writing(folder: str, settings: Settings) -> Iterator[Callable[[PreparedImage
         def write(image: PreparedImage) -> int:
             written = _write_image(image, settings, data, labels)
             digests.update(written)
+            originals[image.stem] = image.digest
             return sum(key.startswith('data/') for key in written)
 
         yield write
-        manifest.write_next(folder, settings._asdict(), digests)
+        manifest.write_next(folder, settings._asdict(), digests, originals)
     manifest.commit(folder)  # after a kill before this, the older one tells that data or labels are not its own
 
 
-def _write_image(image: PreparedImage, settings: Settings, data: str, labels: str) -> dict[str, str]:
+def _write_image(image: PreparedImage, settings: Preparation, data: str, labels: str) -> dict[str, str]:
     """Write what is prepared of an image into two folders; returns 'data/x.bin' -> SHA-256."""
     written = {}
 
@@ -251,9 +260,10 @@ def protocol_of(label_folder: str) -> protocols.Protocol | None:
     return protocols.of_flags(flags) if flags is not None else None
 
 
-def name_of(label_folder: str) -> str | None:
-    """The data set's name; None without a manifest, or with one that does not say it."""
-    return (manifest.read_flags(label_folder) or {}).get('dataset') or None
+def known_set_of(label_folder: str) -> str | None:
+    """The name of the known set that was prepared, known_sets.OTHER for other images; None where nothing says it."""
+    originals = manifest.read_images(label_folder)
+    return known_sets.identify(originals.values()) if originals is not None else None
 
 
 def output_shape(case: Case, width: int, height: int, scale: int) -> tuple[int, int, int]:

@@ -15,16 +15,24 @@ MAX_BYTES = 1 << 28
 
 
 class Manifest(NamedTuple):
-    """The flags of a preparation, by their names, and 'data/x.bin' -> SHA-256 of each file."""
+    """What a preparation says of itself.
+
+    Attributes:
+        path: of the manifest.
+        flags: of the preparation, by their names.
+        digests: 'data/x.bin' -> SHA-256, of each file.
+        images: stem of each image -> known_sets.digest of its pixels; None in manifests that do not say it.
+    """
 
     path: str
     flags: dict[str, Any]
     digests: dict[str, str]
+    images: dict[str, str] | None = None
 
 
-def write_next(folder: str, flags: dict[str, Any], digests: dict[str, str]) -> None:
-    """Write the manifest of a set, to be in force from `commit` on."""
-    content = {'flags': flags, 'sha256': digests}
+def write_next(folder: str, flags: dict[str, Any], digests: dict[str, str], images: dict[str, str]) -> None:
+    """Write the manifest of a set, to be in force from `commit` on. The arguments are as in Manifest."""
+    content = {'flags': flags, 'sha256': digests, 'images': images}
     files.write_text(os.path.join(folder, NEXT_NAME), json.dumps(content, indent=1, sort_keys=True) + '\n')
 
 
@@ -44,12 +52,13 @@ def read(folder: str, name: str = NAME) -> Manifest | None:
     what = 'a manifest of RDN_preprocess.py: prepare into a new folder'
     content = files.read_json(path, MAX_BYTES, what)
     try:
-        flags, digests = content['flags'], content['sha256']
-        if not isinstance(flags, dict) or not all(isinstance(value, str) for value in digests.values()):
+        flags, digests, images = content['flags'], content['sha256'], content.get('images')
+        texts = [*digests.values(), *({} if images is None else images).values()]
+        if not isinstance(flags, dict) or not all(isinstance(value, str) for value in texts):
             raise ValueError('of another form')
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'{path}: not {what} ({error})')
-    return Manifest(path, flags, digests)
+    return Manifest(path, flags, digests, images)
 
 
 def earlier_files(folder: str) -> set[str] | None:
@@ -115,6 +124,12 @@ def read_flags(part_folder: str) -> dict[str, Any] | None:
     """The flags in the manifest beside a set's data/ or label/; None where there is none."""
     manifest = _beside(part_folder)
     return manifest.flags if manifest else None
+
+
+def read_images(part_folder: str) -> dict[str, str] | None:
+    """The images in the manifest beside a set's data/ or label/; None where nothing says which they were."""
+    manifest = _beside(part_folder)
+    return manifest.images if manifest else None
 
 
 def digest_beside(part_folder: str) -> str | None:

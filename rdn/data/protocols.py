@@ -1,6 +1,6 @@
 """Protocols: how an image becomes a label, how large a border is left out, and what was published by it.
 
-Preparation, scoring and the verdict all read these values, so a new protocol is one more entry here. Figures of one
+Preparation, training, scoring and the verdict read these values, so a new protocol is one more entry of PROTOCOLS. Figures of one
 protocol compare with figures of that protocol only.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Callable, NamedTuple
 
-from rdn import images
+from rdn import configuration, images
 
 from PIL import Image
 
@@ -23,6 +23,8 @@ class Protocol(NamedTuple):
             an image that is too small.
         is_whole: the label has the image's own size, and the inputs are tiles.
         extra_border: pixels left out at each side, besides as many as the scale.
+        planes: the key of metrics.PLANES that the protocol prescribes; None: luma, by the coefficients of the flags.
+        is_measured: whether RDN_train.py and tools.evaluate measure by it.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Protocol(NamedTuple):
     fit: Callable[[Image.Image, int, int, int], Image.Image]
     is_whole: bool = False
     extra_border: int = 0
+    planes: str | None = None
+    is_measured: bool = False
 
     def border(self, scale: int) -> int:
         """Return how many pixels are left out at each side."""
@@ -50,24 +54,36 @@ def _whole(image: Image.Image, width: int, height: int, scale: int) -> Image.Ima
     return images.modcrop(image, scale)
 
 
-CROP = Protocol('crop', 'centre crop', _crop)  # the guide's words
+CROP = Protocol('crop', 'centre crop', _crop, is_measured=True)  # the guide's words
 LETTERBOX = Protocol('letterbox', 'letterbox', _letterbox)  # the published script behind the guide's 38.27
-WHOLE = Protocol('whole', 'whole images', _whole, is_whole=True)  # as papers report
+WHOLE = Protocol('whole', 'whole images', _whole, is_whole=True, is_measured=True)  # as papers report
 PROTOCOLS = {protocol.name: protocol for protocol in (CROP, LETTERBOX, WHOLE)}
 
 
 class Published(NamedTuple):
-    """A published average PSNR in dB, and whose it is."""
+    """A published figure.
+
+    Attributes:
+        source: whose it is.
+        psnr: the average in dB.
+        label_side: width and height of the labels in pixels; None where they are whole images.
+    """
 
     source: str
     psnr: float
+    label_side: int | None = None
 
 
-# (data set, scale, luma, protocol's name) -> the figure. For lumas see rdn/accuracy/metrics.py.
+# (name in known_sets.KNOWN, scale, planes, protocol's name) -> the figure. For planes see rdn/accuracy/metrics.py.
 PUBLISHED: dict[tuple[str, int, str, str], Published] = {
     ('set5', 2, 'rdn-pytorch', 'whole'): Published('RDN-pytorch, PyTorch', 38.18),
-    ('set5', 2, 'rdn-pytorch', 'letterbox'): Published('guide, Ascend 310', 38.27),
+    ('set5', 2, 'rdn-pytorch', 'letterbox'): Published('guide, Ascend 310', 38.27, configuration.LABEL_SIDE),
 }
+
+
+def measured() -> list[Protocol]:
+    """Return the protocols by which weights are measured, those of whole images first."""
+    return sorted((each for each in PROTOCOLS.values() if each.is_measured), key=lambda each: not each.is_whole)
 
 
 def of_flags(flags: dict) -> Protocol | None:
@@ -78,6 +94,6 @@ def of_flags(flags: dict) -> Protocol | None:
     return protocol
 
 
-def by_title(title: str | None) -> Protocol | None:
-    """The protocol with a title; None if there is none."""
-    return next((protocol for protocol in PROTOCOLS.values() if protocol.title == title), None)
+def of_record(text: str | None) -> Protocol | None:
+    """The protocol that a record names, older ones by its title; None if there is none."""
+    return next((protocol for protocol in PROTOCOLS.values() if text in (protocol.name, protocol.title)), None)

@@ -212,7 +212,7 @@ def open_exactly(
     return lambda image: session.run(None, {name: image})
 
 
-class Choice(NamedTuple):
+class Selection(NamedTuple):
     """Which layers stay in float32, in the network's order; the fraction of the multiplications in eight bits.
 
     loss, loss_of_all: in dB, as Chooser has it, with these layers kept and with none.
@@ -242,7 +242,7 @@ class Chooser:
         error = np.mean([np.mean((a - b) ** 2) for a, b in zip(lumas, self.exact)])
         return float(10 * np.log10(1 + error / 255**2 * 10 ** (REFERENCE_PSNR / 10)))
 
-    def choose(self, max_loss: float, progress: Callable[[Sequence[str]], Iterable[str]] = iter) -> Choice:
+    def choose(self, max_loss: float, progress: Callable[[Sequence[str]], Iterable[str]] = iter) -> Selection:
         """The layers to keep, so that the loss is `max_loss` at most.
 
         Each one's share is what the loss of all falls by when it alone stays; those with the largest share for their
@@ -257,7 +257,7 @@ class Chooser:
             kept = order[: len(kept) + 1]
             loss = self.loss(kept)
         share_of_work = 1 - sum(work[name] for name in kept) / sum(work.values())
-        return Choice(sorted(kept, key=self.names.index), share_of_work, loss, everything)
+        return Selection(sorted(kept, key=self.names.index), share_of_work, loss, everything)
 
     def _lumas(self, model: onnx.ModelProto) -> list[np.ndarray]:
         run = open_exactly(model)

@@ -1,4 +1,4 @@
-"""Measure the PSNR and SSIM of a PyTorch network on images, by the papers' protocol and by the guide's."""
+"""Measure the PSNR and SSIM of a PyTorch network on images, by the protocols that rdn/data/protocols.py names for it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from rdn.data import protocols
 import numpy as np
 import torch
 from PIL import Image
-
-EVALUATED = (protocols.WHOLE, protocols.CROP)
 
 
 class Quality(NamedTuple):
@@ -46,8 +44,8 @@ def score_image(
     with torch.no_grad():
         sr = model(torch.from_numpy(images.to_chw(lr))[None].to(device))[0].float().cpu().numpy()
     bicubic = images.to_chw(images.bicubic_upsample(lr, scale))
-    border = protocol.border(scale)
-    psnr = [metrics.sr_psnr(x, hr, border) for x in (sr, bicubic)]
+    border, planes = protocol.border(scale), metrics.PLANES[protocol.planes or metrics.DEFAULT_LUMA]
+    psnr = [metrics.sr_psnr(x, hr, border, planes) for x in (sr, bicubic)]
     ssim = [metrics.sr_ssim(x, hr, border) if with_ssim else float('nan') for x in (sr, bicubic)]
     return Quality(*psnr, *ssim)
 
@@ -82,7 +80,7 @@ class Evaluation:
             paths = images.list_images(folder)
             self.folders[folder if name in self.folders else name] = paths
             for path in paths:
-                sizes = [fit_image(path, scale, protocol).size for protocol in EVALUATED]
+                sizes = [fit_image(path, scale, protocol).size for protocol in protocols.measured()]
                 pixels = sum(width * height for width, height in sizes)
                 self.pixels += pixels
                 self.smallest = min(self.smallest or (pixels, path), (pixels, path))
@@ -99,7 +97,7 @@ class Evaluation:
         seconds = float('inf')
         for _ in range(2):  # the first one also sets up kernels and memory
             started = time.monotonic()
-            for protocol in EVALUATED:
+            for protocol in protocols.measured():
                 evaluate(model, [path], self.scale, protocol)
             seconds = min(seconds, time.monotonic() - started)
         return seconds * self.pixels / pixels

@@ -146,7 +146,10 @@ def write_origin(protocol=None, verdict=None, **more):
     content = {
         'of': digest,
         'protocol': protocol,
+        'known_set': 'set5',
         'luma': 'rdn-pytorch',
+        'scale': 2,
+        'label_size': None if protocol == 'whole' else [228, 228],
         'images': 5,
         'outputs': None,
         'verdict': verdict,
@@ -169,16 +172,16 @@ def test_the_guides_speeds_are_accepted(script, guide_logs):
 @pytest.mark.parametrize(
     'protocol, verdict, flags, verdicts',
     [
-        ('centre crop', None, ACCEPT, ['other protocol', 'met']),  # 38.27 dB on other pixels say nothing of 38.18
+        ('crop', None, ACCEPT, ['other protocol', 'met']),  # 38.27 dB on other pixels say nothing of 38.18
         (None, None, ACCEPT, ['other protocol', 'met']),
         ('letterbox', None, ACCEPT, ['met', 'met']),
-        ('whole images', None, ACCEPT, ['met', 'met']),
-        ('whole images', None, [*ACCEPT, '--official-psnr=38.28'], ['not met', 'met']),
-        ('centre crop', loss(0.05, 0.1), ACCEPT, ['met', 'other protocol', 'met']),
-        ('centre crop', loss(0.051, 0.1), ACCEPT, ['not met', 'other protocol', 'met']),
-        ('centre crop', loss(0.0, 0.101), ACCEPT, ['not met', 'other protocol', 'met']),
-        ('centre crop', loss(-0.06, 0.0), ACCEPT, ['not met', 'other protocol', 'met']),  # a gain is a difference too
-        ('centre crop', loss(0, 0), [*ACCEPT, '--chips=3'], ['met', 'other protocol', 'not met']),  # 22.2 images/s
+        ('whole', None, ACCEPT, ['met', 'met']),
+        ('whole', None, [*ACCEPT, '--official-psnr=38.28'], ['not met', 'met']),
+        ('crop', loss(0.05, 0.1), ACCEPT, ['met', 'other protocol', 'met']),
+        ('crop', loss(0.051, 0.1), ACCEPT, ['not met', 'other protocol', 'met']),
+        ('crop', loss(0.0, 0.101), ACCEPT, ['not met', 'other protocol', 'met']),
+        ('crop', loss(-0.06, 0.0), ACCEPT, ['not met', 'other protocol', 'met']),  # a gain is a difference too
+        ('crop', loss(0, 0), [*ACCEPT, '--chips=3'], ['met', 'other protocol', 'not met']),  # 22.2 images/s
     ],
 )
 def test_the_status_is_the_verdict_on_what_can_be_compared(script, guide_logs, protocol, verdict, flags, verdicts):
@@ -189,15 +192,15 @@ def test_the_status_is_the_verdict_on_what_can_be_compared(script, guide_logs, p
 
 
 def test_where_nothing_can_be_judged_the_status_says_so(script, guide_logs):
-    write_origin('centre crop')
+    write_origin('crop')
     ended = script('accept', '--psnr=result.json')
     assert cells(ended)[0][-1] == 'other protocol' and ended.status == 1 and '--reference' in ended.err
 
 
 def test_what_is_known_of_another_result_does_not_count(script, guide_logs):
-    write_origin('whole images', loss(0, 0))
+    write_origin('whole', loss(0, 0))
     (guide_logs / 'result.json').write_text('{"title": "t", "value": [{"key": "Avg PSNR", "value": "38.5"}]}')
-    assert [row[-1] for row in cells(script('accept', *ACCEPT))] == ['other protocol', 'met']
+    assert [row[-1] for row in cells(script('accept', *ACCEPT))] == ['images unknown', 'met']
 
 
 def test_what_cannot_be_compared_is_refused(script, guide_logs):
@@ -235,21 +238,48 @@ def test_a_log_cut_anywhere_gives_the_whole_figure_or_none(log):
 @pytest.mark.parametrize(
     'more, verdict',
     [
-        ({'dataset': 'set5', 'scale': 2}, 'met'),
-        ({}, 'met'),  # of a preparation that did not note them
-        ({'dataset': 'photographs'}, 'other images'),
-        ({'dataset': 'set5', 'scale': 4}, 'other protocol'),
-        ({'dataset': 'set5', 'luma': 'bt601'}, 'other protocol'),
+        ({}, 'met'),
+        ({'known_set': None}, 'images unknown'),
+        ({'known_set': 'other'}, 'other images'),
+        ({'known_set': 'set14'}, 'other images'),  # nothing was published of it
+        ({'known_set': None, 'dataset': 'set5'}, 'images unknown'),  # the name of their folder, in older records
+        ({'scale': 4}, 'other protocol'),
+        ({'luma': 'bt601'}, 'other protocol'),
+        ({'label_size': [114, 114]}, 'other protocol'),
+        ({'label_size': None}, 'other protocol'),
+        ({'protocol': 'whole', 'label_size': [228, 228]}, 'other protocol'),  # with labels of 228 x 228
+        ({'protocol': 'of a newer version'}, 'other protocol'),
     ],
 )
-def test_published_figures_are_judged_for_their_images_scale_and_luma_alone(script, guide_logs, more, verdict):
-    write_origin('letterbox', **more)
-    assert cells(script('accept', *ACCEPT))[0][-1] == verdict
+def test_published_figures_are_judged_for_their_images_protocol_scale_and_luma_alone(script, guide_logs, more, verdict):
+    write_origin(**{'protocol': 'letterbox', **more})
+    row = cells(script('accept', *ACCEPT))[0]
+    assert row[-1] == verdict
+    assert row[1] == ('guide, Ascend 310 38.27 (Set5, letterbox)' if verdict == 'met' else
+                      'RDN-pytorch, PyTorch 38.18 (Set5, whole images)')  # fmt: skip
 
 
-@pytest.mark.parametrize('damage', [{'outputs': {'tool': 1}}, {'verdict': {'change': 0}}, {'outputs': 'x'}])
+def test_a_record_that_has_the_protocols_title_says_the_same(script, guide_logs):
+    write_origin('whole')
+    by_name = script('accept', *ACCEPT)
+    write_origin('whole images', label_size=None)
+    assert script('accept', *ACCEPT) == by_name and '38.27 (whole images)' in by_name.out
+
+
+@pytest.mark.parametrize(
+    'damage',
+    [
+        {'outputs': {'tool': 1}},
+        {'verdict': {'change': 0}},
+        {'outputs': 'x'},
+        {'protocol': ['crop']},
+        {'known_set': {}},
+        {'scale': [2]},
+        {'label_size': [228]},
+    ],
+)
 def test_an_origin_of_another_form_is_refused_by_name(script, guide_logs, damage):
-    write_origin('letterbox', **damage)
+    write_origin(**{'protocol': 'letterbox', **damage})
     assert_refused(script('accept', *ACCEPT), 'result.run.json', 'remove it')
 
 

@@ -5,7 +5,6 @@ import os
 import shutil
 
 from rdn.accuracy import result
-from rdn.devices import benchmark
 
 import numpy as np
 import pytest
@@ -260,9 +259,3 @@ def test_equal_picture_counts_as_infinite(script, predictions, prepared):
     assert judge(script, outputs='pred').status == 0
     with open('result.json') as file:
         assert json.load(file)['value'][1]['value'] == 'inf'
-
-
-def test_info_file_round_trip(tmp_path):
-    lines = [benchmark.InfoLine(f'./d/{stem}.bin', 3, 4) for stem in ('a', 'b.c', 'ö_1')]
-    (tmp_path / 'x.info').write_text(benchmark.format_info(lines), encoding='utf-8')
-    assert benchmark.read_info(str(tmp_path / 'x.info')) == lines

@@ -95,7 +95,7 @@ def test_whole_images_are_compared_in_one_piece(script, inferred, narrow):
     ended = judge(script, f'--reference={inferred[0]}')
     assert ended.status == 0 and len(rows(ended)) == 5, ended.err
     with open('result.run.json') as file:
-        assert json.load(file)['protocol'] == 'whole images'
+        assert json.load(file)['protocol'] == 'whole'
 
 
 def test_what_cannot_be_a_reference_is_named(script, inferred):

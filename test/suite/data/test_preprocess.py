@@ -8,6 +8,7 @@ import sys
 import time
 
 from rdn.data import dataset
+from rdn.devices import benchmark
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from helpers import ROOT, SET5, assert_refused, prepare, snapshot
 
 
 def settings(fit='crop'):
-    return dataset.Settings(114, 114, 2, fit, tile=False, overlap=16, no_label=False)
+    return dataset.Preparation(114, 114, 2, fit, tile=False, overlap=16, no_label=False)
 
 
 def test_every_bin_and_label_equals_an_independent_computation(script, image_folder, tmp_path, prepared):
@@ -252,6 +253,12 @@ def test_info_file_has_index_path_and_size_sorted_by_name(script, dataset):
     assert ended.status == 0
     assert (dataset / 'RDN_prep_bin.info').read_text() == expected
     assert expected.splitlines()[0] == '0 ./prep_dataset/data/astronaut.bin 114 114'
+
+
+def test_an_info_file_with_dots_and_other_scripts_in_its_names_is_read_back(tmp_path):
+    lines = [benchmark.InfoLine(f'./d/{stem}.bin', 3, 4) for stem in ('a', 'b.c', 'ö_1')]
+    (tmp_path / 'x.info').write_text(benchmark.format_info(lines), encoding='utf-8')
+    assert benchmark.read_info(str(tmp_path / 'x.info')) == lines
 
 
 @pytest.mark.parametrize(

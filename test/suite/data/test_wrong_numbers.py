@@ -133,7 +133,18 @@ def test_inputs_are_listed_and_read_only_in_the_size_of_the_preparation(script, 
     assert not [name for name in snapshot('result') if name.startswith('perf')]
 
 
-@pytest.mark.parametrize('content', [b'', b'{', b'[]', b'{"flags": {}, "sha256": 3}', b'\xff', b'[' * 100000])
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'{',
+        b'[]',
+        b'{"flags": {}, "sha256": 3}',
+        b'{"flags": {}, "sha256": {}, "images": [3]}',
+        b'\xff',
+        b'[' * 100000,
+    ],
+)
 def test_a_broken_manifest_is_named(script, walked, content):
     with open('prep_dataset/manifest.json', 'wb') as file:
         file.write(content)
@@ -143,7 +154,8 @@ def test_a_broken_manifest_is_named(script, walked, content):
 def test_the_manifest_holds_the_flags_and_every_file(script, walked):
     written = manifest.read('prep_dataset')
     assert written
-    _, flags, digests = written
+    _, flags, digests, originals = written
+    assert originals and sorted(originals) == sorted(name[:-4] for name in os.listdir('prep_dataset/label'))
     assert (flags['width'], flags['height'], flags['scale'], flags['fit'], flags['tile']) == (
         114,
         114,

@@ -114,7 +114,7 @@ def started(monkeypatch, tmp_path):
         shown = progress.Progress(summary)
         one = scheduler.Scheduler(fleet.Fleet(ray, setup, 1), source, output, shown, page)
         one.wait_for_workers()
-        one.upscale(iter([worker.Task(place, f'{place}_x2.png') for place in places]))
+        one.upscale(iter([worker.PictureTask(place, f'{place}_x2.png') for place in places]))
         return ray, summary
 
     return call

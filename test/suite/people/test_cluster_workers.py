@@ -40,7 +40,7 @@ def made(tmp_path, narrow):
 def test_a_picture_in_bands_becomes_the_file_that_it_becomes_whole(made, photos, tmp_path, name, size):
     with Image.open(photos[0]) as photo:
         photo.convert('RGB').resize(size).save(tmp_path / 'in' / name)
-    task = worker.Task(name, 'whole' + os.path.splitext(name)[1])
+    task = worker.PictureTask(name, 'whole' + os.path.splitext(name)[1])
     one = made()
     whole = one.upscale(task)
     assert whole.kind == 'done' and whole.megapixels == size[0] * size[1] / 1e6, whole
@@ -60,7 +60,7 @@ def test_sixteen_bits_and_alpha_in_bands_are_those_of_the_whole(made, tmp_path):
     random = np.random.RandomState(0)
     smooth = cv2.resize(random.rand(40, 30, 4).astype(np.float32), (300, 400), interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(tmp_path / 'in' / 'a.png'), (smooth.clip(0, 1) * 65535).astype(np.uint16))
-    one, task = made(), worker.Task('a.png', 'whole.png')
+    one, task = made(), worker.PictureTask('a.png', 'whole.png')
     assert one.upscale(task).kind == 'done'
     _, head, *bands = one.cut(task._replace(target='joined.png'), 3)
     outcome = one.join(task._replace(target='joined.png'), head, *[one.upscale_band(band)[1] for band in bands])
@@ -73,7 +73,7 @@ def test_a_large_picture_is_handed_back_only_where_it_can_be_cut(made, photos, t
     with Image.open(photos[0]) as photo:
         photo.convert('RGB').resize((300, 200)).save(tmp_path / 'in' / 'a.png')
     monkeypatch.setattr(worker, 'LARGE_MEGAPIXELS', 0.05)
-    one, task = made(), worker.Task('a.png', 'a_x2.png', splits=True)
+    one, task = made(), worker.PictureTask('a.png', 'a_x2.png', splits=True)
     assert one.upscale(task).kind == 'large' and os.listdir(str(tmp_path / 'out')) == []
     assert one.upscale(task._replace(splits=False)).kind == 'done'
 
@@ -81,7 +81,7 @@ def test_a_large_picture_is_handed_back_only_where_it_can_be_cut(made, photos, t
 def test_what_a_worker_that_died_had_written_is_done(made, photos, tmp_path):
     with Image.open(photos[0]) as photo:
         photo.convert('RGB').resize((40, 30)).save(tmp_path / 'in' / 'a.png')
-    one, task = made(), worker.Task('a.png', 'a_x2.png')
+    one, task = made(), worker.PictureTask('a.png', 'a_x2.png')
     assert one.upscale(task).kind == 'done'
     before = snapshot(tmp_path / 'out')
     assert one.upscale(task).kind == 'failed'  # as on one machine: is there already
@@ -122,15 +122,15 @@ def test_a_local_copy_that_fills_a_machines_disk_is_not_the_end_of_all(made, fla
     one = made()
     one._input = stores.open_store('flaky://pictures')
     monkeypatch.setattr(one._input._system, 'get_file', lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'full')))
-    assert one.upscale(worker.Task('a.png', 'b.png')).kind == 'unfit'
+    assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'unfit'
 
 
 def test_a_full_disk_of_one_machine_is_not_the_end_of_all(made, tmp_path, monkeypatch):
     one = made()
     monkeypatch.setattr(one, '_upscale', lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'no space', 'x')))
-    assert one.upscale(worker.Task('a.png', 'b.png')).kind == 'hopeless'
+    assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'hopeless'
     one._output = None  # no Folder
-    assert one.upscale(worker.Task('a.png', 'b.png')).kind == 'unfit'
+    assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'unfit'
 
 
 def test_a_broken_model_is_named_as_the_user_names_it(tmp_path):

@@ -5,7 +5,8 @@ import os
 import struct
 import sys
 
-from pictures.formats import pixels, reader
+from pictures.formats import avif, base, pixels, png, reader, registry, writer
+from pictures.metadata import metadata
 
 import imagecodecs
 import numpy as np
@@ -32,6 +33,37 @@ def full_scale(array, bits):
     """Whole numbers of some bits as 8 or 16: the closed form, in floating point."""
     full = 255 if bits <= 8 else 65535
     return np.floor(array.astype(np.float64) * full / ((1 << bits) - 1) + 0.5)
+
+
+# --- the registry
+
+
+def test_each_format_says_itself_under_which_endings_it_is_written():
+    usual = {'.png', '.jpg', '.jpeg', '.tif', '.tiff', '.webp', '.bmp'}
+    assert set(registry.WRITABLE) == usual | ({'.avif'} if avif.CAN_WRITE else set())
+    assert set(registry.WRITABLE) < set(registry.READABLE)
+    for each in registry.FORMATS:
+        assert set(each.written) <= set(each.endings) and (each.save or not each.written), each.name
+
+
+def test_a_format_unknown_to_the_writer_is_written_by_its_own_module(monkeypatch, colour):
+    """With PNG's chunks on colour where it says that it holds them, else with a profile of the same colours."""
+    saved = []
+
+    def save(file, image, said, settings, notes):
+        saved.append(said)
+        file.write(b'mine' + bytes(image.size))
+
+    own = base.Format('OWN', ('.own',), None, base.whole(png.read_checked), written=('.own',), save=save)
+    said = metadata.Metadata(png_colour={b'gAMA': (100000).to_bytes(4, 'big')})
+    for has_chunks in (False, True):
+        monkeypatch.setitem(registry.BY_ENDING, '.own', own._replace(has_colour_chunks=has_chunks))
+        canvas = writer.Canvas(201, 127, 3, np.dtype(np.uint8))
+        canvas.put(slice(0, 127), slice(0, 201), colour)
+        file = io.BytesIO()
+        assert canvas.save(file, '.own', said, base.Settings()) == []
+        assert file.getvalue() == b'mine' + bytes([201, 127])
+    assert saved[0].icc_profile and not saved[1].icc_profile and saved[1].png_colour == said.png_colour
 
 
 # --- TIFF

@@ -34,7 +34,7 @@ SCRIPT_MAY_USE = {
     'RDN_profile': {'rdn.profiling'},
     'RDN_pth2onnx': {'rdn.engines', 'rdn.network'},
     'RDN_quantize': {'rdn.engines', 'rdn.quantization', 'rdn.training'},
-    'RDN_train': {'rdn.data', 'rdn.network', 'rdn.training'},
+    'RDN_train': {'rdn.network', 'rdn.training'},
     'RDN_upscale': {'rdn.engines', 'pictures', 'pictures.formats', 'pictures.report', 'pictures.cluster'},
     'gen_dataset_info': {'rdn.data', 'rdn.devices'},
     'patch_transpose_whitelist': {'rdn.network', 'rdn.profiling'},
@@ -239,6 +239,16 @@ def test_functions_take_few_parameters_and_no_name_hides_a_module():
         for name, parameters, names in functions:
             assert len(parameters) < 7, (path, name)
             assert not names & imported, (path, name)
+
+
+def test_no_two_rooms_have_a_class_of_one_name():
+    rooms = {}
+    for path in sources():
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ClassDef):
+                rooms.setdefault(node.name, set()).add(os.path.dirname(path) or path)
+    assert len(rooms) > 80
+    assert {name: sorted(found) for name, found in rooms.items() if len(found) > 1} == {}
 
 
 def test_no_module_is_used_by_what_it_uses():

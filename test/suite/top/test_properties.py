@@ -7,7 +7,7 @@ import string
 import tempfile
 
 from rdn import arrays
-from rdn.accuracy import result
+from rdn.acceptance import parse
 from rdn.devices import benchmark, logs, outputs
 from rdn.devices.number_text import format_text, parse_text
 from rdn.profiling import msprof
@@ -45,7 +45,7 @@ def read_by(function, content, *args):
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), SIZES, SIZES), min_size=1, max_size=20))
-def test_info_file_round_trip(rows):
+def test_an_info_file_of_any_lines_is_read_back_or_refused(rows):
     lines = [benchmark.InfoLine(*row) for row in rows]
     try:
         content = benchmark.format_info(lines).encode('utf-8', 'surrogateescape')
@@ -159,10 +159,10 @@ def test_any_log_is_a_figure_or_refused(text):
     ):
         try:
             log = prefix + text
-            figure = result.parse(log) if result.is_result(log) else logs.parse_speed(log, 'a_bs1.log').rate
+            figure = parse.parse_figure(log, 'a_bs1.log')
         except ValueError:
             continue
-        assert figure > 0
+        assert (figure if isinstance(figure, float) else figure.rate) > 0
 
 
 # --- msprof's tables

@@ -70,10 +70,10 @@ def test_small_picture_is_mirrored():
 
 
 def test_layouts_are_read_back_and_other_content_is_refused(tmp_path):
-    settings = dataset.Settings(114, 114, 2, 'crop', tile=True, overlap=16, no_label=True)
+    settings = dataset.Preparation(114, 114, 2, 'crop', tile=True, overlap=16, no_label=True)
     lr = np.zeros((3, 300, 200), np.float32)
     with dataset.writing(str(tmp_path / 'prep'), settings) as write:
-        assert write(dataset.PreparedImage('a.v1', '/a/ö.png', lr, None)) == 3 * 2
+        assert write(dataset.PreparedImage('a.v1', '/a/ö.png', '', lr, None)) == 3 * 2
     (tmp_path / 'prep' / 'manifest.json').unlink()
     folder, path = str(tmp_path / 'prep' / 'label'), tmp_path / 'prep' / 'label' / 'a.v1.json'
     layout = tiles.Layout(300, 200, [114, 114], 16, 2)

@@ -305,7 +305,7 @@ def measured(tmp_path, monkeypatch):
         folder = name or f'bs{size}'
         os.makedirs(folder)
         record = run_record.Record('ais_bench', None, None, None, chip, size, '', None)
-        origin = result.Origin('centre crop', 'set5', 'rdn-pytorch', 2, 1, outputs_of or record, None)
+        origin = result.Origin('crop', 'set5', 'rdn-pytorch', 2, (228, 228), 1, outputs_of or record, None)
         result.write(f'{folder}/result.json', [psnr], origin)
         with open(f'{folder}/pure_summary.json', 'w') as file:
             file.write(summary(size, 1000 * size / rate, None))
