@@ -2,7 +2,7 @@
 
     python3 test/accept.py --psnr result.json --npu result/perf_vision_batchsize_1_device_0.txt --gpu RDN_bs1.log
 
-prints the table twice, to read and as Markdown for a report. The status is 0 only when all that was judged is met.
+prints a table; --markdown FILE writes it for a report. The status is 0 only when all that was judged is met.
 
 Accuracy is judged by what RDN_postprocess.py --reference=WEIGHTS found: whether the device computes what PyTorch
 computes. The guide's own comparison with published figures stands beside it, and counts only for results of the same
@@ -16,7 +16,8 @@ compares with fp16: a log that names another precision is shown, and judged only
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import textwrap
+from typing import NamedTuple, Sequence
 
 from rdn import cli, files, run_record
 from rdn.acceptance import dumped
@@ -28,6 +29,7 @@ SHOWN = ('set5', 2, 'rdn-pytorch', protocols.WHOLE.name)  # beside a result that
 OTHER_PROTOCOL, OTHER_IMAGES, UNKNOWN_IMAGES = 'other protocol', 'other images', 'images unknown'
 OTHER_PRECISION = 'other precision'
 ANY_PRECISION = 'any'
+WIDTH = 120  # of a line on the console
 
 
 class Row(NamedTuple):
@@ -55,9 +57,10 @@ def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: fl
     if origin and origin.verdict:
         verdict = origin.verdict
         reference = f'PyTorch {psnr - verdict.change:.3f} (limits {verdict.max_loss:g}, {verdict.max_image_loss:g})'
-        measured = f'{psnr:g}: {verdict.change:+.4f}, worst image {verdict.image_change:+.4f}'
-        what = f'PSNR against PyTorch, dB, {title}, {origin.images} images'
-        rows.append(Row(what, reference, measured, tool, verdict.is_kept))
+        measured = f'{psnr:g}: {verdict.change:+.4f}, worst {verdict.image_change:+.4f}'
+        images = cli.count(origin.images, 'image') if origin.images else 'images unknown'
+        tool = f'{tool}; {title}, {images}'
+        rows.append(Row('against PyTorch, dB', reference, measured, tool, verdict.is_kept))
     why_not = reason_against_published(origin)
     key = SHOWN
     if origin and not why_not:
@@ -67,7 +70,7 @@ def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: fl
     shown = f'{known_sets.KNOWN[key[0]].title}, {protocols.PROTOCOLS[key[3]].title}'
     reference = f'{published.source} {limit:g} ({shown})'
     met = None if why_not else psnr >= limit
-    rows.append(Row("the guide's comparison, dB", reference, f'{psnr:g} ({title})', tool, met, why_not))
+    rows.append(Row("the guide's figure, dB", reference, f'{psnr:g} ({title})', tool, met, why_not))
     return rows
 
 
@@ -155,9 +158,9 @@ def main(argv=None):
         rows += judge_accuracy(result.read_average(args.psnr), result.read_origin(args.psnr), args.official_psnr)
     if args.npu:
         rows.append(judge_speed(args.npu, args.gpu, Names(args.chips, args.card, args.gpu_name, args.gpu_precision)))
-    table = [('figure', 'reference', 'measured', 'origin', 'verdict')]
-    table += [(*row[:4], row.verdict()) for row in rows]
-    print(f'{cli.format_table(table)}\n\n{cli.format_markdown(table)}')
+    print(format_rows(rows))
+    if args.markdown:
+        files.write_text(args.markdown, format_report(rows))
     judged = [row.is_met for row in rows if row.is_met is not None]
     if not judged:
         remedies = ['--reference WEIGHTS, --pred-path and --label-path'] if args.psnr else []
@@ -166,12 +169,37 @@ def main(argv=None):
     return 0 if all(judged) else 1
 
 
+def format_rows(rows: Sequence[Row]) -> str:
+    """The rows for the console, in lines of WIDTH at most where no single figure is longer: a table if it fits."""
+    cells = [(row.figure, row.reference, row.measured, row.verdict()) for row in rows]
+    table = cli.format_table([('figure', 'reference', 'measured', 'verdict'), *cells])
+    if max(map(len, table.splitlines())) > WIDTH:
+        blocks = [
+            [f'{figure}: {verdict}', f'  {measured}', f'  for {reference}']
+            for figure, reference, measured, verdict in cells
+        ]
+        table = '\n'.join(line for block in blocks for line in block)
+    figures: dict[str, list[str]] = {}
+    for row in rows:
+        figures.setdefault(row.origin, []).append(row.figure)
+    notes = [f'{" and ".join(names)}: measured by {origin}' for origin, names in figures.items()]
+    notes = [textwrap.fill(note, WIDTH, subsequent_indent='  ', break_long_words=False) for note in notes]
+    return '\n'.join([table, '', *notes])
+
+
+def format_report(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table with all that is known of them."""
+    cells = [(*row[:4], row.verdict()) for row in rows]
+    return cli.format_markdown([('figure', 'reference', 'measured', 'origin', 'verdict'), *cells]) + '\n'
+
+
 def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--psnr', metavar='FILE', help='result.json of RDN_postprocess.py')
     parser.add_argument('--reference', metavar='WEIGHTS', help='make result.json anew, and compare with PyTorch')
     parser.add_argument('--pred-path', metavar='DIR', help="with --reference: folder of the device's outputs")
     parser.add_argument('--label-path', metavar='DIR', help='with --reference: folder of the labels')
+    parser.add_argument('--markdown', metavar='FILE', help='write the table there, in Markdown for a report')
     parser.add_argument('--npu', metavar='FILE', help="the device's log: of benchmark or ais_bench")
     parser.add_argument('--gpu', metavar='FILE', help="the GPU's log, of trtexec")
     parser.add_argument(

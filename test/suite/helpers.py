@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from typing import NamedTuple
 
@@ -30,6 +31,17 @@ class Ended(NamedTuple):
     status: int
     out: str
     err: str
+
+
+def accept(script, *flags):
+    """How test/accept.py ended, with the Markdown table at the end of what it printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'table.md')
+        ended = script('accept', *flags, f'--markdown={path}')
+        if not os.path.exists(path):
+            return ended
+        with open(path) as file:
+            return ended._replace(out=f'{ended.out}\n{file.read()}')
 
 
 def assert_refused(ended, *words):

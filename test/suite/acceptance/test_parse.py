@@ -8,7 +8,7 @@ from rdn.devices import benchmark, logs
 
 import pytest
 
-from helpers import assert_refused
+from helpers import accept, assert_refused
 from vendor import (
     AIS_BENCH,
     AIS_BENCH_NEW,
@@ -164,7 +164,7 @@ def loss(average, image):
 
 
 def test_the_guides_speeds_are_accepted(script, guide_logs):
-    ended = script('accept', *ACCEPT[1:])
+    ended = accept(script, *ACCEPT[1:])
     assert ended.status == 0, ended.err
     assert cells(ended) == [['images/s, batch 1', 'T4 25.393', '310 29.577', "benchmark's, as given", 'met']]
 
@@ -186,32 +186,32 @@ def test_the_guides_speeds_are_accepted(script, guide_logs):
 )
 def test_the_status_is_the_verdict_on_what_can_be_compared(script, guide_logs, protocol, verdict, flags, verdicts):
     write_origin(protocol, verdict)
-    ended = script('accept', *flags)
+    ended = accept(script, *flags)
     assert [row[-1] for row in cells(ended)] == verdicts
     assert ended.status == ('not met' in verdicts)
 
 
 def test_where_nothing_can_be_judged_the_status_says_so(script, guide_logs):
     write_origin('crop')
-    ended = script('accept', '--psnr=result.json')
+    ended = accept(script, '--psnr=result.json')
     assert cells(ended)[0][-1] == 'other protocol' and ended.status == 1 and '--reference' in ended.err
 
 
 def test_what_is_known_of_another_result_does_not_count(script, guide_logs):
     write_origin('whole', loss(0, 0))
     (guide_logs / 'result.json').write_text('{"title": "t", "value": [{"key": "Avg PSNR", "value": "38.5"}]}')
-    assert [row[-1] for row in cells(script('accept', *ACCEPT))] == ['images unknown', 'met']
+    assert [row[-1] for row in cells(accept(script, *ACCEPT))] == ['images unknown', 'met']
 
 
 def test_what_cannot_be_compared_is_refused(script, guide_logs):
     (guide_logs / 'RDN_bs4.log').write_text(TENSORRT_7.replace('image:1x3', 'image:4x3'))
-    assert_refused(script('accept', *(ACCEPT[:2] + ['--gpu=RDN_bs4.log'])), 'batches of 1', 'RDN_bs4.log of 4')
+    assert_refused(accept(script, *(ACCEPT[:2] + ['--gpu=RDN_bs4.log'])), 'batches of 1', 'RDN_bs4.log of 4')
     swapped = ['--npu=RDN_bs1.log', '--gpu=perf_vision_batchsize_1_device_0.txt']
-    assert_refused(script('accept', *swapped), 'RDN_bs1.log', 'a log of trtexec')
-    assert_refused(script('accept', '--npu=RDN_bs1.log'), '--gpu')
-    assert_refused(script('accept'), '--psnr')
-    assert_refused(script('accept', '--psnr=RDN_bs1.log'), 'RDN_bs1.log', 'Avg PSNR')
-    assert_refused(script('accept', '--psnr=gone.json'), 'gone.json')
+    assert_refused(accept(script, *swapped), 'RDN_bs1.log', 'a log of trtexec')
+    assert_refused(accept(script, '--npu=RDN_bs1.log'), '--gpu')
+    assert_refused(accept(script), '--psnr')
+    assert_refused(accept(script, '--psnr=RDN_bs1.log'), 'RDN_bs1.log', 'Avg PSNR')
+    assert_refused(accept(script, '--psnr=gone.json'), 'gone.json')
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_log_cut_anywhere_gives_the_whole_figure_or_none(log):
 )
 def test_published_figures_are_judged_for_their_images_protocol_scale_and_luma_alone(script, guide_logs, more, verdict):
     write_origin(**{'protocol': 'letterbox', **more})
-    row = cells(script('accept', *ACCEPT))[0]
+    row = cells(accept(script, *ACCEPT))[0]
     assert row[-1] == verdict
     assert row[1] == ('guide, Ascend 310 38.27 (Set5, letterbox)' if verdict == 'met' else
                       'RDN-pytorch, PyTorch 38.18 (Set5, whole images)')  # fmt: skip
@@ -261,9 +261,9 @@ def test_published_figures_are_judged_for_their_images_protocol_scale_and_luma_a
 
 def test_a_record_that_has_the_protocols_title_says_the_same(script, guide_logs):
     write_origin('whole')
-    by_name = script('accept', *ACCEPT)
+    by_name = accept(script, *ACCEPT)
     write_origin('whole images', label_size=None)
-    assert script('accept', *ACCEPT) == by_name and '38.27 (whole images)' in by_name.out
+    assert accept(script, *ACCEPT) == by_name and '38.27 (whole images)' in by_name.out
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_a_record_that_has_the_protocols_title_says_the_same(script, guide_logs)
 )
 def test_an_origin_of_another_form_is_refused_by_name(script, guide_logs, damage):
     write_origin(**{'protocol': 'letterbox', **damage})
-    assert_refused(script('accept', *ACCEPT), 'result.run.json', 'remove it')
+    assert_refused(accept(script, *ACCEPT), 'result.run.json', 'remove it')
 
 
 def test_several_devices_are_not_multiplied(script, tmp_path):
@@ -300,7 +300,7 @@ def speed_verdict(script, folder, gpu_log, *flags, rate=25.0):
     """How the guide's device, at `rate` images/s, is judged by a GPU's log: (status, reference, verdict, stderr)."""
     (folder / 'gpu.log').write_text(gpu_log)
     (folder / 'npu.txt').write_text(GUIDE_PERF.replace('7.39423', f'{rate}'))
-    ended = script('accept', f'--npu={folder}/npu.txt', f'--gpu={folder}/gpu.log', '--chips=1', *flags)
+    ended = accept(script, f'--npu={folder}/npu.txt', f'--gpu={folder}/gpu.log', '--chips=1', *flags)
     row = cells(ended)[0]
     return ended.status, row[1], row[4], ended.err
 
@@ -354,7 +354,7 @@ def test_streams_and_an_implicit_batch_count_in_the_verdict(script, tmp_path):
 def test_a_name_that_the_log_contradicts_is_refused(script, tmp_path):
     (tmp_path / 'gpu.log').write_text(TENSORRT_10_H100)
     (tmp_path / 'npu.txt').write_text(GUIDE_PERF)
-    ended = script('accept', f'--npu={tmp_path}/npu.txt', f'--gpu={tmp_path}/gpu.log', '--gpu-name=T4')
+    ended = accept(script, f'--npu={tmp_path}/npu.txt', f'--gpu={tmp_path}/gpu.log', '--gpu-name=T4')
     assert_refused(ended, 'gpu.log', 'NVIDIA H100 PCIe', 'T4')
     assert_refused(script('parse', tmp_path / 'gpu.log', '--device=T4'), 'gpu.log', 'NVIDIA H100 PCIe', 'T4')
     (tmp_path / 'gpu.log').write_text(TENSORRT_10_H100.replace('H100 PCIe', 'A100-SXM4-40GB'))
@@ -368,3 +368,13 @@ def test_this_machines_figure_is_no_cards(script, tmp_path):
     run_record.write(str(path), host)
     assert script('parse', path).out == 'host bs1 fps:7.394\n'
     assert_refused(script('parse', path, '--device=310P3'), path, "this machine's processor")
+
+
+def test_the_table_fits_the_console_and_markdown_goes_to_a_file_alone(script, guide_logs):
+    write_origin('whole', loss(0, 0))
+    (guide_logs / 'RDN_bs1.log').write_text(TENSORRT_10_H100.replace('H100 PCIe', 'H100 80GB HBM3 MIG 1g.10gb'))
+    for flags in ([], ['--card=Atlas 300I Duo of the machine room on the ground floor', '--markdown=table.md']):
+        ended = script('accept', *ACCEPT, *flags)
+        assert max(map(len, ended.out.splitlines())) <= 120 and '|' not in ended.out
+        assert "the guide's figure" in ended.out and 'MIG 1g.10gb 27809.604' in ended.out
+    assert '| Atlas 300I Duo of the machine room on the ground floor' in (guide_logs / 'table.md').read_text()

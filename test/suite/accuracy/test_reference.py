@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import DUMP, INFER, assert_refused, judge, listing, prepare, reference_unclipped
+from helpers import DUMP, INFER, accept, assert_refused, judge, listing, prepare, reference_unclipped
 
 
 def rows(ended):
@@ -116,13 +116,13 @@ def test_accept_measures_by_itself_from_inputs_outputs_and_weights(script, infer
         f'--pred-path={DUMP}',
         '--label-path=prep_dataset/label',
     ]
-    ended = script('accept', *flags)
+    ended = accept(script, *flags)
     assert ended.status == 0, ended.err
     assert '| met |' in ended.out and '| other images |' in ended.out
     zeros = np.zeros((3, 228, 228), np.float32)
     picture = np.fromfile(output('coffee'), np.float32).reshape(zeros.shape)
     (picture * 0.9).tofile(output('coffee'))
-    ended = script('accept', *flags)
+    ended = accept(script, *flags)
     assert ended.status == 1 and '| not met |' in ended.out
     zeros.tofile(output('coffee'))
-    assert_refused(script('accept', *flags), 'coffee_1.bin', 'one value')
+    assert_refused(accept(script, *flags), 'coffee_1.bin', 'one value')

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import DUMP, SET5, assert_refused, judge, prepare
+from helpers import DUMP, SET5, accept, assert_refused, judge, prepare
 
 
 def pixel_digest(path):
@@ -51,7 +51,7 @@ def verdict(script, tmp_path, image_folder, monkeypatch):
             sr.astype(np.float32).tofile(f'{DUMP}/{name[:-4]}_1.bin')
         height, width = (side // 2 for side in label.shape[1:])
         assert judge(script, f'--height={height}', f'--width={width}').status == 0
-        return script('accept', '--psnr=result.json').out.splitlines()[-1].strip('| ').split(' | ')[-1]
+        return accept(script, '--psnr=result.json').out.splitlines()[-1].strip('| ').split(' | ')[-1]
 
     return call
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from helpers import LITE, assert_refused, infer, judge, listing, prepare, reference
+from helpers import LITE, accept, assert_refused, infer, judge, listing, prepare, reference
 from tools import evaluate
 
 
@@ -58,7 +58,7 @@ def test_a_new_protocol_goes_from_preparation_to_verdict(script, div2k, image_fo
     with open('result.run.json') as file:
         content = json.load(file)
     assert [content[key] for key in ('protocol', 'known_set', 'luma')] == ['div2k', 'div2k validation', 'rgb']
-    ended = script('accept', '--psnr=result.json')
+    ended = accept(script, '--psnr=result.json')
     assert ended.status == 0 and '| a paper 20 (DIV2K validation, whole images as of DIV2K) |' in ended.out
     assert_refused(judge(script, '--luma=bt601'), '--luma=bt601', 'rgb', 'leave the flag out')
 

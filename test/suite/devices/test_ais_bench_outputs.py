@@ -10,7 +10,7 @@ from rdn.devices import number_text, outputs
 import numpy as np
 import pytest
 
-from helpers import DUMP, assert_refused, judge
+from helpers import DUMP, accept, assert_refused, judge
 from vendor import AIS_2023_TWO, AIS_2024, AIS_2026, AIS_CONTRADICTION, AIS_MSIT_TWO, TENSORRT_7, summary
 
 
@@ -219,7 +219,7 @@ def test_the_mean_of_several_batch_sizes_is_no_batch_size(script, tmp_path, name
 def test_the_mean_of_several_batch_sizes_is_not_compared(script, tmp_path):
     (tmp_path / 'npu.log').write_text(THROUGHPUT.format(1.667, 20.0, 83.35))
     (tmp_path / 'gpu.log').write_text(TENSORRT_7)
-    assert_refused(script('accept', '--npu', tmp_path / 'npu.log', '--gpu', tmp_path / 'gpu.log'), '1.667', 'of 1')
+    assert_refused(accept(script, '--npu', tmp_path / 'npu.log', '--gpu', tmp_path / 'gpu.log'), '1.667', 'of 1')
     (tmp_path / 'rdn_bs2.log').write_text(THROUGHPUT.format(1.667, 20.0, 83.35))
     assert_refused(script('parse', tmp_path / 'rdn_bs2.log'), 'rdn_bs2.log', '1.667', '2')
 
@@ -239,7 +239,7 @@ def test_summaries_are_read_whatever_form_the_arguments_have(script, tmp_path, a
 def test_accept_compares_a_summary_with_trtexec(script, tmp_path):
     (tmp_path / 'run_summary.json').write_text(summary(1, 21.0, None))
     (tmp_path / 'gpu.log').write_text(TENSORRT_7)
-    ended = script('accept', '--npu', tmp_path / 'run_summary.json', '--gpu', tmp_path / 'gpu.log', '--card=310P3')
+    ended = accept(script, '--npu', tmp_path / 'run_summary.json', '--gpu', tmp_path / 'gpu.log', '--card=310P3')
     assert ended.status == 0 and 'T4 25.393' in ended.out and '310P3 47.619' in ended.out
 
 
