@@ -1,4 +1,4 @@
-"""Guide 5.2 without an Ascend device: benchmark's job, on ONNX Runtime.
+"""Guide 5.2 without benchmark: its job, of an exported model on ONNX Runtime, of an offline one on an Ascend device.
 
     python3 RDN_infer.py -model_type=vision -device_id=0 -batch_size=1 -om_path=./rdn_x2_bs1.onnx -input_text_path=./RDN_prep_bin.info -input_width=114 -input_height=114 -output_binary=False -useDvpp=False
 
@@ -8,6 +8,9 @@ result/perf_vision_batchsize_1_device_0.txt. Pure inference, random input and no
     python3 RDN_infer.py -round=20 -om_path=./rdn_x2_bs1.onnx -batch_size=1
 
 rdn_x2_bs1.onnx stands for rdn_x2.onnx where only that is there: an ONNX takes any batch size.
+
+An offline model, -om_path=./rdn_x2_bs1.om, runs on the device -device_id by pyACL, the module acl of the CANN toolkit
+(source env.sh). Its Interface rate and that of -round count acl.mdl.execute alone; the copies are reported apart.
 """
 
 from __future__ import annotations
@@ -74,14 +77,31 @@ def infer_dataset(
     return stages
 
 
-def infer_random(model: engines.Engine, shape: Sequence[int], rounds: int) -> float:
-    """Seconds that `rounds` runs of the model on random input of `shape` take, after one to warm up."""
+def infer_random(model: engines.Engine, shape: Sequence[int], rounds: int) -> tuple[float, engines.Spent | None]:
+    """Run the model on random input of `shape`, after one run to warm up.
+
+    Returns:
+        The seconds that `rounds` runs took, and what the device spent them on if that is known.
+    """
     batch = np.random.RandomState(0).rand(*shape).astype(np.float32)
     model(batch)
-    start = time.perf_counter()
+    before, start = model.spent, time.perf_counter()
     for _ in cli.progress(range(rounds), 'round'):
         model(batch)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, spent_since(model, before)
+
+
+def spent_since(model: engines.Engine, before: engines.Spent | None) -> engines.Spent | None:
+    """What the device spent since `before`; None for an engine that does not time copies apart."""
+    if before is None or model.spent is None:
+        return None
+    return engines.Spent(*(now - then for now, then in zip(model.spent, before)))
+
+
+def describe_copies(spent: engines.Spent, images: int) -> str:
+    """Say how long the copies to and from the device took, which a rate of the device alone leaves out."""
+    to_device, to_host = (f'{seconds * 1e3 / images:.3g} ms' for seconds in (spent.to_device, spent.to_host))
+    return f'copies, not in the rate of acl.mdl.execute: {to_device} an image to the device (H2D), {to_host} back (D2H)'
 
 
 def read_infos(path: str, width: int | None, height: int | None) -> list[benchmark.InfoLine]:
@@ -120,10 +140,14 @@ def run_dataset(
     model: engines.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
 ) -> str:
     """Write the outputs into a folder, in place of earlier ones; return the performance file's text."""
-    start = time.perf_counter()
+    before, start = model.spent, time.perf_counter()
     with files.atomic_folder(folder, outputs.list_outputs(folder)) as partial:
         stages = infer_dataset(model, infos, batch_size, partial, binary)
     print(f'{len(infos)} outputs in {folder}')
+    spent = spent_since(model, before)
+    if spent:
+        stages['infer'] = spent.compute
+        print(describe_copies(spent, len(infos)))
     return benchmark.format_performance(len(infos), time.perf_counter() - start, stages)
 
 
@@ -134,7 +158,10 @@ def run_pure(
     height, width = model.shape[1] or size[0], model.shape[2] or size[1]
     if not (height and width):
         raise ValueError(f'{path} takes any size: say which with -input_width and -input_height')
-    seconds = infer_random(model, (batch_size, model.shape[0] or 3, height, width), rounds)
+    seconds, spent = infer_random(model, (batch_size, model.shape[0] or 3, height, width), rounds)
+    if spent:
+        seconds = spent.compute
+        print(describe_copies(spent, rounds * batch_size))
     return benchmark.format_pure_inference(rounds * batch_size, seconds)
 
 
@@ -147,7 +174,7 @@ def make_record(
         version=model.version,
         engine=model.name,
         precision=model.precision,
-        chip=model.name.replace('ExecutionProvider', '') if model.name in engines.ON_DEVICE else run_record.HOST,
+        chip=model.chip,
         batch_size=batch_size,
         model=files.digest(path),
         manifest=manifest.digest_beside(os.path.dirname(infos[0].path)) if infos else None,
@@ -169,10 +196,10 @@ def main(argv=None):
     infos = []
     if args.input_text_path:
         infos = read_infos(args.input_text_path, args.input_width, args.input_height)
-    with tempfile.TemporaryDirectory() as folder:
-        trace = folder if args.profiling else None
-        place = engines.Place(args.provider, args.device_id, args.threads)
-        model = engines.open_model(path, args.precision, place, trace)
+    place = engines.Place(args.provider, args.device_id, args.threads)
+    with contextlib.ExitStack() as stack:
+        trace = stack.enter_context(tempfile.TemporaryDirectory()) if args.profiling else None
+        model = stack.enter_context(engines.opened(path, args.precision, place, trace))
         check_model(model, path, args.batch_size)
         if infos:
             check_inputs(model, path, infos)
@@ -208,7 +235,7 @@ def parse_args(argv):
     parser.add_argument('-model_type', choices=['vision'], default='vision')
     parser.add_argument('-device_id', type=int, default=0, help='number of the device, also in file names')
     parser.add_argument('-batch_size', type=cli.positive, default=1)
-    parser.add_argument('-om_path', required=True, help='model, .onnx')
+    parser.add_argument('-om_path', required=True, help='model, .onnx or .om')
     parser.add_argument('-input_text_path', help='info file of gen_dataset_info.py bin')
     parser.add_argument('-input_width', type=cli.positive)
     parser.add_argument('-input_height', type=cli.positive)

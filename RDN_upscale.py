@@ -95,17 +95,17 @@ def upscale_here(
     """Upscale on this machine; returns where the results are, and the report."""
     threads = model.place.threads or cpu.available_cores()
     place = model.place._replace(threads=threads, streams=min(threads, processing.MAX_STREAMS))
-    engine = engines.open_model(model.path, model.precision, place)
-    scale = engines.scale_of(engine, model.path)
-    upscaler.check_tiles(engine, options.tile_size, options.overlap)
-    discovery.check_no_url(places.output)
-    naming = make_naming(places.output, names, options.lossless, scale)
-    jobs = local.plan(places.inputs, naming, summary)
-    check_places(naming.output, places)
-    print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {engine.name}')
-    print(''.join(f'{line}\n' for line in processing.describe_model(engine, model.precision, options)), end='')
-    with under_way(places, model.path, summary) as page:
-        local.upscale_all(jobs, engine, scale, options, page, summary)
+    with engines.opened(model.path, model.precision, place) as engine:
+        scale = engines.scale_of(engine, model.path)
+        upscaler.check_tiles(engine, options.tile_size, options.overlap)
+        discovery.check_no_url(places.output)
+        naming = make_naming(places.output, names, options.lossless, scale)
+        jobs = local.plan(places.inputs, naming, summary)
+        check_places(naming.output, places)
+        print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {engine.name}')
+        print(''.join(f'{line}\n' for line in processing.describe_model(engine, model.precision, options)), end='')
+        with under_way(places, model.path, summary) as page:
+            local.upscale_all(jobs, engine, scale, options, page, summary)
     return naming.file or naming.output, page
 
 
@@ -222,7 +222,9 @@ def parse_args(argv):
         '--output', required=True, metavar='PATH', help='folder for the results; of one picture also FILE.png'
     )
     parser.add_argument(
-        '--model', default='rdn_x2.onnx', help='of RDN_pth2onnx.py, or another RGB model; default %(default)s'
+        '--model',
+        default='rdn_x2.onnx',
+        help='of RDN_pth2onnx.py or another RGB model, or an .om for an Ascend device; default %(default)s',
     )
     parser.add_argument(
         '--cluster',

@@ -40,7 +40,8 @@ class Upscaler:
         """Load a model.
 
         Args:
-            model: an ONNX file of RDN_pth2onnx.py, or another model that enlarges RGB.
+            model: an ONNX file of RDN_pth2onnx.py, another model that enlarges RGB, or an offline model (.om), which
+                holds memory of an Ascend device until `self.model.close()` or the end of this object.
             precision: 'fp32', 'bf16' or 'int8'; None: int8 for an eight-bit model, otherwise fp32.
             tile_size: pixels; for a model of free height and width.
             overlap: of tiles, pixels of the input.

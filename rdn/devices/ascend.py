@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rdn import configuration
-from rdn.devices import atc, base, chip, toolkit
+from rdn import configuration, toolkit
+from rdn.devices import atc, base, chip
 
 
 class Ascend(base.Device):

@@ -6,8 +6,8 @@ import glob
 import os
 import shutil
 
-from rdn import configuration, files, run_record
-from rdn.devices import chip, places, record, runner, toolkit
+from rdn import configuration, files, run_record, toolkit
+from rdn.devices import chip, places, record, runner
 
 
 def convert(

@@ -6,9 +6,9 @@ import difflib
 import re
 from typing import Callable, NamedTuple, Sequence
 
+from rdn import toolkit
 from rdn.devices import npu_smi, runner
 
-PREFIX = 'Ascend'  # before the chip's name in --soc_version
 # Names that npu-smi shows for several chips, and these chips as atc names them: for machines whose toolkit has no list.
 FAMILIES = {
     '310B': ('310B1', '310B2', '310B3', '310B4'),
@@ -42,7 +42,7 @@ def name_of(soc_version: str, known: Sequence[str] = ()) -> str:
         soc_version: the name, in any case.
         known: the chips that the toolkit knows, without `Ascend`; their spelling counts.
     """
-    name = soc_version[len(PREFIX) :] if soc_version.lower().startswith(PREFIX.lower()) else soc_version
+    name = toolkit.chip_name(soc_version)
     spellings = [*known, *(chip for chips in FAMILIES.values() for chip in chips)]
     spelled = next((chip for chip in spellings if chip.lower() == name.lower()), None)
     return spelled or (name.upper() if name == name.lower() else name)
@@ -76,7 +76,7 @@ def choose_soc_version(chip: Chip | None, asked: str | None, known: Sequence[str
         _check_spelling(asked, known)
         if chip and is_family(chip.name, known) and not name_of(asked, known).startswith(chip.name):
             raise ValueError(f'--soc-version={asked}: npu-smi shows a chip of the family {chip.name}')
-        return PREFIX + name_of(asked, known)
+        return toolkit.PREFIX + name_of(asked, known)
     if chip is None:
         raise ValueError(
             'atc is here, but no npu-smi to say for which chip to convert: '
@@ -84,7 +84,7 @@ def choose_soc_version(chip: Chip | None, asked: str | None, known: Sequence[str
         )
     if is_family(chip.name, known):
         raise ValueError(
-            f'npu-smi calls the chip {chip.name}, and atc has to know which: give --soc-version={PREFIX}… '
+            f'npu-smi calls the chip {chip.name}, and atc has to know which: give --soc-version={toolkit.PREFIX}… '
             f"({', '.join(_nearest(chip.name, known))}: the board's papers say)"
         )
     name = name_of(chip.name, known)
@@ -93,24 +93,24 @@ def choose_soc_version(chip: Chip | None, asked: str | None, known: Sequence[str
             f'npu-smi shows the chip {name}, which this CANN toolkit does not know: '
             f'convert with a version that does ({_hint(name, known)})'
         )
-    return PREFIX + name
+    return toolkit.PREFIX + name
 
 
 def _check_spelling(asked: str, known: Sequence[str]) -> None:
     """Raise ValueError, with the nearest names, where the toolkit does not know a chip by exactly this name."""
-    exact = asked if asked.lower().startswith(PREFIX.lower()) else PREFIX + asked
-    if not known or exact in {PREFIX + chip for chip in known}:
+    exact = asked if asked.lower().startswith(toolkit.PREFIX.lower()) else toolkit.PREFIX + asked
+    if not known or exact in {toolkit.PREFIX + chip for chip in known}:
         return
     name = name_of(asked, known)
     if name in known:
-        raise ValueError(f'--soc-version={asked}: the CANN toolkit spells it {PREFIX}{name}')
+        raise ValueError(f'--soc-version={asked}: the CANN toolkit spells it {toolkit.PREFIX}{name}')
     raise ValueError(f'--soc-version={asked}: the CANN toolkit knows no such chip; {_hint(name, known)}')
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
     """The names for atc that are nearest to a name which the toolkit does not know; all names if none is near."""
     nearest = _nearest(name, known)
-    listed = ', '.join(PREFIX + chip for chip in nearest or known)
+    listed = ', '.join(toolkit.PREFIX + chip for chip in nearest or known)
     return f'the nearest names: {listed}' if nearest else f'the toolkit knows {listed}'
 
 

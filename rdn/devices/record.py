@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from rdn import cli, files, run_record
+from rdn import cli, files, run_record, toolkit
 from rdn.data import manifest
-from rdn.devices import chip, toolkit
+from rdn.devices import chip
 
 
 class Source(NamedTuple):

@@ -4,27 +4,30 @@
     model = engines.open_model('rdn_x2.onnx')
     outputs = model(inputs)  # float32 (N, 3, H, W), RGB, 0...1 -> (N, 3, scale*H, scale*W)
 
-base.py has the type of all engines, onnx_runtime.py and openvino.py one each, choice.py chooses.
+base.py has the type of all engines, onnx_runtime.py, openvino.py and om.py one each, choice.py chooses.
 """
 
-from rdn.engines.base import PRECISIONS, Engine, Place
-from rdn.engines.choice import check_model, faster_way, open_model, resolve_model
-from rdn.engines.onnx_runtime import ON_DEVICE, PROVIDERS, OnnxRuntime
+from rdn.engines.base import PRECISIONS, Engine, Place, Spent
+from rdn.engines.choice import check_model, faster_way, open_model, opened, resolve_model
+from rdn.engines.om import Om
+from rdn.engines.onnx_runtime import PROVIDERS, OnnxRuntime
 from rdn.engines.openvino import OpenVino
 from rdn.engines.scale import scale_of
 from rdn.network.architectures import title_of_model as title_of_network
 
 __all__ = [
-    'ON_DEVICE',
     'PRECISIONS',
     'PROVIDERS',
     'Engine',
+    'Om',
     'OnnxRuntime',
     'OpenVino',
     'Place',
+    'Spent',
     'check_model',
     'faster_way',
     'open_model',
+    'opened',
     'resolve_model',
     'scale_of',
     'title_of_network',

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import abc
-from typing import NamedTuple
+from types import TracebackType
+from typing import NamedTuple, TypeVar
+
+from rdn import run_record
 
 import numpy as np
+
+Self = TypeVar('Self', bound='Engine')
 
 PRECISIONS = ('fp32', 'bf16', 'int8')  # that can be asked for; a model in fp16 runs as it is
 
@@ -26,20 +31,56 @@ class Place(NamedTuple):
     streams: int = 1
 
 
+class Spent(NamedTuple):
+    """Seconds that a device spent: on copying inputs to it, on computing, on copying outputs to the host."""
+
+    to_device: float
+    compute: float
+    to_host: float
+
+
 class Engine(abc.ABC):
     """A model of one picture input (N, C, H, W) and one output, ready to run.
 
     name: what computes, for the console; version: of the engine; precision: one of PRECISIONS, or fp16. streams: how many runs at
     a time, from threads of the caller's, use the device best. batch: the number of images in a run; shape: the input's
-    [C, H, W]. An axis that the model leaves free is None.
+    [C, H, W]. An axis that the model leaves free is None. chip: what computes, by the name that a record gives it. spent:
+    the time of all runs so far, for a device whose copies are timed apart.
+
+    A with statement closes it at the end.
     """
 
     name: str
     version: str
-    precision: str
+    precision: str | None  # None: an offline model does not say
     streams: int
     batch: int | None
     shape: list[int | None]
+    chip: str = run_record.HOST
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except ValueError:
+            if error is None:  # otherwise that is what went wrong first
+                raise
+
+    @property
+    def spent(self) -> Spent | None:
+        """None: copies are not timed apart, or there are none."""
+        return None
+
+    def close(self) -> None:  # noqa: B027 - most engines hold nothing
+        """Free what the model holds outside of this process's own memory.
+
+        Raises:
+            ValueError: that fails.
+        """
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """float32 (N, C, H, W) -> (N, C, scale*H, scale*W). Raises ValueError where the model fails."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from typing import Iterator
 
 from rdn import cpu, guides_stack
-from rdn.engines import base, onnx_runtime, openvino
+from rdn.engines import base, om, onnx_runtime, openvino, pyacl
 from rdn.network import onnx_graph
 
 LOSSY = {'int8': 'of eight bits', 'fp16': 'in fp16'}  # precisions of a model's own, in words
@@ -22,6 +24,8 @@ def open_model(
 
     Raises ValueError as the engines do, for bf16 with what it lacks, and for a precision that is not the model's.
     """
+    if path.endswith(om.ENDING):
+        return _open_offline_model(path, precision, place, trace_folder)
     own = onnx_graph.precision_of(path)
     if own in LOSSY and precision not in (None, own):
         raise ValueError(f'{path}: is {LOSSY[own]}, not {precision}: give the model that it was made from')
@@ -37,8 +41,47 @@ def open_model(
     return onnx_runtime.OnnxRuntime(path, place, trace_folder)
 
 
+def _open_offline_model(path: str, precision: str | None, place: base.Place, trace_folder: str | None) -> base.Engine:
+    """The Engine of an offline model. Raises ValueError for what only other models can be asked for."""
+    if precision:
+        raise ValueError(
+            f'{path}: an offline model has the precision that atc gave it: leave the precision {precision} out'
+        )
+    if place.provider:
+        raise ValueError(
+            f'{path}: an offline model runs by pyACL, not ONNX Runtime: leave the provider {place.provider} out'
+        )
+    if trace_folder:
+        raise ValueError(f'{path}: msprof makes the profile of an offline model: leave profiling out')
+    return om.Om(path, place.device_id)
+
+
+@contextlib.contextmanager
+def opened(
+    path: str,
+    precision: str | None = None,
+    place: base.Place = base.Place(),  # noqa: B008 - cannot change
+    trace_folder: str | None = None,
+) -> Iterator[base.Engine]:
+    """As open_model, for the script of a process: at the end the model is closed, and with it the use of devices.
+
+    Raises ValueError as open_model does, and where closing fails.
+    """
+    try:
+        with open_model(path, precision, place, trace_folder) as model:
+            yield model
+    except BaseException:
+        with contextlib.suppress(ValueError):  # the first error counts
+            pyacl.finalize()
+        raise
+    pyacl.finalize()
+
+
 def check_model(path: str) -> None:
-    """Raises OSError or ValueError, with the file's name, for a file that no engine can run; without loading it."""
+    """Raises OSError or ValueError, with the file's name, for a file that no engine of any machine runs; loads nothing.
+
+    An offline model is such a file: it needs a device of the chip that it was converted for.
+    """
     onnx_graph.check_whole(path)
 
 

@@ -63,6 +63,8 @@ class OnnxRuntime(base.Engine):
         if place.provider and self.name != PROVIDERS[place.provider]:  # ONNX Runtime falls back to the CPU
             raise ValueError(f'{place.provider} does not load in this onnxruntime: {INSTALL[place.provider]}')
         self.version = f'ONNX Runtime {onnxruntime.__version__}'
+        if self.name in ON_DEVICE:
+            self.chip = self.name.replace('ExecutionProvider', '')
         self.streams = 1 if self.name in ON_DEVICE else streams
 
     def _run(self, batch: np.ndarray) -> np.ndarray:

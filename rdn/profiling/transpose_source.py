@@ -6,7 +6,7 @@ import glob
 import os
 import platform
 
-from rdn.devices import toolkit
+from rdn import toolkit
 from rdn.profiling import whitelist
 
 # transpose.py below opp/: up to 5.0, from CANN 6 on, from 8.5 on.

@@ -3,7 +3,7 @@
 import os
 import platform
 
-from rdn.devices import toolkit
+from rdn import toolkit
 
 import pytest
 

@@ -18,7 +18,6 @@ MAY_USE = {
     'rdn.engines': {'rdn.network'},
     'rdn.devices': {'rdn.data', 'rdn.network'},
     'rdn.accuracy': {'rdn.data', 'rdn.network'},
-    'rdn.profiling': {'rdn.devices'},
     'rdn.acceptance': {'rdn.accuracy', 'rdn.data', 'rdn.devices', 'rdn.network'},
     'rdn.training': {'rdn.accuracy', 'rdn.data', 'rdn.network'},
     'rdn.quantization': {'rdn.accuracy', 'rdn.engines', 'rdn.network'},

@@ -1,4 +1,4 @@
-"""Where the CANN toolkit is, its version, and the chips that it knows."""
+"""Where the CANN toolkit is, its version, the chips that it knows, its Python modules."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ VERSION_FILES = (
     ('version.cfg', r'^toolkit_running_version=\[[^:\]]*:([\w.-]{1,40})\]'),
 )
 CHIP_FILES = 'data/platform_config/Ascend*.ini'  # a chip each, which is the file's name
+
+PREFIX = 'Ascend'  # before the chip's name, as atc and the runtime spell it
+# pyACL's module is in the second one in toolkits up to 2021, and in both in later ones.
+PYTHON_FOLDERS = ('python/site-packages', 'pyACL/python/site-packages/acl', 'pyACL/python/site-packages')
 
 
 def homes() -> list[str]:
@@ -70,7 +74,7 @@ def known_chips(atc: str | None = None) -> tuple[str, ...]:
         paths = [path for depth in depths for path in glob.glob(os.path.join(glob.escape(folder), depth, CHIP_FILES))]
         if paths:
             names = {os.path.splitext(os.path.basename(path))[0] for path in paths}
-            return tuple(sorted(name[len('Ascend') :] for name in names))
+            return tuple(sorted(map(chip_name, names)))
     return ()
 
 
@@ -79,9 +83,29 @@ def _folders_with_chips(atc: str | None) -> Iterator[tuple[str, tuple[str, ...]]
     if atc:  # {part of the toolkit}/bin/atc
         yield os.path.dirname(os.path.dirname(os.path.realpath(atc))), ('', '*')
     for home in homes():
-        versions = sorted(glob.glob(os.path.join(glob.escape(home), '[0-9]*')), key=_version_key, reverse=True)
-        for folder in (os.path.join(home, 'latest'), *versions, home):
+        for folder in (*_versions(home), home):
             yield folder, ('', '*', '*/*')
+
+
+def chip_name(soc_version: str) -> str:
+    """Return a chip's name without `Ascend` in front, which may be in any case: 'Ascend310P3' -> '310P3'."""
+    return soc_version[len(PREFIX) :] if soc_version.lower().startswith(PREFIX.lower()) else soc_version
+
+
+def python_folders() -> list[str]:
+    """The folders in `homes` that the toolkit puts on PYTHONPATH for its module acl, in the order in which to look."""
+    found = []
+    for home in homes():
+        for folder in (home, *_versions(home)):
+            for place in PYTHON_FOLDERS:
+                found += [os.path.join(folder, place), *glob.glob(os.path.join(glob.escape(folder), '*-linux', place))]
+    return [folder for folder in dict.fromkeys(found) if os.path.isdir(folder)]
+
+
+def _versions(home: str) -> list[str]:
+    """Where versions of a toolkit are below its home, the one that `latest` names first, then the newest."""
+    numbered = sorted(glob.glob(os.path.join(glob.escape(home), '[0-9]*')), key=_version_key, reverse=True)
+    return [os.path.join(home, 'latest'), *numbered]
 
 
 def _version_key(path: str) -> list[int]:
