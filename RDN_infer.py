@@ -105,8 +105,17 @@ def describe_copies(spent: engines.Spent, images: int) -> str:
 
 
 def read_infos(path: str, width: int | None, height: int | None) -> list[benchmark.InfoLine]:
-    """The InfoLines of an info file. Raises ValueError, with its name, where they are not of the flags' size."""
+    """Read the InfoLines of an info file.
+
+    Raises:
+        ValueError: an input that it lists is missing, or is not of the flags' size; with the info file's name.
+    """
     infos = benchmark.read_info(path)
+    missing = next((info.path for info in infos if not os.path.exists(info.path)), None)
+    if missing:
+        raise ValueError(
+            f'{path}: lists {missing}, which is missing: gen_dataset_info.py lists the images prepared last'
+        )
     first = infos[0]
     if (width or first.width, height or first.height) != (first.width, first.height):
         raise ValueError(f'{path}: inputs of {first.width} x {first.height}, the flags say {width} x {height}')

@@ -7,13 +7,13 @@
 # --dataset      folder of images, 228 x 228 pixels at least; default: /root/dataset/set5 where it is,
 #                else five photographs that scikit-image ships
 # --batch-size   one or several: with 1,4,8,16,32,64 each is converted and measured, and a table compares them; default 1
-# --with         benchmark, ais_bench or host; default: the first of these that is here, the first two with atc
+# --with         benchmark, ais_bench, acl (pyACL) or host; default: the first of these that is here; all but host need atc
 # --soc-version  the chip's name for atc, Ascend310P3 say; default: what npu-smi shows (beside benchmark also Ascend310)
 # --device-id    number of the device; default 0
 # --no-reference leaves out the comparison with PyTorch, on which the verdict on accuracy rests
 #
-# Where atc and benchmark or ais_bench are installed, it converts the model and runs it on the device; elsewhere
-# RDN_infer.py does their job. The first run makes .venv and installs requirements.txt into it.
+# Where atc is installed, and benchmark, ais_bench or pyACL (a part of every CANN toolkit), it converts the model and
+# runs it on the device; elsewhere RDN_infer.py runs it on this machine's processor. The first run makes .venv and installs requirements.txt into it.
 # PYTHON names another Python than python3, with an environment of its own, .venv-3.7 for instance; RDN_VENV names an
 # environment that is used as it is. AIS_BENCH says how to
 # call ais_bench where it is not `python3 -m ais_bench`; SOC_VERSION is --soc-version; CHIPS says how many devices a

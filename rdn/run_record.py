@@ -13,6 +13,7 @@ from typing import NamedTuple
 from rdn import files
 
 MAX_RECORD_BYTES = 1 << 20
+UNKNOWN_CHIP = 'NPU'  # the chip's name where the tools do not say it
 HOST = 'host'  # the chip's name where this machine's processor computed
 
 

@@ -16,11 +16,10 @@ import shutil
 import stat
 from typing import Any, Iterable
 
-from rdn import files
+from rdn import files, run_record
 from rdn.devices import ascend, base, output_names, outputs, places, runner, speed
 
 ROUNDS, LEAST_ROUNDS = 100, 10  # without data
-NPU = 'NPU'  # a device whose chip is not known
 # What only a run on several devices prints, from its first line to its last.
 SEVERAL_DEVICES = re.compile(
     r'multidevice:.{0,200} run begin|subprocess_\d+ qsize|multidevice run end|device_\d+ throughput:|summary throughput'
@@ -89,7 +88,7 @@ class AisBench(ascend.Ascend):
     """ais_bench, as a module of the server's own Python, or as the variable AIS_BENCH names it."""
 
     name = title = 'ais_bench'
-    assumed_chip = NPU
+    assumed_chip = run_record.UNKNOWN_CHIP
 
     @classmethod
     def is_log(cls, text: str) -> bool:

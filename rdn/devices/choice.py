@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple, Sequence
 
-from rdn.devices import ais_bench, base, benchmark, chip, host, runner
+from rdn.devices import acl, ais_bench, base, benchmark, chip, host, runner
 
-DEVICES: tuple[type[base.Device], ...] = (benchmark.Benchmark, ais_bench.AisBench, host.Host)  # in order of preference
+# In order of preference.
+DEVICES: tuple[type[base.Device], ...] = (benchmark.Benchmark, ais_bench.AisBench, acl.Acl, host.Host)
 NAMES = tuple(kind.name for kind in DEVICES)
 
 

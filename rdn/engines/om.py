@@ -9,14 +9,13 @@ import contextlib
 import time
 from typing import Any, NamedTuple
 
-from rdn import toolkit
+from rdn import run_record, toolkit
 from rdn.engines import base, own_thread, pyacl
 
 import numpy as np
 
 ENDING = '.om'
 NAME = 'pyACL'
-UNKNOWN_CHIP = 'NPU'  # old toolkits do not name it
 DTYPES = {0: np.dtype(np.float32), 1: np.dtype(np.float16)}  # pyACL's number of a type -> numpy's
 OTHER_TYPES = {2: 'int8', 3: 'int32', 4: 'uint8', 6: 'int16', 9: 'int64', 12: 'bool', 27: 'bfloat16'}
 HUGE_PAGES_FIRST = 0
@@ -167,7 +166,7 @@ class _Session:
         held.add('rt.destroy_context', context)
         calls.call('rt.set_context', context)
         soc_version = calls.ask('get_soc_name') if calls.has('get_soc_name') else None
-        self.chip = toolkit.chip_name(soc_version) if soc_version else UNKNOWN_CHIP
+        self.chip = toolkit.chip_name(soc_version) if soc_version else run_record.UNKNOWN_CHIP
         self._model = calls.call('mdl.load_from_file', calls.path)
         held.add('mdl.unload', self._model)
         self.input, self.output = self._describe()

@@ -258,6 +258,21 @@ def process_of(module: Any) -> Process:
     return _processes[-1]
 
 
+def chip_of(module: Any, device_id: int) -> str | None:
+    """Return the toolkit's name of a device's chip, Ascend310P3 for instance; None if the toolkit does not say it.
+
+    Raises:
+        ValueError: the device cannot be used.
+    """
+    calls, process = Calls(module, 'pyACL'), process_of(module)
+    process.take_device(calls, device_id)
+    try:
+        return calls.ask('get_soc_name') if calls.has('get_soc_name') else None
+    finally:
+        process.give_device(calls, device_id)
+        process.finalize()
+
+
 def finalize() -> None:
     """Finalize what this process initialised and no model uses.
 

@@ -7,7 +7,7 @@ STANDIN_ACL_FAIL=rt.malloc:2: the second call of this name fails; of a name alon
 STANDIN_ACL_INTERRUPT=mdl.execute: Ctrl-C comes in the middle of the first call of this name.
 STANDIN_ACL_SLEEP=rt.memcpy:0.02: each call of this name takes so many seconds longer.
 STANDIN_ACL_OLD=1: a toolkit of 2021, without bytes_to_ptr, ptr_to_bytes, get_recent_err_msg and get_soc_name.
-STANDIN_ACL_DEVICES: how many devices there are (2). STANDIN_CHIP: their chip (310P3)."""
+STANDIN_ACL_DEVICES: how many devices there are (2). STANDIN_ACL_CHIP, else STANDIN_CHIP: their chip (310P3)."""
 
 import atexit
 import collections
@@ -32,7 +32,7 @@ TYPES = {'tensor(float)': 0, 'tensor(float16)': 1, 'tensor(int8)': 2, 'tensor(in
 ARRAY_TYPES = {0: np.float32, 1: np.float16, 2: np.int8, 3: np.int32, 4: np.uint8}
 FREEING = re.compile(r'.*(free|free_host|destroy_\w+|unload|reset_device|finalize)$')
 
-CHIP = os.environ.get('STANDIN_CHIP', '310P3')
+CHIP = os.environ.get('STANDIN_ACL_CHIP') or os.environ.get('STANDIN_CHIP', '310P3')
 DEVICES = int(os.environ.get('STANDIN_ACL_DEVICES', 2))
 LOCK, THREAD = threading.RLock(), threading.local()  # THREAD.context: that of the calling thread
 counts, complaints, threads = collections.Counter(), [], set()

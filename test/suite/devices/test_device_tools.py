@@ -51,7 +51,7 @@ BENCHMARK = 'benchmark.' + os.uname().machine
         (['atc'], False, 'host', f'atc is here, but no {BENCHMARK} in this folder or on PATH, and no ais_bench in '),
         ([BENCHMARK], False, 'host', f"{BENCHMARK} is here, but no atc on PATH: source the toolkit's set_env.sh"),
         ([], True, 'host', 'ais_bench is here, but no atc'),
-        ([], False, 'host', f'neither atc nor {BENCHMARK} nor ais_bench here'),
+        ([], False, 'host', f'neither atc nor {BENCHMARK} nor ais_bench nor pyACL here'),
     ],
 )
 def test_the_first_tool_that_is_here_with_atc_is_chosen_and_the_reason_said(machine, here, ais_bench, chosen, reason):
@@ -62,6 +62,7 @@ def test_the_first_tool_that_is_here_with_atc_is_chosen_and_the_reason_said(mach
 
 def test_a_tool_that_is_asked_for_is_taken_or_missed_by_name(machine, monkeypatch):
     folder = machine('atc', BENCHMARK, python_has_ais_bench=True)
+    monkeypatch.setenv('PYTHONPATH', os.path.join(ROOT, 'test', 'standins', 'pyacl'))
     assert [choice.choose(name).device.name for name in choice.NAMES] == list(choice.NAMES)
     (folder / BENCHMARK).unlink()
     machine()

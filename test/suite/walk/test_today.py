@@ -293,6 +293,98 @@ def test_lines_of_the_readme_for_ais_bench_run_as_they_stand(house, modern, imag
     assert re.search(r"^NPU bs1 fps:[\d.]+ \(ais_bench's, as given\)$", out, re.MULTILINE), out
 
 
+# --- pyACL, where there is neither benchmark nor ais_bench
+
+
+PYACL = os.path.join(ROOT, 'test', 'standins', 'pyacl')
+
+
+@pytest.fixture
+def bare_server(modern, monkeypatch):
+    """bare_server('310P3'): a server of today whose Python has no ais_bench; its toolkit's module acl is on PYTHONPATH."""
+
+    def install(card='310P3'):
+        folder = modern(card)
+        real = (folder / 'python3').read_text()
+        no_ais_bench = '#!/bin/sh\ncase "$*" in *ais_bench*) exit 1 ;; esac\n'
+        (folder / 'python3').write_text(real.replace('#!/bin/sh\n', no_ais_bench))
+        monkeypatch.setenv('PYTHONPATH', PYACL)
+        return folder
+
+    return install
+
+
+def test_pyacl_is_taken_where_the_other_tools_are_not_here(bare_server, monkeypatch):
+    folder = bare_server()
+    found = machine()
+    assert (found.device.name, found.chip.name, found.soc_version) == ('acl', '310P3', 'Ascend310P3')
+    assert found.describe([1]).startswith('RDN_infer.py with pyACL on 310P3, device 0, batches of 1 (atc and ')
+    assert ', no benchmark.' in found.reason and ', no ais_bench' in found.reason
+    monkeypatch.setenv('STANDIN_ACL_DEVICES', '0')  # a toolkit on a machine without a device
+    without = machine()
+    assert without.device.name == 'host' and 'pyACL does not run: pyACL: acl.rt.set_device failed' in without.reason
+    monkeypatch.delenv('STANDIN_ACL_DEVICES')
+    (folder / 'npu-smi').unlink()
+    monkeypatch.setenv('STANDIN_CHIP', '310B4')
+    assert machine().soc_version == 'Ascend310B4'  # pyACL says it
+    monkeypatch.setenv('STANDIN_ACL_OLD', '1')
+    with pytest.raises(ValueError, match='no npu-smi to say for which chip'):
+        machine()
+    assert machine(soc_version='Ascend310P3').chip.name == '310P3'
+    (folder / 'atc').unlink()
+    assert machine().device.name == 'host' and 'pyACL is here, but no atc on PATH' in machine().reason
+
+
+def test_pyacl_is_taken_before_the_processor_and_after_ais_bench(modern, monkeypatch):
+    modern()
+    monkeypatch.setenv('PYTHONPATH', PYACL)
+    assert machine().device.name == 'ais_bench' and machine(wanted='acl').device.name == 'acl'
+
+
+@pytest.mark.parametrize(
+    'content, words', [('import nothing_here', 'pyACL does not run: .*nothing_here'), ('x = 1', 'another module')]
+)
+def test_a_module_acl_that_does_not_load_is_named(bare_server, tmp_path, monkeypatch, content, words):
+    bare_server()
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'other' / 'acl.py').write_text(content)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path / 'other'))
+    with pytest.raises(ValueError, match=f'--with=acl: .*{words}'):
+        machine(wanted='acl')
+    assert machine().device.name == 'host'
+    monkeypatch.delenv('PYTHONPATH')
+    with pytest.raises(ValueError, match='--with=acl: no pyACL'):
+        machine(wanted='acl')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('batch_size', ['1', '1,4'])
+def test_the_walk_by_pyacl_ends_with_the_devices_verdict_and_speed(
+    house, bare_server, monkeypatch, narrow, image_folder, batch_size
+):
+    bare_server('300I Duo')
+    monkeypatch.setenv('STANDIN_ACL_CHIP', '310P3')
+    shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
+    status, out, err = shell(f'bash run.sh --dataset {image_folder} --batch-size {batch_size}', house)
+    assert status == 0 and not err, out + err
+    assert 'python3 RDN_infer.py -model_type=vision -device_id=0 -batch_size=1 -om_path=./rdn_x2_bs1.om' in out
+    assert 'verdict ' in out and 'accuracy kept: loss 0.00 dB on average' in out
+    folder = house / 'result' if batch_size == '1' else house / 'result' / 'bs1'
+    made = run_record.read(str(folder / 'dumpOutput_device0'))
+    assert (
+        made
+        and (made.chip, made.card_devices, made.tool) == ('310P3', 2, 'RDN_infer.py')
+        and 'pyACL' in str(made.engine)
+    )
+    if batch_size == '1':
+        shown = re.search(r'^310P3 bs1 fps:([\d.]+)$', out, re.MULTILINE)
+        with open(str(folder / 'perf_vision_batchsize_1_device_0.txt')) as file:
+            rate = re.search(r'Interface throughputRate: ([\d.]+)', file.read())
+        assert shown and rate and float(shown.group(1)) == pytest.approx(2 * float(rate.group(1)), rel=1e-4)
+    else:
+        assert re.search(r'^\| 310P3, 2 a card \| 4 \|', out, re.MULTILINE), out
+
+
 # --- the table over batch sizes
 
 

@@ -1,0 +1,78 @@
+"""pyACL, the Python module `acl` of every CANN toolkit: RDN_infer.py runs the offline model with it, without ais_bench."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import sys
+
+import rdn
+from rdn import run_record, toolkit
+from rdn.devices import ascend, base, rdn_infer, runner
+
+# For a process of its own, since the module takes the device's runtime with it: does it load, and which chip is device 0?
+QUESTION = f"""
+import sys
+sys.path.insert(0, {rdn.ROOT!r})
+from rdn.engines import pyacl
+try:
+    print('chip', pyacl.chip_of(pyacl.load_module(), 0) or '')
+except ValueError as error:
+    sys.exit(str(error))
+"""
+CHIP_LINE = 'chip '
+
+
+class Acl(rdn_infer.RdnInfer, ascend.Ascend):
+    """An Ascend device by pyACL, in RDN_infer.py's own process."""
+
+    name = 'acl'
+    title = 'RDN_infer.py with pyACL'
+    assumed_chip = run_record.UNKNOWN_CHIP
+
+    def __init__(self, programs: runner.Runner = runner.LOCAL):
+        super().__init__(programs)
+        self._answer: runner.Answer | None = None
+
+    def find(self) -> list[str] | None:
+        """How RDN_infer.py is called; None where no module acl is here, or it does not load, or there is no device."""
+        return rdn_infer.COMMAND if self._has_module() and self._ask().status == 0 else None
+
+    def file_name(self) -> str:
+        """pyACL's name."""
+        return 'pyACL'
+
+    def missing(self) -> str:
+        """Why it is not here, and what to do."""
+        if self._has_module():
+            return f'pyACL does not run: {" ".join(self._ask().text.split())}'
+        return 'no pyACL (the module acl of the CANN toolkit: source env.sh)'
+
+    def identify(self, device_id: int, soc_version: str | None) -> base.Target:
+        """As of every Ascend device; without npu-smi pyACL names the chip."""
+        if not soc_version and not self.programs.find('npu-smi'):
+            lines = [line for line in self._ask().text.splitlines() if line.startswith(CHIP_LINE)]
+            soc_version = lines[-1][len(CHIP_LINE) :].strip() or None if lines else None
+        return super().identify(device_id, soc_version)
+
+    def infer_and_record(self, job: base.Job) -> base.Run:
+        """Run `infer`, and complete RDN_infer.py's records by what the walk knows of the chip and its card."""
+        run = self.infer(job)
+        for target in filter(None, run):
+            written = run_record.read(target)
+            if written:
+                chip = job.chip.name if written.chip == run_record.UNKNOWN_CHIP else written.chip
+                run_record.write(target, written._replace(chip=chip, card_devices=job.chip.card_devices))
+        return run
+
+    def _has_module(self) -> bool:
+        """Whether a module of the name is where pyACL can be; it may still not load."""
+        named = [folder for folder in os.environ.get('PYTHONPATH', '').split(os.pathsep) if folder]
+        spec = importlib.machinery.PathFinder.find_spec('acl', [*named, *toolkit.python_folders()])
+        return spec is not None and spec.has_location
+
+    def _ask(self) -> runner.Answer:
+        """The answer to QUESTION."""
+        if self._answer is None:
+            self._answer = self.programs.ask([sys.executable, '-c', QUESTION])
+        return self._answer
