@@ -42,8 +42,8 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
     status, out, err = shell(last, server)
     assert status == 1, out + err
     assert re.search(r'^host bs1 fps:[\d.]+$', out, re.MULTILINE) and "T4 bs1 fps:25.393 (trtexec's, as given)" in out
-    assert '34.61 (centre crop)' in out and '| other images |' in out
-    assert re.search(r'\| T4 25.393 \| host [\d.]+ \| RDN_infer.py .* \| not met \|', out)
+    assert re.search(r' 34\.61 \(centre crop\) +other images$', out, re.MULTILINE), out
+    assert re.search(r' T4 25\.393 +host [\d.]+ +not met$', out, re.MULTILINE) and 'by RDN_infer.py' in out, out
     kernel = tmp_path / 'cann' / 'latest' / CANN6
     assert b'[1, 64, 2, 2, 114, 114]' in kernel.read_bytes()
 
