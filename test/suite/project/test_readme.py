@@ -1,7 +1,8 @@
-"""Both READMEs say the same: their commands, their tables' numbers, their links; and CONTRIBUTING.md names what is there."""
+"""A page and its translation say the same: commands, numbers, code names, links; and CONTRIBUTING.md names what is there."""
 
 import os
 import re
+from decimal import Decimal
 
 import pytest
 
@@ -9,6 +10,15 @@ from helpers import ROOT
 
 PAGES = ['README.md', 'README.zh-CN.md', 'CONTRIBUTING.md', 'weights/README.md']
 PAGES += sorted(f'docs/{name}' for name in os.listdir(os.path.join(ROOT, 'docs')) if name.endswith('.md'))
+CHINESE = '.zh-CN.md'
+TRANSLATED = [name.replace(CHINESE, '.md') for name in PAGES if name.endswith(CHINESE)]
+
+# Units that belong to a language: "12 megapixels" is "1200 万像素" in Chinese.
+UNITS = {'million': 10**6, 'megapixel': 10**6, 'billion': 10**9, '万': 10**4, '百万': 10**6, '千万': 10**7, '亿': 10**8}
+UNIT = '|'.join(sorted(UNITS, key=len, reverse=True))
+WITH_UNIT = re.compile(rf'(?<![\w.,])(an?|\d[\d,]*(?:\.\d+)?)[ -]?({UNIT})', re.ASCII)
+# Numbers that can be wrong: with a decimal point, or of two digits and more.
+NUMBER = re.compile(r'(?<![\w.])[+−-]?\d[\d,]*(?:\.\d+)+|(?<![\w.])\d[\d,]*\d(?!\w|\.\w)', re.ASCII)
 
 
 def read(name):
@@ -16,13 +26,28 @@ def read(name):
         return file.read()
 
 
-@pytest.fixture(scope='module')
-def both():
-    return read('README.md'), read('README.zh-CN.md')
+@pytest.fixture(scope='module', params=TRANSLATED)
+def both(request):
+    """The English and the Chinese text of a page."""
+    return read(request.param), read(request.param.replace('.md', CHINESE))
 
 
 def blocks(text):
     return re.findall(r'^```(\w*)\n(.*?)^```$', text, re.DOTALL | re.MULTILINE)
+
+
+def uncommented(block):
+    language, text = block
+    return language, re.sub(r' +# .*$', '', text, flags=re.MULTILINE)
+
+
+def code_names(text):
+    """Everything in back quotes: flags, files, commands."""
+    return sorted(set(re.findall(r'`([^`\n]+)`', text)))
+
+
+def comments(block):
+    return re.findall(r' +(# .*)$', block[1], re.MULTILINE)
 
 
 def sections(text):
@@ -31,14 +56,62 @@ def sections(text):
     return re.split(r'^#+ ', plain, flags=re.MULTILINE)[1:]
 
 
+def in_full(match):
+    """A number with a unit of its language as digits: '1200 万' and '12 million' are '12000000'."""
+    count = '1' if match.group(1) in ('a', 'an') else match.group(1).replace(',', '')
+    return f'{(Decimal(count) * UNITS[match.group(2)]).normalize():f} '
+
+
 def numbers(text):
-    """The numbers in a text that can be wrong: with a decimal point, or of two digits and more, sorted."""
-    return sorted(re.findall(r'(?<![\w.])[+−-]?\d[\d,]*(?:\.\d+)+|(?<![\w.])\d[\d,]*\d(?![\w.])', text))
+    """The numbers in a text that can be wrong, sorted, without separators of thousands."""
+    return sorted(number.replace(',', '') for number in NUMBER.findall(WITH_UNIT.sub(in_full, text)))
+
+
+def table_rows(section):
+    return [line.strip().strip('|').split('|') for line in section.splitlines() if line.startswith('|')]
+
+
+def references(text):
+    """What names a source in any language: 'instg_0035', '#1875', 'EE1001', 'Ascend/tools'."""
+    shown = re.sub(r'\]\([^)]*\)', ']', text)
+    return sorted(re.findall(r'\w*[a-z]_\w+|#\d+|\bE\w*\d{4,}|\w+(?:-\w+)*/\w+(?:-\w+)*', shown, re.ASCII))
+
+
+@pytest.mark.parametrize(
+    'english, chinese',
+    [
+        ('12 megapixels', '1200 万像素'),
+        ('a 4-megapixel picture', '一张 400 万像素的图片'),
+        ('a megapixel takes 20 s', '每 100 万像素需 20 秒'),
+        ('1.5 million pictures', '150 万张图片'),
+        ('3 million', '3 百万'),
+        ('2 billion', '20 亿'),
+        ('22,123,395 parameters', '共22123395个参数'),
+        ('30,000 pictures', '3 万张图片'),
+    ],
+)
+def test_a_number_may_have_the_unit_of_its_language(english, chinese):
+    assert numbers(english) == numbers(chinese) != []
+
+
+@pytest.mark.parametrize(
+    'english, chinese',
+    [('12 megapixels', '12 万像素'), ('12 megapixels', '120 万像素'), ('4 megapixels', '4 像素'), ('15 s', '约51秒')],
+)
+def test_a_wrong_number_is_noticed_whatever_its_unit(english, chinese):
+    assert numbers(english) != numbers(chinese)
+
+
+def test_the_pages_that_have_a_translation():
+    assert TRANSLATED == ['README.md', 'docs/ascend.md']
 
 
 def test_commands_and_printed_figures_are_the_same(both):
+    """Only comments in a block of commands may be translated."""
     english, chinese = map(blocks, both)
-    assert english == chinese
+    assert [uncommented(block) for block in english] == [uncommented(block) for block in chinese]
+    for ours, theirs in zip(english, chinese):
+        assert len(comments(ours)) == len(comments(theirs))
 
 
 def test_sections_have_the_same_order_and_numbers(both):
@@ -52,17 +125,32 @@ def test_sections_have_the_same_order_and_numbers(both):
         assert numbers(ours) == numbers(theirs), title
 
 
-def test_code_names_are_the_same(both):
-    """Everything in back quotes: flags, files, commands."""
-    english, chinese = (
-        sorted(set(re.findall(r'`([^`\n]+)`', re.sub(r'```.*?```', '', text, flags=re.DOTALL)))) for text in both
-    )
+def test_tables_have_the_same_rows_with_the_same_numbers_and_sources(both):
+    for ours, theirs in zip(*map(sections, both)):
+        english, chinese = table_rows(ours), table_rows(theirs)
+        assert len(english) == len(chinese), ours.splitlines()[0]
+        for row, its in zip(english, chinese):
+            assert len(row) == len(its), row
+            for cell, translated in zip(row, its):
+                assert numbers(cell) == numbers(translated), (cell, translated)
+                assert code_names(cell) == code_names(translated), (cell, translated)
+            assert references(row[-1]) == references(its[-1]), (row[-1], its[-1])
+
+
+def test_links_to_other_sites_are_the_same(both):
+    english, chinese = (sorted(re.findall(r'\]\((http[^)]+)\)', text)) for text in both)
     assert english == chinese
 
 
-def test_each_links_the_other(both):
-    for text, other in zip(both, ('README.zh-CN.md', 'README.md')):
-        assert f'({other})' in text.split('## ')[0]
+def test_code_names_are_the_same(both):
+    english, chinese = (code_names(re.sub(r'```.*?```', '', text, flags=re.DOTALL)) for text in both)
+    assert english == chinese
+
+
+@pytest.mark.parametrize('name', TRANSLATED)
+def test_each_links_the_other(name):
+    for page, other in ((name, name.replace('.md', CHINESE)), (name.replace('.md', CHINESE), name)):
+        assert f'({os.path.basename(other)})' in read(page).split('## ')[0]
 
 
 def headings(text):
@@ -95,10 +183,10 @@ def test_every_file_that_is_named_exists(name):
         assert any(os.path.exists(os.path.join(ROOT, folder, found)) for folder in folders), (name, found)
 
 
-def test_every_script_is_named_in_both(both):
+@pytest.mark.parametrize('page', ['README.md', 'README.zh-CN.md'])
+def test_every_script_is_named_in_both_readmes(page):
     names = [name for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py']
-    for text in both:
-        assert [name for name in names if f'`{name}`' not in text] == []
+    assert [name for name in names if f'`{name}`' not in read(page)] == []
 
 
 def test_every_module_stands_in_the_tree_of_contributing():
