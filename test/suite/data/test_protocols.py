@@ -63,6 +63,7 @@ def test_a_new_protocol_goes_from_preparation_to_verdict(script, div2k, image_fo
     assert_refused(judge(script, '--luma=bt601'), '--luma=bt601', 'rgb', 'leave the flag out')
 
 
+@pytest.mark.slow
 def test_a_new_protocol_is_measured_in_training_and_by_the_tool(
     script, div2k, image_folder, tmp_path, train, capsys, monkeypatch
 ):

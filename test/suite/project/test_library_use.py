@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 from helpers import ROOT, run_python
 
 STATE = """
@@ -54,6 +56,7 @@ print({name: (before[name], after[name]) for name in before if before[name] != a
 """
 
 
+@pytest.mark.slow
 def test_importing_every_module_sets_nothing(tmp_path):
     """In a process whose program is not ours."""
     environment = dict(os.environ, PYTHONPATH=ROOT)

@@ -240,6 +240,7 @@ def test_in_fp16_a_step_that_overflows_is_left_out(photos, monkeypatch):
     assert device.is_failing()  # nothing but overflows
 
 
+@pytest.mark.slow
 @needs_graphs
 def test_fp16_learns_what_fp32_learns(photos):
     """The loss of a network that learns three batches by heart, in both precisions."""
