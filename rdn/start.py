@@ -51,7 +51,13 @@ def _what_to_do(module: str) -> str:
 
 
 SCRIPT = os.environ.get('RDN_SCRIPT') or os.path.basename(sys.argv[0])
-FOLDERS = [ROOT, *(os.path.join(ROOT, *parts) for parts in (['test'], ['tools'], ['rdn'], ['rdn', 'devices']))]
+FOLDERS = [
+    ROOT,
+    *(
+        os.path.join(ROOT, *parts)
+        for parts in (['test'], ['tools'], ['rdn'], ['rdn', 'devices'], ['rdn', 'acceptance'])
+    ),
+]
 if os.path.dirname(os.path.realpath(sys.argv[0])) in FOLDERS:
     sys.excepthook = _on_uncaught  # not in another program that uses a module of ours
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background has it ignored

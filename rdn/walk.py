@@ -25,7 +25,8 @@ from rdn.devices import base, choice, outputs, runner
 from rdn.network import architectures, checkpoint
 
 SET5 = '/root/dataset/set5'
-NO_VERDICT = 'none: the outputs were not compared with PyTorch (--weights=FILE names the weights to compare with)'
+NO_VERDICT = 'none: the outputs were not compared with PyTorch'
+NO_WEIGHTS = f'{NO_VERDICT}: the model has no record of its weights; --weights=FILE names them'
 
 
 class Plan(NamedTuple):
@@ -37,6 +38,7 @@ class Plan(NamedTuple):
         machine: what it runs on.
         batch_sizes: of the models, in their order.
         reference: the weights whose outputs the device's are compared with; None for no comparison.
+        no_verdict: why there is none then.
         dataset: the folder of images; None for the default.
     """
 
@@ -45,6 +47,7 @@ class Plan(NamedTuple):
     machine: choice.Machine
     batch_sizes: Sequence[int]
     reference: str | None
+    no_verdict: str
     dataset: str | None
 
     @property
@@ -229,7 +232,7 @@ def describe_end(plan: Plan, measured: Sequence[Measured]) -> list[str]:
         ]
     for batch_size, verdict in zip(plan.batch_sizes, map(read_verdict, measured)):
         of = f'batches of {batch_size}: ' if len(measured) > 1 else ''
-        lines.append(f'verdict    {of}{verdict.summarize() if verdict else NO_VERDICT}')
+        lines.append(f'verdict    {of}{verdict.summarize() if verdict else plan.no_verdict}')
     return [*lines, *(f'next       {line}' for line in next_commands(plan, measured))]
 
 
@@ -246,9 +249,13 @@ def next_commands(plan: Plan, measured: Sequence[Measured]) -> list[str]:
         if verdict and not verdict.is_kept:  # look where it is lost
             return [runner.line_of([*each.postprocess, f'--report={each.folder}/report'])]
     if plan.machine.device.is_accelerator:
-        path, speed = measured[0].result, measured[0].speed
+        sizes = list(plan.batch_sizes)
+        if 1 not in sizes:  # the GPU is measured with batches of 1
+            return [runner.line_of(['python3', 'test/accept.py', '--psnr', measured[0].result])]
+        path, speed = measured[sizes.index(1)].result, measured[sizes.index(1)].speed
+        on_gpu = runner.line_of(['bash', 'test/perf_gpu.sh', plan.config.onnx])
         judged = ['python3', 'test/accept.py', '--psnr', path, '--npu', speed, '--gpu', 'RDN_bs1.log']
-        return ['bash test/perf_gpu.sh    (on a server with a GPU; it writes RDN_bs1.log)', runner.line_of(judged)]
+        return [f'{on_gpu}    (on a server with a GPU; it writes RDN_bs1.log)', runner.line_of(judged)]
     larger = [
         'python3',
         'RDN_upscale.py',
@@ -300,7 +307,8 @@ def main(argv=None):
         reference = None
         if not args.no_reference:
             reference = choose_reference(args.steps, config, machine, args.batch_size, args.weights)
-        return walk(Plan(args.steps, config, machine, args.batch_size, reference, args.dataset))
+        no_verdict = NO_VERDICT if args.no_reference else NO_WEIGHTS
+        return walk(Plan(args.steps, config, machine, args.batch_size, reference, no_verdict, args.dataset))
 
 
 def walk(plan: Plan) -> int:

@@ -3,14 +3,13 @@
 #
 #     bash test/perf_gpu.sh [rdn_x2.onnx [rdn_x2.pth]]
 #
-# TensorRT 11 has no --fp16: there the weights, by default those beside the model, are exported in fp16 to
-# rdn_x2_fp16.onnx, and that is measured.
+# TensorRT 11 has no --fp16: there the weights, by default those that run.sh exported or else rdn_x2.pth beside the
+# model, are exported in fp16 to rdn_x2_fp16.onnx, and that is measured.
 [ -n "${BASH_VERSION-}" ] || { echo "perf_gpu.sh: needs bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/.."
 model=${1:-rdn_x2.onnx}
-weights=${2:-${model%.onnx}.pth}
 
 fail() {
     echo "perf_gpu.sh: $1" >&2
@@ -18,16 +17,22 @@ fail() {
 }
 
 command -v trtexec >/dev/null || fail 'no trtexec on PATH: it comes with TensorRT, in its bin folder'
+inputs=$(RDN_SCRIPT=perf_gpu.sh python3 -m rdn.acceptance.gpu_inputs "$model")
+shape=${inputs%%$'\n'*} weights=${2:-${inputs#*$'\n'}}
 precision=(--fp16)
 usage=$(trtexec --help 2>&1) || true
 if grep -q -e '--onnx' <<<"$usage" && ! grep -Eq '^ *--fp16( |$)' <<<"$usage"; then
     [ -f "$weights" ] || fail "$weights: no such file: TensorRT 11 has no --fp16, so the model is exported in fp16 \
 from its weights: bash test/perf_gpu.sh $model WEIGHTS"
     model=${model%.onnx}_fp16.onnx
-    python3 RDN_pth2onnx.py --input-file="$weights" --output-file="$model" --half
+    width=${shape##*x} height=${shape%x*}
+    python3 RDN_pth2onnx.py --input-file="$weights" --output-file="$model" --half --height="${height##*x}" --width="$width"
     precision=()
 fi
 trap 'rm -f RDN_bs1.log.partial' EXIT
-trtexec --onnx="$model" ${precision[@]+"${precision[@]}"} --shapes=image:1x3x114x114 | tee RDN_bs1.log.partial
+trtexec --onnx="$model" ${precision[@]+"${precision[@]}"} --shapes="$shape" | tee RDN_bs1.log.partial
 mv RDN_bs1.log.partial RDN_bs1.log
 python3 test/parse.py RDN_bs1.log
+if [ ${#precision[@]} = 0 ]; then
+    echo "The log names no fp16, so test/accept.py judges by it with --gpu-precision=strongly-typed"
+fi

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from rdn import cli, files, run_record
 from rdn.accuracy import result
+from rdn.data import known_sets
 from rdn.devices import chip as hardware
 from rdn.devices import logs, output_names, speed
 from rdn.network import onnx_graph
@@ -30,7 +31,7 @@ PUBLISHED_NOTE = (
 class Measurement(NamedTuple):
     """What was measured with a batch size. psnr: dB; rate: images/s of a device; card_devices: how many a card holds.
 
-    record: of the run, where it is known.
+    record: of the run, where it is known. known_set: as a result's Origin has it.
     """
 
     chip: str
@@ -40,6 +41,7 @@ class Measurement(NamedTuple):
     rate: float
     card_devices: int
     record: run_record.Record | None
+    known_set: str | None
 
 
 def read_row(folder: str) -> Measurement:
@@ -55,7 +57,9 @@ def read_row(folder: str) -> Measurement:
         check_same_run(result_path, of_outputs, speed_path, record)
     devices = hardware.devices_on_card(record.chip, record.card_devices) if record else 1
     protocol = origin.title() if origin else result.UNKNOWN_PROTOCOL
-    return Measurement(chip, batch, psnr, protocol, found.rate, devices, of_outputs or record)
+    return Measurement(
+        chip, batch, psnr, protocol, found.rate, devices, of_outputs or record, origin and origin.known_set
+    )
 
 
 def check_one_size(path: str, found: speed.Speed, record: run_record.Record | None) -> int:
@@ -112,6 +116,14 @@ def find_speed(folder: str) -> str:
     raise ValueError(f'{folder}: no file in it that says how fast the model is: run.sh --batch-size writes it')
 
 
+def name_of_set(row: Measurement, given: str) -> str:
+    """The name of a row's data set: as given, unless that is the name of a known set and the pixels are not that set's."""
+    known = next((key for key, each in known_sets.KNOWN.items() if given.lower() in (key, each.title.lower())), None)
+    if known is None or known == row.known_set:
+        return given
+    return 'other images' if row.known_set else 'images unknown'
+
+
 def format_rows(rows: list[Measurement], dataset: str) -> list[tuple[str, ...]]:
     """The table's cells, the header first; the rows in the order of batch sizes."""
     best = max(rows, key=lambda row: row.rate)
@@ -121,7 +133,15 @@ def format_rows(rows: list[Measurement], dataset: str) -> list[tuple[str, ...]]:
         card = '-' if row.chip == run_record.HOST else f'{row.rate * row.card_devices:.3f}'
         chip = f'{row.chip}, {row.card_devices} a card' if row.card_devices > 1 else row.chip
         mark = 'best' if row is best and len(rows) > 1 else ''
-        cells = chip, str(row.batch), f'{dataset}, {row.protocol}', f'{row.psnr:g}', f'{row.rate:.3f}', card, mark
+        cells = (
+            chip,
+            str(row.batch),
+            f'{name_of_set(row, dataset)}, {row.protocol}',
+            f'{row.psnr:g}',
+            f'{row.rate:.3f}',
+            card,
+            mark,
+        )
         table.append((*cells, str(PUBLISHED.get(row.batch, '-'))))
     return table
 

@@ -10,13 +10,13 @@ import rdn
 from rdn import run_record, toolkit
 from rdn.devices import ascend, base, rdn_infer, runner
 
-# For a process of its own, since the module takes the device's runtime with it: does it load, and which chip is device 0?
+# For a process of its own, since the module takes the device's runtime with it: does it load, and which chip is the device?
 QUESTION = f"""
 import sys
 sys.path.insert(0, {rdn.ROOT!r})
 from rdn.engines import pyacl
 try:
-    print('chip', pyacl.chip_of(pyacl.load_module(), 0) or '')
+    print('chip', pyacl.chip_of(pyacl.load_module(), int(sys.argv[1])) or '')
 except ValueError as error:
     sys.exit(str(error))
 """
@@ -30,8 +30,8 @@ class Acl(rdn_infer.RdnInfer, ascend.Ascend):
     title = 'RDN_infer.py with pyACL'
     assumed_chip = run_record.UNKNOWN_CHIP
 
-    def __init__(self, programs: runner.Runner = runner.LOCAL):
-        super().__init__(programs)
+    def __init__(self, programs: runner.Runner = runner.LOCAL, device_id: int = 0):
+        super().__init__(programs, device_id)
         self._answer: runner.Answer | None = None
 
     def find(self) -> list[str] | None:
@@ -74,5 +74,5 @@ class Acl(rdn_infer.RdnInfer, ascend.Ascend):
     def _ask(self) -> runner.Answer:
         """The answer to QUESTION."""
         if self._answer is None:
-            self._answer = self.programs.ask([sys.executable, '-c', QUESTION])
+            self._answer = self.programs.ask([sys.executable, '-c', QUESTION, str(self.device_id)])
         return self._answer

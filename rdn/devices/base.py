@@ -105,6 +105,7 @@ class Device(SpeedSource):
         model_ending: of the files that it runs.
         has_guides_places: whether the guide's own walk, with batches of 1, runs on it.
         programs: finds, asks and runs its programs.
+        device_id: the number of the device that is meant.
     """
 
     title: str
@@ -114,8 +115,8 @@ class Device(SpeedSource):
     model_ending = '.onnx'
     has_guides_places = False
 
-    def __init__(self, programs: runner.Runner = runner.LOCAL):
-        self.programs = programs
+    def __init__(self, programs: runner.Runner = runner.LOCAL, device_id: int = 0):
+        self.programs, self.device_id = programs, device_id
         self._command: list[list[str] | None] = []  # one entry, once it was looked for
 
     def command(self) -> list[str] | None:

@@ -61,7 +61,7 @@ def find_machine(
         ValueError: a program or the chip's name is missing; with what to do.
     """
     converts = steps != 'measure'
-    device, reason = choose(wanted, converts, programs)
+    device, reason = choose(wanted, converts, programs, device_id)
     converter = _find_converter(device, wanted, programs) if converts else None
     if steps == 'convert' and not converter:
         raise ValueError("no atc on PATH: it comes with the CANN toolkit; source the toolkit's set_env.sh")
@@ -88,18 +88,21 @@ def _with_named_devices(found: chip.Chip) -> chip.Chip:
     return found._replace(card_devices=int(chips))
 
 
-def choose(wanted: str | None, converts: bool = True, programs: runner.Runner = runner.LOCAL) -> Choice:
+def choose(
+    wanted: str | None, converts: bool = True, programs: runner.Runner = runner.LOCAL, device_id: int = 0
+) -> Choice:
     """Choose the device that is wanted, else the first of DEVICES whose tools are here.
 
     Args:
         wanted: one of NAMES, or None.
         converts: whether models are to be converted; if not, they are there already.
         programs: finds and runs the tools.
+        device_id: number of the device.
 
     Raises:
         ValueError: the tools of the wanted device are not here; with what to do.
     """
-    devices = [kind(programs) for kind in DEVICES]
+    devices = [kind(programs, device_id) for kind in DEVICES]
     if wanted:
         device = devices[NAMES.index(wanted)]
         if converts and not device.can_convert():

@@ -378,3 +378,12 @@ def test_the_table_fits_the_console_and_markdown_goes_to_a_file_alone(script, gu
         assert max(map(len, ended.out.splitlines())) <= 120 and '|' not in ended.out
         assert "the guide's figure" in ended.out and 'MIG 1g.10gb 27809.604' in ended.out
     assert '| Atlas 300I Duo of the machine room on the ground floor' in (guide_logs / 'table.md').read_text()
+
+
+def test_a_speed_that_is_not_judged_is_no_success(script, guide_logs):
+    """Though the accuracy is kept."""
+    write_origin('whole', loss(0, 0))
+    (guide_logs / 'RDN_bs1.log').write_text(TENSORRT_10_H100)
+    ended = accept(script, *ACCEPT)
+    assert [row[-1] for row in cells(ended)] == ['met', 'met', 'other precision']
+    assert ended.status == 1 and 'RDN_bs1.log: speed is not judged' in ended.err and '--gpu-precision' in ended.err

@@ -4,8 +4,13 @@ import os
 import re
 import shutil
 
-import pytest
+from rdn import run_record
 
+import onnx
+import pytest
+import torch
+
+import models
 from helpers import install_standin, shell
 from vendor import TENSORRT_7
 
@@ -76,3 +81,30 @@ def test_a_trtexec_whose_help_says_nothing_gets_the_guides_command(gpu_server, t
     (tmp_path / 'tools' / 'trtexec').write_text(f'#!/bin/sh\n{lines}')
     status, out, err = shell('bash test/perf_gpu.sh', house)
     assert status == 0 and 'bs1 fps:25.393' in out, out + err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('version', [10, 11])
+def test_the_models_own_size_and_weights_are_measured(gpu_server, version, tmp_path):
+    """After a walk with x3 weights: inputs of 76 x 76 pixels; the weights are those of the model's record."""
+    house = gpu_server(version)
+    weights = tmp_path / 'three times.pth'
+    torch.save(models.RDN(3, 3, 8, 8, 1, 1).state_dict(), str(weights))
+    command = f"python3 RDN_pth2onnx.py --input-file='{weights}' --output-file=rdn_x3.onnx --height=76 --width=76"
+    assert shell(command, house)[0] == 0
+    made = run_record.Record('RDN_pth2onnx.py', None, None, None, 'host', 1, '', None, weights=str(weights))
+    run_record.write(str(house / 'rdn_x3.onnx'), made)
+    status, out, err = shell('bash test/perf_gpu.sh rdn_x3.onnx', house)
+    assert status == 0, out + err
+    assert command_in(house).endswith('--shapes=image:1x3x76x76')
+    if version == 11:
+        model = onnx.load(str(house / 'rdn_x3_fp16.onnx'))
+        assert [axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim][1:] == [3, 76, 76]
+        assert '--gpu-precision=strongly-typed' in out
+
+
+def test_a_model_that_is_missing_is_named_before_anything_runs(gpu_server):
+    house = gpu_server(10)
+    (house / 'rdn_x2.onnx').unlink()
+    status, out, err = shell('bash test/perf_gpu.sh', house)
+    assert status == 1 and err == 'perf_gpu.sh: rdn_x2.onnx: no such model: RDN_pth2onnx.py writes it\n', out + err
