@@ -256,17 +256,8 @@ def next_commands(plan: Plan, measured: Sequence[Measured]) -> list[str]:
         on_gpu = runner.line_of(['bash', 'test/perf_gpu.sh', plan.config.onnx])
         judged = ['python3', 'test/accept.py', '--psnr', path, '--npu', speed, '--gpu', 'RDN_bs1.log']
         return [f'{on_gpu}    (on a server with a GPU; it writes RDN_bs1.log)', runner.line_of(judged)]
-    larger = [
-        'python3',
-        'RDN_upscale.py',
-        '--input',
-        'PHOTOGRAPHS',
-        '--output',
-        'enlarged',
-        '--model',
-        plan.config.onnx,
-    ]
-    return [runner.line_of(larger)]
+    larger = 'python3 RDN_upscale.py --input PHOTOGRAPHS --output enlarged --model'.split()
+    return [runner.line_of([*larger, plan.config.onnx])]
 
 
 def check_converted(

@@ -49,11 +49,14 @@ class Acl(rdn_infer.RdnInfer, ascend.Ascend):
         return 'no pyACL (the module acl of the CANN toolkit: source env.sh)'
 
     def identify(self, device_id: int, soc_version: str | None) -> base.Target:
-        """As of every Ascend device; without npu-smi pyACL names the chip."""
-        if not soc_version and not self.programs.find('npu-smi'):
-            lines = [line for line in self._ask().text.splitlines() if line.startswith(CHIP_LINE)]
-            soc_version = lines[-1][len(CHIP_LINE) :].strip() or None if lines else None
-        return super().identify(device_id, soc_version)
+        """As for every Ascend device. Where npu-smi is missing, fails or names a family, pyACL names the chip."""
+        try:
+            return super().identify(device_id, soc_version)
+        except ValueError:
+            named = None if soc_version else self._chip_name()
+            if not named:
+                raise
+        return super().identify(device_id, named)
 
     def infer_and_record(self, job: base.Job) -> base.Run:
         """Run `infer`, and complete RDN_infer.py's records by what the walk knows of the chip and its card."""
@@ -64,6 +67,11 @@ class Acl(rdn_infer.RdnInfer, ascend.Ascend):
                 chip = job.chip.name if written.chip == run_record.UNKNOWN_CHIP else written.chip
                 run_record.write(target, written._replace(chip=chip, card_devices=job.chip.card_devices))
         return run
+
+    def _chip_name(self) -> str | None:
+        """The chip's name as pyACL has it, Ascend310P3 for instance; None if it does not say it."""
+        lines = [line for line in self._ask().text.splitlines() if line.startswith(CHIP_LINE)]
+        return lines[-1][len(CHIP_LINE) :].strip() or None if lines else None
 
     def _has_module(self) -> bool:
         """Whether a module of the name is where pyACL can be; it may still not load."""

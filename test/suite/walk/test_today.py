@@ -324,8 +324,10 @@ def test_pyacl_is_taken_where_the_other_tools_are_not_here(bare_server, monkeypa
     without = machine()
     assert without.device.name == 'host' and 'pyACL does not run: pyACL: acl.rt.set_device failed' in without.reason
     monkeypatch.delenv('STANDIN_ACL_DEVICES')
+    monkeypatch.setenv('STANDIN_ACL_CHIP', '310B4')
+    (folder / 'npu-smi').write_text('#!/bin/sh\necho dcmi module initialize failed. ret is -8005\nexit 1\n')
+    assert machine().soc_version == 'Ascend310B4'
     (folder / 'npu-smi').unlink()
-    monkeypatch.setenv('STANDIN_CHIP', '310B4')
     assert machine().soc_version == 'Ascend310B4'  # pyACL says it
     monkeypatch.setenv('STANDIN_ACL_OLD', '1')
     with pytest.raises(ValueError, match='no npu-smi to say for which chip'):
