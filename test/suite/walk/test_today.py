@@ -424,9 +424,9 @@ def test_the_table_is_sorted_and_marks_the_fastest(script, measured):
 @pytest.mark.parametrize('known_set, shown', [('set5', 'set5'), ('other', 'other images'), (None, 'images unknown')])
 def test_a_sets_name_stands_for_its_own_images_alone(script, measured, known_set, shown):
     folder = measured(1, 47)
-    result.write(
-        f'{folder}/result.json', [38.27], result.read_origin(f'{folder}/result.json')._replace(known_set=known_set)
-    )
+    origin = result.read_origin(f'{folder}/result.json')
+    assert origin
+    result.write(f'{folder}/result.json', [38.27], origin._replace(known_set=known_set))
     assert f'| 310P3 | 1 | {shown}, centre crop |' in script('batches', folder, '--dataset=set5').out
     assert '| 310P3 | 1 | mine, centre crop |' in script('batches', folder, '--dataset=mine').out
 
