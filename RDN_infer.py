@@ -152,7 +152,7 @@ def run_dataset(
     before, start = model.spent, time.perf_counter()
     with files.atomic_folder(folder, outputs.list_outputs(folder)) as partial:
         stages = infer_dataset(model, infos, batch_size, partial, binary)
-    print(f'{len(infos)} outputs in {folder}')
+    print(f'{cli.count(len(infos), "output")} in {folder}')
     spent = spent_since(model, before)
     if spent:
         stages['infer'] = spent.compute

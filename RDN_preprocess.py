@@ -66,7 +66,7 @@ def main(argv=None):
         with contextlib.closing(prepared):
             count = sum(cli.progress(prepared, 'image', len(paths)))
     print(cli.count(len(paths), 'image'))
-    print(f'{count} inputs of {args.width} x {args.height} in {data_path}')
+    print(f'{cli.count(count, "input")} of {args.width} x {args.height} in {data_path}')
     print(f'{"layouts, no labels," if args.no_label else "labels"} in {label_path}')
     note_clashes(data_path)
 

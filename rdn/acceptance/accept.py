@@ -16,6 +16,7 @@ compares with fp16: a log that names another precision is shown, and judged only
 
 from __future__ import annotations
 
+import argparse
 import textwrap
 from typing import NamedTuple, Sequence
 
@@ -197,6 +198,13 @@ def format_report(rows: Sequence[Row]) -> str:
 
 
 def parse_args(argv):
+    def precision(text):
+        parts = speed.plain_precision(text).split('+')
+        if parts not in ([ANY_PRECISION], ['strongly typed']) and not set(parts) <= set(speed.PRECISIONS):
+            known = ', '.join([*speed.PRECISIONS, 'strongly-typed', ANY_PRECISION])
+            raise argparse.ArgumentTypeError(f'{text}: not a precision: {known}, or several with + between them')
+        return text
+
     parser = cli.Parser(__doc__)
     parser.add_argument('--psnr', metavar='FILE', help='result.json of RDN_postprocess.py')
     parser.add_argument('--reference', metavar='WEIGHTS', help='make result.json anew, and compare with PyTorch')
@@ -215,6 +223,7 @@ def parse_args(argv):
     parser.add_argument('--gpu-name', help="name to print; default: as the GPU's log says, else T4")
     parser.add_argument(
         '--gpu-precision',
+        type=precision,
         default=speed.GUIDES_PRECISION,
         metavar='NAME',
         help=f"judge by a GPU's log of this precision: fp32, fp16+int8, strongly-typed, {ANY_PRECISION}; default fp16",

@@ -11,6 +11,7 @@ from rdn.devices import base, chip, choice, speed, trtexec
 
 Figure = TypeVar('Figure')
 
+MAKERS = {'nvidia', 'tesla'}  # words that a GPU's name has or has not
 SOURCES: tuple[type[base.SpeedSource], ...] = (trtexec.Trtexec, *choice.DEVICES)
 MAX_LOG_BYTES = 1 << 27
 COLOUR = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
@@ -93,12 +94,12 @@ def card_rate(
 def check_name(found: speed.Speed, record: run_record.Record | None, device: str | None) -> None:
     """Raises ValueError where the user's name for a device is not of the one that the log or the record names.
 
-    A part of the log's name will do (T4 of Tesla T4), or a longer one. A record names a chip, whose cards have other
+    A part of the log's name will do (T4 of Tesla T4); the maker's words may be added. A record names a chip, whose cards have other
     names; only this machine's processor is no card.
     """
     if device and found.device:
         asked, said = ({word.lower() for word in name.split()} for name in (device, found.device))
-        if not (asked <= said or said <= asked):
+        if not asked & said or asked - said - MAKERS:
             raise ValueError(f'measured on {found.device}, by its log: not on {device}')
     if device and record and record.chip == run_record.HOST and device != run_record.HOST:
         raise ValueError(f"measured on this machine's processor, by its record: not on {device}")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 NUMBER = r'([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![0-9.]|,[0-9])'
 
 
+PRECISIONS = ('fp32', 'tf32', 'fp16', 'bf16', 'int8', 'fp8', 'int4', 'fp4', 'best')  # trtexec's words
 # The precision of the guide's own command, `trtexec --fp16`, whose log need not repeat it.
 GUIDES_PRECISION = 'fp16'
 

@@ -20,6 +20,8 @@ SIGNS = re.compile(
 )
 PRECISION_FLAGS = ('fp16', 'bf16', 'int8', 'fp8', 'int4', 'best')
 
+T4_CAPABILITY = '7.5'
+
 
 class Trtexec(base.SpeedSource):
     """A GPU under TensorRT; the guide's is a T4."""
@@ -139,7 +141,9 @@ def _batch_of(run: str, counted: int | None) -> int | None:
 
 
 def _device_of(run: str) -> str | None:
-    """The GPU's name, and the DLA core's number if that did the work.
+    """The GPU's name, and the DLA core's number if that did the work; None if the log does not say which GPU it is.
+
+    A log with another compute capability than the T4's and without a name is not the T4's.
 
     Raises:
         ValueError: there are several.
@@ -147,6 +151,9 @@ def _device_of(run: str) -> str | None:
     names = sorted({name.strip() for name in re.findall(r'Selected Device: (.+)\n', run)} - {''})
     if len(names) > 1:
         raise ValueError(f'measured on {" and ".join(names)}: of several runs?')
+    capability = re.search(r'Compute Capability: (\d+\.\d+)\s*\n', run)
+    if not names and capability and capability.group(1) != T4_CAPABILITY:
+        names = [f'GPU of compute capability {capability.group(1)}']
     core = re.search(rf'(?m){LINE}DLACore: (\d+)|--useDLACore=(\d+)', run)
     return f'{names[0]}, DLA core {core.group(1) or core.group(2)}' if names and core else names[0] if names else None
 

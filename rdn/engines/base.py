@@ -42,16 +42,23 @@ class Spent(NamedTuple):
 class Engine(abc.ABC):
     """A model of one picture input (N, C, H, W) and one output, ready to run.
 
-    name: what computes, for the console; version: of the engine; precision: one of PRECISIONS, or fp16. streams: how many runs at
-    a time, from threads of the caller's, use the device best. batch: the number of images in a run; shape: the input's
-    [C, H, W]. An axis that the model leaves free is None. chip: what computes, by the name that a record gives it. spent:
-    the time of all runs so far, for a device whose copies are timed apart.
+    Attributes:
+        path: of the model's file.
+        name: what computes, for the console.
+        version: of the engine; None if it is not known.
+        precision: one of PRECISIONS, or fp16.
+        streams: how many runs at a time, from threads of the caller's, use the device best.
+        batch: the number of images in a run; None if the model leaves it free.
+        shape: the input's [C, H, W]; None for an axis that the model leaves free.
+        chip: what computes, by the name that a record gives it.
+        spent: the time of all runs so far, for a device whose copies are timed apart.
 
     A with statement closes it at the end.
     """
 
+    path: str
     name: str
-    version: str
+    version: str | None
     precision: str | None  # None: an offline model does not say
     streams: int
     batch: int | None
@@ -87,7 +94,10 @@ class Engine(abc.ABC):
         try:
             return self._run(batch)
         except Exception as error:  # the engines' own kinds have no common base
-            raise ValueError(f'the model failed on an input {batch.shape}: {error}')
+            reason = str(error)
+            if reason.startswith(f'{self.path}: '):
+                reason = reason[len(self.path) + 2 :]
+            raise ValueError(f'{self.path}: the model failed on an input {batch.shape}: {reason}')
 
     def end_trace(self) -> str:
         """Path of the engine's own profile of all runs so far, in the trace folder. Ends the trace.
@@ -104,4 +114,5 @@ class Engine(abc.ABC):
         """Take the sizes of the input's axes. Raises ValueError unless it is one picture input with one output."""
         if axes is None or len(axes) != 4 or outputs != 1:
             raise ValueError(f'{path}: expected one float32 input (N, C, H, W) and one output')
+        self.path = path
         self.batch, *self.shape = axes

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 from rdn import run_record
 from rdn.devices import benchmark, logs
@@ -387,3 +388,24 @@ def test_a_speed_that_is_not_judged_is_no_success(script, guide_logs):
     ended = accept(script, *ACCEPT)
     assert [row[-1] for row in cells(ended)] == ['met', 'met', 'other precision']
     assert ended.status == 1 and 'RDN_bs1.log: speed is not judged' in ended.err and '--gpu-precision' in ended.err
+
+
+def test_a_longer_name_may_add_the_maker_and_nothing_else(script, tmp_path):
+    (tmp_path / 'gpu.log').write_text(TENSORRT_10_H100)
+    for name in ('NVIDIA H100 PCIe B200', 'H100 SXM', 'NVIDIA'):
+        ended = script('parse', tmp_path / 'gpu.log', f'--device={name}')
+        assert (ended.status == 0) == (name == 'NVIDIA'), ended
+    (tmp_path / 't4.log').write_text(TENSORRT_10_H100.replace('NVIDIA H100 PCIe', 'T4'))
+    assert script('parse', tmp_path / 't4.log', '--device=Tesla T4').out.startswith('Tesla T4 bs1')
+
+
+def test_a_gpu_without_a_name_is_no_t4_by_its_compute_capability(script, tmp_path):
+    nameless = re.sub(r'.*Selected Device: .*\n', '[I] Compute Capability: 9.0\n', TENSORRT_10_H100)
+    (tmp_path / 'gpu.log').write_text(nameless)
+    assert script('parse', tmp_path / 'gpu.log').out.startswith('GPU of compute capability 9.0 bs1 fps:27809.604')
+    (tmp_path / 'gpu.log').write_text(nameless.replace('Capability: 9.0', 'Capability: 7.5'))
+    assert script('parse', tmp_path / 'gpu.log').out.startswith('T4 bs1')
+
+
+def test_an_unknown_precision_is_named(script, guide_logs):
+    assert_refused(script('accept', *ACCEPT, '--gpu-precision=nonsense'), 'nonsense', 'fp16', 'strongly-typed')
