@@ -47,7 +47,7 @@ def note_clashes(data_path: str) -> None:
     for group in clashes[:3]:
         print(f'note: {" and ".join(group[:3])} agree up to the first dot: for ais_bench, give the images other names')
     if len(clashes) > 3:
-        print(f'note: so do {len(clashes) - 3} more groups of inputs')
+        print(f'note: the same goes for {cli.count(len(clashes) - 3, "more group")} of inputs')
 
 
 def main(argv=None):
@@ -66,7 +66,7 @@ def main(argv=None):
         with contextlib.closing(prepared):
             count = sum(cli.progress(prepared, 'image', len(paths)))
     print(cli.count(len(paths), 'image'))
-    print(f'{count} inputs of {args.width} x {args.height} in {data_path}')
+    print(f'{cli.count(count, "input")} of {args.width} x {args.height} in {data_path}')
     print(f'{"layouts, no labels," if args.no_label else "labels"} in {label_path}')
     note_clashes(data_path)
 
