@@ -42,7 +42,7 @@ class Spent(NamedTuple):
 class Engine(abc.ABC):
     """A model of one picture input (N, C, H, W) and one output, ready to run.
 
-    name: what computes, for the console; version: of the engine; precision: one of PRECISIONS, or fp16. streams: how many runs at
+    path: of the model's file. name: what computes, for the console; version: of the engine, None where not known; precision: one of PRECISIONS, or fp16. streams: how many runs at
     a time, from threads of the caller's, use the device best. batch: the number of images in a run; shape: the input's
     [C, H, W]. An axis that the model leaves free is None. chip: what computes, by the name that a record gives it. spent:
     the time of all runs so far, for a device whose copies are timed apart.
@@ -50,8 +50,9 @@ class Engine(abc.ABC):
     A with statement closes it at the end.
     """
 
+    path: str
     name: str
-    version: str
+    version: str | None
     precision: str | None  # None: an offline model does not say
     streams: int
     batch: int | None
@@ -83,11 +84,13 @@ class Engine(abc.ABC):
         """
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """float32 (N, C, H, W) -> (N, C, scale*H, scale*W). Raises ValueError where the model fails."""
+        """float32 (N, C, H, W) -> (N, C, scale*H, scale*W). Raises ValueError, with the file's name, where the model fails."""
         try:
             return self._run(batch)
         except Exception as error:  # the engines' own kinds have no common base
-            raise ValueError(f'the model failed on an input {batch.shape}: {error}')
+            start = f'{self.path}: '
+            text = str(error)[len(start) :] if str(error).startswith(start) else str(error)
+            raise ValueError(f'{start}the model failed on an input {batch.shape}: {text}')
 
     def end_trace(self) -> str:
         """Path of the engine's own profile of all runs so far, in the trace folder. Ends the trace.
@@ -104,4 +107,5 @@ class Engine(abc.ABC):
         """Take the sizes of the input's axes. Raises ValueError unless it is one picture input with one output."""
         if axes is None or len(axes) != 4 or outputs != 1:
             raise ValueError(f'{path}: expected one float32 input (N, C, H, W) and one output')
+        self.path = path
         self.batch, *self.shape = axes

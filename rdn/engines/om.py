@@ -79,7 +79,7 @@ class Om(base.Engine):
         self._session = _Session(pyacl.Calls(module, path), device_id)
         self._session.open()
         self._set_input(path, list(self._session.input.shape), 1)
-        self.name, self.version = NAME, toolkit.find_version() or 'CANN'
+        self.name, self.version = NAME, toolkit.find_version()
         self.precision = None
         self.streams = 1
         self.chip = self._session.chip
@@ -104,6 +104,8 @@ class Om(base.Engine):
         size, *shape = self._session.input.shape
         if batch.ndim != 4 or list(batch.shape[1:]) != shape:
             raise ValueError(f'the model takes (N, {", ".join(map(str, shape))})')
+        if not len(batch):
+            return np.empty((0, *self._session.output.shape[1:]), np.float32)
         outputs = [self._run_part(batch[start : start + size]) for start in range(0, len(batch), size)]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
