@@ -42,10 +42,11 @@ class Spent(NamedTuple):
 class Engine(abc.ABC):
     """A model of one picture input (N, C, H, W) and one output, ready to run.
 
-    path: of the model's file. name: what computes, for the console; version: of the engine, None where not known; precision: one of PRECISIONS, or fp16. streams: how many runs at
-    a time, from threads of the caller's, use the device best. batch: the number of images in a run; shape: the input's
-    [C, H, W]. An axis that the model leaves free is None. chip: what computes, by the name that a record gives it. spent:
-    the time of all runs so far, for a device whose copies are timed apart.
+    path: of the model's file. name: what computes, for the console; version: of the engine, None where not known;
+    precision: one of PRECISIONS, or fp16. streams: how many runs at a time, from threads of the caller's, use the device
+    best. batch: the number of images in a run; shape: the input's [C, H, W]. An axis that the model leaves free is None.
+    chip: what computes, by the name that a record gives it. spent: the time of all runs so far, for a device whose
+    copies are timed apart.
 
     A with statement closes it at the end.
     """

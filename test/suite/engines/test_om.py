@@ -161,11 +161,11 @@ def test_an_empty_batch_gives_an_empty_array_as_in_onnx_runtime(acl, offline, na
 
 def test_a_failing_run_names_the_file_first_and_once(acl, offline, narrow, expected):
     acl(FAIL='mdl.execute')
-    offline_path, nothing = offline(4), np.zeros((2, 1, 114, 114), np.float32)
+    offline_path, grey = offline(4), np.zeros((2, 1, 114, 114), np.float32)
     wrong = {offline_path: r'acl\.mdl\.execute failed with', narrow[1]: r'\[ONNXRuntimeError\]'}
     for path, rest in wrong.items():
         with engines.opened(path) as model, pytest.raises(ValueError) as raised:
-            model(expected[0][:2] if path == offline_path else nothing)
+            model(expected[0][:2] if path == offline_path else grey)
         channels = 3 if path == offline_path else 1
         start = re.escape(f'{path}: the model failed on an input (2, {channels}, 114, 114): ')
         assert re.match(start + rest, str(raised.value)) and str(raised.value).count(path) == 1
