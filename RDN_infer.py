@@ -117,9 +117,18 @@ def read_infos(path: str, width: int | None, height: int | None) -> list[benchma
             f'{path}: lists {missing}, which is missing: gen_dataset_info.py lists the images prepared last'
         )
     first = infos[0]
-    if (width or first.width, height or first.height) != (first.width, first.height):
-        raise ValueError(f'{path}: inputs of {first.width} x {first.height}, the flags say {width} x {height}')
+    check_size(f'{path}: inputs of', (first.width, first.height), (width, height))
     return infos
+
+
+def check_size(what: str, size: tuple[int, int], flags: tuple[int | None, int | None]) -> None:
+    """Raise ValueError where the flags contradict a size; both (width, height), None for a flag that is not given.
+
+    what: the error's first words, which the size follows.
+    """
+    width, height = (flag or side for flag, side in zip(flags, size))
+    if (width, height) != size:
+        raise ValueError(f'{what} {size[0]} x {size[1]}, the flags say {width} x {height}')
 
 
 def check_model(model: engines.Engine, path: str, batch_size: int) -> None:
@@ -163,10 +172,15 @@ def run_dataset(
 def run_pure(
     model: engines.Engine, path: str, rounds: int, batch_size: int, size: tuple[int | None, int | None]
 ) -> str:
-    """Return the text of the file for pure inference. size: (height, width) for a model that takes any."""
+    """Return the text of the file for pure inference.
+
+    size: (height, width) of the flags, which a model that takes any needs. Raises ValueError where it contradicts the
+    model's own, or is missing.
+    """
     height, width = model.shape[1] or size[0], model.shape[2] or size[1]
     if not (height and width):
         raise ValueError(f'{path} takes any size: say which with -input_width and -input_height')
+    check_size(f'{path}: made for', (width, height), (size[1], size[0]))
     seconds, spent = infer_random(model, (batch_size, model.shape[0] or 3, height, width), rounds)
     if spent:
         seconds = spent.compute

@@ -47,7 +47,7 @@ def note_clashes(data_path: str) -> None:
     for group in clashes[:3]:
         print(f'note: {" and ".join(group[:3])} agree up to the first dot: for ais_bench, give the images other names')
     if len(clashes) > 3:
-        print(f'note: so do {len(clashes) - 3} more groups of inputs')
+        print(f'note: the same goes for {cli.count(len(clashes) - 3, "more group")} of inputs')
 
 
 def main(argv=None):

@@ -135,6 +135,7 @@ _rdn_env() {
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    case " $* " in *' --help '* | *' -h '*) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
     echo 'env.sh: to be sourced, or its variables are lost: source env.sh' >&2
     exit 1
 fi

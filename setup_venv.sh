@@ -1,6 +1,10 @@
 # shellcheck shell=bash
 # Functions for run.sh and test/run_tests.sh, which source this file in the project's folder. It is not a command.
 
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    case " $* " in *' --help '* | *' -h '*) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+fi
+
 # setup_venv FOLDER REQUIREMENTS [PYTHON]: makes the virtual environment FOLDER hold what REQUIREMENTS
 # asks for, and activates it. Where an earlier call did so, for the same Python, it only activates.
 setup_venv() {

@@ -163,7 +163,7 @@ def bench_infer(model_path: str, rounds: int) -> None:
         )
         medians['throughputRate, -output_binary=True'] = statistics.median(inside[True][1:])
         medians['throughputRate, text'] = statistics.median(inside[False][1:])
-        print_rates(f'{len(inputs)} inputs', medians, 'images/s', len(inputs), BARE_SESSION)
+        print_rates(cli.count(len(inputs), 'input'), medians, 'images/s', len(inputs), BARE_SESSION)
 
 
 def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int) -> None:

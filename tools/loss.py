@@ -27,7 +27,8 @@ def main(argv=None):
     network = checkpoint.load(args.weights)
     scale = network.config['scale_factor']
     model = engines.open_model(args.model, args.precision)
-    rows = [('images', 'PyTorch, fp32', f'{model.version}, {model.precision}', 'loss', 'largest of an image')]
+    engine = ', '.join(filter(None, (model.version, model.precision)))
+    rows = [('images', 'PyTorch, fp32', engine, 'loss', 'largest of an image')]
     for folder in args.folders:
         psnrs = []
         for path in cli.progress(images.list_images(folder), 'image'):

@@ -55,7 +55,7 @@ def main(argv=None):
         data.append((images.to_chw(hr), lr, run(model, lr)))
     whole = np.mean([metrics.sr_psnr(sr, hr, scale) for hr, _, sr in data])
     pixels = sum(lr[0].size for _, lr, _ in data)
-    print(f'{len(data)} images, whole: {whole:.4f} dB')
+    print(f'{cli.count(len(data), "image")}, whole: {whole:.4f} dB')
     rows = [('overlap', 'PSNR dB', 'largest difference/255', 'work: these images', 'work: large pictures')]
     for overlap in cli.progress(args.overlaps, 'overlap'):
         psnrs, largest, count = [], 0.0, 0

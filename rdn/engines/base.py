@@ -90,7 +90,7 @@ class Engine(abc.ABC):
         """
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """float32 (N, C, H, W) -> (N, C, scale*H, scale*W). Raises ValueError where the model fails."""
+        """float32 (N, C, H, W) -> (N, C, scale*H, scale*W). Raises ValueError, with the file's name, where the model fails."""
         try:
             return self._run(batch)
         except Exception as error:  # the engines' own kinds have no common base

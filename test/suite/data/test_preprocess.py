@@ -39,6 +39,22 @@ def test_every_bin_and_label_equals_an_independent_computation(script, image_fol
         assert label.dtype == np.float32 and np.array_equal(label, labels[stem][np.newaxis])
 
 
+def test_one_input_is_not_called_inputs(script, image_folder, tmp_path):
+    (tmp_path / 'one').mkdir()
+    shutil.copy(str(image_folder / 'coffee.png'), str(tmp_path / 'one'))
+    ended = prepare(script, source=tmp_path / 'one', target=tmp_path / 'prep')
+    assert ended.status == 0 and ended.out.startswith('1 image\n1 input of 114 x 114 in '), ended.err
+
+
+def test_names_that_clash_for_ais_bench_are_noted_three_groups_and_the_number_of_the_rest(capsys, tmp_path):
+    for group in 'abcd':
+        for end in ('1', '2'):
+            (tmp_path / f'{group}.{end}.bin').write_bytes(b'')
+    RDN_preprocess.note_clashes(str(tmp_path))
+    noted = capsys.readouterr().out.splitlines()
+    assert len(noted) == 4 and noted[-1] == 'note: the same goes for 1 more group of inputs'
+
+
 def test_runs_give_the_same_bytes(script, image_folder, tmp_path):
     prepare(script, source=image_folder, target=tmp_path / 'one')
     prepare(script, source=image_folder, target=tmp_path / 'two')

@@ -116,6 +116,29 @@ def test_pure_inference_writes_benchmarks_file(script, dataset, lite_onnx):
     assert text in ended.out and logs.parse_speed(text, '').rate == rate
 
 
+@pytest.mark.parametrize(
+    'flags, said', [(['-input_width=228'], '228 x 114'), (['-input_width=60', '-input_height=80'], '60 x 80')]
+)
+def test_pure_inference_refuses_another_size_than_the_models(script, dataset, lite_onnx, flags, said):
+    ended = script('RDN_infer', f'-om_path={lite_onnx}', '-round=1', *flags)
+    assert_refused(ended, f'{lite_onnx}: made for 114 x 114, the flags say {said}')
+    assert snapshot('result') == {}
+    same = script('RDN_infer', f'-om_path={lite_onnx}', '-round=1', '-input_width=114', '-input_height=114')
+    assert same.status == 0, same.err
+
+
+def test_a_flag_that_is_left_out_contradicts_nothing(script, dataset, lite_onnx):
+    flags = ['-input_text_path=RDN_prep_bin.info', '-input_width=228']
+    ended = script('RDN_infer', f'-om_path={lite_onnx}', *flags)
+    assert_refused(ended, 'RDN_prep_bin.info: inputs of 114 x 114, the flags say 228 x 114')
+
+
+def test_one_output_is_not_called_outputs(script, dataset, lite_onnx):
+    (dataset / 'RDN_prep_bin.info').write_text(lines(dataset)[0] + '\n')
+    ended = infer(script, lite_onnx)
+    assert ended.status == 0 and f'1 output in {DUMP}\n' in ended.out, ended.err
+
+
 def test_outputs_of_an_earlier_run_are_replaced_and_other_files_kept(script, dataset, lite_onnx):
     os.makedirs(DUMP)
     for name in ('old_1.txt', 'coffee_1.bin', 'notes.md'):

@@ -149,6 +149,28 @@ def test_inputs_of_another_size_are_refused_before_the_device_sees_them(acl, off
     assert not module.counts['mdl.execute']
 
 
+def test_an_empty_batch_gives_an_empty_array_as_in_onnx_runtime(acl, offline, narrow):
+    module, nothing = acl(), np.zeros((0, 3, 114, 114), np.float32)
+    session = onnxruntime.InferenceSession(narrow[1], providers=['CPUExecutionProvider'])
+    exact = session.run(None, {'image': nothing})[0]
+    with engines.opened(offline(4)) as model:
+        outputs = model(nothing)
+    assert outputs.shape == exact.shape == (0, 3, 228, 228) and outputs.dtype == exact.dtype
+    assert not module.counts['mdl.execute']
+
+
+def test_a_failing_run_names_the_file_first_and_once(acl, offline, narrow, expected):
+    acl(FAIL='mdl.execute')
+    offline_path, grey = offline(4), np.zeros((2, 1, 114, 114), np.float32)
+    wrong = {offline_path: r'acl\.mdl\.execute failed with', narrow[1]: r'\[ONNXRuntimeError\]'}
+    for path, rest in wrong.items():
+        with engines.opened(path) as model, pytest.raises(ValueError) as raised:
+            model(expected[0][:2] if path == offline_path else grey)
+        channels = 3 if path == offline_path else 1
+        start = re.escape(f'{path}: the model failed on an input (2, {channels}, 114, 114): ')
+        assert re.match(start + rest, str(raised.value)) and str(raised.value).count(path) == 1
+
+
 # Every call that a run makes, some of them the second time; `make` calls return a pointer or a number and no code.
 CALLS = """init rt.set_device rt.create_context rt.set_context mdl.load_from_file mdl.get_desc mdl.get_input_dims
     mdl.get_output_dims mdl.get_dynamic_batch rt.malloc rt.malloc:2 mdl.add_dataset_buffer mdl.add_dataset_buffer:2
@@ -421,6 +443,15 @@ def test_the_script_does_benchmarks_job(script, on_device, dataset, narrow, offl
         record = run_record.read(target)
         assert record and (record.engine, record.version, record.chip) == ('pyACL', 'CANN 8.1.RC1', '310P3')
         assert record.batch_size == 2 and record.precision is None
+
+
+def test_a_toolkit_that_says_no_version_is_recorded_as_unknown(on_device, dataset, offline):
+    done, _ = on_device('RDN_infer.py', f'-om_path={offline(1)}', *INFER)
+    assert (done.returncode, done.stderr) == (0, '')
+    with open('result/dumpOutput_device0.run.json') as file:
+        assert json.load(file)['version'] is None
+    record = run_record.read(DUMP)
+    assert record and record.describe() == 'RDN_infer.py (pyACL) on 310P3, batches of 1'
 
 
 def test_pure_inference_counts_the_device_alone(on_device, offline, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The shell scripts as a newcomer meets them: their help, the wrong shell, an environment for each Python."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -41,6 +42,38 @@ def test_help_is_shown_without_an_installation(tmp_path, script, flag):
     assert status == 0 and not err, err
     assert f'    bash {script}' in out and not any(line.startswith(('#', 'set -')) for line in out.splitlines())
     assert os.listdir(str(tmp_path)) == [copy.name]
+
+
+# Scripts without a guard against another shell -> a line of their help.
+OTHERS = {
+    'env.sh': '    source env.sh',
+    'setup_venv.sh': 'Functions for run.sh and test/run_tests.sh, which source this file',
+    '.ci/run': '    bash .ci/run',
+}
+
+
+@pytest.mark.parametrize('script', list(OTHERS))
+@pytest.mark.parametrize('flag', ['--help', '-h'])
+def test_help_of_what_is_sourced_and_of_the_check_is_its_head_alone(tmp_path, script, flag):
+    copy = tmp_path / 'house' / script
+    copy.parent.mkdir(parents=True)
+    shutil.copy(os.path.join(ROOT, script), str(copy))
+    status, out, err = start('bash', str(copy), flag, folder=tmp_path)
+    assert status == 0 and not err, err
+    with open(os.path.join(ROOT, script)) as file:
+        head = itertools.takewhile(lambda line: line.startswith('#'), file.read().splitlines()[1:])
+    assert out.splitlines() == [line[2:] for line in head] and OTHERS[script] in out
+    assert os.listdir(str(copy.parent)) == [copy.name]
+
+
+def test_sourced_with_help_among_the_arguments_a_script_does_its_work(tmp_path):
+    (tmp_path / 'cann').mkdir()
+    (tmp_path / 'cann' / 'set_env.sh').write_text('export FOUND=yes\n')
+    command = 'source ./env.sh --help && source ./setup_venv.sh -h && echo "$FOUND" && type -t find_python'
+    for script in ('env.sh', 'setup_venv.sh'):
+        shutil.copy(os.path.join(ROOT, script), str(tmp_path))
+    status, out, err = start('bash', '-c', command, folder=tmp_path, ASCEND_TOOLKIT_HOME=str(tmp_path / 'cann'))
+    assert (status, err) == (0, '') and out.startswith('CANN environment: ') and out.endswith('yes\nfunction\n')
 
 
 @pytest.mark.skipif(not shutil.which('dash'), reason='dash is not installed')
