@@ -512,9 +512,3 @@ def test_a_cluster_is_sent_no_offline_model(script, offline, photo, tmp_path):
     photo.save(str(tmp_path / 'in' / 'a.png'))
     flags = ['--cluster', f'--input={tmp_path}/in', f'--output={tmp_path}/out', f'--model={offline()}']
     assert_refused(script('RDN_upscale', *flags), 'rdn_x2_bs1.om', '.onnx')
-
-
-def test_an_empty_batch_gives_an_empty_output(acl, offline):
-    acl()
-    with engines.open_model(offline(4)) as engine:
-        assert engine(np.zeros((0, 3, 114, 114), np.float32)).shape == (0, 3, 228, 228)
