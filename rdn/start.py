@@ -58,7 +58,7 @@ FOLDERS = [
         for parts in (['test'], ['tools'], ['rdn'], ['rdn', 'devices'], ['rdn', 'acceptance'])
     ),
 ]
-if os.path.dirname(os.path.realpath(sys.argv[0])) in FOLDERS:
+if os.path.isfile(sys.argv[0]) and os.path.dirname(os.path.realpath(sys.argv[0])) in FOLDERS:  # no file: python3 -c
     sys.excepthook = _on_uncaught  # not in another program that uses a module of ours
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background has it ignored
         signal.signal(signal.SIGINT, _on_interrupt)

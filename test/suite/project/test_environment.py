@@ -46,6 +46,13 @@ def test_where_run_sh_made_an_environment_it_is_named(tmp_path):
     assert done.stderr.count('\n') == 1 and done.stderr.endswith(f'first give: source {activate}\n'), done.stderr
 
 
+def test_in_a_program_of_somebody_else_ctrl_c_stays_what_it_was():
+    """Also where that program is python3 -c in the project's folder."""
+    code = 'import signal, sys; import rdn.start; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)'
+    done = run_python('-c', f'{code}; print(sys.excepthook is sys.__excepthook__)', cwd=ROOT)
+    assert done.stdout == 'True\nTrue\n', done
+
+
 def test_a_traceback_can_be_asked_for(tmp_path):
     house = house_without_packages(tmp_path)
     done = run_python('-S', house / 'RDN_infer.py', env={**os.environ, 'RDN_TRACEBACK': '1'})
