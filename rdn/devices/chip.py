@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Callable, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
 from rdn import toolkit
 from rdn.devices import npu_smi, runner
@@ -125,7 +125,9 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
 def find_chip(device_number: int, program: str, programs: runner.Runner = runner.LOCAL) -> Chip:
     """Ask npu-smi for a device's chip.
 
-    The board's page is asked even if the table has a name: of a 910C and a 950 the table shows the family only.
+    For a 910C and a 950, the table shows only the family, so the board's pages are read, too. npu-smi has a page for a
+    chip (`-c`) and a page for the whole board. Either may lack the name or show only its beginning: the fuller name
+    counts.
 
     Args:
         device_number: the device's.
@@ -148,27 +150,28 @@ def find_chip(device_number: int, program: str, programs: runner.Runner = runner
     def ask_board(*flags: str) -> str:
         return npu_smi.ask_board(program, ['-i', str(device.npu), *flags], programs)
 
-    # npu-smi refuses `-c` for a 950.
-    board = npu_smi.parse_board(ask_board('-c', str(device.chip))) or npu_smi.parse_board(ask_board())
-    name = _fuller(name_of(device.name), name_of(board or ''))
+    board = ask_board()
+    pages = (board, ask_board('-c', str(device.chip)))  # npu-smi refuses `-c` for a 950
+    of_board, of_chip = (name_of(npu_smi.parse_board(page) or '') for page in pages)
+    name = _fuller(name_of(device.name), _fuller(of_board, of_chip))
     if not name:
         raise ValueError(f'{program} info shows no device {npu_smi.explain(table)}')
     neighbours = sum(other.npu == device.npu for other in devices)
-    return Chip(name, _card_devices(name, neighbours, ask_board))
+    return Chip(name, _card_devices(name, neighbours, board))
 
 
-def _fuller(name: str, board: str) -> str:
-    """The board's name of a chip, unless the table's name begins with it."""
-    return name if name.startswith(board) else board
+def _fuller(name: str, closer: str) -> str:
+    """Return a chip's name from the closer of two sources, unless the other source's name begins with it."""
+    return name if name.startswith(closer) else closer
 
 
-def _card_devices(name: str, neighbours: int, ask_board: Callable[[], str]) -> int | None:
+def _card_devices(name: str, neighbours: int, board: str) -> int | None:
     """How many devices a card of the 310's families holds: 4 of a 310, 1 of an Atlas 200; 2 of 310P on a 300I Duo.
 
     neighbours: how many npu-smi lists under the card's number; in a container that may be fewer than it holds, and
-    then the board's own page says it. None where neither does, and for other chips.
+    then the page of the whole board says it. None where neither does, and for other chips. board: that page.
     """
     if not name.startswith('310'):
         return None
-    counted = npu_smi.count_chips(ask_board())
+    counted = npu_smi.count_chips(board)
     return max(neighbours, counted or 0) if counted or neighbours > 1 else None

@@ -124,7 +124,7 @@ def test_other_texts_hold_no_device(text):
 def npu_smi(tmp_path):
     """npu_smi(content): a program that prints it for `info` alone; returns its path.
 
-    board: what it prints about a board; refused: how it ends where it is asked for one chip of a board.
+    board: what it prints about a board; refused: the shell commands for a question about one chip of a board.
     """
 
     def make(content, board='', refused=''):
@@ -214,6 +214,22 @@ BOARD_950 = '\tNPU ID    : 4\n\tNPU Name                       : 957b\n\tChip Na
 )
 def test_a_board_that_has_no_page_for_one_chip_is_asked_for_the_whole(npu_smi, refused):
     assert chip.find_chip(1, npu_smi(OWN_COLUMN, BOARD_950, refused)).name == '950DT_957b'
+
+
+@pytest.mark.parametrize(
+    'of_chip, of_board, name',
+    [
+        ('Ascend950DT', BOARD_950, '950DT_957b'),
+        ('Ascend950', BOARD_950, '950DT_957b'),
+        ('Ascend950DT_957b', '\tChip Name : Ascend950DT\n', '950DT_957b'),
+        ('Ascend950DT_957b', '\tChip Name : Ascend910\n', '950DT_957b'),
+        ('Ascend950DT', '\tChip Name : Ascend950DT\n', '950DT'),
+        ('Ascend950DT', '\tProduct Name : IT21\n', '950DT'),
+    ],
+)
+def test_of_a_chips_page_and_its_boards_the_fuller_name_counts(npu_smi, of_chip, of_board, name):
+    program = npu_smi(OWN_COLUMN, of_board, refused=f'echo "Chip Name : {of_chip}"; exit 0')
+    assert chip.find_chip(1, program).name == name
 
 
 @pytest.mark.parametrize(
