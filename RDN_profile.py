@@ -97,7 +97,8 @@ def advise_on_transposes(summaries: Sequence[str]) -> list[str]:
     """Lines that say whether the transposes are slow ones, by op_summary files, and what to do about those."""
     if not summaries:
         return [
-            'Whether it is slow, and for which shapes, says its op_summary_*.csv (kernel_details.csv): name that, too.'
+            'To see whether its transposes are slow, and for which input shapes, run this again with the '
+            "profile's op_summary_*.csv (or kernel_details.csv) as well."
         ]
     if not any(task.shapes for task in msprof.read_tasks(*summaries) if task.op_type in msprof.TRANSPOSES):
         return [
