@@ -16,6 +16,7 @@ compares with fp16: a log that names another precision is shown, and judged only
 
 from __future__ import annotations
 
+import argparse
 import textwrap
 from typing import NamedTuple, Sequence
 
@@ -193,6 +194,16 @@ def format_report(rows: Sequence[Row]) -> str:
     return cli.format_markdown([('figure', 'reference', 'measured', 'origin', 'verdict'), *cells]) + '\n'
 
 
+def precision(text: str) -> str:
+    """An argparse type: a precision that a GPU's log may name, or ANY_PRECISION."""
+    if speed.is_precision(text) or text.strip().lower() == ANY_PRECISION:
+        return text
+    raise argparse.ArgumentTypeError(
+        f'{text} is not a precision: give {", ".join(speed.TYPES)}, several of these joined with +, '
+        f'{speed.STRONGLY_TYPED} or {ANY_PRECISION}'
+    )
+
+
 def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--psnr', metavar='FILE', help='result.json of RDN_postprocess.py')
@@ -212,6 +223,7 @@ def parse_args(argv):
     parser.add_argument('--gpu-name', help="name to print; default: as the GPU's log says, else T4")
     parser.add_argument(
         '--gpu-precision',
+        type=precision,
         default=speed.GUIDES_PRECISION,
         metavar='NAME',
         help=f"judge by a GPU's log of this precision: fp32, fp16+int8, strongly-typed, {ANY_PRECISION}; default fp16",
