@@ -197,14 +197,17 @@ def format_report(rows: Sequence[Row]) -> str:
     return cli.format_markdown([('figure', 'reference', 'measured', 'origin', 'verdict'), *cells]) + '\n'
 
 
-def parse_args(argv):
-    def precision(text):
-        parts = speed.plain_precision(text).split('+')
-        if parts not in ([ANY_PRECISION], ['strongly typed']) and not set(parts) <= set(speed.PRECISIONS):
-            known = ', '.join([*speed.PRECISIONS, 'strongly-typed', ANY_PRECISION])
-            raise argparse.ArgumentTypeError(f'{text}: not a precision: {known}, or several with + between them')
+def precision(text: str) -> str:
+    """An argparse type: a precision that a GPU's log may name, or ANY_PRECISION."""
+    if speed.is_precision(text) or text.strip().lower() == ANY_PRECISION:
         return text
+    raise argparse.ArgumentTypeError(
+        f'{text} is not a precision: give {", ".join(speed.TYPES)}, several of these joined with +, '
+        f'{speed.STRONGLY_TYPED} or {ANY_PRECISION}'
+    )
 
+
+def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--psnr', metavar='FILE', help='result.json of RDN_postprocess.py')
     parser.add_argument('--reference', metavar='WEIGHTS', help='make result.json anew, and compare with PyTorch')

@@ -11,7 +11,6 @@ from rdn.devices import base, chip, choice, speed, trtexec
 
 Figure = TypeVar('Figure')
 
-MAKERS = {'nvidia', 'tesla'}  # words that a GPU's name has or has not
 SOURCES: tuple[type[base.SpeedSource], ...] = (trtexec.Trtexec, *choice.DEVICES)
 MAX_LOG_BYTES = 1 << 27
 COLOUR = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
@@ -65,7 +64,8 @@ def card_rate(
     """Return (images/s of a whole card, its name).
 
     A log that names its device is of that device. Another one without a record is taken to be the guide's: benchmark's
-    of one device of a 310, which has four, trtexec's of a T4. The chip of ais_bench's is not known.
+    of one device of a 310, which has four, trtexec's of a T4 unless its compute capability differs. The chip of
+    ais_bench's is not known.
 
     Args:
         found: the Speed.
@@ -81,7 +81,7 @@ def card_rate(
     if found.devices > 1 and chips:
         raise ValueError(f'the log is of {found.devices} devices already: leave --chips out')
     source = source_of(found)
-    name = found.device or (record.chip if record else source.assumed_chip)
+    name = found.device or found.unnamed_device or (record.chip if record else source.assumed_chip)
     devices = chip.devices_on_card(name, record and record.card_devices)
     if record and chips and chips != devices and name != '310':  # there are boards with one
         raise ValueError(f'measured on {name}, of which a card holds {devices}: leave --chips out')
@@ -94,13 +94,17 @@ def card_rate(
 def check_name(found: speed.Speed, record: run_record.Record | None, device: str | None) -> None:
     """Raises ValueError where the user's name for a device is not of the one that the log or the record names.
 
-    A part of the log's name will do (T4 of Tesla T4); the maker's words may be added. A record names a chip, whose cards have other
+    The user's name may be a part of the log's (T4 of Tesla T4), but may not add words. A log that shows that its
+    unnamed device is not the tool's assumed chip refuses that chip's name. A record names a chip, whose cards have other
     names; only this machine's processor is no card.
     """
-    if device and found.device:
-        asked, said = ({word.lower() for word in name.split()} for name in (device, found.device))
-        if not asked & said or asked - said - MAKERS:
-            raise ValueError(f'measured on {found.device}, by its log: not on {device}')
+    asked = set((device or '').lower().split())
+    if found.device and not asked <= set(found.device.lower().split()):
+        raise ValueError(
+            f'measured on {found.device}, by its log: not on {device}; only words of that name may be given'
+        )
+    if found.unnamed_device and source_of(found).assumed_chip.lower() in asked:
+        raise ValueError(f'measured on a {found.unnamed_device}, by its log: not on {device}')
     if device and record and record.chip == run_record.HOST and device != run_record.HOST:
         raise ValueError(f"measured on this machine's processor, by its record: not on {device}")
 

@@ -13,9 +13,15 @@ from typing import NamedTuple
 NUMBER = r'([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![0-9.]|,[0-9])'
 
 
-PRECISIONS = ('fp32', 'tf32', 'fp16', 'bf16', 'int8', 'fp8', 'int4', 'fp4', 'best')  # trtexec's words
 # The precision of the guide's own command, `trtexec --fp16`, whose log need not repeat it.
 GUIDES_PRECISION = 'fp16'
+# The precisions that a GPU's log may name: the types of numbers, which may be joined with +, and the model's own types.
+TYPES = ('fp32', 'tf32', 'fp16', 'bf16', 'int8', 'fp8', 'int4', 'fp4', 'best')
+STRONGLY_TYPED = 'strongly-typed'
+_TYPE = f'(?:{"|".join(TYPES)})'
+KNOWN_PRECISION = re.compile(
+    rf'{_TYPE}(?: ?\+ ?{_TYPE})*(?: \((?:obey|prefer) precision constraints\))?|strongly[- ]typed|fp32 \(strongly typed\)'
+)
 
 
 class Speed(NamedTuple):
@@ -28,6 +34,7 @@ class Speed(NamedTuple):
         devices: how many devices the rate is of; 1 except for a log of several.
         device: the name of the device, in the log's words; None if the log does not say.
         precision: the precision, in the log's words, or GUIDES_PRECISION; None if the log does not say.
+        unnamed_device: a description of a device that the log does not name and that is not the tool's assumed chip.
     """
 
     tool: str
@@ -36,6 +43,7 @@ class Speed(NamedTuple):
     devices: int = 1
     device: str | None = None
     precision: str | None = None
+    unnamed_device: str | None = None
 
     @property
     def is_of_one_batch_size(self) -> bool:
@@ -51,15 +59,21 @@ def plain_precision(words: str) -> str:
     """A precision in small letters, without the fp32 that trtexec names beside each other one.
 
     'FP32' -> 'fp32'; 'FP32+FP16' and 'FP16' -> 'fp16'; 'FP16 + INT8' -> 'fp16+int8'; 'FP32 (Strongly Typed)' and
-    'strongly-typed' -> 'strongly typed'. Constraints on the precision of layers stay, as they change it.
+    'strongly-typed' -> 'strongly typed'; 'int8+fp16' -> 'fp16+int8'. Constraints on the precision of layers stay, as they
+    change it.
     """
     words = words.strip().lower().replace('-', ' ')
     if 'strongly typed' in words:
         return 'strongly typed'
     name, _, note = words.partition(' (')
     parts = [part.strip() for part in name.split('+')]
-    parts = [part for part in parts if part != 'fp32'] or ['fp32']
+    parts = sorted(part for part in parts if part != 'fp32') or ['fp32']
     return '+'.join(parts) + (f' ({note}' if 'constraints' in note else '')
+
+
+def is_precision(words: str) -> bool:
+    """Whether these are words for a precision, in a log's spelling or that of the flag: 'FP32+FP16', 'fp16'."""
+    return bool(KNOWN_PRECISION.fullmatch(words.strip().lower()))
 
 
 def is_close(a: float, b: float) -> bool:

@@ -18,9 +18,8 @@ QUERIES = rf'[Tt]hroughput: {speed.NUMBER} qps'
 SIGNS = re.compile(
     r'TensorRT\.trtexec|=== (?:Build|Inference|Reporting) Options ===|GPU Compute Time|GPU Compute[ \t]*\n.*\bmin: '
 )
+T4_CAPABILITY = '7.5'  # https://developer.nvidia.com/cuda-gpus
 PRECISION_FLAGS = ('fp16', 'bf16', 'int8', 'fp8', 'int4', 'best')
-
-T4_CAPABILITY = '7.5'
 
 
 class Trtexec(base.SpeedSource):
@@ -50,7 +49,8 @@ class Trtexec(base.SpeedSource):
             rate = queries * (batch or 1) / (counted or 1)
         else:
             rate = 1000 * (batch or 1) / speed.find_number(MEAN, run, 'the mean of GPU Compute')
-        return speed.Speed('trtexec', batch, rate, device=_device_of(run), precision=_precision_of(run))
+        found = speed.Speed('trtexec', batch, rate, device=_device_of(run), precision=_precision_of(run))
+        return found if found.device else found._replace(unnamed_device=_describe_unnamed(run))
 
     @classmethod
     def with_named_batch(cls, found: speed.Speed, named: int | None) -> speed.Speed:
@@ -143,19 +143,33 @@ def _batch_of(run: str, counted: int | None) -> int | None:
 def _device_of(run: str) -> str | None:
     """The GPU's name, and the DLA core's number if that did the work; None if the log does not say which GPU it is.
 
-    A log with another compute capability than the T4's and without a name is not the T4's.
-
     Raises:
         ValueError: there are several.
     """
     names = sorted({name.strip() for name in re.findall(r'Selected Device: (.+)\n', run)} - {''})
     if len(names) > 1:
         raise ValueError(f'measured on {" and ".join(names)}: of several runs?')
-    capability = re.search(r'Compute Capability: (\d+\.\d+)\s*\n', run)
-    if not names and capability and capability.group(1) != T4_CAPABILITY:
-        names = [f'GPU of compute capability {capability.group(1)}']
+    return names[0] + _dla_core_of(run) if names else None
+
+
+def _describe_unnamed(run: str) -> str | None:
+    """Describe a GPU that the log does not name by its compute capability; None if it may be a T4.
+
+    Raises:
+        ValueError: there are several.
+    """
+    found = sorted(set(re.findall(rf'(?m){LINE}Compute Capability: (\d+\.\d+)[ \t]*\n', run)))
+    if len(found) > 1:
+        raise ValueError(f'measured on GPUs of compute capability {" and ".join(found)}: of several runs?')
+    if not found or found[0] == T4_CAPABILITY:
+        return None
+    return f'GPU of compute capability {found[0]}{_dla_core_of(run)}'
+
+
+def _dla_core_of(run: str) -> str:
+    """', DLA core 0'; nothing if the GPU did the work."""
     core = re.search(rf'(?m){LINE}DLACore: (\d+)|--useDLACore=(\d+)', run)
-    return f'{names[0]}, DLA core {core.group(1) or core.group(2)}' if names and core else names[0] if names else None
+    return f', DLA core {core.group(1) or core.group(2)}' if core else ''
 
 
 def _precision_of(run: str) -> str | None:

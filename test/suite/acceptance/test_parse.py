@@ -347,6 +347,47 @@ def test_only_fp16_is_the_guides_precision(script, tmp_path, precision, asked, i
     assert (status, verdict) == ((0, 'met') if is_judged else (1, 'other precision'))
 
 
+@pytest.mark.parametrize(
+    'asked',
+    [
+        'nonsense',
+        '',
+        'fp',
+        'fp16+',
+        'fp16+nonsense',
+        'any+fp16',
+        'fp16 int8',
+        'fp16 (nonsense)',
+        'not any',
+        'strongly-typed)',
+    ],
+)
+def test_an_unknown_precision_is_refused_with_the_known_ones(script, guide_logs, asked):
+    ended = script('accept', *ACCEPT, f'--gpu-precision={asked}')
+    assert ended.status == 2 and ended.out == ''
+    for known in 'fp32 tf32 fp16 bf16 int8 fp8 strongly-typed any +'.split():
+        assert known in ended.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    'asked, precision',
+    [
+        ('int8+fp16', 'FP32+FP16+INT8'),
+        ('FP32+FP16+INT8', 'FP32+FP16+INT8'),
+        ('fp16 + int8', 'FP16 + INT8'),
+        ('TF32', 'TF32'),
+        ('bf16', 'FP32+BF16'),
+        ('fp8', 'FP32+FP8'),
+        ('Strongly Typed', 'FP32 (Strongly Typed)'),
+        ('FP32+FP16 (obey precision constraints)', 'FP32+FP16 (obey precision constraints)'),
+        ('Any', 'FP32+INT4'),
+    ],
+)
+def test_a_precision_may_be_asked_for_in_any_order_and_in_the_logs_words(script, tmp_path, asked, precision):
+    log = TENSORRT_10_H100.replace('Precision: FP32', f'Precision: {precision}')
+    assert speed_verdict(script, tmp_path, log, f'--gpu-precision={asked}', rate=30000.0)[2] == 'met'
+
+
 def test_streams_and_an_implicit_batch_count_in_the_verdict(script, tmp_path):
     assert speed_verdict(script, tmp_path, TENSORRT_10_STREAMS, rate=220.0)[:3] == (1, 'T4 244.145', 'not met')
     assert speed_verdict(script, tmp_path, TENSORRT_10_STREAMS, rate=245.0)[:3] == (0, 'T4 244.145', 'met')
@@ -360,6 +401,30 @@ def test_a_name_that_the_log_contradicts_is_refused(script, tmp_path):
     assert_refused(script('parse', tmp_path / 'gpu.log', '--device=T4'), 'gpu.log', 'NVIDIA H100 PCIe', 'T4')
     (tmp_path / 'gpu.log').write_text(TENSORRT_10_H100.replace('H100 PCIe', 'A100-SXM4-40GB'))
     assert_refused(script('parse', tmp_path / 'gpu.log', '--device=A10'), 'NVIDIA A100-SXM4-40GB')
+
+
+@pytest.mark.parametrize('name', ['NVIDIA H100 PCIe B200', 'H100 T4', 'NVIDIA H100 PCIe 80GB'])
+def test_a_name_with_words_that_the_log_lacks_is_refused(script, tmp_path, name):
+    (tmp_path / 'gpu.log').write_text(TENSORRT_10_H100)
+    assert_refused(script('parse', tmp_path / 'gpu.log', f'--device={name}'), 'NVIDIA H100 PCIe, by its log', name)
+
+
+@pytest.mark.parametrize('name', ['H100', 'h100 pcie', 'NVIDIA H100 PCIe'])
+def test_a_name_may_be_a_part_of_the_logs(script, tmp_path, name):
+    (tmp_path / 'gpu.log').write_text(TENSORRT_10_H100)
+    assert script('parse', tmp_path / 'gpu.log', f'--device={name}').out.startswith(f'{name} bs')
+
+
+def test_a_gpu_of_another_compute_capability_is_not_called_t4(script, tmp_path):
+    unnamed = re.sub(r'.*Selected Device: .*\n', '', TENSORRT_10_H100)
+    path = tmp_path / 'gpu.log'
+    path.write_text(unnamed + '[I] Compute Capability: 9.0\n')
+    assert script('parse', path).out.startswith('GPU of compute capability 9.0 bs')
+    assert script('parse', path, '--device=H100').out.startswith('H100 bs')
+    assert_refused(script('parse', path, '--device=Tesla T4'), path, 'GPU of compute capability 9.0', 'not on Tesla T4')
+    path.write_text(unnamed + '[I] Compute Capability: 7.5\n')
+    assert script('parse', path).out.startswith('T4 bs')
+    assert script('parse', path, '--device=Tesla T4').out.startswith('Tesla T4 bs')
 
 
 def test_this_machines_figure_is_no_cards(script, tmp_path):
@@ -388,24 +453,3 @@ def test_a_speed_that_is_not_judged_is_no_success(script, guide_logs):
     ended = accept(script, *ACCEPT)
     assert [row[-1] for row in cells(ended)] == ['met', 'met', 'other precision']
     assert ended.status == 1 and 'RDN_bs1.log: speed is not judged' in ended.err and '--gpu-precision' in ended.err
-
-
-def test_a_longer_name_may_add_the_maker_and_nothing_else(script, tmp_path):
-    (tmp_path / 'gpu.log').write_text(TENSORRT_10_H100)
-    for name in ('NVIDIA H100 PCIe B200', 'H100 SXM', 'NVIDIA'):
-        ended = script('parse', tmp_path / 'gpu.log', f'--device={name}')
-        assert (ended.status == 0) == (name == 'NVIDIA'), ended
-    (tmp_path / 't4.log').write_text(TENSORRT_10_H100.replace('NVIDIA H100 PCIe', 'T4'))
-    assert script('parse', tmp_path / 't4.log', '--device=Tesla T4').out.startswith('Tesla T4 bs1')
-
-
-def test_a_gpu_without_a_name_is_no_t4_by_its_compute_capability(script, tmp_path):
-    nameless = re.sub(r'.*Selected Device: .*\n', '[I] Compute Capability: 9.0\n', TENSORRT_10_H100)
-    (tmp_path / 'gpu.log').write_text(nameless)
-    assert script('parse', tmp_path / 'gpu.log').out.startswith('GPU of compute capability 9.0 bs1 fps:27809.604')
-    (tmp_path / 'gpu.log').write_text(nameless.replace('Capability: 9.0', 'Capability: 7.5'))
-    assert script('parse', tmp_path / 'gpu.log').out.startswith('T4 bs1')
-
-
-def test_an_unknown_precision_is_named(script, guide_logs):
-    assert_refused(script('accept', *ACCEPT, '--gpu-precision=nonsense'), 'nonsense', 'fp16', 'strongly-typed')

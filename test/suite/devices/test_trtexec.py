@@ -36,6 +36,26 @@ def test_a_log_without_a_device_names_none():
     assert read().device is None
 
 
+@pytest.mark.parametrize(
+    'lines, described',
+    [
+        (['Compute Capability: 9.0'], 'GPU of compute capability 9.0'),
+        (['Selected Device: ', 'Compute Capability: 8.6 '], 'GPU of compute capability 8.6'),
+        (['DLACore: 1', 'Compute Capability: 8.7'], 'GPU of compute capability 8.7, DLA core 1'),
+        (['Compute Capability: 7.5'], None),
+        (['Selected Device: NVIDIA H100 PCIe', 'Compute Capability: 9.0'], None),
+        ([], None),
+    ],
+)
+def test_a_device_without_a_name_is_described_by_its_compute_capability(lines, described):
+    assert read(*lines).unnamed_device == described
+
+
+def test_two_compute_capabilities_are_two_runs():
+    with pytest.raises(ValueError, match='compute capability 7.5 and 9.0: of several runs'):
+        read('Compute Capability: 9.0', 'Compute Capability: 7.5')
+
+
 def test_two_devices_are_two_runs():
     with pytest.raises(ValueError, match='NVIDIA H100 PCIe and Tesla T4'):
         read('Selected Device: Tesla T4', 'Selected Device: NVIDIA H100 PCIe')

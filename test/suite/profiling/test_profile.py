@@ -87,6 +87,15 @@ def test_what_stands_out_is_named_with_the_command_to_run(script, profiles):
     ]
 
 
+def test_without_an_op_summary_file_the_advice_asks_for_it(script, profiles):
+    ended = script('RDN_profile', 'five/summary/op_statistic_0_1.csv')
+    assert 'TransposeD stands out' in ended.out
+    assert ended.out.splitlines()[-1] == (
+        'To see whether its transposes are slow, and for which input shapes, run this again with the '
+        "profile's op_summary_*.csv (or kernel_details.csv) as well."
+    )
+
+
 def test_that_command_adds_these_shapes(script, profiles):
     source = vendor_source()
     (profiles / 'transpose.py').write_bytes(source)
