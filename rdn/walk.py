@@ -69,12 +69,14 @@ class Measured(NamedTuple):
         result: the path of its result.json.
         speed: the path of the log or report with its speed.
         postprocess: the command that wrote the result.
+        verdict: on accuracy; None where nothing was compared.
     """
 
     folder: str
     result: str
     speed: str
     postprocess: list[str]
+    verdict: agreement.Verdict | None
 
 
 def step(*command: str) -> None:
@@ -201,7 +203,8 @@ def measure_batch(plan: Plan, batch_size: int) -> Measured:
         outputs.remove_others(folder, run)
     result_path = configuration.RESULT if plan.is_guides_own else f'{folder}/{configuration.RESULT}'
     command = judge(plan, run, result_path, None if plan.is_acceptance else f'{folder}/images')
-    return Measured(folder, result_path, run.pure_speed or run.speed, command)
+    origin = result.read_origin(result_path)
+    return Measured(folder, result_path, run.pure_speed or run.speed, command, origin.verdict if origin else None)
 
 
 def make_table(plan: Plan, measured: Sequence[Measured], dataset: str) -> None:
@@ -230,23 +233,16 @@ def describe_end(plan: Plan, measured: Sequence[Measured]) -> list[str]:
             f'speed      {", ".join(each.speed for each in measured)}; images/s (fps) are above',
             f'pictures   {", ".join(f"{folder}/images/*_sheet.png" for folder in folders)}: {captions}',
         ]
-    for batch_size, verdict in zip(plan.batch_sizes, map(read_verdict, measured)):
+    for batch_size, each in zip(plan.batch_sizes, measured):
         of = f'batches of {batch_size}: ' if len(measured) > 1 else ''
-        lines.append(f'verdict    {of}{verdict.summarize() if verdict else plan.no_verdict}')
+        lines.append(f'verdict    {of}{each.verdict.summarize() if each.verdict else plan.no_verdict}')
     return [*lines, *(f'next       {line}' for line in next_commands(plan, measured))]
-
-
-def read_verdict(measured: Measured) -> agreement.Verdict | None:
-    """The verdict on accuracy; None where nothing was compared."""
-    origin = result.read_origin(measured.result)
-    return origin.verdict if origin else None
 
 
 def next_commands(plan: Plan, measured: Sequence[Measured]) -> list[str]:
     """What to do next, a command each."""
     for each in measured:
-        verdict = read_verdict(each)
-        if verdict and not verdict.is_kept:  # look where it is lost
+        if each.verdict and not each.verdict.is_kept:  # look where it is lost
             return [runner.line_of([*each.postprocess, f'--report={each.folder}/report'])]
     if plan.machine.device.is_accelerator:
         sizes = list(plan.batch_sizes)
@@ -314,8 +310,7 @@ def walk(plan: Plan) -> int:
         return 0
     measured = measure(plan)
     print('\n' + '\n'.join(describe_end(plan, measured)))
-    verdicts = [verdict for verdict in map(read_verdict, measured) if verdict]
-    return 0 if all(verdict.is_kept for verdict in verdicts) else agreement.NOT_KEPT
+    return 0 if all(each.verdict.is_kept for each in measured if each.verdict) else agreement.NOT_KEPT
 
 
 def parse_args(argv):

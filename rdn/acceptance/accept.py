@@ -27,8 +27,7 @@ from rdn.data import dataset, known_sets, protocols
 from rdn.devices import logs, speed
 
 SHOWN = ('set5', 2, 'rdn-pytorch', protocols.WHOLE.name)  # beside a result that no published figure compares with
-OTHER_PROTOCOL, OTHER_IMAGES, UNKNOWN_IMAGES = 'other protocol', 'other images', 'images unknown'
-OTHER_PRECISION = 'other precision'
+OTHER_PROTOCOL, OTHER_PRECISION = 'other protocol', 'other precision'
 ANY_PRECISION = 'any'
 WIDTH = 120  # of a line on the console
 
@@ -59,7 +58,7 @@ def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: fl
         verdict = origin.verdict
         reference = f'PyTorch {psnr - verdict.change:.3f} (limits {verdict.max_loss:g}, {verdict.max_image_loss:g})'
         measured = f'{psnr:g}: {verdict.change:+.4f}, worst {verdict.image_change:+.4f}'
-        images = cli.count(origin.images, 'image') if origin.images else 'images unknown'
+        images = cli.count(origin.images, 'image') if origin.images else known_sets.UNKNOWN_IMAGES
         tool = f'{tool}; {title}, {images}'
         rows.append(Row('against PyTorch, dB', reference, measured, tool, verdict.is_kept))
     why_not = reason_against_published(origin)
@@ -78,11 +77,11 @@ def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: fl
 def reason_against_published(origin: result.Origin | None) -> str:
     """Say why no published figure compares with a result; empty if one does."""
     if origin is None or origin.known_set is None:
-        return UNKNOWN_IMAGES
+        return known_sets.UNKNOWN_IMAGES
     published = protocols.PUBLISHED.get((origin.known_set, origin.scale, origin.luma, origin.protocol or ''))
     if published and origin.label_size == (published.label_side and (published.label_side, published.label_side)):
         return ''
-    return OTHER_PROTOCOL if any(origin.known_set == key[0] for key in protocols.PUBLISHED) else OTHER_IMAGES
+    return OTHER_PROTOCOL if any(origin.known_set == key[0] for key in protocols.PUBLISHED) else known_sets.OTHER_IMAGES
 
 
 class Names(NamedTuple):

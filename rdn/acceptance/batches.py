@@ -121,7 +121,7 @@ def name_of_set(row: Measurement, given: str) -> str:
     known = next((key for key, each in known_sets.KNOWN.items() if given.lower() in (key, each.title.lower())), None)
     if known is None or known == row.known_set:
         return given
-    return 'other images' if row.known_set else 'images unknown'
+    return known_sets.OTHER_IMAGES if row.known_set else known_sets.UNKNOWN_IMAGES
 
 
 def format_rows(rows: list[Measurement], dataset: str) -> list[tuple[str, ...]]:

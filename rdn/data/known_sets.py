@@ -11,6 +11,7 @@ from typing import Iterable, Mapping, NamedTuple
 from PIL import Image
 
 OTHER = 'other'  # the name of images that are not just those of a known set
+OTHER_IMAGES, UNKNOWN_IMAGES = 'other images', 'images unknown'  # in tables, for these and for an unknown set
 
 
 class KnownSet(NamedTuple):

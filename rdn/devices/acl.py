@@ -48,15 +48,15 @@ class Acl(rdn_infer.RdnInfer, ascend.Ascend):
             return f'pyACL does not run: {" ".join(self._ask().text.split())}'
         return 'no pyACL (the module acl of the CANN toolkit: source env.sh)'
 
-    def identify(self, device_id: int, soc_version: str | None) -> base.Target:
+    def identify(self, soc_version: str | None) -> base.Target:
         """As for every Ascend device. Where npu-smi is missing, fails or names a family, pyACL names the chip."""
         try:
-            return super().identify(device_id, soc_version)
+            return super().identify(soc_version)
         except ValueError:
             named = None if soc_version else self._chip_name()
             if not named:
                 raise
-        return super().identify(device_id, named)
+        return super().identify(named)
 
     def infer_and_record(self, job: base.Job) -> base.Run:
         """Run `infer`, and complete RDN_infer.py's records by what the walk knows of the chip and its card."""

@@ -18,7 +18,7 @@ class Ascend(base.Device):
     model_ending = '.om'
     assumed_soc_version: str | None = None
 
-    def identify(self, device_id: int, soc_version: str | None) -> base.Target:
+    def identify(self, soc_version: str | None) -> base.Target:
         """Ask npu-smi for the chip, unless the user names it and npu-smi does not know better.
 
         Raises:
@@ -28,7 +28,7 @@ class Ascend(base.Device):
         found = None
         if npu_smi:
             try:
-                found = chip.find_chip(device_id, npu_smi, self.programs)
+                found = chip.find_chip(self.device_id, npu_smi, self.programs)
             except ValueError:
                 if not soc_version:
                     raise

@@ -142,11 +142,10 @@ class Device(SpeedSource):
         return self.converter is None or self.programs.find(self.converter) is not None
 
     @abc.abstractmethod
-    def identify(self, device_id: int, soc_version: str | None) -> Target:
-        """Find out which chip a device has.
+    def identify(self, soc_version: str | None) -> Target:
+        """Find out which chip the device has.
 
         Args:
-            device_id: number of the device.
             soc_version: the converter's name of the chip, if the user gave it.
 
         Raises:

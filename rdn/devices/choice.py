@@ -62,19 +62,19 @@ def find_machine(
     """
     converts = steps != 'measure'
     device, reason = choose(wanted, converts, programs, device_id)
-    converter = _find_converter(device, wanted, programs) if converts else None
+    converter = _find_converter(device, wanted) if converts else None
     if steps == 'convert' and not converter:
         raise ValueError("no atc on PATH: it comes with the CANN toolkit; source the toolkit's set_env.sh")
-    target = (converter or device).identify(device_id, soc_version)
+    target = (converter or device).identify(soc_version)
     found = _with_named_devices(target.chip) if device.is_accelerator else host.CHIP
     return Machine(device, reason, found, device_id, converter, target.soc_version if converter else None)
 
 
-def _find_converter(device: base.Device, wanted: str | None, programs: runner.Runner) -> base.Device | None:
+def _find_converter(device: base.Device, wanted: str | None) -> base.Device | None:
     """The device itself if its models are converted; where the user named none, any whose converter is here."""
     if device.is_accelerator:
         return device if device.converter else None
-    others = [kind(programs) for kind in DEVICES if kind.converter] if wanted is None else []
+    others = [kind(device.programs, device.device_id) for kind in DEVICES if kind.converter] if wanted is None else []
     return next((other for other in others if other.can_convert()), None)
 
 

@@ -23,6 +23,6 @@ class Host(rdn_infer.RdnInfer):
         """It is always here."""
         return ''
 
-    def identify(self, device_id: int, soc_version: str | None) -> base.Target:
+    def identify(self, soc_version: str | None) -> base.Target:
         """This machine, for which nothing is converted."""
         return base.Target(CHIP, None)
