@@ -19,28 +19,43 @@ import contextlib
 import os
 import tempfile
 import time
-from typing import Iterator, Sequence
+from typing import Iterator, NamedTuple, Sequence
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from rdn import cli, cpu, engines, files, run_record
+from rdn import cli, cpu, engines, files, run_record, sanity
 from rdn.data import dataset, manifest
-from rdn.devices import benchmark, number_text, output_names, outputs
+from rdn.devices import benchmark, number_text, output_names, outputs, rdn_infer
 from rdn.profiling import msprof
 
 import numpy as np
 
 
+class Inferred(NamedTuple):
+    """What a run over a data set reached.
+
+    Attributes:
+        stages: the seconds of each of benchmark's stages over all images; together they may be more than what has passed.
+        computed: how many images the model computed, with those that filled up the last batch.
+        wrong: output's name -> why it is no picture; empty if all are.
+    """
+
+    stages: dict[str, float]
+    computed: int
+    wrong: dict[str, str]
+
+
 def infer_dataset(
     model: engines.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
-) -> dict[str, float]:
+) -> Inferred:
     """Run the model over the files of an info file and write each output into `folder`.
 
     Reads the next inputs and writes the last outputs while the model computes, which takes two batches more of memory.
-    Returns the time of each of benchmark's stages, in seconds over all images: together they may be more than what has
-    passed. Raises ValueError, with the file's name, for an input of the wrong size.
+    Black images fill up the last batch: every run is of the batch size that the figure will name.
+    Raises ValueError, with the file's name, for an input of the wrong size.
     """
     stages: dict[str, float] = {}
+    wrong: dict[str, str] = {}
 
     @contextlib.contextmanager
     def timed(stage):
@@ -54,8 +69,8 @@ def infer_dataset(
     def read(part: Sequence[benchmark.InfoLine]) -> np.ndarray:
         with timed('data read'):
             inputs = [dataset.read_input(info.path, width, height) for info in part]
-        with timed('preprocess'):  # a model of a fixed batch size computes the last one's missing images too
-            batch = np.zeros((batch_size if model.batch else len(part), 3, height, width), np.float32)
+        with timed('preprocess'):
+            batch = np.zeros((batch_size, 3, height, width), np.float32)
             batch[: len(part)] = inputs
         return batch
 
@@ -71,10 +86,13 @@ def infer_dataset(
                 name = output_names.output_name(files.stem_of(info.path), binary)
                 with open(os.path.join(folder, name), 'wb') as file:
                     file.write(output.tobytes() if binary else number_text.format_text(output))
+                reason = sanity.wrong_reason(output)
+                if reason:
+                    wrong[name] = reason
 
     for _ in cli.progress(cpu.map_in_order(write, results(), workers=1), 'batch', len(parts)):
         pass
-    return stages
+    return Inferred(stages, len(parts) * batch_size, wrong)
 
 
 def infer_random(model: engines.Engine, shape: Sequence[int], rounds: int) -> tuple[float, engines.Spent | None]:
@@ -84,7 +102,7 @@ def infer_random(model: engines.Engine, shape: Sequence[int], rounds: int) -> tu
         The seconds that `rounds` runs took, and what the device spent them on if that is known.
     """
     batch = np.random.RandomState(0).rand(*shape).astype(np.float32)
-    model(batch)
+    sanity.check(model(batch), model.path)
     before, start = model.spent, time.perf_counter()
     for _ in cli.progress(range(rounds), 'round'):
         model(batch)
@@ -154,19 +172,73 @@ def check_inputs(model: engines.Engine, path: str, infos: Sequence[benchmark.Inf
     dataset.check_inputs([info.path for info in infos], infos[0].width, infos[0].height)
 
 
+class RunPlaces(NamedTuple):
+    """Where results go: the result folder, in it the folder of outputs and the performance file."""
+
+    folder: str
+    outputs: str
+    report: str
+
+
 def run_dataset(
-    model: engines.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
-) -> str:
-    """Write the outputs into a folder, in place of earlier ones; return the performance file's text."""
+    model: engines.Engine,
+    infos: Sequence[benchmark.InfoLine],
+    places: RunPlaces,
+    binary: bool,
+    record: run_record.Record,
+) -> None:
+    """Write the outputs in place of earlier ones, the performance file, and the records of both.
+
+    They take their places together: the lock keeps other runs into the same folder away, and the outputs' record has
+    the digest of what was computed here, whatever lies there later.
+
+    Raises:
+        ValueError: an output is no picture; after all is written, as evidence.
+    """
     before, start = model.spent, time.perf_counter()
-    with files.atomic_folder(folder, outputs.list_outputs(folder)) as partial:
-        stages = infer_dataset(model, infos, batch_size, partial, binary)
-    print(f'{cli.count(len(infos), "output")} in {folder}')
-    spent = spent_since(model, before)
-    if spent:
-        stages['infer'] = spent.compute
-        print(describe_copies(spent, len(infos)))
-    return benchmark.format_performance(len(infos), time.perf_counter() - start, stages)
+    earlier: list[str] = []
+    digests: list[str] = []
+
+    def keep_digest(complete: str) -> None:
+        digests.append(run_record.digest_of(complete))
+
+    with contextlib.ExitStack() as stack:
+        with files.atomic_folder(places.outputs, earlier, keep_digest) as partial:
+            inferred = infer_dataset(model, infos, record.batch_size, partial, binary)
+            check_precision(model, record)
+            seconds = time.perf_counter() - start
+            stack.enter_context(files.locked(places.folder))
+            earlier += outputs.list_outputs(places.outputs)
+        run_record.write(places.outputs, record, digests[0])
+        print(f'{cli.count(len(infos), "output")} in {places.outputs}')
+        stages, spent = inferred.stages, spent_since(model, before)
+        if spent:
+            stages['infer'] = spent.compute
+            print(describe_copies(spent, inferred.computed))
+        report = benchmark.format_performance(len(infos), seconds, stages, inferred.computed)
+        write_report(places.report, report, record)
+    if inferred.wrong:
+        name, reason = next(iter(inferred.wrong.items()))
+        of_all = f'{len(inferred.wrong)} of {cli.count(len(infos), "output")}'
+        path = os.path.join(places.outputs, name)
+        raise ValueError(f'{model.path}: {of_all} are no pictures: {path} {reason}; they are kept for a look only')
+
+
+def check_precision(model: engines.Engine, record: run_record.Record) -> None:
+    """Raise ValueError where a model changed its precision during a run: no record could name one for all outputs."""
+    if model.precision != record.precision:
+        raise ValueError(
+            f'{model.path}: overflowed in {record.precision}, so later outputs are in {model.precision}: '
+            f'run it again with -precision={model.precision}'
+        )
+
+
+def write_report(path: str, report: str, record: run_record.Record) -> None:
+    """Write a performance file and its record."""
+    text = rdn_infer.format_mark(record.chip, record.batch_size) + report
+    files.write_text(path, text)
+    run_record.write(path, record, files.digest_of_text(text))
+    print(f'{text}written to {path}')
 
 
 def run_pure(
@@ -231,20 +303,19 @@ def main(argv=None):
         is_chosen = args.engine or args.precision != engines.AUTO
         hint = None if is_chosen or os.environ.get('RDN_HINTED') else engines.faster_way(model, '-precision')
         print(''.join(f'{line}\n' for line in [*model.notes, hint] if line), end='')
+        record = make_record(model, path, args.batch_size, infos)
         folder = os.path.join(args.result_path, output_names.output_folder(args.device_id))
         if infos:
-            report = run_dataset(model, infos, args.batch_size, folder, args.output_binary)
             report_name = output_names.performance_name(args.batch_size, args.device_id)
+            places = RunPlaces(args.result_path, folder, os.path.join(args.result_path, report_name))
+            run_dataset(model, infos, places, args.output_binary, record)
         else:
             size = args.input_height, args.input_width
             report = run_pure(model, path, args.round, args.batch_size, size)
             report_name = output_names.pure_performance_name(args.om_path, args.device_id)
-        report_path = os.path.join(args.result_path, report_name)
-        files.write_text(report_path, report)
-        record = make_record(model, path, args.batch_size, infos)
-        for target in [folder, report_path] if infos else [report_path]:
-            run_record.write(target, record)
-        print(f'{report}written to {report_path}')
+            os.makedirs(args.result_path, exist_ok=True)
+            with files.locked(args.result_path):
+                write_report(os.path.join(args.result_path, report_name), report, record)
         if args.profiling:
             write_profile(model.end_trace(), files.stem_of(path), args.profiling, args.device_id)
 

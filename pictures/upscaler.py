@@ -6,7 +6,7 @@ import collections
 import itertools
 from typing import Callable, Iterable, Iterator
 
-from rdn import cpu, engines, tiles
+from rdn import cpu, engines, sanity, tiles
 
 import cv2
 import numpy as np
@@ -137,7 +137,9 @@ def _run_batches(model: engines.Engine, inputs: Iterable[np.ndarray], batch_size
     def run(part: list[np.ndarray]) -> np.ndarray:
         batch = np.zeros((size if model.batch else len(part), *part[0].shape), np.float32)
         batch[: len(part)] = part
-        return model(batch)[: len(part)]
+        outputs = model(batch)[: len(part)]
+        sanity.check(outputs, model.path)
+        return outputs
 
     batches = iter(lambda: list(itertools.islice(inputs, size)), [])
     for outputs in cpu.map_in_order(run, batches, model.streams):

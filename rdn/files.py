@@ -16,7 +16,7 @@ import shutil
 import stat
 import tempfile
 import time
-from typing import Any, BinaryIO, Iterable, Iterator
+from typing import Any, BinaryIO, Callable, Iterable, Iterator
 
 LOCK_ENDING = '.lock'
 MANY_NAMES = 10000  # in a folder: listing it for each file that is written would take longer than the writing
@@ -68,11 +68,14 @@ def atomic_path(path: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def atomic_folder(path: str, earlier: Iterable[str]) -> Iterator[str]:
+def atomic_folder(path: str, earlier: Iterable[str], complete: Callable[[str], None] | None = None) -> Iterator[str]:
     """Yield a new folder that takes the place of the folder `path` when the block ends well, and vanishes otherwise.
 
-    earlier: names of the earlier results in the old folder, which go; all else that is in there is
-    kept, as hard links where the file system has them.
+    Args:
+        path: of the folder.
+        earlier: names of the earlier results in the old folder, which go; all else that is in there is kept, as hard
+            links where the file system has them.
+        complete: is called with the new folder once it holds all that it will have, before it takes its place.
     """
     _check_not_a_link(path)
     with _partial_name(path) as partial:
@@ -82,6 +85,9 @@ def atomic_folder(path: str, earlier: Iterable[str]) -> Iterator[str]:
             yield partial
             if os.path.isdir(path):
                 _carry_over(path, partial, earlier)
+            if complete:
+                complete(partial)
+            if os.path.isdir(path):
                 swapped = exchange_names(partial, path)
                 if not swapped:
                     os.rename(path, old)
@@ -201,9 +207,21 @@ def read_json(path: str, max_bytes: int, what: str) -> Any:
     check_plain(path, max_bytes)
     try:
         with open(path, encoding='utf-8') as file:
-            return json.load(file)
+            return parse_json(file.read())
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{path}: not {what}: {error}')
+
+
+def parse_json(text: str) -> Any:
+    """The content of a JSON text. Raises ValueError, also where an object has two values of one name."""
+    return json.loads(text, object_pairs_hook=_without_repetition)
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError('an object has two values of one name')
+    return content
 
 
 def _check_target(path: str) -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from typing import NamedTuple
+from typing import Any, Mapping, NamedTuple
 
-from rdn import files
+from rdn import fields, files
 
 MAX_RECORD_BYTES = 1 << 20
 UNKNOWN_CHIP = 'NPU'  # the chip's name where the tools do not say it
+DEVICE_FOLDER = 'device'  # how the names begin of the folders that ais_bench makes, one for each of several devices
 HOST = 'host'  # the chip's name where this machine's processor computed
+MAX_BATCH_SIZE = 1_000_000
+MAX_CARD_DEVICES = 1_000
 
 
 class Record(NamedTuple):
@@ -39,8 +42,27 @@ class Record(NamedTuple):
 
     def describe(self) -> str:
         """In words: 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32) on host, batches of 1'."""
+        return f'{self.describe_tool()} on {self.chip}, batches of {self.batch_size}'
+
+    def describe_tool(self) -> str:
+        """In words: 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32)'."""
         details = ', '.join(x for x in (self.version, self.engine, self.precision) if x)
-        return f'{self.tool}{f" ({details})" if details else ""} on {self.chip}, batches of {self.batch_size}'
+        return f'{self.tool}{f" ({details})" if details else ""}'
+
+
+FIELDS: dict[str, fields.Field] = {
+    'tool': fields.TEXT,
+    'version': fields.or_null(fields.TEXT),
+    'engine': fields.or_null(fields.TEXT),
+    'precision': fields.or_null(fields.TEXT),
+    'chip': fields.TEXT,
+    'batch_size': fields.whole_number(1, MAX_BATCH_SIZE),
+    'model': fields.SHA256,
+    'manifest': fields.or_null(fields.SHA256),
+    'card_devices': fields.may_lack(fields.whole_number(1, MAX_CARD_DEVICES)),
+    'weights': fields.may_lack(fields.PATH),
+    'weights_digest': fields.may_lack(fields.SHA256),
+}
 
 
 def path_of(target: str) -> str:
@@ -49,14 +71,22 @@ def path_of(target: str) -> str:
     return f'{target if os.path.isdir(target) else os.path.splitext(target)[0]}.run.json'
 
 
-def write(target: str, record: Record) -> None:
-    """Write the record of what is there now."""
-    content = dict(record._asdict(), of=_digest(target))
+def write(target: str, record: Record, digest: str | None = None) -> None:
+    """Write the record of a folder or file.
+
+    Args:
+        target: the folder or file.
+        record: what computed it.
+        digest: `digest_of` what this run wrote, which another run may have replaced since; None: of what is there now.
+    """
+    content = dict(record._asdict(), of=digest or digest_of(target))
     files.write_text(path_of(target), json.dumps(content, indent=1) + '\n')
 
 
-def read(target: str) -> Record | None:
+def read(target: str, digest: str | None = None) -> Record | None:
     """The record of what is there; None where there is none, or where the record is of what was there before.
+
+    digest: `digest_of(target)`, where that is known already.
 
     Raises ValueError, with the file's name, for a file that is not a record.
     """
@@ -66,18 +96,27 @@ def read(target: str) -> Record | None:
     what = 'a record of what computed the outputs: remove it'
     content = files.read_json(path, MAX_RECORD_BYTES, what)
     try:
-        digest = content.pop('of')
-        record = Record(**content)
-        if type(record.batch_size) is not int or not isinstance(record.chip, str) or not isinstance(record.tool, str):
-            raise ValueError('of another form')
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        record = parse(content, {'of': fields.SHA256})
+    except ValueError as error:
         raise ValueError(f'{path}: not {what} ({error})')
-    return record if digest == _digest(target) else None
+    return record if content['of'] == (digest or digest_of(target)) else None
 
 
-def _digest(target: str) -> str:
-    """The SHA-256 of a file; of a folder, that of its files' names and digests."""
+def parse(content: Any, more: Mapping[str, fields.Field]) -> Record:
+    """The Record in the content of a JSON file. more: fields besides the Record's. Raises ValueError for another form."""
+    content = fields.check(content, {**FIELDS, **more})
+    return Record(**{name: value for name, value in content.items() if name in FIELDS})
+
+
+def digest_of(target: str) -> str:
+    """The SHA-256 of a file; of a folder, that of the names and digests of its files, and of those of its devices' folders."""
     if not os.path.isdir(target):
         return files.digest(target)
-    names = sorted(name for name in os.listdir(target) if os.path.isfile(os.path.join(target, name)))
-    return files.digest_of_text(''.join(f'{files.digest(os.path.join(target, name))} {name}\n' for name in names))
+    folders = ['', *(name for name in os.listdir(target) if name.startswith(DEVICE_FOLDER))]
+    names = [os.path.join(folder, name) for folder in folders for name in _names_in(os.path.join(target, folder))]
+    found = sorted(name for name in names if os.path.isfile(os.path.join(target, name)))
+    return files.digest_of_text(''.join(f'{files.digest(os.path.join(target, name))} {name}\n' for name in found))
+
+
+def _names_in(folder: str) -> list[str]:
+    return os.listdir(folder) if os.path.isdir(folder) else []

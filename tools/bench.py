@@ -153,7 +153,7 @@ def bench_infer(model_path: str, rounds: int) -> None:
                 model.session.run(None, {model.input_name: x[np.newaxis]})
 
         def whole(binary):
-            inside[binary].append(RDN_infer.infer_dataset(model, infos, 1, folder, binary)['infer'])
+            inside[binary].append(RDN_infer.infer_dataset(model, infos, 1, folder, binary).stages['infer'])
 
         medians = alternate(
             {

@@ -29,6 +29,7 @@ from rdn.devices import logs, speed
 SHOWN = ('set5', 2, 'rdn-pytorch', protocols.WHOLE.name)  # beside a result that no published figure compares with
 OTHER_PROTOCOL, OTHER_PRECISION = 'other protocol', 'other precision'
 ANY_PRECISION = 'any'
+NOT_HERE = '; its outputs are not here, so not compared with the record'
 WIDTH = 120  # of a line on the console
 
 
@@ -56,10 +57,11 @@ def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: fl
     rows = []
     if origin and origin.verdict:
         verdict = origin.verdict
-        reference = f'PyTorch {psnr - verdict.change:.3f} (limits {verdict.max_loss:g}, {verdict.max_image_loss:g})'
+        on_pytorch = result.two_decimals(psnr - verdict.change)  # as exact as psnr is
+        reference = f'PyTorch {on_pytorch} (limits {verdict.max_loss:g}, {verdict.max_image_loss:g})'
         measured = f'{psnr:g}: {verdict.change:+.4f}, worst {verdict.image_change:+.4f}'
         images = cli.count(origin.images, 'image') if origin.images else known_sets.UNKNOWN_IMAGES
-        tool = f'{tool}; {title}, {images}'
+        tool = f'{tool}; {title}, {images}{"" if result.has_outputs(origin) else NOT_HERE}'
         rows.append(Row('against PyTorch, dB', reference, measured, tool, verdict.is_kept))
     why_not = reason_against_published(origin)
     key = SHOWN
@@ -216,7 +218,9 @@ def parse_args(argv):
     parser.add_argument('--npu', metavar='FILE', help="the device's log: of benchmark or ais_bench")
     parser.add_argument('--gpu', metavar='FILE', help="the GPU's log, of trtexec")
     parser.add_argument(
-        '--official-psnr', type=float, help="the published figure, dB; default: that of the result's protocol"
+        '--official-psnr',
+        type=cli.positive_number,
+        help="the published figure, dB; default: that of the result's protocol",
     )
     parser.add_argument(
         '--chips', type=cli.positive, help='devices on the card; default: as the record of the run says'

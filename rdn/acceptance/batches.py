@@ -28,10 +28,15 @@ PUBLISHED_NOTE = (
 )
 
 
+DIGITS = 12  # of a digest, in a message
+UNKNOWN_ORIGIN = 'origin unknown'
+
+
 class Measurement(NamedTuple):
     """What was measured with a batch size. psnr: dB; rate: images/s of a device; card_devices: how many a card holds.
 
-    record: of the run, where it is known. known_set: as a result's Origin has it.
+    record: of the run, where it is known. known_set: as a result's Origin has it. origin: what measured accuracy and
+    speed, in words.
     """
 
     chip: str
@@ -42,6 +47,7 @@ class Measurement(NamedTuple):
     card_devices: int
     record: run_record.Record | None
     known_set: str | None
+    origin: str
 
 
 def read_row(folder: str) -> Measurement:
@@ -57,9 +63,17 @@ def read_row(folder: str) -> Measurement:
         check_same_run(result_path, of_outputs, speed_path, record)
     devices = hardware.devices_on_card(record.chip, record.card_devices) if record else 1
     protocol = origin.title() if origin else result.UNKNOWN_PROTOCOL
-    return Measurement(
-        chip, batch, psnr, protocol, found.rate, devices, of_outputs or record, origin and origin.known_set
-    )
+    known_set = origin and origin.known_set
+    measured_by = describe_origin(of_outputs, record)
+    return Measurement(chip, batch, psnr, protocol, found.rate, devices, of_outputs or record, known_set, measured_by)
+
+
+def describe_origin(accuracy: run_record.Record | None, timing: run_record.Record | None) -> str:
+    """Say what measured accuracy and speed, which are of one run where both are known."""
+    if accuracy and timing:
+        return timing.describe_tool()
+    of_accuracy, of_speed = (each.describe_tool() if each else UNKNOWN_ORIGIN for each in (accuracy, timing))
+    return of_speed if of_speed == of_accuracy else f'PSNR: {of_accuracy}; images/s: {of_speed}'
 
 
 def check_one_size(path: str, found: speed.Speed, record: run_record.Record | None) -> int:
@@ -77,11 +91,12 @@ def check_one_size(path: str, found: speed.Speed, record: run_record.Record | No
 
 
 def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, timing: run_record.Record) -> None:
-    """Raises ValueError, with both names, where an accuracy and a speed are of two runs: a model, a tool or a chip."""
-    for what in ('batch_size', 'chip', 'tool', 'model'):
+    """Raises ValueError, with both names, where an accuracy and a speed are of two runs: of two models, engines or chips."""
+    for what in ('batch_size', 'chip', 'tool', 'engine', 'version', 'precision', 'model'):
         a, b = getattr(accuracy, what), getattr(timing, what)
         if a != b:
-            raise ValueError(f'{result_path} and {speed_path} are of two runs: {what} {str(a)[:12]} and {str(b)[:12]}')
+            names = [str(x)[:DIGITS] if what == 'model' else str(x) for x in (a, b)]
+            raise ValueError(f'{result_path} and {speed_path} are of two runs: {what} {" and ".join(names)}')
 
 
 def check_same_set(folders: list[str], rows: list[Measurement]) -> None:
@@ -146,6 +161,14 @@ def format_rows(rows: list[Measurement], dataset: str) -> list[tuple[str, ...]]:
     return table
 
 
+def describe_origins(rows: list[Measurement]) -> str:
+    """A line for each tool, engine and precision that measured rows of the table."""
+    batches: dict[str, list[str]] = {}
+    for row in sorted(rows, key=lambda row: row.batch):
+        batches.setdefault(row.origin, []).append(str(row.batch))
+    return '\n'.join(f'batch {", ".join(sizes)}: measured by {origin}' for origin, sizes in batches.items())
+
+
 def describe(model: str | None) -> str:
     """What was measured, and what the vendor's figures are of, below the table."""
     network = f'; {model} has {onnx_graph.count_parameters(model):,} parameters' if model else ''
@@ -160,7 +183,9 @@ def main(argv=None):
         raise ValueError(f'{" and ".join(args.folder)}: two are of the same batch size')
     table = format_rows(rows, args.dataset)
     check_same_set(args.folder, rows)
-    notes = describe(args.model if args.model and all(is_model_of(args.model, row) for row in rows) else None)
+    notes = f'{describe_origins(rows)}\n' + describe(
+        args.model if args.model and all(is_model_of(args.model, row) for row in rows) else None
+    )
     markdown = cli.format_markdown(table) + '\n\n' + notes.replace('\n', '\n\n') + '\n'
     print(f'{cli.format_table(table)}\n{notes}\n\n{cli.format_markdown(table)}')
     if args.markdown:

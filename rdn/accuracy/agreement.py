@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from typing import Callable, Iterable, NamedTuple, Sequence
+from typing import Iterable, NamedTuple, Sequence
 
-from rdn import arrays, cli, files
-from rdn.data import dataset
+from rdn import cli
 
 import numpy as np
 
@@ -83,31 +81,3 @@ def format_agreements(agreements: Iterable[Agreement]) -> str:
         figures = f'{each.device_psnr:.3f}', f'{each.reference_psnr:.3f}', f'{each.change:+.4f}'
         rows.append((each.stem, *figures, f'{each.difference:.2e}', f'{each.cosine:.7f}'))
     return cli.format_table(rows)
-
-
-def reference_outputs(
-    weights: str, label_folder: str, cases: Sequence[dataset.Case], width: int, height: int
-) -> Callable[[str], np.ndarray]:
-    """A function from the name of an input, without ending, to PyTorch's output (3, scale*H, scale*W), float32.
-
-    The outputs are computed once, in fp32 on the CPU, and kept beside the prepared set. Raises ValueError, with the
-    file's name, for weights or inputs that cannot be read.
-    """
-    folder = dataset.reference_folder(label_folder, files.digest(weights))
-    if not os.path.isdir(folder):
-        stems = [stem for case in cases for stem in case.input_stems()]
-        dataset.check_inputs([dataset.input_path(label_folder, stem) for stem in stems], width, height)
-        _compute(weights, folder, label_folder, stems, width, height)
-    return lambda stem: arrays.read_npy(os.path.join(folder, f'{stem}.npy'))
-
-
-def _compute(weights: str, folder: str, label_folder: str, stems: Sequence[str], width: int, height: int) -> None:
-    from rdn.network import checkpoint
-
-    import torch  # seconds that only this costs
-
-    model = checkpoint.load(weights)
-    with files.atomic_folder(folder, []) as partial, torch.no_grad():
-        for stem in cli.progress(stems, 'image of PyTorch'):
-            lr = dataset.read_input(dataset.input_path(label_folder, stem), width, height)
-            np.save(os.path.join(partial, f'{stem}.npy'), model(torch.from_numpy(lr)[None])[0].numpy())

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Callable, Iterable, NamedTuple, Sequence
 
 from rdn import cli, configuration, cpu, run_record
-from rdn.accuracy import agreement, metrics, result, scoring
+from rdn.accuracy import agreement, metrics, pytorch_outputs, result, scoring, tone
 from rdn.data import dataset, manifest, protocols
+
+import numpy as np
 
 # Receives each image: its position among the images, the image, its score and the rules. Threads call it at once.
 Show = Callable[[int, scoring.Result, 'scoring.Score | None', scoring.Rules], None]
@@ -57,11 +59,13 @@ class Assessment(NamedTuple):
         scores: of the images with a label; empty if there is none.
         agreements: of the same images with PyTorch; empty if they were not compared.
         origin: where the figures come from, and the verdict.
+        note: how the outputs differ in brightness from the labels; None if they do not, or were compared with PyTorch's.
     """
 
     scores: list[scoring.Score]
     agreements: list[agreement.Agreement]
     origin: result.Origin
+    note: str | None = None
 
     def average(self) -> scoring.Score:
         """Return the mean over the images."""
@@ -84,6 +88,8 @@ class Assessment(NamedTuple):
         tool = self.origin.outputs.describe() if self.origin.outputs else 'origin unknown'
         lines.append(f'outputs: {tool}; {self.origin.title()}')
         lines.append(format_scores([*self.scores, self.average()], network))
+        if self.note:
+            lines.append(f'note: {self.note}; --reference=WEIGHTS tells whether the weights do so')
         lines.append(f'Avg PSNR: {self.average().rdn:.2f}')
         return '\n'.join(lines)
 
@@ -104,41 +110,56 @@ def assess(outputs: Outputs, labels: str, criteria: Criteria, show: Show | None 
     size = criteria.width, criteria.height, criteria.scale
     cases = dataset.find_cases(labels, *size)
     _check_labels(labels, cases, criteria.reference, show is not None)
-    record = read_record(outputs.folder, labels)
+    digest = run_record.digest_of(outputs.folder)
+    record = read_record(outputs.folder, labels, digest)
     paths = outputs.find(outputs.folder, [stem for case in cases for stem in case.input_stems()])
     protocol = dataset.protocol_of(labels)
     border = (protocol or protocols.CROP).border(criteria.scale)
     rules = scoring.Rules(*size, border, _planes(protocol, criteria.luma), criteria.checks)
     reference = None
     if criteria.reference:
-        reference = agreement.reference_outputs(criteria.reference, labels, cases, criteria.width, criteria.height)
+        stems = [stem for case in cases for stem in case.input_stems()]
+        reference = pytorch_outputs.find(
+            pytorch_outputs.ReferenceRun(criteria.reference, labels, stems, criteria.width, criteria.height)
+        )
 
-    def judge(position: int, case: dataset.Case) -> tuple[scoring.Score | None, agreement.Agreement | None]:
+    def judge(
+        position: int, case: dataset.Case
+    ) -> tuple[scoring.Score | None, np.ndarray | None, agreement.Agreement | None]:
         own = {stem: paths[stem] for stem in case.input_stems()}
-        score, image = elsewhere(scoring.measure, case, own, rules, bool(show or reference), outputs.read)
+        score, sums, image = elsewhere(scoring.measure, case, own, rules, bool(show or reference), outputs.read)
         if image and show:
             show(position, image, score, rules)
-        return score, scoring.compare(image, score, reference, rules) if image and score and reference else None
+        return score, sums, scoring.compare(image, score, reference, rules) if image and score and reference else None
 
     with cpu.other_processes(cpu.available_cores()) as elsewhere:
         done = cpu.map_in_order(lambda numbered: judge(*numbered), enumerate(cases))
         judged = list(cli.progress(done, 'image', len(cases)))
-    scores = [score for score, _ in judged if score]
-    agreements = [compared for _, compared in judged if compared]
+    scores = [score for score, _, _ in judged if score]
+    agreements = [compared for _, _, compared in judged if compared]
+    tones = [sums for _, sums, _ in judged if sums is not None]
     verdict = agreement.judge(agreements, criteria.max_loss, criteria.max_image_loss) if agreements else None
     names = protocol and protocol.name, dataset.known_set_of(labels)
     label_size = None if protocol and protocol.is_whole else (rules.width * rules.scale, rules.height * rules.scale)
-    origin = result.Origin(*names, rules.planes, rules.scale, label_size, len(scores), record, verdict)
-    return Assessment(scores, agreements, origin)
+    if run_record.digest_of(outputs.folder) != digest:
+        raise ValueError(f'{outputs.folder}: its outputs changed while they were judged: wait until inference is done')
+    judged_outputs = outputs.folder, digest
+    origin = result.Origin(*names, rules.planes, rules.scale, label_size, len(scores), record, verdict, *judged_outputs)
+    return Assessment(scores, agreements, origin, tone.note(tones) if tones and not verdict else None)
 
 
-def read_record(folder: str, labels: str) -> run_record.Record | None:
+def read_record(folder: str, labels: str, digest: str) -> run_record.Record | None:
     """Read the record of what computed the outputs in a folder; None where it is not known.
+
+    Args:
+        folder: of the outputs.
+        labels: the prepared set's label/.
+        digest: run_record.digest_of the folder.
 
     Raises:
         ValueError: they were computed from another preparation than the labels are of.
     """
-    record = run_record.read(folder)
+    record = run_record.read(folder, digest)
     prepared = manifest.digest_beside(labels)
     if record and record.manifest and prepared and record.manifest != prepared:
         raise ValueError(f'{folder}: computed from another preparation than {labels} is of: run inference on this one')

@@ -20,7 +20,7 @@ def mismatch_reason(sr: np.ndarray, hr: np.ndarray) -> str | None:
 
     sr, hr: (3, H, W), RGB, 0...1. Neither of them says much where `hr` has no content, noise or one colour; then None.
     """
-    ours, theirs = _blocks(sr, BLOCK), _blocks(hr, BLOCK)
+    ours, theirs = block_means(sr, BLOCK), block_means(hr, BLOCK)
     if theirs.std() < CONTENT:
         return None
     if ours.std() < CONTENT / 10:
@@ -43,7 +43,7 @@ def largest_displacement(sr: np.ndarray, hr: np.ndarray) -> float:
     """
     largest = 0.0
     for scale in SCALES:
-        a, b = (_smoothed(_blocks(x, scale).mean(0)) for x in (sr, hr))
+        a, b = (_smoothed(block_means(x, scale).mean(0)) for x in (sr, hr))
         for rows in np.array_split(np.arange(2, b.shape[0] - 2), REGIONS):
             for columns in np.array_split(np.arange(2, b.shape[1] - 2), REGIONS):
                 if len(rows) >= BLOCK and len(columns) >= BLOCK:
@@ -78,7 +78,7 @@ def _smoothed(picture: np.ndarray) -> np.ndarray:
     return sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)) / 9
 
 
-def _blocks(chw: np.ndarray, side: int) -> np.ndarray:
+def block_means(chw: np.ndarray, side: int) -> np.ndarray:
     """Means of side x side pixels, of clipped values: (3, H, W) -> (3, H // side, W // side), float64."""
     size = [max(1, min(side, axis)) for axis in chw.shape[1:]]
     rows, columns = (axis // each for axis, each in zip(chw.shape[1:], size))

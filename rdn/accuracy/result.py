@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 from typing import Any, NamedTuple, Sequence
 
-from rdn import files, run_record
+from rdn import fields, files, run_record
 from rdn.accuracy import agreement, metrics
 from rdn.data import protocols
 
@@ -14,14 +16,20 @@ import numpy as np
 
 UNKNOWN_PROTOCOL = 'protocol unknown'
 TITLE = 'Overall statistical evaluation'
+COUNT, AVERAGE = 'Number of images', 'Avg PSNR'  # keys of rows; those of the images are 'Top1 PSNR' and so on
 MAX_RESULT_BYTES = 1 << 27
+MAX_IMAGES = 10_000_000
+MAX_SIDE_PIXELS = 1 << 20
+MAX_PSNR = 500  # dB; two pictures that differ in one bit of one pixel have less
+ROUNDING = 0.011  # dB by which an average of figures with two decimals, itself so, may differ from theirs
+PSNR_TEXT = re.compile(r'[0-9]{1,3}(\.[0-9]{1,15})?|inf')
 
 
 def format_result(values: Sequence[float]) -> str:
     """The text of result.json for the PSNRs of all images, in dB, in the guide's shape."""
-    rows = [('Number of images', str(len(values)))]
+    rows = [(COUNT, str(len(values)))]
     rows += [(f'Top{rank} PSNR', two_decimals(x)) for rank, x in enumerate(sorted(values, reverse=True), 1)]
-    rows += [('Avg PSNR', two_decimals(float(np.mean(values))))]
+    rows += [(AVERAGE, two_decimals(float(np.mean(values))))]
     pairs = [{'key': key, 'value': value} for key, value in rows]
     return json.dumps({'title': TITLE, 'value': pairs}, indent=4) + '\n'
 
@@ -44,6 +52,8 @@ class Origin(NamedTuple):
         images: how many; None if it is not known.
         outputs: the record of what computed the outputs; None if there is none.
         verdict: on the outputs beside PyTorch's; None if they were not compared.
+        outputs_folder: the folder of the outputs that were judged.
+        outputs_digest: run_record.digest_of that folder.
     """
 
     protocol: str | None
@@ -54,6 +64,8 @@ class Origin(NamedTuple):
     images: int | None
     outputs: run_record.Record | None
     verdict: agreement.Verdict | None
+    outputs_folder: str
+    outputs_digest: str
 
     def title(self) -> str:
         """Return the protocol's title."""
@@ -61,11 +73,44 @@ class Origin(NamedTuple):
         return protocol.title if protocol else self.protocol or UNKNOWN_PROTOCOL
 
 
+_VERDICT = {
+    'change': fields.decibels(MAX_PSNR, is_finite=False),
+    'image_change': fields.decibels(MAX_PSNR, is_finite=False),
+    'max_loss': fields.decibels(MAX_PSNR, is_finite=True),
+    'max_image_loss': fields.decibels(MAX_PSNR, is_finite=True),
+}
+_LABEL_SIZE = fields.Field(
+    lambda value: (
+        isinstance(value, list) and len(value) == 2 and all(fields.is_whole(side, 1, MAX_SIDE_PIXELS) for side in value)
+    ),
+    f'two whole numbers from 1 to {MAX_SIDE_PIXELS:,}',
+)
+_OBJECT = fields.Field(lambda value: isinstance(value, dict), 'a JSON object')
+FIELDS: dict[str, fields.Field] = {
+    'of': fields.SHA256,
+    'protocol': fields.or_null(fields.TEXT),
+    'known_set': fields.may_lack(fields.TEXT),
+    'dataset': fields.may_lack(fields.TEXT),  # of older versions: the name of the images' folder, which says nothing
+    'luma': fields.may_lack(fields.TEXT),
+    'scale': fields.may_lack(fields.whole_number(1, 16)),
+    'label_size': fields.may_lack(_LABEL_SIZE),
+    'images': fields.may_lack(fields.whole_number(1, MAX_IMAGES)),
+    'outputs': fields.or_null(_OBJECT),
+    'verdict': fields.or_null(_OBJECT),
+    'outputs_folder': fields.may_lack(fields.PATH),
+    'outputs_digest': fields.may_lack(fields.SHA256),
+}
+
+
 def write(path: str, values: Sequence[float], origin: Origin) -> None:
-    """Write result.json for the PSNRs of all images, in dB, and where they come from."""
-    files.write_text(path, format_result(values))
+    """Write result.json for the PSNRs of all images, in dB, and where they come from.
+
+    An earlier record goes first, so that no moment and no kill leaves it beside the new result.json.
+    """
+    text, record_path = format_result(values), run_record.path_of(path)
+    folder = os.path.dirname(os.path.abspath(path))
     content: dict[str, Any] = {
-        'of': files.digest(path),
+        'of': files.digest_of_text(text),
         'protocol': origin.protocol,
         'known_set': origin.known_set,
         'luma': origin.luma,
@@ -74,20 +119,22 @@ def write(path: str, values: Sequence[float], origin: Origin) -> None:
         'images': origin.images,
         'outputs': origin.outputs and origin.outputs._asdict(),
         'verdict': origin.verdict and origin.verdict._asdict(),
+        'outputs_folder': os.path.relpath(origin.outputs_folder, folder),  # found again if both are moved together
+        'outputs_digest': origin.outputs_digest,
     }
-    files.write_text(run_record.path_of(path), json.dumps(content, indent=1) + '\n')
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(record_path)
+    files.write_text(path, text)
+    files.write_text(record_path, json.dumps(content, indent=1) + '\n')
 
 
 def parse(text: str) -> float:
-    """Return the average PSNR in dB of a result.json's text. Raises ValueError for other content."""
-    try:
-        values = {pair['key']: pair['value'] for pair in json.loads(text)['value']}
-        psnr = float(values['Avg PSNR'])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        raise ValueError('not a result.json of RDN_postprocess.py: "Avg PSNR" is missing')
-    if not 0 < psnr:  # also for nan
-        raise ValueError(f'"Avg PSNR" is {psnr}')
-    return psnr
+    """Return the average PSNR in dB of a result.json's text.
+
+    Raises:
+        ValueError: for other content, or figures that contradict each other.
+    """
+    return _average(_rows(text))
 
 
 def read_average(path: str) -> float:
@@ -101,35 +148,98 @@ def read_origin(path: str) -> Origin | None:
     """Read where a result.json comes from; None if that is not known, or was kept of another result.
 
     Raises:
-        ValueError: the file beside it is not one of RDN_postprocess.py; with its name.
+        ValueError: the file beside it is not one of RDN_postprocess.py, or the folder of the outputs holds others than
+            those that were judged; with the file's name.
     """
     origin_path, what = run_record.path_of(path), 'a record of RDN_postprocess.py: remove it'
     if not os.path.exists(origin_path):
         return None
     content = files.read_json(origin_path, run_record.MAX_RECORD_BYTES, what)
-    if not isinstance(content, dict) or content.get('of') != files.digest(path):
-        return None
     try:
-        name, known_set, luma = (_value(content, key, str) for key in ('protocol', 'known_set', 'luma'))
-        protocol, label_size = protocols.of_record(name), _value(content, 'label_size', list)
-        outputs, verdict = content.get('outputs'), content.get('verdict')
-        return Origin(
-            protocol.name if protocol else name,
-            known_set,
-            luma or metrics.DEFAULT_LUMA,
-            _value(content, 'scale', int) or 2,
-            (label_size[0], label_size[1]) if label_size else None,
-            _value(content, 'images', int),
-            run_record.Record(**outputs) if outputs else None,
-            agreement.Verdict(**verdict) if verdict else None,
-        )
-    except (TypeError, IndexError) as error:
+        content = fields.check(content, FIELDS)
+        outputs, verdict = content['outputs'], content['verdict']
+        outputs = None if outputs is None else run_record.parse(outputs, {})
+        verdict = None if verdict is None else agreement.Verdict(**fields.check(verdict, _VERDICT))
+    except ValueError as error:
         raise ValueError(f'{origin_path}: not {what} ({error})')
+    if content['of'] != files.digest(path):
+        return None
+    name, label_size = content['protocol'], content.get('label_size')
+    protocol = protocols.of_record(name)
+    origin = Origin(
+        protocol.name if protocol else name,
+        content.get('known_set'),
+        content.get('luma') or metrics.DEFAULT_LUMA,
+        content.get('scale') or 2,
+        (label_size[0], label_size[1]) if label_size else None,
+        content.get('images'),
+        outputs,
+        verdict,
+        os.path.join(os.path.dirname(path), content.get('outputs_folder') or ''),
+        content.get('outputs_digest') or '',
+    )
+    _check_outputs(origin_path, origin)
+    return origin
 
 
-def _value(content: dict[str, Any], key: str, kind: type) -> Any:
-    """A value of a record; None where it is not there. Raises TypeError for a value of another kind."""
-    value = content.get(key)
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f'{key} is {value!r}')
+def _check_outputs(origin_path: str, origin: Origin) -> None:
+    """Raise ValueError where the outputs that were judged are not those that are there now, or nothing says which they were."""
+    if not origin.outputs_digest:
+        raise ValueError(
+            f'{origin_path}: of an older version, which does not say which outputs were judged: '
+            'run RDN_postprocess.py again'
+        )
+    if has_outputs(origin) and run_record.digest_of(origin.outputs_folder) != origin.outputs_digest:
+        raise ValueError(
+            f'{origin_path}: {os.path.normpath(origin.outputs_folder)} holds other outputs than those that were judged: '
+            'run RDN_postprocess.py again'
+        )
+
+
+def has_outputs(origin: Origin) -> bool:
+    """Whether the outputs that were judged are still where they were, seen from result.json."""
+    return os.path.isdir(origin.outputs_folder)
+
+
+def _rows(text: str) -> dict[str, str]:
+    """Key -> value of a result.json's rows. Raises ValueError for another form, or a key that stands there twice."""
+    try:
+        rows = files.parse_json(text)['value']
+        pairs = [(row['key'], row['value']) for row in rows]
+        if not all(isinstance(x, str) and len(row) == 2 for row, pair in zip(rows, pairs) for x in pair):
+            raise TypeError('keys and values are texts')
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise ValueError(f'not a result.json of RDN_postprocess.py: no rows of key and value with "{AVERAGE}"')
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
+        raise ValueError(f'{fields.show(twice)} stands in it twice')
+    return found
+
+
+def _average(rows: dict[str, str]) -> float:
+    """Return the average PSNR in dB. Raises ValueError where the rows are not those of a result, or contradict it."""
+    if AVERAGE not in rows:
+        raise ValueError(f'not a result.json of RDN_postprocess.py: "{AVERAGE}" is missing')
+    figures = {key: _psnr(key, value) for key, value in rows.items() if key != COUNT}
+    average = figures.pop(AVERAGE)
+    ranks = [f'Top{rank} PSNR' for rank in range(1, len(figures) + 1)]
+    if list(figures) != ranks:
+        raise ValueError(f'its rows are not {COUNT}, Top1 PSNR to Top{len(figures)} PSNR, {AVERAGE}')
+    if COUNT in rows and figures and rows[COUNT] != str(len(figures)):
+        raise ValueError(f'"{COUNT}" is {fields.show(rows[COUNT])}, but it has figures of {len(figures)}')
+    values = list(figures.values())
+    if values != sorted(values, reverse=True):
+        raise ValueError('its figures are not in their order, Top1 PSNR the highest')
+    mean = float(np.mean(values)) if values else average
+    if not (average == mean or abs(average - mean) <= ROUNDING):
+        raise ValueError(f'"{AVERAGE}" is {average:g}, but the mean of its images is {mean:.2f}')
+    return average
+
+
+def _psnr(key: str, text: str) -> float:
+    """A PSNR in dB. Raises ValueError for another text than digits with a point, or inf."""
+    value = float(text) if PSNR_TEXT.fullmatch(text) else 0
+    if not (0 < value <= MAX_PSNR or value == float('inf')):
+        raise ValueError(f'{fields.show(key)} is {fields.show(text)}, expected decibels, above 0 to {MAX_PSNR}, or inf')
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable, NamedTuple, Sequence, Tuple
 
 from rdn import images, tiles
-from rdn.accuracy import agreement, metrics, plausibility
+from rdn.accuracy import agreement, metrics, plausibility, tone
 from rdn.data import dataset
 
 import numpy as np
@@ -104,17 +104,32 @@ def _psnr(sr: np.ndarray, hr: np.ndarray, rules: Rules) -> float:
     return metrics.sr_psnr(sr, hr, rules.border, metrics.PLANES[rules.planes])
 
 
+class MeasuredImage(NamedTuple):
+    """What is known of one image.
+
+    Attributes:
+        score: None without a label.
+        tone: tone.sums_of it; None without a label.
+        image: None if it is not asked for.
+    """
+
+    score: Score | None
+    tone: np.ndarray | None
+    image: Result | None
+
+
 def measure(
     case: dataset.Case, paths: dict[str, list[str]], rules: Rules, with_image: bool, read: ReadOutputs
-) -> tuple[Score | None, Result | None]:
-    """(score, image) of one image; the score is None without a label, the image if it is not asked for.
+) -> MeasuredImage:
+    """Measure one image.
 
     Raises as read_result, score_of and, if the rules say so, check_plausible. Another process can take this call.
     """
     image = read_result(case, paths, rules, read)
     if rules.checks:
         check_plausible(image, paths[case.input_stems()[0]][0])
-    return score_of(image, rules), image if with_image else None
+    sums = None if image.hr is None else tone.sums_of(image.sr, image.hr)
+    return MeasuredImage(score_of(image, rules), sums, image if with_image else None)
 
 
 def compare(image: Result, score: Score, reference: Callable[[str], np.ndarray], rules: Rules) -> agreement.Agreement:

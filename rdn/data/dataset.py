@@ -228,15 +228,21 @@ def input_path(label_folder: str, stem: str) -> str:
 def reference_folder(label_folder: str, weights_digest: str) -> str:
     """Where PyTorch's outputs for a set and for weights are kept: reference/ beside data/ and label/.
 
-    Other weights or another preparation have another folder. Raises ValueError, with the folder's name, where the set
-    has no manifest to tell one preparation from another.
+    Other weights or another preparation have another folder. Raises ValueError as manifest_digest does.
+    """
+    name = f'{manifest_digest(label_folder)[:16]}-{weights_digest[:16]}'
+    return os.path.join(os.path.dirname(os.path.realpath(label_folder)), 'reference', name)
+
+
+def manifest_digest(label_folder: str) -> str:
+    """The SHA-256 of the manifest of the set whose label/ is given.
+
+    Raises ValueError, with the folder's name, where the set has none to tell one preparation from another.
     """
     digest = manifest.digest_beside(label_folder)
     if digest is None:
         raise ValueError(f'{label_folder}: no {manifest.NAME} beside it, which tells one preparation from another')
-    return os.path.join(
-        os.path.dirname(os.path.realpath(label_folder)), 'reference', f'{digest[:16]}-{weights_digest[:16]}'
-    )
+    return digest
 
 
 def size_of(label_folder: str) -> tuple[int, int, int] | None:

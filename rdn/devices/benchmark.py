@@ -58,16 +58,21 @@ def read_info(path: str) -> list[InfoLine]:
     return infos
 
 
-def format_performance(images: int, total: float, stages: Mapping[str, float]) -> str:
-    """The text of benchmark's performance file. All times in seconds, over all images.
+def format_performance(images: int, total: float, stages: Mapping[str, float], computed: int | None = None) -> str:
+    """The text of benchmark's performance file.
 
-    stages: `data read`, `preprocess`, `infer`, `post`, each with its time.
+    Args:
+        images: how many there are.
+        total: seconds over all images.
+        stages: `data read`, `preprocess`, `infer`, `post`, each with its seconds over all images.
+        computed: how many images the model computed, with those that filled up the last batch: the Interface rate,
+            of the inference call, counts them all. None: as many as there are.
     """
     lines = [f'[e2e] throughputRate: {images / total:g}, latency: {total * 1e3:g}']
     for stage, seconds in stages.items():
         rate = f'throughputRate: {images / seconds:g}'
         if stage == 'infer':
-            rate += f', Interface {rate}'
+            rate += f', Interface throughputRate: {(computed or images) / seconds:g}'
         lines.append(f'[{stage}] {rate}, moduleLatency: {seconds * 1e3 / images:g}')
     return '\n'.join(lines) + '\n'
 

@@ -7,11 +7,11 @@ import re
 from typing import Callable, TypeVar
 
 from rdn import files, run_record
-from rdn.devices import base, chip, choice, speed, trtexec
+from rdn.devices import base, chip, choice, rdn_infer, speed, trtexec
 
 Figure = TypeVar('Figure')
 
-SOURCES: tuple[type[base.SpeedSource], ...] = (trtexec.Trtexec, *choice.DEVICES)
+SOURCES: tuple[type[base.SpeedSource], ...] = (trtexec.Trtexec, rdn_infer.OwnLog, *choice.DEVICES)
 MAX_LOG_BYTES = 1 << 27
 COLOUR = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
 

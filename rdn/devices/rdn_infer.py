@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 import os
+import re
 
-from rdn import configuration
-from rdn.devices import base, output_names, speed
+from rdn import configuration, run_record
+from rdn.devices import base, benchmark, output_names, speed
 
+MARK = re.compile(r'\[source\] RDN_infer\.py on ([^\n]{1,200}) with batches of ([1-9][0-9]{0,6})\n')
 COMMAND = ['python3', 'RDN_infer.py']
 ROUNDS, LEAST_ROUNDS = 20, 3  # without data
+
+
+def format_mark(chip: str, batch_size: int) -> str:
+    """The first line of its performance files, which benchmark does not write: where they were measured.
+
+    It has no colon, so that scripts that count the figures of benchmark's files count right.
+    """
+    return f'[source] RDN_infer.py on {chip} with batches of {batch_size}\n'
+
+
+class OwnLog(base.SpeedSource):
+    """RDN_infer.py's performance files: benchmark's, after a line that says who wrote them."""
+
+    name = 'RDN_infer.py'
+    assumed_chip = run_record.UNKNOWN_CHIP
+
+    @classmethod
+    def is_log(cls, text: str) -> bool:
+        """Whether a text begins as they do."""
+        return bool(MARK.match(text))
+
+    @classmethod
+    def read_speed(cls, text: str) -> speed.Speed:
+        """Read the Speed as in benchmark's files. The line's chip is the device's name, but for an unknown one."""
+        mark = MARK.match(text)
+        if not mark:
+            raise ValueError('not a log of RDN_infer.py')
+        found = benchmark.Benchmark.read_speed(text[mark.end() :])
+        chip = mark.group(1)
+        device = None if chip == run_record.UNKNOWN_CHIP else chip
+        return found._replace(tool=cls.name, batch=int(mark.group(2)), device=device)
 
 
 class RdnInfer(base.Device):
@@ -19,12 +52,12 @@ class RdnInfer(base.Device):
 
     @classmethod
     def is_log(cls, text: str) -> bool:
-        """Never: its files have benchmark's form, and the record beside them says what computed."""
+        """Never: OwnLog reads its files."""
         return False
 
     @classmethod
     def read_speed(cls, text: str) -> speed.Speed:
-        """Raise ValueError: these files have the form of benchmark's, whose class reads them."""
+        """Raise ValueError: OwnLog reads its files."""
         raise ValueError('not a log of RDN_infer.py')
 
     def file_name(self) -> str:

@@ -19,6 +19,7 @@ from PIL import Image
 
 import models
 
+DIGEST, OTHER_DIGEST = '1' * 64, '2' * 64  # of no file
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SET5 = os.path.join(ROOT, os.pardir, 'shared', 'data', 'set5')
 BARE_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'  # without any tool of ours

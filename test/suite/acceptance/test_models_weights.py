@@ -7,6 +7,8 @@ from rdn.acceptance import reference
 
 import pytest
 
+from helpers import DIGEST
+
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
@@ -19,7 +21,7 @@ def model(tmp_path, monkeypatch):
         if weights:
             with open(weights, 'w') as file:
                 file.write(f'weights {weights}')
-            made = run_record.Record('atc', None, None, None, '310P3', 1, '', None)
+            made = run_record.Record('atc', None, None, None, '310P3', 1, DIGEST, None)
             run_record.write(name, made._replace(weights=weights, weights_digest=files.digest(weights)))
         return name
 

@@ -9,7 +9,7 @@ from rdn.devices import benchmark, logs
 
 import pytest
 
-from helpers import accept, assert_refused
+from helpers import DIGEST, accept, assert_refused
 from vendor import (
     AIS_BENCH,
     AIS_BENCH_NEW,
@@ -154,6 +154,8 @@ def write_origin(protocol=None, verdict=None, **more):
         'images': 5,
         'outputs': None,
         'verdict': verdict,
+        'outputs_folder': 'outputs',
+        'outputs_digest': DIGEST,
         **more,
     }
     with open('result.run.json', 'w') as file:
@@ -181,7 +183,7 @@ def test_the_guides_speeds_are_accepted(script, guide_logs):
         ('crop', loss(0.05, 0.1), ACCEPT, ['met', 'other protocol', 'met']),
         ('crop', loss(0.051, 0.1), ACCEPT, ['not met', 'other protocol', 'met']),
         ('crop', loss(0.0, 0.101), ACCEPT, ['not met', 'other protocol', 'met']),
-        ('crop', loss(-0.06, 0.0), ACCEPT, ['not met', 'other protocol', 'met']),  # a gain is a difference too
+        ('crop', loss(-0.06, -0.06), ACCEPT, ['not met', 'other protocol', 'met']),  # a gain is a difference too
         ('crop', loss(0, 0), [*ACCEPT, '--chips=3'], ['met', 'other protocol', 'not met']),  # 22.2 images/s
     ],
 )
@@ -190,6 +192,11 @@ def test_the_status_is_the_verdict_on_what_can_be_compared(script, guide_logs, p
     ended = accept(script, *flags)
     assert [row[-1] for row in cells(ended)] == verdicts
     assert ended.status == ('not met' in verdicts)
+
+
+@pytest.mark.parametrize('figure', ['nan', 'inf', '0', '-1'])
+def test_a_published_figure_is_a_number_above_0(script, guide_logs, figure):
+    assert_refused(accept(script, *ACCEPT, f'--official-psnr={figure}'), '--official-psnr')
 
 
 def test_where_nothing_can_be_judged_the_status_says_so(script, guide_logs):
@@ -430,7 +437,7 @@ def test_a_gpu_of_another_compute_capability_is_not_called_t4(script, tmp_path):
 def test_this_machines_figure_is_no_cards(script, tmp_path):
     path = tmp_path / 'perf_vision_batchsize_1_device_0.txt'
     path.write_text(GUIDE_PERF)
-    host = run_record.Record('RDN_infer.py', None, None, None, run_record.HOST, 1, model='', manifest=None)
+    host = run_record.Record('RDN_infer.py', None, None, None, run_record.HOST, 1, model=DIGEST, manifest=None)
     run_record.write(str(path), host)
     assert script('parse', path).out == 'host bs1 fps:7.394\n'
     assert_refused(script('parse', path, '--device=310P3'), path, "this machine's processor")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import models
-from helpers import install_standin, shell
+from helpers import DIGEST, install_standin, shell
 from vendor import TENSORRT_7
 
 GUIDE = '--onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114'
@@ -92,7 +92,7 @@ def test_the_models_own_size_and_weights_are_measured(gpu_server, version, tmp_p
     torch.save(models.RDN(3, 3, 8, 8, 1, 1).state_dict(), str(weights))
     command = f"python3 RDN_pth2onnx.py --input-file='{weights}' --output-file=rdn_x3.onnx --height=76 --width=76"
     assert shell(command, house)[0] == 0
-    made = run_record.Record('RDN_pth2onnx.py', None, None, None, 'host', 1, '', None, weights=str(weights))
+    made = run_record.Record('RDN_pth2onnx.py', None, None, None, 'host', 1, DIGEST, None, weights=str(weights))
     run_record.write(str(house / 'rdn_x3.onnx'), made)
     status, out, err = shell('bash test/perf_gpu.sh rdn_x3.onnx', house)
     assert status == 0, out + err

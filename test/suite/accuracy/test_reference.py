@@ -2,14 +2,17 @@
 
 import json
 import os
+import shutil
 
-from rdn.accuracy import agreement
+from rdn import files
+from rdn.accuracy import agreement, pytorch_outputs
+from rdn.data import manifest
 
 import numpy as np
 import pytest
 import torch
 
-from helpers import DUMP, INFER, accept, assert_refused, judge, listing, prepare, reference_unclipped
+from helpers import DIGEST, DUMP, INFER, accept, assert_refused, judge, listing, prepare, reference_unclipped, tiny_rdn
 
 
 def rows(ended):
@@ -126,3 +129,75 @@ def test_accept_measures_by_itself_from_inputs_outputs_and_weights(script, infer
     assert ended.status == 1 and '| not met |' in ended.out
     zeros.tofile(output('coffee'))
     assert_refused(accept(script, *flags), 'coffee_1.bin', 'one value')
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """kept(stem): PyTorch's output of a prepared set of one input, as it is kept; `.path` is its file."""
+    torch.manual_seed(0)
+    weights = tmp_path / 'tiny.pth'
+    torch.save(tiny_rdn().state_dict(), str(weights))
+    lr = np.random.RandomState(0).rand(3, 8, 8).astype(np.float32)
+    folder = tmp_path / 'prep'
+    (folder / 'label').mkdir(parents=True)
+    (folder / 'data').mkdir()
+    lr.tofile(str(folder / 'data' / 'a.bin'))
+    flags = {'width': 8, 'height': 8, 'scale': 2}
+    manifest.write_next(str(folder), flags, {'data/a.bin': files.digest(str(folder / 'data' / 'a.bin'))}, {})
+    manifest.commit(str(folder))
+    job = pytorch_outputs.ReferenceRun(str(weights), str(folder / 'label'), ['a'], 8, 8)
+
+    def call():
+        return pytorch_outputs.find(job)('a')
+
+    call()
+    path = next((folder / 'reference').glob('*/a.npy'))
+    vars(call).update(path=path, record=path.with_name('reference.json'))
+    return call
+
+
+@pytest.mark.parametrize('change', ['values', 'shape', 'cut'])
+def test_a_kept_output_that_changed_is_not_believed(kept, change):
+    picture = np.load(str(kept.path))
+    if change == 'cut':
+        kept.path.write_bytes(kept.path.read_bytes()[:-4])
+    else:
+        np.save(str(kept.path), picture * np.float32(1.002) if change == 'values' else picture[:, 1:])
+    with pytest.raises(ValueError, match='a.npy: not as PyTorch computed it: remove '):
+        kept()
+    shutil.rmtree(str(kept.path.parent))
+    assert np.array_equal(kept(), picture)
+
+
+def test_outputs_that_older_versions_kept_are_computed_again(kept):
+    picture = np.load(str(kept.path))
+    kept.record.unlink()
+    np.save(str(kept.path), picture * np.float32(1.002))
+    assert np.array_equal(kept(), picture) and kept.record.exists()
+
+
+@pytest.mark.parametrize(
+    'change, said',
+    [
+        ({'weights': DIGEST}, 'of another weights'),
+        ({'manifest': DIGEST}, 'of another manifest'),
+        ({'weights': 3}, 'weights is 3'),
+        ({'sha256': {'a.npy': 1}}, 'sha256 is'),
+        ({'sha256': []}, 'sha256 is'),
+        ({'more': 1}, "unknown field 'more'"),
+    ],
+)
+def test_the_record_of_other_or_unknown_outputs_is_refused(kept, change, said):
+    content = json.loads(kept.record.read_text())
+    content.update(change)
+    kept.record.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f'reference.json: .*{said}'):
+        kept()
+
+
+def test_weights_that_make_no_picture_are_no_reference(kept, tmp_path):
+    state = torch.load(str(tmp_path / 'tiny.pth'))
+    state['output.bias'] += 1000
+    torch.save(state, str(tmp_path / 'tiny.pth'))
+    with pytest.raises(ValueError, match='tiny.pth: the output of this model has values from'):
+        kept()

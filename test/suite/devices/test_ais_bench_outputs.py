@@ -10,7 +10,7 @@ from rdn.devices import number_text, outputs
 import numpy as np
 import pytest
 
-from helpers import DUMP, accept, assert_refused, judge
+from helpers import DIGEST, DUMP, accept, assert_refused, judge
 from vendor import AIS_2023_TWO, AIS_2024, AIS_2026, AIS_CONTRADICTION, AIS_MSIT_TWO, TENSORRT_7, summary
 
 
@@ -245,7 +245,7 @@ def test_accept_compares_a_summary_with_trtexec(script, tmp_path):
 
 def test_more_devices_than_the_card_has_are_not_multiplied(script, inferred, tmp_path):
     """A 310P3 is a card of one device: --chips 4, right for the guide's 310, would report four times the speed."""
-    record = run_record.Record('ais_bench', None, None, None, '310P3', 1, model='', manifest=None)
+    record = run_record.Record('ais_bench', None, None, None, '310P3', 1, model=DIGEST, manifest=None)
     path = tmp_path / 'run_summary.json'
     path.write_text(summary(1, 20.0, None))
     run_record.write(str(path), record)

@@ -86,6 +86,8 @@ def test_performance_file_is_that_of_benchmark(script, dataset, lite_onnx):
     with open('result/perf_vision_batchsize_1_device_3.txt') as file:
         text = file.read()
     number = r'[\d.e+]+'
+    mark, text = text.split('\n', 1)
+    assert mark == '[source] RDN_infer.py on host with batches of 1'
     assert re.match(
         (
             r'\[e2e\] throughputRate: N, latency: N\n'
@@ -110,7 +112,10 @@ def test_pure_inference_writes_benchmarks_file(script, dataset, lite_onnx):
         text = file.read()
     rate, latency = (
         float(x)
-        for x in re.findall(r'^\[INFO\] ave_throughputRate: ([\d.]+)samples/s, ave_latency: ([\d.]+)ms\n$', text)[0]
+        for x in re.findall(
+            r'^\[source\] RDN_infer.py on host with batches of 2\n\[INFO\] ave_throughputRate: ([\d.]+)samples/s, ave_latency: ([\d.]+)ms\n$',
+            text,
+        )[0]
     )
     assert abs(rate * latency - 1000) < 1
     assert text in ended.out and logs.parse_speed(text, '').rate == rate

@@ -433,12 +433,12 @@ def test_the_script_does_benchmarks_job(script, on_device, dataset, narrow, offl
         assert np.abs(actual - exact).max() < 1e-6
     with open('result/perf_vision_batchsize_2_device_0.txt') as file:
         text = file.read()
-    # Three batches of five images, 300 ms for each copy: 180 ms an image and way.
+    # Three batches of two images, the last one filled up, 300 ms for each copy: 150 ms an image and way.
     latency = float(re.findall(r'Interface throughputRate: [\d.]+, moduleLatency: ([\d.]+)', text)[0])
     whole = float(re.findall(r'\[e2e\] throughputRate: .*, latency: ([\d.]+)', text)[0])
-    assert latency < 180 and whole > 1800 and text.count('\n') == 5
+    assert latency < 180 and whole > 1800 and text.count('\n') == 6
     copies = re.findall(r'([\d.]+) ms an image to the device \(H2D\), ([\d.]+) ms back \(D2H\)', done.stdout)[0]
-    assert all(float(copy) >= 180 for copy in copies)
+    assert all(float(copy) >= 150 for copy in copies)
     for target in (DUMP, 'result/perf_vision_batchsize_2_device_0.txt'):
         record = run_record.read(target)
         assert record and (record.engine, record.version, record.chip) == ('pyACL', 'CANN 8.1.RC1', '310P3')
@@ -461,7 +461,7 @@ def test_pure_inference_counts_the_device_alone(on_device, offline, tmp_path, mo
     assert (done.returncode, done.stderr, report['calls']['mdl.execute']) == (0, '', 3)
     text = (tmp_path / 'result' / 'PureInfer_perf_of_rdn_x2_bs4_in_device_1.txt').read_text()
     assert text in done.stdout
-    latency = float(re.findall(r'^\[INFO\] ave_throughputRate: [\d.]+samples/s, ave_latency: ([\d.]+)ms\n$', text)[0])
+    latency = float(re.findall(r'ave_latency: ([\d.]+)ms\n$', text)[0])
     assert latency < 100  # the copies alone take 200 ms an image
 
 

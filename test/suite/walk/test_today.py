@@ -15,7 +15,18 @@ from rdn.devices import choice
 import pytest
 import torch
 
-from helpers import BARE_PATH, ROOT, assert_refused, average, is_ignored, page_blocks, shell, snapshot
+from helpers import (
+    BARE_PATH,
+    DIGEST,
+    OTHER_DIGEST,
+    ROOT,
+    assert_refused,
+    average,
+    is_ignored,
+    page_blocks,
+    shell,
+    snapshot,
+)
 from vendor import list_chips, summary
 
 # --- what it runs on
@@ -398,12 +409,14 @@ def measured(tmp_path, monkeypatch):
     def make(size, rate, chip='310P3', psnr=38.27, outputs_of=None, name=None):
         folder = name or f'bs{size}'
         os.makedirs(folder)
-        record = run_record.Record('ais_bench', None, None, None, chip, size, '', None)
-        origin = result.Origin('crop', 'set5', 'rdn-pytorch', 2, (228, 228), 1, outputs_of or record, None)
+        record = run_record.Record('ais_bench', None, None, None, chip, size, DIGEST, None)
+        origin = result.Origin(
+            'crop', 'set5', 'rdn-pytorch', 2, (228, 228), 1, outputs_of or record, None, f'{folder}/outputs', DIGEST
+        )
         result.write(f'{folder}/result.json', [psnr], origin)
         with open(f'{folder}/pure_summary.json', 'w') as file:
             file.write(summary(size, 1000 * size / rate, None))
-        same_model = outputs_of.model if outputs_of and name else ''
+        same_model = outputs_of.model if outputs_of and name else DIGEST
         run_record.write(f'{folder}/pure_summary.json', record._replace(model=same_model))
         return folder
 
@@ -439,7 +452,7 @@ def test_a_card_of_four_devices_has_four_times_the_rate(script, measured):
 
 
 def test_speed_and_accuracy_of_two_runs_are_not_put_together(script, measured):
-    other = run_record.Record('RDN_infer.py', None, None, None, 'host', 4, '', None)
+    other = run_record.Record('RDN_infer.py', None, None, None, 'host', 4, DIGEST, None)
     assert_refused(
         script('batches', measured(4, 37, outputs_of=other)),
         'bs4/result.json',
@@ -454,15 +467,15 @@ def test_speed_and_accuracy_of_two_runs_are_not_put_together(script, measured):
 
 
 def test_a_speed_of_another_network_is_not_put_beside_an_accuracy(script, measured):
-    other = run_record.Record('ais_bench', None, None, None, '310P3', 4, 'another digest', None)
-    assert_refused(script('batches', measured(4, 37, outputs_of=other)), 'of two runs: model another dig')
+    other = run_record.Record('ais_bench', None, None, None, '310P3', 4, OTHER_DIGEST, None)
+    assert_refused(script('batches', measured(4, 37, outputs_of=other)), 'of two runs: model 222222222222')
 
 
 def test_rows_of_two_prepared_sets_are_refused(script, measured):
-    record = run_record.Record('ais_bench', None, None, None, '310P3', 1, '', 'one set')
+    record = run_record.Record('ais_bench', None, None, None, '310P3', 1, DIGEST, DIGEST)
     folders = [
         measured(1, 47, outputs_of=record),
-        measured(4, 37, outputs_of=record._replace(batch_size=4, manifest='x')),
+        measured(4, 37, outputs_of=record._replace(batch_size=4, manifest=OTHER_DIGEST)),
     ]
     assert_refused(script('batches', *folders), 'bs1 and bs4', 'two prepared sets')
 
@@ -478,3 +491,32 @@ def test_parameters_are_named_only_of_what_was_measured(script, measured, narrow
 
 def test_the_published_figures_are_the_vendors():
     assert batches.PUBLISHED == {1: 47, 4: 37, 8: 33, 16: 33, 32: 33, 64: 33}
+
+
+@pytest.mark.parametrize('what, of_speed', [('precision', 'bf16'), ('engine', 'OpenVINO in bf16'), ('version', 'OpenVINO 2023.1')])  # fmt: skip
+def test_a_speed_of_another_precision_engine_or_version_is_not_put_beside_an_accuracy(script, measured, what, of_speed):
+    known: dict = {'engine': 'CPUExecutionProvider', 'version': 'ONNX Runtime 1.22.0', 'precision': 'fp32'}
+    record = run_record.Record('RDN_infer.py', chip='host', batch_size=1, model=DIGEST, manifest=None, **known)
+    folder = measured(1, 47, outputs_of=record)
+    run_record.write(f'{folder}/pure_summary.json', record)
+    out = script('batches', folder).out
+    assert 'batch 1: measured by RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32)' in out
+    for other in (of_speed, None):
+        change: dict = {what: other}
+        run_record.write(f'{folder}/pure_summary.json', record._replace(**change))
+        said = f'of two runs: {what} {known[what]} and {other}'
+        assert_refused(script('batches', folder), f'{folder}/result.json', f'{folder}/pure_summary.json', said)
+
+
+def test_rows_of_two_precisions_are_told_apart(script, measured):
+    for size, precision in ((1, 'fp32'), (4, 'bf16'), (8, 'bf16')):
+        record = run_record.Record('RDN_infer.py', None, 'X', precision, 'host', size, DIGEST, None)
+        run_record.write(f'{measured(size, 40, outputs_of=record)}/pure_summary.json', record)
+    out = script('batches', 'bs4', 'bs8', 'bs1').out
+    assert 'batch 1: measured by RDN_infer.py (X, fp32)\nbatch 4, 8: measured by RDN_infer.py (X, bf16)\n' in out
+
+
+def test_a_figure_of_unknown_origin_is_told(script, measured):
+    folder = measured(1, 47)
+    os.remove(f'{folder}/pure_summary.run.json')
+    assert 'batch 1: measured by PSNR: ais_bench; images/s: origin unknown' in script('batches', folder).out
