@@ -69,27 +69,30 @@ def machine(tmp_path):
     return choose
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, and keeps the paths that were asked for."""
+class Server(http.server.ThreadingHTTPServer):
+    """A server on a free port; its address, and the paths that it was asked for."""
 
-    def log_message(self, format, *arguments):
-        """Into the list of the server."""
-        self.server.asked.append(self.path)
+    def __init__(self, handler):
+        super().__init__(('127.0.0.1', 0), handler)
+        self.address = f'http://127.0.0.1:{self.server_address[1]}'
+        self.asked = []
 
 
 @pytest.fixture
 def server(tmp_path):
-    """A server of the folder tmp_path/served; its address is server.address, the paths asked for are server.asked."""
+    """Serves the folder tmp_path/served."""
     served = tmp_path / 'served'
     served.mkdir()
-    handler = functools.partial(Handler, directory=str(served))
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        server.asked = []
-        server.address = f'http://127.0.0.1:{server.server_address[1]}'
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format, *arguments):
+            serving.asked.append(self.path)
+
+    with Server(functools.partial(Handler, directory=str(served))) as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
         thread.start()
-        yield server
-        server.shutdown()
+        yield serving
+        serving.shutdown()
         thread.join()
 
 
