@@ -59,18 +59,20 @@ def infer_dataset(
             batch[: len(part)] = inputs
         return batch
 
-    def results() -> Iterator[tuple[Sequence[benchmark.InfoLine], np.ndarray]]:
+    def results() -> Iterator[tuple[Sequence[benchmark.InfoLine], list[np.ndarray]]]:
         for part, batch in zip(parts, cpu.map_in_order(read, parts, workers=1)):
             with timed('infer'):
-                computed = model(batch)
+                computed = model.run_all(batch)
             yield part, computed
 
-    def write(job: tuple[Sequence[benchmark.InfoLine], np.ndarray]) -> None:
+    def write(job: tuple[Sequence[benchmark.InfoLine], list[np.ndarray]]) -> None:
+        part, computed = job
         with timed('post'):
-            for info, output in zip(*job):
-                name = output_names.output_name(files.stem_of(info.path), binary)
-                with open(os.path.join(folder, name), 'wb') as file:
-                    file.write(output.tobytes() if binary else number_text.format_text(output))
+            for index, images in enumerate(computed):
+                for info, output in zip(part, images):
+                    name = output_names.output_name(files.stem_of(info.path), binary, index)
+                    with open(os.path.join(folder, name), 'wb') as file:
+                        file.write(output.tobytes() if binary else number_text.format_text(output))
 
     for _ in cli.progress(cpu.map_in_order(write, results(), workers=1), 'batch', len(parts)):
         pass
@@ -161,7 +163,8 @@ def run_dataset(
     before, start = model.spent, time.perf_counter()
     with files.atomic_folder(folder, outputs.list_outputs(folder)) as partial:
         stages = infer_dataset(model, infos, batch_size, partial, binary)
-    print(f'{cli.count(len(infos), "output")} in {folder}')
+    with_taps = f', each with {cli.count(len(model.outputs) - 1, "tap")}' if len(model.outputs) > 1 else ''
+    print(f'{cli.count(len(infos), "output")}{with_taps} in {folder}')
     spent = spent_since(model, before)
     if spent:
         stages['infer'] = spent.compute
@@ -201,6 +204,7 @@ def make_record(
         batch_size=batch_size,
         model=files.digest(path),
         manifest=manifest.digest_beside(os.path.dirname(infos[0].path)) if infos else None,
+        outputs=list(model.outputs) if len(model.outputs) > 1 else None,
     )
 
 
