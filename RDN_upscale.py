@@ -45,10 +45,11 @@ class ResultNames(NamedTuple):
 
 
 class Model(NamedTuple):
-    """The model to use: its path, the precision (None: as it is), and where it computes."""
+    """The model to use: its path, the engine and the precision as of engines.open_model, and where it computes."""
 
     path: str
-    precision: str | None
+    engine: str
+    precision: str
     place: engines.Place
 
 
@@ -58,7 +59,8 @@ def main(argv=None):
     summary = processing.Summary()
     places = Places(args.input, args.output, args.report, args.log)
     names = ResultNames(args.suffix, args.ext)
-    model = Model(args.model, args.precision, engines.Place(args.provider, args.device_id, args.threads))
+    place = engines.Place(args.provider, args.device_id, args.threads, device=args.device)
+    model = Model(args.model, args.engine, args.precision, place)
     options = processing.Options(**{name: getattr(args, name) for name in processing.Options._fields})
     try:
         if args.cluster is None:
@@ -95,17 +97,21 @@ def upscale_here(
     """Upscale on this machine; returns where the results are, and the report."""
     threads = model.place.threads or cpu.available_cores()
     place = model.place._replace(threads=threads, streams=min(threads, processing.MAX_STREAMS))
-    with engines.opened(model.path, model.precision, place) as engine:
+    with engines.opened(model.path, model.engine, model.precision, place) as engine:
         scale = engines.scale_of(engine, model.path)
         upscaler.check_tiles(engine, options.tile_size, options.overlap)
         discovery.check_no_url(places.output)
         naming = make_naming(places.output, names, options.lossless, scale)
         jobs = local.plan(places.inputs, naming, summary)
         check_places(naming.output, places)
-        print(f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {engine.name}')
+        print(
+            f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {engines.describe(engine, "--precision")}'
+        )
         print(''.join(f'{line}\n' for line in processing.describe_model(engine, model.precision, options)), end='')
+        said = len(engine.notes)
         with under_way(places, model.path, summary) as page:
             local.upscale_all(jobs, engine, scale, options, page, summary)
+        print(''.join(f'{note}\n' for note in engine.notes[said:]), end='')
     return naming.file or naming.output, page
 
 
@@ -145,8 +151,9 @@ def upscale_on_cluster(
         setup = worker.Setup(
             content,
             model.path,
+            model.engine,
             model.precision,
-            model.place.provider,
+            model.place,
             (source.url, source.absolute()),
             (output.url, output.absolute()),
             list(filter(source.exists, first)),  # a link may lead nowhere
@@ -261,11 +268,21 @@ def parse_args(argv):
     )
     parser.add_argument('--batch-size', type=cli.positive, default=1, help='tiles a run; default 1')
     parser.add_argument('--provider', choices=list(engines.PROVIDERS), help='default: the first that onnxruntime has')
-    parser.add_argument('--device-id', type=cli.not_negative, default=0)
+    parser.add_argument('--device-id', type=cli.not_negative, default=0, help='of an Ascend device or of onnxruntime')
+    parser.add_argument(
+        '--engine',
+        choices=[engines.AUTO, *engines.ENGINES],
+        default=engines.AUTO,
+        help='default auto: the fastest installed one that loses at most 0.05 dB: docs/performance.md',
+    )
     parser.add_argument(
         '--precision',
-        choices=engines.PRECISIONS,
-        help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8',
+        choices=[engines.AUTO, *engines.PRECISIONS],
+        default=engines.AUTO,
+        help='fp32 is exact; default auto: as --engine says, fp32 for pictures of more than 8 bits',
+    )
+    parser.add_argument(
+        '--device', metavar='NAME', help='for PyTorch: cuda:1, mps, npu:0, xpu, cpu; default: the first'
     )
     parser.add_argument('--threads', type=cli.not_negative, default=0, help='of a CPU run; default: one a core')
     args = parser.parse_args(argv)
