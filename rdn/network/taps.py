@@ -7,7 +7,7 @@ and their order in an exported model follow from the list.
 from __future__ import annotations
 
 import copy
-from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Sequence
 
 IMAGE = 'image'  # the network's input, as stages name it
 RESULT = 'output'  # the last stage's tap: the network's result
@@ -26,7 +26,7 @@ class Stage(NamedTuple):
     """
 
     name: str
-    inputs: Tuple[str, ...]
+    inputs: tuple[str, ...]
     compute: Callable[..., Any]
     without_residual: Callable[..., Any] | None = None
 
