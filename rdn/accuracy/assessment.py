@@ -108,7 +108,7 @@ def assess(outputs: Outputs, labels: str, criteria: Criteria, show: Show | None 
     paths = outputs.find(outputs.folder, [stem for case in cases for stem in case.input_stems()])
     protocol = dataset.protocol_of(labels)
     border = (protocol or protocols.CROP).border(criteria.scale)
-    rules = scoring.Rules(*size, border, _planes(protocol, criteria.luma), criteria.checks)
+    rules = scoring.Rules(*size, border, planes_of(protocol, criteria.luma), criteria.checks)
     reference = None
     if criteria.reference:
         reference = agreement.reference_outputs(criteria.reference, labels, cases, criteria.width, criteria.height)
@@ -160,7 +160,7 @@ def _check_labels(labels: str, cases: Sequence[dataset.Case], reference: str | N
         raise ValueError(f'{labels}: no labels, so nothing to measure: give --save-images or --report')
 
 
-def _planes(protocol: protocols.Protocol | None, luma: str | None) -> str:
+def planes_of(protocol: protocols.Protocol | None, luma: str | None) -> str:
     """The key of metrics.PLANES to measure on. Raises ValueError where flag and protocol differ."""
     prescribed = protocol.planes if protocol else None
     if protocol and prescribed and luma not in (None, prescribed):

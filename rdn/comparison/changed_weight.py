@@ -1,0 +1,118 @@
+"""Whether one weight that differs from PyTorch's explains what a stage computes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rdn.network import taps
+
+import torch
+from torch import nn
+
+PROBES = 4  # random directions that estimate how much each weight moves the tap
+CANDIDATES = 12  # weights that are tried
+STEPS = 4  # of the secant method for the weight's value
+REMAINS = 0.2  # fraction of the difference that the changed weight may leave
+
+
+class Candidate(NamedTuple):
+    """A weight that may be another on the device.
+
+    Attributes:
+        name: of its parameter.
+        tensor: the parameter.
+        index: of the weight in the flat parameter.
+        score: the square of the difference that its change explains.
+        change: a first guess.
+    """
+
+    name: str
+    tensor: torch.Tensor
+    index: int
+    score: float
+    change: float
+
+
+def find(network: nn.Module, stage: taps.Stage, values: taps.Values, device: torch.Tensor) -> str | None:
+    """Say which weight explains a stage's difference, and by which value; None if no single one does.
+
+    Args:
+        network: the stage's, whose weights are as before at the end.
+        stage: the stage.
+        values: the device's taps that it reads.
+        device: the device's tap that it makes, (N, C, H, W).
+    """
+    with torch.no_grad():
+        difference = device - stage.run(values)
+    for candidate in _candidates(network, stage, values, difference):
+        flat = candidate.tensor.data.view(-1)
+        kept = float(flat[candidate.index])
+        try:
+            change = _fit(stage, values, device, flat, candidate)
+        finally:
+            flat[candidate.index] = kept
+        if change is not None:
+            place = ', '.join(map(str, _unravel(candidate.index, tuple(candidate.tensor.shape))))
+            return f'changed weight: {candidate.name}[{place}] is {kept + change:.4g}, not {kept:.4g}'
+    return None
+
+
+def _candidates(
+    network: nn.Module, stage: taps.Stage, values: taps.Values, difference: torch.Tensor
+) -> list[Candidate]:
+    """The weights along whose change most of the difference lies, the best first."""
+    named = list(network.named_parameters())
+    computed = stage.run(values)
+    generator = torch.Generator().manual_seed(0)
+    probes = [torch.randn(computed.shape, generator=generator) for _ in range(PROBES)]
+
+    def gradients(direction: torch.Tensor) -> list[torch.Tensor | None]:
+        product = (computed * direction).sum()
+        return list(torch.autograd.grad(product, [p for _, p in named], retain_graph=True, allow_unused=True))
+
+    along = gradients(difference)
+    sizes = [torch.zeros(()) if slope is None else torch.zeros_like(slope) for slope in along]
+    for probe in probes:  # E (J^T v)^2 is the squared norm of the columns of J
+        for size, slope in zip(sizes, gradients(probe)):
+            if slope is not None:
+                size += slope**2 / PROBES
+    floor = 1e-3 * max(float(size.max()) for size in sizes)
+    found = []
+    for (name, tensor), slope, size in zip(named, along, sizes):
+        if slope is not None:
+            scores = (slope**2 / (size + floor)).view(-1)
+            for index in scores.topk(min(CANDIDATES, len(scores)))[1].tolist():
+                guess = float(slope.reshape(-1)[index] / (size.reshape(-1)[index] + floor))
+                found.append(Candidate(name, tensor, index, float(scores[index]), guess))
+    return sorted(found, key=lambda candidate: -candidate.score)[:CANDIDATES]
+
+
+def _fit(
+    stage: taps.Stage, values: taps.Values, device: torch.Tensor, flat: torch.Tensor, candidate: Candidate
+) -> float | None:
+    """The change of the weight that brings the stage to the device's tap; None if it leaves too much."""
+    kept = float(flat[candidate.index])
+    with torch.no_grad():
+        original = stage.run(values)
+        missing = float((device - original).norm())
+        change = candidate.change
+        for _ in range(STEPS):
+            flat[candidate.index] = kept + change
+            moved = stage.run(values) - original
+            if float((device - original - moved).norm()) <= REMAINS**2 * missing:
+                return change
+            length = float((moved**2).sum())
+            if not length:
+                return None
+            change *= float((moved * (device - original)).sum()) / length
+        flat[candidate.index] = kept + change
+        return change if float((device - stage.run(values)).norm()) <= REMAINS * missing else None
+
+
+def _unravel(index: int, shape: tuple[int, ...]) -> list[int]:
+    """The index of an element in a tensor, from that in the flat one."""
+    found = []
+    for size in reversed(shape):
+        index, rest = divmod(index, size)
+        found.append(rest)
+    return found[::-1]
