@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from rdn.network import taps
 
 import torch
 from torch import nn
 
-PROBES = 4  # random directions that estimate how much each weight moves the tap
-CANDIDATES = 12  # weights that are tried
-STEPS = 4  # of the secant method for the weight's value
+PROBES = 12  # random directions that estimate how much each weight moves the tap
+CANDIDATES = 32  # weights that are tried
+STEPS = 6  # of the secant method for the weight's value
+EXACT = 1e-3  # fraction that it leaves once its value is found
 REMAINS = 0.2  # fraction of the difference that the changed weight may leave
+HOPELESS = 0.9  # fraction that a weight leaves, once its value is fitted, from which it is given up
 
 
 class Candidate(NamedTuple):
@@ -43,12 +45,13 @@ def find(network: nn.Module, stage: taps.Stage, values: taps.Values, device: tor
         device: the device's tap that it makes, (N, C, H, W).
     """
     with torch.no_grad():
-        difference = device - stage.run(values)
+        original = stage.run(values)
+    difference = device - original
     for candidate in _candidates(network, stage, values, difference):
         flat = candidate.tensor.data.view(-1)
         kept = float(flat[candidate.index])
         try:
-            change = _fit(stage, values, device, flat, candidate)
+            change = _fit(lambda: stage.run(values) - original, difference, flat, candidate)
         finally:
             flat[candidate.index] = kept
         if change is not None:
@@ -88,25 +91,24 @@ def _candidates(
 
 
 def _fit(
-    stage: taps.Stage, values: taps.Values, device: torch.Tensor, flat: torch.Tensor, candidate: Candidate
+    run: Callable[[], torch.Tensor], difference: torch.Tensor, flat: torch.Tensor, candidate: Candidate
 ) -> float | None:
-    """The change of the weight that brings the stage to the device's tap; None if it leaves too much."""
-    kept = float(flat[candidate.index])
+    """The change of a weight that explains a difference, to be found by the secant method; None if it leaves too much.
+
+    run: returns by how much the tap moves with the present weights. flat: the weight's parameter.
+    """
+    kept, missing = float(flat[candidate.index]), float(difference.norm())
+    change, remains = candidate.change, missing
     with torch.no_grad():
-        original = stage.run(values)
-        missing = float((device - original).norm())
-        change = candidate.change
-        for _ in range(STEPS):
+        for step in range(STEPS):
             flat[candidate.index] = kept + change
-            moved = stage.run(values) - original
-            if float((device - original - moved).norm()) <= REMAINS**2 * missing:
-                return change
+            moved = run()
+            remains = float((difference - moved).norm())
             length = float((moved**2).sum())
-            if not length:
-                return None
-            change *= float((moved * (device - original)).sum()) / length
-        flat[candidate.index] = kept + change
-        return change if float((device - stage.run(values)).norm()) <= REMAINS * missing else None
+            if remains <= EXACT * missing or not length or step and remains > HOPELESS * missing:
+                break
+            change *= float((moved * difference).sum()) / length
+    return change if remains <= REMAINS * missing else None
 
 
 def _unravel(index: int, shape: tuple[int, ...]) -> list[int]:

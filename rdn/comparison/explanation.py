@@ -11,11 +11,13 @@ from rdn.comparison import rounding
 
 import numpy as np
 
+UNEXPLAINED = 'unexplained'  # how the kind of such a difference begins
 FACTOR = 4.0  # an error is rounding up to so many times the simulated one: devices add in other orders
 REMAINS = 0.2  # fraction of the relative error that an explanation may leave
 CORRELATED = 0.25  # cosine of the error and the simulated one from which rounding explains it
 FLAT_VALUES = 8  # equal extreme values from which a tap is flat there
 CONTENT = 0.3  # relative error inside a region from which equal sorted values mean another order
+GROWTH = 2  # pixels by which a region may be larger than it seems, at each side
 FEW = 1 / 8  # of the channels
 BLOCK = 16  # channels in the innermost axis of the device's format NC1HWC0
 SURE = 0.99  # fraction of the squared error
@@ -65,7 +67,7 @@ def explain(evidence: Evidence) -> str:
         found = check(evidence)
         if found:
             return found
-    return evidence.find_weight() or f'unexplained, {_where(evidence)}'
+    return evidence.find_weight() or f'{UNEXPLAINED}, {_where(evidence)}'
 
 
 def _saturation(evidence: Evidence) -> str | None:
@@ -108,10 +110,12 @@ def _offset(evidence: Evidence) -> str | None:
     offsets = (evidence.device - expected).mean((1, 2), dtype=np.float64)
     if evidence.is_explained_by(expected + np.float32(offsets.mean())):
         return f'constant offset of {offsets.mean():.3g}'
+    factor = float(np.vdot(evidence.device, expected) / np.vdot(expected, expected))
+    if evidence.is_explained_by(expected * np.float32(factor)):
+        return f'constant factor of {factor:.4g}'
     if evidence.is_explained_by(expected + offsets[:, None, None].astype(np.float32)):
         return f'constant offset in {_name_channels(np.square(offsets))}'
-    factor = float(np.vdot(evidence.device, expected) / np.vdot(expected, expected))
-    return f'constant factor of {factor:.4g}' if evidence.is_explained_by(expected * np.float32(factor)) else None
+    return None
 
 
 def _layout(evidence: Evidence) -> str | None:
@@ -130,12 +134,17 @@ def _layout(evidence: Evidence) -> str | None:
 def _moved_pixels(evidence: Evidence) -> str | None:
     """Pixels in another order, in the region in which the taps differ."""
     device, expected, box = evidence.device, evidence.expected, _region(evidence)
-    inside, where = (slice(None), *box), _describe_region(box, expected.shape)
-    for words, candidate in _turned(expected[inside]):
-        changed = expected.copy()
-        changed[inside] = candidate
+    found = []
+    for grown in _grown(box, expected.shape):
+        region = (slice(None), *grown)
+        for words, candidate in _turned(expected[region]):
+            found.append((float(np.square(device[region] - candidate).sum()), words, grown))
+    for _, words, grown in sorted(found, key=lambda each: each[0])[:1]:
+        region, changed = (slice(None), *grown), expected.copy()
+        changed[region] = dict(_turned(expected[region]))[words]
         if evidence.is_explained_by(changed):
-            return f'wrong layout: pixels {words}{where}'
+            return f'wrong layout: pixels {words}{_describe_region(grown, expected.shape)}'
+    inside, where = (slice(None), *box), _describe_region(box, expected.shape)
     if relative_error(device[inside], expected[inside]) < CONTENT:
         return None
     for axes in ((len(expected), -1), (1, -1)):
@@ -196,6 +205,19 @@ def _region(evidence: Evidence) -> tuple[slice, slice]:
     if not len(rows):
         return slice(0, expected.shape[1]), slice(0, expected.shape[2])
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _grown(box: tuple[slice, slice], shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """The region, and those that are a little larger: its outer pixels may be alike by chance."""
+    sides = [
+        [
+            slice(first, last)
+            for first in range(max(0, side.start - GROWTH), side.start + 1)
+            for last in range(side.stop, min(size, side.stop + GROWTH) + 1)
+        ]
+        for side, size in zip(box, shape[1:])
+    ]
+    return ((rows, columns) for rows in sides[0] for columns in sides[1])
 
 
 def _describe_region(box: tuple[slice, slice], shape: tuple[int, ...]) -> str:

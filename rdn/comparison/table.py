@@ -6,7 +6,7 @@ import collections
 from typing import NamedTuple, Sequence
 
 from rdn import cli
-from rdn.comparison import measurement
+from rdn.comparison import explanation, measurement
 
 import numpy as np
 
@@ -73,8 +73,9 @@ def kind_of(errors: Sequence[measurement.TapError]) -> str:
     if moved:
         stem, owner = next(iter(moved.items()))
         return f'wrong image: {stem} has the values of {owner}'
-    common = collections.Counter(error.kind.split(',')[0] for error in wrong).most_common(1)[0][0]
-    kind = next(error.kind for error in wrong if error.kind.split(',')[0] == common)
+    kinds = [error.kind for error in wrong]
+    explained = [kind for kind in kinds if not kind.startswith(explanation.UNEXPLAINED)]
+    kind = collections.Counter(explained or kinds).most_common(1)[0][0]
     if len(wrong) == 1 and len(errors) > 1:
         return f'one image only: {wrong[0].stem}: {kind}'
     return kind
