@@ -20,7 +20,7 @@ from typing import Sequence
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from rdn import cli, configuration, engines, run_record
+from rdn import cli, configuration, engines
 from rdn.accuracy import agreement, assessment, scoring
 from rdn.comparison import measurement, plain_run, rounding, sources, table
 from rdn.data import dataset, protocols

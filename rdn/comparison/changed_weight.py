@@ -23,14 +23,14 @@ class Candidate(NamedTuple):
     Attributes:
         name: of its parameter.
         tensor: the parameter.
-        index: of the weight in the flat parameter.
+        position: of the weight in the flat parameter.
         score: the square of the difference that its change explains.
         change: a first guess.
     """
 
     name: str
     tensor: torch.Tensor
-    index: int
+    position: int
     score: float
     change: float
 
@@ -49,14 +49,14 @@ def find(network: nn.Module, stage: taps.Stage, values: taps.Values, device: tor
     difference = device - original
     for candidate in _candidates(network, stage, values, difference):
         flat = candidate.tensor.data.view(-1)
-        kept = float(flat[candidate.index])
+        kept = float(flat[candidate.position])
         try:
             change = _fit(lambda: stage.run(values) - original, difference, flat, candidate)
         finally:
-            flat[candidate.index] = kept
+            flat[candidate.position] = kept
         if change is not None:
-            place = ', '.join(map(str, _unravel(candidate.index, tuple(candidate.tensor.shape))))
-            return f'changed weight: {candidate.name}[{place}] is {kept + change:.4g}, not {kept:.4g}'
+            place = ', '.join(map(str, _unravel(candidate.position, tuple(candidate.tensor.shape))))
+            return f'changed weight: {candidate.name}[{place}] is {kept + change:.3g}, not {kept:.3g}'
     return None
 
 
@@ -97,11 +97,11 @@ def _fit(
 
     run: returns by how much the tap moves with the present weights. flat: the weight's parameter.
     """
-    kept, missing = float(flat[candidate.index]), float(difference.norm())
+    kept, missing = float(flat[candidate.position]), float(difference.norm())
     change, remains = candidate.change, missing
     with torch.no_grad():
         for step in range(STEPS):
-            flat[candidate.index] = kept + change
+            flat[candidate.position] = kept + change
             moved = run()
             remains = float((difference - moved).norm())
             length = float((moved**2).sum())

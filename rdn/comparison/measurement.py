@@ -94,7 +94,7 @@ class Meter:
         self._rounded: dict[str, rounding.Rounded] = {}
         self._can_find_weight = True  # once for a set: it takes some runs of a stage
 
-    def measure(self, stem: str, lr: np.ndarray, on_step: Callable[[], None]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def measure(self, stem: str, lr: np.ndarray, on_step: Callable[[], object]) -> tuple[np.ndarray, list[np.ndarray]]:
         """Measure an input's taps, and keep their errors in `shares`.
 
         Args:
@@ -186,7 +186,7 @@ class Meter:
 
 
 def measure(
-    meter: Meter, labels: str, cases: Sequence[dataset.Case], rules: scoring.Rules, on_step: Callable[[], None]
+    meter: Meter, labels: str, cases: Sequence[dataset.Case], rules: scoring.Rules, on_step: Callable[[], object]
 ) -> list[ImageLoss]:
     """Measure all images of a prepared set; return their PSNRs. The errors of their taps are in the meter's shares.
 

@@ -38,7 +38,6 @@ class DeviceTaps(abc.ABC):
             ValueError: a tap is missing or of another shape; with the file's name.
         """
 
-
     @abc.abstractmethod
     def read_result(self, stem: str, lr: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Return the result alone, float32 of the shape. Arguments and errors as of `read`."""
@@ -63,9 +62,9 @@ class DumpedTaps(DeviceTaps):
                 'run a model that RDN_pth2onnx.py --taps exported'
             )
         return {
-            tap: outputs.read_tap(os.path.join(folder, name), shape) for name, (tap, shape) in zip(names, shapes.items())
+            tap: outputs.read_tap(os.path.join(folder, name), shape)
+            for name, (tap, shape) in zip(names, shapes.items())
         }
-
 
     def read_result(self, stem: str, lr: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return outputs.read_output(self._results[stem], shape)
@@ -91,7 +90,9 @@ class ComputedTaps(DeviceTaps):
         found = dict(zip(names if set(names) == set(shapes) else shapes, computed))
         for name, shape in shapes.items():
             if found[name].shape != shape:
-                raise ValueError(f'{path}: its output {name} is {found[name].shape}, PyTorch {shape}: of other weights?')
+                raise ValueError(
+                    f'{path}: its output {name} is {found[name].shape}, PyTorch {shape}: of other weights?'
+                )
         return {name: found[name] for name in shapes}
 
     def read_result(self, stem: str, lr: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

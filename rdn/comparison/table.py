@@ -104,7 +104,9 @@ def describe(rows: Sequence[StageRow], measured: measurement.Measurement) -> str
     """Say in two lines what the device's result loses, and which stage is the first out of line."""
     reference = float(np.mean([loss.reference for loss in measured.losses]))
     images = cli.count(len(measured.losses), 'image')
-    lines = [f'result  {reference + rows[-1].so_far:.4f} dB, PyTorch {reference:.4f} ({rows[-1].so_far:+.4f}), {images}']
+    lines = [
+        f'result  {reference + rows[-1].so_far:.4f} dB, PyTorch {reference:.4f} ({rows[-1].so_far:+.4f}), {images}'
+    ]
     first = first_out_of_line(rows)
     if first is None:
         lines.append(f'verdict nothing is out of line: each stage errs as rounding to {measured.precision} does')

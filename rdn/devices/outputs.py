@@ -105,8 +105,8 @@ def _find_in_folder(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
         by_prefix[output_names.output_prefix(stem)].append(stem)
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, 'no such folder', folder)
-    for names in sorted(outputs_by_result(folder).values()):
-        for name in names[:1] if len(names) >= LEAST_WITH_TAPS else names:
+    for _, dumped in sorted(outputs_by_result(folder).items()):
+        for name in dumped[:1] if len(dumped) >= LEAST_WITH_TAPS else dumped:
             path = os.path.join(folder, name)
             found[_owner(name, path, found, by_prefix)].append(path)
     for stem, paths in found.items():

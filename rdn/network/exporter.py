@@ -86,8 +86,8 @@ def _export_concatenated(model: nn.Module, shape: Shape, opset: int, variant: Va
     options = dict(opset_version=opset, input_names=[taps.IMAGE], output_names=names)
     free = {axis: name for axis, name, size in zip((0, 2, 3), ('batch', 'height', 'width'), shape) if size is None}
     if free:
-        options['dynamic_axes'] = {name: {axis: f'{name}_{side}' for axis, side in free.items()} for name in names}
-        options['dynamic_axes'][taps.IMAGE] = free
+        outputs = {name: {axis: f'{name}_{side}' for axis, side in free.items()} for name in names}
+        options['dynamic_axes'] = {taps.IMAGE: free, **outputs}
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         options['dynamo'] = False  # the newer exporter cannot write opset 9
     batch, height, width = shape.filled()

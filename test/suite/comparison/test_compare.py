@@ -4,7 +4,7 @@ import os
 import shutil
 
 from rdn import engines
-from rdn.network import exporter, taps
+from rdn.network import base, exporter, rdn_architecture, taps
 
 import numpy as np
 import onnx
@@ -120,14 +120,10 @@ def test_weights_keep_their_names_in_a_model_with_taps(place, network):
 
 
 def test_a_network_that_lists_no_stages_has_its_result_alone():
-    from rdn.network import base
+    class Other(rdn_architecture.Rdn):
+        stages = base.Architecture.stages
 
-    class Other(base.Architecture):
-        name = title = 'other'
-        owns = infer_config = parameter_shapes = build = None
-
-    stages = Other.stages(None, torch.nn.Identity())
-    assert taps.output_names(stages) == ['output']
+    assert taps.output_names(Other().stages(torch.nn.Identity())) == ['output']
 
 
 # --- nobody is accused who rounds
@@ -149,7 +145,6 @@ def test_a_device_that_rounds_as_its_precision_does_is_in_line(script, place, ne
 def in_type(network, dtype):
     """Stages that PyTorch computes in another type, on inputs of that type."""
     changed = {stage.name: stage for stage in exporter.stages_of(tiny().to(dtype))}
-    changed['sfe1'].compute.to(dtype)
 
     def change(stem, stage, values, tap):
         try:
@@ -252,11 +247,15 @@ def test_one_image_alone_is_named_with_its_kind(script, place, network):
 def test_outputs_in_another_order_are_named(script, place, network):
     dump(network)
     for stem in stems():
-        shutil.copy(f'{DUMP}/{stem}_{1 + OUTPUTS.index("rdbs.1")}.bin', f'{DUMP}/{stem}_{1 + OUTPUTS.index("rdbs.0")}.bin')
+        shutil.copy(
+            f'{DUMP}/{stem}_{1 + OUTPUTS.index("rdbs.1")}.bin', f'{DUMP}/{stem}_{1 + OUTPUTS.index("rdbs.0")}.bin'
+        )
     assert found(compare(script)) == ('rdbs.0', 'wrong output: it has the values of rdbs.1')
 
 
-@pytest.mark.parametrize('key, index', [('rdbs.1.layers.0.conv.weight', (3, 2, 1, 0)), ('rdbs.0.lff.weight', (5, 9, 0, 0))])
+@pytest.mark.parametrize(
+    'key, index', [('rdbs.1.layers.0.conv.weight', (3, 2, 1, 0)), ('rdbs.0.lff.weight', (5, 9, 0, 0))]
+)
 def test_onnxruntime_with_one_other_weight_is_found_in_its_block(script, place, network, key, index):
     exporter.export_onnx(network, exporter.Shape(1, SIDE, SIDE), 9, exporter.Variant(with_taps=True), 'taps.onnx')
     model = onnx.load('taps.onnx')
@@ -269,7 +268,7 @@ def test_onnxruntime_with_one_other_weight_is_found_in_its_block(script, place, 
     stage, kind = found(compare(script, source='--model=taps.onnx'))
     place_of_weight = ', '.join(map(str, index))
     assert stage == '.'.join(key.split('.')[:2])
-    assert kind == f'changed weight: {key}[{place_of_weight}] is {weights[index]:.4g}, not {expected:.4g}'
+    assert kind == f'changed weight: {key}[{place_of_weight}] is {weights[index]:.3g}, not {expected:.3g}'
 
 
 # --- figures
@@ -290,7 +289,9 @@ def test_decibels_are_those_of_the_devices_taps_before_pytorchs_rest(script, pla
     for stem in stems():
         with torch.no_grad():
             reference = network(read_input(stem))[0].numpy()
-        changes.append(psnr(np.fromfile(f'{DUMP}/{stem}_1.bin', np.float32).reshape(reference.shape), stem) - psnr(reference, stem))
+        changes.append(
+            psnr(np.fromfile(f'{DUMP}/{stem}_1.bin', np.float32).reshape(reference.shape), stem) - psnr(reference, stem)
+        )
     assert float(table['sfe2'][6]) == 0
     for name in STAGES[2:]:
         assert abs(float(table[name][6]) - np.mean(changes)) < 2e-4, name
