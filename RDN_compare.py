@@ -64,7 +64,7 @@ def open_folder(folder: str, labels: str, stems: Sequence[str], precision: str |
 
 def compare(
     device_taps: sources.DeviceTaps, weights: str, labels: str, cases: Sequence[dataset.Case], rules: scoring.Rules
-) -> measurement.Measurement:
+) -> measurement.Comparison:
     """Compare a device's taps with PyTorch's. The arguments are as elsewhere in this script."""
     network = checkpoint.load(weights)
     precision = device_taps.precision or 'fp16'  # what atc computes in unless it is told otherwise
@@ -72,7 +72,7 @@ def compare(
     steps = len(meter.stages) * sum(len(case.input_stems()) for case in cases)
     with cli.progress_bar('stage', steps) as advance:
         losses = measurement.measure(meter, labels, cases, rules, advance)
-    return measurement.Measurement([stage.name for stage in meter.stages], precision, meter.shares, losses)
+    return measurement.Comparison([stage.name for stage in meter.stages], precision, meter.shares, losses)
 
 
 def main(argv=None):

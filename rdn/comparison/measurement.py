@@ -61,7 +61,7 @@ class ImageLoss(NamedTuple):
     so_far: list[float]
 
 
-class Measurement(NamedTuple):
+class Comparison(NamedTuple):
     """A device's taps of a whole set.
 
     Attributes:

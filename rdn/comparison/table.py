@@ -39,7 +39,7 @@ class StageRow(NamedTuple):
     kind: str
 
 
-def rows_of(measured: measurement.Measurement) -> list[StageRow]:
+def rows_of(measured: measurement.Comparison) -> list[StageRow]:
     """Return the rows, in the network's order."""
     rows, before = [], 0.0
     for index, name in enumerate(measured.names):
@@ -100,7 +100,7 @@ def format_rows(rows: Sequence[StageRow], precision: str) -> str:
     return cli.format_table(cells)
 
 
-def describe(rows: Sequence[StageRow], measured: measurement.Measurement) -> str:
+def describe(rows: Sequence[StageRow], measured: measurement.Comparison) -> str:
     """Say in two lines what the device's result loses, and which stage is the first out of line."""
     reference = float(np.mean([loss.reference for loss in measured.losses]))
     images = cli.count(len(measured.losses), 'image')
