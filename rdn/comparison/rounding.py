@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Callable, Sequence
+from typing import Any, Sequence
 
 from rdn.network import exporter, taps
 
@@ -49,7 +49,8 @@ def _keep(x: torch.Tensor) -> torch.Tensor:
 class Rounded:
     """A copy of a network whose convolutions round as a device of a precision does; sums stay in fp32.
 
-    Weights and each convolution's input are rounded; in fp16 and bf16 also its output.
+    In fp16 and bf16 weights, a stage's inputs and each convolution's output are rounded; in int8 weights and each
+    convolution's input.
 
     Attributes:
         largest: the largest absolute value that a convolution computed in the last run.
@@ -63,24 +64,26 @@ class Rounded:
             precision: fp16, bf16 or int8.
         """
         simple = {'fp16': to_fp16, 'bf16': to_bf16}.get(precision)
-        weights, before, after = (simple, simple, simple) if simple else (to_int8_weights, to_steps, _keep)
+        weights, self._round = (simple, simple) if simple else (to_int8_weights, _keep)
         self.largest = 0.0
-        self._at_the_end: Callable[[torch.Tensor], torch.Tensor] = after
         copied = copy.deepcopy(network)
         with torch.no_grad():
             for tensor in copied.parameters():
                 tensor.copy_(weights(tensor))
         for module in copied.modules():
             if isinstance(module, nn.Conv2d):
-                module.register_forward_pre_hook(lambda _, inputs: tuple(map(before, inputs)))
-                module.register_forward_hook(self._hook)
+                if simple:
+                    module.register_forward_hook(self._hook)
+                else:
+                    module.register_forward_pre_hook(lambda _, inputs: tuple(map(to_steps, inputs)))
         self._stages = {stage.name: stage for stage in exporter.stages_of(copied)}
 
     def run(self, name: str, values: taps.Values) -> torch.Tensor:
         """Compute a stage's tap from the taps that it reads."""
         self.largest = 0.0
-        return self._at_the_end(self._stages[name].run(values))
+        stage = self._stages[name]
+        return self._round(stage.run({each: self._round(values[each]) for each in stage.inputs}))
 
     def _hook(self, module: nn.Module, inputs: Sequence[Any], output: torch.Tensor) -> torch.Tensor:
         self.largest = max(self.largest, float(output.abs().max()))
-        return self._at_the_end(output)
+        return self._round(output)

@@ -1,9 +1,14 @@
 """RDN_compare.py: the stage that computes otherwise than PyTorch is named, and the kind of its difference; others are not."""
 
+import importlib.util
+import itertools
 import os
+import re
 import shutil
+import sys
 
-from rdn import engines
+from rdn import cpu, engines
+from rdn.devices import ais_bench, outputs
 from rdn.network import base, exporter, rdn_architecture, taps
 
 import numpy as np
@@ -12,7 +17,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from helpers import DUMP, assert_refused, infer, prepare, save
+from helpers import DUMP, LITE, ROOT, assert_refused, infer, prepare, run_python, save
 from models import RDN
 
 SIDE = 24
@@ -31,13 +36,29 @@ def network():
     return tiny()
 
 
+@pytest.fixture(scope='module')
+def small_set(tmp_path_factory, photos):
+    """A folder with the prepared inputs of two photographs."""
+    folder = tmp_path_factory.mktemp('small')
+    (folder / 'images').mkdir()
+    for path in photos[:2]:
+        shutil.copy(path, str(folder / 'images'))
+    done = run_python(
+        os.path.join(ROOT, 'RDN_preprocess.py'),
+        '--src-path=images',
+        '--save-path=prep_dataset',
+        *SIZES,
+        cwd=str(folder),
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 @pytest.fixture
-def place(script, image_folder, tmp_path, monkeypatch, network):
-    """A working folder, made the current one, with weights and the prepared inputs of three photographs."""
+def place(small_set, tmp_path, monkeypatch, network):
+    """A working folder, made the current one, with weights and the prepared inputs of two photographs."""
     monkeypatch.chdir(tmp_path)
-    for name in sorted(os.listdir('images'))[3:]:
-        os.remove(os.path.join('images', name))
-    assert prepare(script, *SIZES).status == 0
+    shutil.copytree(str(small_set / 'prep_dataset'), 'prep_dataset')
     save('rdn.pth', network)
     return tmp_path
 
@@ -268,7 +289,9 @@ def test_onnxruntime_with_one_other_weight_is_found_in_its_block(script, place, 
     stage, kind = found(compare(script, source='--model=taps.onnx'))
     place_of_weight = ', '.join(map(str, index))
     assert stage == '.'.join(key.split('.')[:2])
-    assert kind == f'changed weight: {key}[{place_of_weight}] is {weights[index]:.3g}, not {expected:.3g}'
+    match = re.fullmatch(rf'changed weight: {re.escape(f"{key}[{place_of_weight}]")} is (\S+), not (\S+)', kind)
+    assert match, kind
+    assert np.allclose([float(match.group(1)), float(match.group(2))], [weights[index], expected], atol=1e-3)
 
 
 # --- figures
@@ -336,6 +359,70 @@ def test_rdn_infer_writes_taps_and_a_plain_run_removes_them(script, place, netwo
     assert infer(script, 'plain.onnx').status == 0
     assert sorted(os.listdir(DUMP)) == [f'{stem}_1.bin' for stem in stems()]
     assert_refused(compare(script), '1 outputs', '--taps')
+
+
+def offline(network, path, batch):
+    """The network with taps as test/standins/atc converts it."""
+    exporter.export_onnx(network, exporter.Shape(batch, SIDE, SIDE), 9, exporter.Variant(with_taps=True), 'taps.onnx')
+    model = onnx.load('taps.onnx')
+    model.producer_version = 'Ascend310P3'
+    with open(path, 'wb') as file:
+        file.write(b'IMOD' + model.SerializeToString())
+
+
+@pytest.mark.parametrize('batch', [1, 2])
+def test_an_offline_model_with_taps_runs_by_pyacl(script, place, network, monkeypatch, batch):
+    monkeypatch.syspath_prepend(os.path.join(ROOT, 'test', 'standins', 'pyacl'))
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)
+    monkeypatch.delitem(sys.modules, 'acl', raising=False)
+    offline(network, 'taps.om', batch)
+    ended = compare(script, source='--model=taps.om')
+    module = sys.modules.pop('acl')
+    assert ended.status == 0 and 'pyACL' in ended.out and 'fp16 rounds' in ended.out, ended
+    assert module.complaints == [] and not any(module.live.values())
+
+
+def test_benchmarks_outputs_of_a_model_with_taps_are_compared(script, place, network):
+    offline(network, 'taps.om', 2)
+    assert script('gen_dataset_info', 'bin', './prep_dataset/data', './RDN_prep_bin.info', SIDE, SIDE).status == 0
+    flags = f'-input_text_path=RDN_prep_bin.info -input_width={SIDE} -input_height={SIDE} -output_binary=True'
+    flags += ' -model_type=vision -om_path=taps.om -batch_size=2 -useDvpp=False'
+    done = run_python(os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64'), *flags.split())
+    assert done.returncode == 0, done.stderr
+    assert compare(script, '--precision=fp32').status == 0
+
+
+def test_ais_benchs_taps_get_the_names_of_their_inputs(place):
+    os.makedirs('work')
+    for prefix, number in itertools.product(('0000000', '0000001'), range(11)):
+        np.full(1, number, np.float32).tofile(f'work/{prefix}_{number}.bin')
+    ais_bench._publish_outputs('work', DUMP, {'0000000': 'a.b', '0000001': 'c_1'}, 'log')
+    assert len(os.listdir(DUMP)) == 22
+    for name, number in {'a.b_0': 0, 'a.b_10': 10, 'c_1_1': 1}.items():
+        assert np.fromfile(f'{DUMP}/{name}.bin', np.float32) == number
+    assert sorted(outputs.outputs_by_result(DUMP)) == ['a.b_0.bin', 'c_1_0.bin']
+
+
+@pytest.mark.slow
+def test_the_compact_network_on_photographs_in_bf16_and_with_a_lost_residual(
+    script, image_folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert prepare(script).status == 0
+    flags = ['--output-file=taps.onnx', '--taps']
+    assert script('RDN_pth2onnx', f'--input-file={LITE}', *flags).status == 0
+    weights = f'--weights={LITE}'
+    assert script('RDN_compare', weights, '--model=taps.onnx').status == 0
+    if cpu.has_bf16() and importlib.util.find_spec('openvino'):
+        assert script('RDN_compare', weights, '--model=taps.onnx', '--precision=bf16').status == 0
+    model = onnx.load('taps.onnx')
+    outputs_of_blocks = {f'rdbs.{index}' for index in range(6)}
+    residual = next(node for node in model.graph.node if node.output[0] == 'rdbs.3')
+    assert residual.op_type == 'Add'
+    fused = next(name for name in residual.input if name not in outputs_of_blocks)
+    residual.CopyFrom(onnx.helper.make_node('Identity', [fused], ['rdbs.3']))
+    onnx.save(model, 'taps.onnx')
+    assert found(script('RDN_compare', weights, '--model=taps.onnx')) == ('rdbs.3', 'lost residual')
 
 
 def test_a_plain_model_is_refused_with_what_to_do(script, place, network):
