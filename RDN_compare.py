@@ -103,7 +103,7 @@ def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--weights', required=True, help='of the network, .pth')
     parser.add_argument('--outputs', metavar='FOLDER', help='what a device computed with a model with taps')
-    parser.add_argument('--model', help='model with taps, .onnx or .om, to run here')
+    parser.add_argument('--model', help='model with taps, .onnx or .om, or weights for PyTorch, to run here')
     parser.add_argument(
         '--precision',
         choices=rounding.PRECISIONS,

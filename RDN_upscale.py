@@ -266,7 +266,9 @@ def parse_args(argv):
     parser.add_argument(
         '--overlap', type=cli.not_negative, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s'
     )
-    parser.add_argument('--batch-size', type=cli.positive, default=1, help='tiles a run; default 1')
+    parser.add_argument(
+        '--batch-size', type=cli.positive, default=0, help='tiles a run; default: what the engine runs fastest'
+    )
     parser.add_argument('--provider', choices=list(engines.PROVIDERS), help='default: the first that onnxruntime has')
     parser.add_argument('--device-id', type=cli.not_negative, default=0, help='of an Ascend device or of onnxruntime')
     parser.add_argument(

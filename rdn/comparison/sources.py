@@ -77,6 +77,7 @@ class ComputedTaps(DeviceTaps):
         """Take an opened engine."""
         self.title, self.precision = engine.name, engine.precision
         self._engine = engine
+        engine.show_taps()
 
     def read(self, stem: str, lr: np.ndarray, shapes: Shapes) -> dict[str, np.ndarray]:
         path, names = self._engine.path, list(self._engine.outputs)
