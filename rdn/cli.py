@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import logging
 import os
 import signal
 import sys
 import warnings
-from typing import Callable, Iterable, NoReturn, Sequence
+from typing import Callable, Iterable, Iterator, NoReturn, Sequence
 
 from rdn import configuration, steps
 
@@ -89,6 +90,13 @@ def _fail(message: str, status: int) -> None:
 def progress(items: Iterable, unit: str, total: int | None = None) -> Iterable:
     """The items, under a bar on stderr where that is a terminal; silent in a pipe. total: where they have no len."""
     return tqdm(items, unit=unit, total=total, disable=None, leave=False)
+
+
+@contextlib.contextmanager
+def progress_bar(unit: str, total: int) -> Iterator[Callable[[], object]]:
+    """A bar as `progress` draws it, for steps that are no loop: yields the function to call after each."""
+    with tqdm(unit=unit, total=total, disable=None, leave=False) as bar:
+        yield bar.update
 
 
 def count(number: int, noun: str) -> str:

@@ -109,31 +109,28 @@ def _open_fastest(request: Request) -> base.Engine:
         return (_open_openvino if can_openvino else _open_onnx_runtime)(_without_device(request))
     if place.device not in (None, torch_device.CPU):
         return _open_pytorch(request)
-    if request.precision == base.AUTO:
-        return _open_lossy(request) or _open_onnx_runtime(_without_device(request))
-    found, notes = _open_on_accelerator(request)
-    if found:
-        return found
-    opener = {'bf16': _open_openvino, 'fp16': _open_half}.get(request.precision, _open_onnx_runtime)
-    engine = opener(_without_device(request))
-    engine.notes.extend(notes)
-    return engine
+    found, notes = (_open_lossy if request.precision == base.AUTO else _open_on_accelerator)(request)
+    if found is None:
+        opener = {'bf16': _open_openvino, 'fp16': _open_half}.get(request.precision, _open_onnx_runtime)
+        found = opener(_without_device(request))
+    found.notes.extend(notes)
+    return found
 
 
-def _open_lossy(request: Request) -> base.Engine | None:
-    """The engine in a faster precision that loses at most 0.05 dB; None where no such engine is here or faster."""
-    if request.own != 'fp32':
-        return None
+def _open_lossy(request: Request) -> tuple[base.Engine | None, list[str]]:
+    """The engine in a faster precision that loses at most 0.05 dB, or None; and notes on devices that do not work."""
     engine, notes = _open_on_accelerator(request)
-    if engine is None and onnx_runtime.has_accelerator():
-        runtime = _open_onnx_runtime(_without_device(request))
-        engine = runtime if runtime.chip != run_record.HOST else None
-    if engine is None and cpu.has_bf16() and openvino.is_installed() and _is_ours(request.path):
-        engine = _open_openvino(_without_device(request)._replace(precision='bf16'))
-        engine.set_exact(functools.partial(_open_fastest, request._replace(precision='fp32')))
-    if engine:
-        engine.notes.extend(notes)
-    return engine
+    if request.own != 'fp32' or engine:
+        return engine, notes
+    if onnx_runtime.has_accelerator():
+        engine = _open_onnx_runtime(_without_device(request))
+        if engine.chip != run_record.HOST:
+            return engine, notes
+    if not (cpu.has_bf16() and openvino.is_installed() and _is_ours(request.path)):
+        return None, notes
+    engine = _open_openvino(_without_device(request)._replace(precision='bf16'))
+    engine.set_exact(functools.partial(_open_fastest, request._replace(precision='fp32')))
+    return engine, notes
 
 
 def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str]]:
@@ -144,7 +141,7 @@ def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str
     if device is None:
         return None, notes
     try:
-        return _open_pytorch(request._replace(place=request.place._replace(device=device.name))), notes
+        return _open_pytorch(request, device), notes
     except ValueError as error:  # a network of another project, for example
         return None, [*notes, f'{device.card} is not used: {error}']
 
@@ -204,15 +201,15 @@ def _open_openvino(request: Request) -> base.Engine:
     return _with_onnx(request, precision, lambda path: openvino.OpenVino(path, precision, place.threads, place.streams))
 
 
-def _open_pytorch(request: Request) -> base.Engine:
-    """Open a model's weights in PyTorch."""
+def _open_pytorch(request: Request, device: torch_device.Device | None = None) -> base.Engine:
+    """Open a model's weights in PyTorch. device: one that is known to work."""
     if request.place.provider or request.trace_folder:
         raise ValueError(f'{request.path}: PyTorch has no providers and no profile here: leave them out')
     if request.own != 'fp32':
         raise ValueError(f'{request.path}: is {LOSSY[request.own]}: PyTorch needs the weights that it was made from')
-    engine = pytorch.PyTorch(request.path, request.precision, request.place)
+    engine = pytorch.PyTorch(request.path, request.precision, request.place, device)
     if request.precision == base.AUTO and engine.precision != 'fp32':
-        engine.set_exact(functools.partial(_open_pytorch, request._replace(precision='fp32')))
+        engine.set_exact(functools.partial(_open_pytorch, request._replace(precision='fp32'), device))
     return engine
 
 

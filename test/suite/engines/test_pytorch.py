@@ -126,7 +126,7 @@ def test_a_device_without_any_memory_is_an_error_that_names_it(path):
 
 
 def test_another_failure_is_not_taken_for_a_lack_of_memory(path):
-    model = engines.open_model(path, 'pytorch')
+    model = engines.PyTorch(path)
 
     class Broken(torch.nn.Module):
         def forward(self, x):
