@@ -92,7 +92,7 @@ def main(argv=None):
     exact = engines.OnnxRuntime(args.input_file, engines.Place('CPU'))
     if exact.batch not in (None, 1):
         raise ValueError(f'{args.input_file}: made for batches of {exact.batch}: export it without --batch-size')
-    network = qdq.network_of(args.input_file)
+    network = sensitivity.load_network(args.input_file)
     size = tuple(side or FREE_SIDE_PIXELS for side in exact.shape[1:])
     trial_count = max(1, args.images // 4)
     scale = engines.scale_of(exact, args.input_file)

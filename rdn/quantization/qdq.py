@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterable, NamedTuple, Sequence
 from rdn import engines
 from rdn.accuracy import metrics
 from rdn.engines import onnx_runtime
-from rdn.network import onnx_graph
+from rdn.network import onnx_graph, split_convolutions
 
 import numpy as np
 import onnx
@@ -59,7 +59,8 @@ def load(path: str) -> onnx.ModelProto:
         raise ValueError(f'{path}: is in fp16: give the model that RDN_pth2onnx.py exports without --half')
     weights = {tensor.name for tensor in model.graph.initializer}
     convs = convolutions(model)
-    if not convs or not all(len(conv.input) == 3 and set(conv.input[1:]) <= weights for conv in convs):
+    biases = {name_of(conv) for conv in convs if len(conv.input) == 3}  # of a split layer, one part has it
+    if not convs or not all(name_of(conv) in biases and set(conv.input[1:]) <= weights for conv in convs):
         raise ValueError(
             f'{path}: not a network of convolutions with their weights and biases: RDN_pth2onnx.py exports one'
         )
@@ -72,8 +73,8 @@ def convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def name_of(conv: onnx.NodeProto) -> str:
-    """The layer's name in PyTorch, rdbs.0.layers.1.conv say: its weight's without the ending."""
-    return conv.input[1].rsplit('.', 1)[0]
+    """The layer's name in PyTorch, as in rdbs.0.layers.1.conv: its weight's without the ending. Parts of a layer share it."""
+    return split_convolutions.key_of(conv.input[1]).rsplit('.', 1)[0]
 
 
 class Groups:
@@ -143,15 +144,6 @@ def round_weight(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(weight / step[:, None, None, None]).astype(np.int8), step
 
 
-def network_of(path):
-    import torch
-    from rdn.network import architectures
-    model=load(path)
-    state={t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in model.graph.initializer if t.name.endswith(('weight','bias'))}
-    arch=architectures.find(state)
-    net=arch.build(arch.infer_config(state)); net.load_state_dict(state); return net.eval()
-
-
 def quantize(model: onnx.ModelProto, scales: Scales, names: Iterable[str]) -> onnx.ModelProto:
     """The network with the named convolutions in eight bits, in QDQ form.
 
@@ -190,7 +182,7 @@ def _quantize_weights(graph: onnx_model.ONNXModel, conv: onnx.NodeProto, input_s
     weight, *biases = (numpy_helper.to_array(graph.get_initializer(name)) for name in conv.input[1:])
     levels, step = round_weight(weight)
     constants = [(levels, step)]
-    for bias in biases:  # at most one: a layer's parts are added, and one of them has the bias
+    for bias in biases:  # at most one: of a split layer, only one part has it
         limits = np.iinfo(np.int32)
         whole = np.clip(np.rint(bias / (step * input_step)), limits.min, limits.max).astype(np.int32)
         constants.append((whole, step * input_step))

@@ -13,6 +13,7 @@ import functools
 from typing import Dict, Iterable, List, NamedTuple
 
 from rdn.accuracy import metrics
+from rdn.network import checkpoint, onnx_weights
 from rdn.quantization import qdq
 
 import numpy as np
@@ -46,6 +47,11 @@ class RoundedLayer(NamedTuple):
             nn.functional.conv2d(rounded, self.weight - conv.weight, None, *options),
             nn.functional.conv2d(rounded - x, conv.weight, None, *options),
         )
+
+
+def load_network(path: str) -> nn.Module:
+    """Load the network of an exported model, in evaluation mode. Raises OSError or ValueError, with the file's name."""
+    return checkpoint.build(onnx_weights.state_dict_of(path))
 
 
 def round_layers(parts: dict[str, list[qdq.Part]]) -> Rounded:
