@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Iterable, Iterator, TypeVar
+from typing import Callable, Iterable, Iterator, Sized, TypeVar
 
 from rdn import cli
 
@@ -52,7 +52,7 @@ class Budget:
         done = 0
         for item in items:
             if done >= at_least and self._clock() - self._start > self.seconds * until:
-                total = f' of {len(items)}' if hasattr(items, '__len__') else ''
+                total = f' of {len(items)}' if isinstance(items, Sized) else ''
                 self.notes.append(f'{done}{total} {name}')
                 return
             self._bar.total = max(self._bar.total, self._bar.n + units)

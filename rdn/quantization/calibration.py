@@ -30,9 +30,10 @@ class Histogram:
 
     def add(self, values: np.ndarray) -> None:
         """Count float32 values of any shape. Raises ValueError for values that are not finite."""
-        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-        if not np.isfinite(self.high - self.low):
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite(high - low):
             raise ValueError('the network computes values that are not finite: check its weights')
+        self.low, self.high = min(self.low, low), max(self.high, high)
         while max(-self.low, self.high) >= self.reach:
             merged = self.counts.reshape(-1, 2).sum(1)
             self.counts[:] = 0
@@ -53,9 +54,7 @@ class Histogram:
         def error(scale: qdq.Scale) -> float:
             return float(((scale.round(centres) - centres) ** 2 * counts).sum())
 
-        ends = itertools.product(
-            self.low * CLIPS if self.low else [0.0], self.high * CLIPS if self.high else [0.0]
-        )
+        ends = itertools.product(self.low * CLIPS if self.low else [0.0], self.high * CLIPS if self.high else [0.0])
         steps = ((first, (last - first) / qdq.ACTIVATION_LEVELS) for first, last in ends)
         return min((qdq.Scale(float(step), int(round(-first / step))) for first, step in steps), key=error)
 

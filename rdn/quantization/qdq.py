@@ -7,7 +7,6 @@ import itertools
 from typing import Any, Callable, Dict, Iterable, NamedTuple, Sequence
 
 from rdn import engines
-from rdn.accuracy import metrics
 from rdn.engines import onnx_runtime
 from rdn.network import onnx_graph, split_convolutions
 

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 
 REFERENCE_PSNR = 38.0  # dB, about Set5's
-USUAL_TRIALS = 4
+REFERENCE_ERROR = 255**2 / 10 ** (REFERENCE_PSNR / 10)  # the mean squared error of the luma that this means
+USUAL_TRIALS = 4  # for the progress bar
 QUICK_TRIALS = 4  # that follow the estimate; later ones halve the interval
 
 
@@ -52,12 +53,12 @@ def loss_of(error: float) -> float:
 
     It is that of a picture which float32 restores to REFERENCE_PSNR, if both errors are independent.
     """
-    return float(10 * np.log10(1 + error / 255**2 * 10 ** (REFERENCE_PSNR / 10)))
+    return float(10 / np.log(10) * np.log1p(error / REFERENCE_ERROR))
 
 
 def error_of(loss: float) -> float:
     """Return the mean squared error that causes a loss: the inverse of `loss_of`."""
-    return float((10 ** (loss / 10) - 1) * 255**2 / 10 ** (REFERENCE_PSNR / 10))
+    return float(np.expm1(loss * np.log(10) / 10) * REFERENCE_ERROR)
 
 
 def order_moves(errors: sensitivity.Errors, work: dict[str, int]) -> list[Move]:
@@ -171,7 +172,7 @@ def choose(
         ValueError: no layer can be in eight bits, or no trial passed before `stage` ended.
     """
     moves = order_moves(errors, work)
-    estimates = np.append(np.cumsum([move.error for move in reversed(moves)])[::-1], 0)
+    estimates = [*np.cumsum([move.error for move in reversed(moves)])[::-1], 0.0]
     search = Search(estimates, error_of(max_loss))
     for number in stage(search.numbers()):
         search.tell(number, trials.error([name for move in moves[number:] for name in move.names]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from typing import Dict, Iterable, List, NamedTuple
+from typing import Dict, Iterable, NamedTuple
 
 from rdn.accuracy import metrics
 from rdn.network import checkpoint, onnx_weights
@@ -64,7 +64,8 @@ def round_layers(parts: dict[str, list[qdq.Part]]) -> Rounded:
 
 
 def _round_layer(parts: list[qdq.Part]) -> RoundedLayer:
-    weights, scales = [], []  # type: List[np.ndarray], List[qdq.Scale]
+    weights: list[np.ndarray] = []
+    scales: list[qdq.Scale] = []
     for part in parts:
         levels, step = qdq.round_weight(part.weight)
         weights.append(levels * step[:, None, None, None])
@@ -106,7 +107,9 @@ def measure(network: nn.Module, rounded: Rounded, sharing: qdq.Sharing, images: 
         for image in images
     ]
     means = {key: float(np.mean([square[key] for square in squares])) for key in keys}
-    return Errors({name: means[name] for name in rounded}, {group: means[group] for group in sharing.members}, sharing.members)
+    return Errors(
+        {name: means[name] for name in rounded}, {group: means[group] for group in sharing.members}, sharing.members
+    )
 
 
 def _measure_image(
