@@ -8,6 +8,11 @@ what PyTorch gives. For toolkits that know DepthToSpace (the vendor's own export
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx --opset 11
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_any.onnx --upsample=deconv --height 0 --width 0
 
+The same numbers without Concat, which copies each feature of a dense block again and again: sums of convolutions over
+one feature each, faster in some engines (docs/performance.md, "A graph without Concat"):
+
+    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_split.onnx --dense=split
+
 For TensorRT 11, which has no --fp16, a strongly typed model: all weights are float16; input and output stay float32.
 ONNX Runtime runs it on the CPU, where it computes some nodes in fp32. It is compared with PyTorch in fp16; on PyTorch
 versions without fp16 convolutions on the CPU, as torch 1.5, with PyTorch in fp32 and weights rounded to fp16. PyTorch

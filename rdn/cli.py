@@ -99,6 +99,12 @@ def progress_bar(unit: str, total: int) -> Iterator[Callable[[], object]]:
         yield bar.update
 
 
+def bar(total: float) -> tqdm:
+    """Return a bar of `total` units on stderr with the time left, if that is a terminal; otherwise it stays silent."""
+    form = '{desc}: {percentage:3.0f}% {bar} {elapsed}, {remaining} left'
+    return tqdm(total=total, bar_format=form, smoothing=0.1, disable=None, leave=False)
+
+
 def count(number: int, noun: str) -> str:
     """A number and its noun: '1 image', '1,200 images'."""
     return f'{number:,} {noun}{"" if number == 1 else "s"}'
