@@ -291,16 +291,18 @@ def guides_engine(path: str, precision: str, place: base.Place) -> str:
     """
     if path.endswith(om.ENDING) or precision != base.AUTO or place.device:
         return base.AUTO
-    check_model(path)
     return base.AUTO if onnx_graph.precision_of(path) == 'int8' else 'onnxruntime'
 
 
 def check_model(path: str) -> None:
-    """Raises OSError or ValueError, with the file's name, for a file that no engine of any machine runs; loads nothing.
+    """Raises OSError or ValueError, with the file's name, for a file that no engine of any machine runs; runs nothing.
 
     An offline model is such a file: it needs a device of the chip that it was converted for.
     """
-    onnx_graph.check_whole(path)
+    if weights.is_weights(path):
+        checkpoint.load(path)
+    else:
+        onnx_graph.check_whole(path)
 
 
 def describe(model: base.Engine, flag: str) -> str:
