@@ -39,7 +39,7 @@ def bench(weights: str, name: str | None, rounds: int) -> None:
         bench_on(weights, device, rounds)
 
 
-def bench_on(weights: str, device: torch_device.Device, rounds: int) -> None:
+def bench_on(weights: str, device: torch_device.TorchDevice, rounds: int) -> None:
     """Print the tables of a device."""
     print(f'{device.card}, torch {torch.__version__}, {weights}')
     print(
@@ -50,7 +50,7 @@ def bench_on(weights: str, device: torch_device.Device, rounds: int) -> None:
     )
 
 
-def batch_rows(weights: str, device: torch_device.Device, rounds: int) -> list[tuple[str, ...]]:
+def batch_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> list[tuple[str, ...]]:
     """Rows for each precision and batch size: a bare loop, the engine, and their ratio."""
     rows: list[tuple[str, ...]] = [('precision', 'batch', 'bare loop', 'engine', 'ratio')]
     for precision in PRECISIONS:
@@ -66,7 +66,7 @@ def batch_rows(weights: str, device: torch_device.Device, rounds: int) -> list[t
     return rows
 
 
-def bare_run(network: nn.Module, device: torch_device.Device, batch: np.ndarray) -> np.ndarray:
+def bare_run(network: nn.Module, device: torch_device.TorchDevice, batch: np.ndarray) -> np.ndarray:
     """What anyone would write: to the device, through the network, back."""
     parameter = next(network.parameters())
     with torch.no_grad():
@@ -86,7 +86,7 @@ def alternate(ways: list[Callable[[np.ndarray], np.ndarray]], batch: np.ndarray,
     return [statistics.median(times) for times in seconds]
 
 
-def photograph_rows(weights: str, device: torch_device.Device, rounds: int) -> list[tuple[str, ...]]:
+def photograph_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> list[tuple[str, ...]]:
     """Rows for each precision: megapixels of the source a second, through tiles as RDN_upscale.py cuts them."""
     pixels = np.asarray(images.read_rgb(sample_images.sample_paths()[0]).resize(PHOTOGRAPH))
     rows: list[tuple[str, ...]] = [('precision', 'megapixels/s', 'seconds')]

@@ -201,7 +201,7 @@ def _open_openvino(request: Request) -> base.Engine:
     return _with_onnx(request, precision, lambda path: openvino.OpenVino(path, precision, place.threads, place.streams))
 
 
-def _open_pytorch(request: Request, device: torch_device.Device | None = None) -> base.Engine:
+def _open_pytorch(request: Request, device: torch_device.TorchDevice | None = None) -> base.Engine:
     """Open a model's weights in PyTorch. device: one that is known to work."""
     if request.place.provider or request.trace_folder:
         raise ValueError(f'{request.path}: PyTorch has no providers and no profile here: leave them out')

@@ -33,7 +33,7 @@ def path(tmp_path_factory, network):
 @pytest.fixture
 def gpu(monkeypatch):
     """The CPU plays an accelerator, of which no other is found."""
-    device = torch_device.Device('cpu', 'a stand-in')
+    device = torch_device.TorchDevice('cpu', 'a stand-in')
     monkeypatch.setattr(torch_device, 'CPU', 'host')
     monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (device, []))
     return device
