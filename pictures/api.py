@@ -2,7 +2,7 @@
 
 from PIL import Image
 from pictures import Upscaler
-upscale = Upscaler('rdn_x2_lite.onnx')
+upscale = Upscaler()
 upscale(Image.open('photo.jpg')).save('large.png')
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from pictures import processing, upscaler
+from pictures import processing, request, upscaler
 from pictures.formats import pillow, pixels
 from pictures.metadata import colour
-from rdn import cpu, engines, tiles
+from rdn import engines, tiles
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -31,7 +31,7 @@ class Upscaler:
 
     def __init__(
         self,
-        model: str,
+        model: str | None = None,
         precision: str | None = None,
         tile_size: int = processing.TILE_SIZE,
         overlap: int = tiles.OVERLAP,
@@ -40,8 +40,9 @@ class Upscaler:
         """Load a model.
 
         Args:
-            model: an ONNX file of RDN_pth2onnx.py, another model that enlarges RGB, or an offline model (.om), which
-                holds memory of an Ascend device until `self.model.close()` or the end of this object.
+            model: weights (.pth), an ONNX file of RDN_pth2onnx.py, another model that enlarges RGB, or an offline model
+                (.om), which holds memory of an Ascend device until `self.model.close()` or the end of this object;
+                None: the compact weights of this repository.
             precision: 'fp32', 'bf16' or 'int8'; None: int8 for an eight-bit model, otherwise fp32.
             tile_size: pixels; for a model of free height and width.
             overlap: of tiles, pixels of the input.
@@ -50,10 +51,9 @@ class Upscaler:
         Raises:
             ValueError: the file is not such a model, or this machine does not offer the precision.
         """
-        threads = cpu.available_cores()
-        streams = min(threads, processing.MAX_STREAMS)
-        self.model = engines.open_model(model, precision, engines.Place(threads=threads, streams=streams))
-        self.scale = engines.scale_of(self.model, model)
+        wanted = request.Model(model, precision, engines.Place())
+        self.model = engines.open_model(wanted.file, precision, wanted.busy_place())
+        self.scale = engines.scale_of(self.model, wanted.file)
         self.tile_size, self.overlap, self.self_ensemble = tile_size, overlap, self_ensemble
         upscaler.check_tiles(self.model, tile_size, overlap)
 

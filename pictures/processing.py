@@ -1,4 +1,4 @@
-"""A picture and what it becomes: named, upscaled, written, shown. For one machine and for many."""
+"""A picture and what it becomes: upscaled, written, shown. For one machine and for many."""
 
 from __future__ import annotations
 
@@ -92,27 +92,6 @@ class Options(NamedTuple):
     resume: bool = False
     quality: int = base.QUALITY
     lossless: bool = False
-
-
-class Naming(NamedTuple):
-    """How results are named. ending: of all, or None: the source's own where it can be written; file: of a single one."""
-
-    output: str
-    suffix: str
-    ending: str | None
-    lossless: bool
-    file: str | None = None
-
-
-def target_of(place: str, naming: Naming) -> str:
-    """The result's path. What cannot be written, or not without loss where that is asked for, becomes PNG."""
-    if naming.file:
-        return naming.file
-    stem, own = os.path.splitext(place)
-    chosen = naming.ending or (own.lower() if own.lower() in registry.WRITABLE else '.png')
-    if naming.lossless and registry.BY_ENDING[chosen].has_loss:
-        chosen = '.png'
-    return os.path.join(naming.output, f'{stem}{naming.suffix}{chosen}')
 
 
 def describe_model(model: engines.Engine, precision: str | None, options: Options) -> list[str]:
