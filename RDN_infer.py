@@ -195,7 +195,7 @@ def make_record(
     return run_record.Record(
         tool='RDN_infer.py',
         version=model.version,
-        engine=model.name,
+        engine=model.kind,
         precision=model.precision,
         chip=model.chip,
         batch_size=batch_size,
@@ -219,17 +219,18 @@ def main(argv=None):
     infos = []
     if args.input_text_path:
         infos = read_infos(args.input_text_path, args.input_width, args.input_height)
-    place = engines.Place(args.provider, args.device_id, args.threads)
+    place = engines.Place(args.provider, args.device_id, args.threads, device=args.device)
+    engine = args.engine or engines.guides_engine(path, args.precision, place)
     with contextlib.ExitStack() as stack:
         trace = stack.enter_context(tempfile.TemporaryDirectory()) if args.profiling else None
-        model = stack.enter_context(engines.opened(path, args.precision, place, trace))
+        model = stack.enter_context(engines.opened(path, engine, args.precision, place, trace))
         check_model(model, path, args.batch_size)
         if infos:
             check_inputs(model, path, infos)
         print(f'{path} on {model.name}, batches of {args.batch_size}')
-        hint = None if args.precision or os.environ.get('RDN_HINTED') else engines.faster_way(model, '-precision')
-        if hint:
-            print(hint)
+        is_chosen = args.engine or args.precision != engines.AUTO
+        hint = None if is_chosen or os.environ.get('RDN_HINTED') else engines.faster_way(model, '-precision')
+        print(''.join(f'{line}\n' for line in [*model.notes, hint] if line), end='')
         folder = os.path.join(args.result_path, output_names.output_folder(args.device_id))
         if infos:
             report = run_dataset(model, infos, args.batch_size, folder, args.output_binary)
@@ -271,10 +272,17 @@ def parse_args(argv):
         help='default: the first of these that the installed onnxruntime has',
     )
     parser.add_argument(
+        '-engine',
+        choices=[engines.AUTO, *engines.ENGINES],
+        help='default: onnxruntime, and of an .om file om; auto: the fastest that loses little: docs/performance.md',
+    )
+    parser.add_argument(
         '-precision',
-        choices=engines.PRECISIONS,
+        choices=[engines.AUTO, *engines.PRECISIONS],
+        default=engines.AUTO,
         help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8',
     )
+    parser.add_argument('-device', metavar='NAME', help='for PyTorch: cuda:1, mps, npu:0, xpu, cpu; default: the first')
     parser.add_argument(
         '-result_path', default='result', help="folder for all that is written; default benchmark's, result"
     )

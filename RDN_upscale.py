@@ -27,7 +27,8 @@ def main(argv=None):
     args = parse_args(argv)
     warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
     summary = processing.Summary()
-    model = request.Model(args.model, args.precision, engines.Place(args.provider, args.device_id, args.threads))
+    place = engines.Place(args.provider, args.device_id, args.threads, device=args.device)
+    model = request.Model(args.model, args.engine, args.precision, place)
     options = processing.Options(**{name: getattr(args, name) for name in processing.Options._fields})
     inputs = [*args.pictures, *args.input]
     asked = request.Request(inputs, args.output, model, args.suffix, args.ext, args.report, args.log, options)
@@ -53,7 +54,7 @@ def main(argv=None):
 def upscale_here(asked: request.Request, summary: processing.Summary) -> tuple[str, report.Report | None]:
     """Enlarge the pictures on this machine; return where the results are, and the report."""
     model, options = asked.model, asked.options
-    with engines.opened(model.file, model.precision, model.busy_place()) as engine:
+    with engines.opened(model.file, model.engine, model.precision, model.busy_place()) as engine:
         scale = engines.scale_of(engine, model.file)
         upscaler.check_tiles(engine, options.tile_size, options.overlap)
         discovery.check_no_url(asked.output or '')
@@ -61,12 +62,14 @@ def upscale_here(asked: request.Request, summary: processing.Summary) -> tuple[s
         found = jobs.find_jobs(asked.inputs, names, summary)
         folders = sorted({naming.folder_for(given, names) or os.curdir for given in asked.inputs})
         asked.check_writable(folders)
-        lines = [model.describe(scale, engine.name, engine.precision), *getattr(engine, 'notes', [])]
+        lines = [model.describe(scale, engines.describe(engine, '--precision'))]
         lines += processing.describe_model(engine, model.precision, options)
         print('\n'.join(filter(None, [*lines, found.describe_results()])), flush=True)
         print(estimate.describe(found.jobs, engine, scale, options), flush=True)
+        said = len(engine.notes)
         with asked.under_way(summary) as page:
             local.upscale_all(found.jobs, engine, scale, options, page, summary)
+        print(''.join(f'{note}\n' for note in engine.notes[said:]), end='')
     return found.jobs[0].target if len(found.jobs) == 1 else ', '.join(folders), page
 
 
@@ -109,13 +112,22 @@ def parse_args(argv):
     weights = os.path.basename(defaults.WEIGHTS)
     add('--model', metavar='FILE', help=f'.pth, .onnx, or .om for an Ascend device; default: {weights} of this project')
     add('--self-ensemble', action='store_true', help='average the eight flips and turns: 8 times slower, better')
+    auto = engines.AUTO
+    add(
+        '--engine',
+        choices=[auto, *engines.ENGINES],
+        default=auto,
+        help='what computes; default auto: the fastest one here that loses at most 0.05 dB (docs/performance.md)',
+    )
     add(
         '--precision',
-        choices=engines.PRECISIONS,
-        help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8',
+        choices=[auto, *engines.PRECISIONS],
+        default=auto,
+        help='fp32: exact; default auto: as --engine says, and fp32 for pictures of more than 8 bits a channel',
     )
-    add('--provider', choices=list(engines.PROVIDERS), help='default: the first that onnxruntime has')
-    add('--device-id', type=cli.not_negative, default=0, help='number of an accelerator; default %(default)s')
+    add('--device', metavar='NAME', help='of PyTorch: cuda:1, mps, npu:0, xpu or cpu; default: the first that works')
+    add('--provider', choices=list(engines.PROVIDERS), help='of ONNX Runtime; default: the first that it has')
+    add('--device-id', type=cli.not_negative, default=0, help='of an Ascend device or of ONNX Runtime; default 0')
     add('--threads', type=cli.not_negative, default=0, help='of a CPU; default: one a core')
     tile = processing.TILE_SIZE
     add('--tile-size', type=cli.positive, default=tile, metavar='N', help=f'pixels, unless it is fixed; default {tile}')

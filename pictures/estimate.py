@@ -95,6 +95,8 @@ def measure_work(
 
 def look_at(path: str) -> Header:
     """Return what a picture's header says, which reads little of the file."""
+    if not os.path.isfile(path):  # a pipe would wait for a writer
+        return Header(0, 0, False)
     width, height = reader.read_size(path)
     try:
         with images.open_image(path) as image:

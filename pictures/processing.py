@@ -94,11 +94,11 @@ class Options(NamedTuple):
     lossless: bool = False
 
 
-def describe_model(model: engines.Engine, precision: str | None, options: Options) -> list[str]:
-    """Lines on how a model will work: what would be faster, how pictures are cut. precision: as asked for."""
-    hint = None if precision else engines.faster_way(model, '--precision')
+def describe_model(model: engines.Engine, precision: str, options: Options) -> list[str]:
+    """Lines on how a model will work: its notes, what would be faster, how pictures are cut. precision: as asked for."""
+    hint = engines.faster_way(model, '--precision') if precision == engines.AUTO else None
     tiled = f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
-    return [line for line in (hint, tiled if None in model.shape[1:] else None) if line]
+    return [line for line in (*model.notes, hint, tiled if None in model.shape[1:] else None) if line]
 
 
 def upscale_picture(

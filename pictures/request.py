@@ -16,12 +16,14 @@ class Model(NamedTuple):
 
     Attributes:
         path: of its file; None: the compact weights of this repository.
-        precision: one of engines.PRECISIONS; None: the model's own.
+        engine: as of engines.open_model.
+        precision: as of engines.open_model.
         place: where it computes.
     """
 
     path: str | None
-    precision: str | None
+    engine: str
+    precision: str
     place: engines.Place
 
     @property
@@ -34,21 +36,19 @@ class Model(NamedTuple):
         threads = self.place.threads or cpu.available_cores()
         return self.place._replace(threads=threads, streams=min(threads, processing.MAX_STREAMS))
 
-    def describe(self, scale: int, name: str, precision: str | None) -> str:
-        """Return the first line of a run: the model, what computes it, and how to compute exactly.
+    def describe(self, scale: int, engine: str) -> str:
+        """Return the first line of a run: the model and what computes it.
 
         Args:
             scale: how many times the model enlarges.
-            name: of what computes it.
-            precision: that it computes in; None if that is not known.
+            engine: what computes it, as engines.describe says it.
         """
         digest = f'SHA-256 {files.digest(self.file)[: report.MODEL_DIGITS]}…'
         if self.path is None:
             shown = f'{os.path.basename(self.file)} ({digest}; the compact weights, --model takes others)'
         else:
             shown = f'{self.path} ({digest})'
-        exact = '; exact fp32: --precision=fp32' if precision in ('bf16', 'fp16') else ''
-        return f'{shown}, x{scale} on {name}{exact}'
+        return f'{shown}, x{scale} on {engine}'
 
 
 class Request(NamedTuple):

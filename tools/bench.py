@@ -108,16 +108,18 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
     else:
         print('This processor does not compute in bf16: fp32 only')
     if int8_path:
-        eight = engines.open_model(int8_path)
+        eight = engines.open_model(int8_path, precision='int8')
         candidates[f'{eight.name} (RDN_quantize.py)'] = lambda: eight(x)
     print_rates(weights, alternate(candidates, rounds), 'images/s', 1, BASE_ENGINE)
 
 
-def bench_batches(model_path: str, precision: str | None, rounds: int) -> None:
+def bench_batches(model_path: str, precision: str, rounds: int) -> None:
     """Images a second for batches in RDN_infer.py's engine, and for as many runs of one image at a time."""
     threads = cpu.available_cores()
-    model = engines.open_model(model_path, precision)
-    side_by_side = engines.open_model(model_path, precision, engines.Place(threads=threads, streams=threads))
+    model = engines.open_model(model_path, precision=precision)
+    side_by_side = engines.open_model(
+        model_path, precision=precision, place=engines.Place(threads=threads, streams=threads)
+    )
     count = max(BATCHES)
     images_in = np.random.RandomState(0).rand(count, 3, 114, 114).astype(np.float32)
 
@@ -291,8 +293,7 @@ def main(argv=None):
         elif args.what == 'host':
             bench_scripts.bench(paths, args.many, args.rounds)
         elif args.what == 'cluster':
-            precision = [f'--precision={args.precision}'] if args.precision else []
-            bench_cluster.bench(model_path, paths, precision, args.tiny, args.rounds)
+            bench_cluster.bench(model_path, paths, [f'--precision={args.precision}'], args.tiny, args.rounds)
         else:
             bench_train((64, 64, 16, 8) if args.default_network else (32, 32, 6, 4), args.rounds)
 
@@ -304,7 +305,12 @@ def parse_args(argv):
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
     parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
     parser.add_argument('--int8-model', metavar='FILE', help='engines: the same network from RDN_quantize.py')
-    parser.add_argument('--precision', choices=engines.PRECISIONS, help='batches, cluster: as of the scripts')
+    parser.add_argument(
+        '--precision',
+        choices=[engines.AUTO, *engines.PRECISIONS],
+        default=engines.AUTO,
+        help='batches, cluster: as of the scripts',
+    )
     parser.add_argument('--images', help="folder; default: scikit-image's five photographs")
     parser.add_argument('--many', type=cli.positive, default=2000, help='host: the most images; default 2000')
     parser.add_argument(

@@ -26,7 +26,7 @@ def main(argv=None):
     args = parse_args(argv)
     network = checkpoint.load(args.weights)
     scale = network.config['scale_factor']
-    model = engines.open_model(args.model, args.precision)
+    model = engines.open_model(args.model, args.engine, args.precision)
     engine = ', '.join(filter(None, (model.version, model.precision)))
     rows = [('images', 'PyTorch, fp32', engine, 'loss', 'largest of an image')]
     for folder in args.folders:
@@ -48,7 +48,8 @@ def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--weights', required=True)
     parser.add_argument('--model', required=True, help='the same network as ONNX, of free height and width')
-    parser.add_argument('--precision', choices=engines.PRECISIONS, help='default: as the model is')
+    parser.add_argument('--engine', choices=[engines.AUTO, *engines.ENGINES], default=engines.AUTO)
+    parser.add_argument('--precision', choices=[engines.AUTO, *engines.PRECISIONS], default=engines.AUTO)
     parser.add_argument('folders', nargs='+', metavar='FOLDER', help='of images, and of nothing else')
     return parser.parse_args(argv)
 

@@ -139,7 +139,7 @@ class Fleet:
         """threads: cores of a worker; 0: all of a machine, up to processing.MAX_STREAMS."""
         self.ray, self._threads = ray, threads
         self._setup, self._kind = ray.put(setup), ray.remote(worker.Worker)
-        self._uses_accelerators = setup.provider != 'CPU' and setup.precision != 'bf16'
+        self._uses_accelerators = setup.place.provider != 'CPU' and setup.precision != 'bf16'
         self._looked = self._seen = -float('inf')
         self._failed_starts: collections.Counter[str] = collections.Counter()
         self._rests: dict[str, float] = {}  # machine -> until when

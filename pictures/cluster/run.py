@@ -42,8 +42,9 @@ def upscale(address: str, asked: request.Request, summary: processing.Summary) -
         setup = worker.Setup(
             content,
             model.file,
+            model.engine,
             model.precision,
-            model.place.provider,
+            model.place,
             (source.url, source.absolute()),
             (output.url, output.absolute()),
             list(filter(source.exists, first)),  # a link may lead nowhere
@@ -57,9 +58,7 @@ def upscale(address: str, asked: request.Request, summary: processing.Summary) -
         handed = scheduler.Scheduler(workers, source, output, shown, page)
         ready = handed.wait_for_workers()
         names = naming.make_naming('', asked.suffix, asked.ext, asked.options.lossless, ready.scale)
-        shown.write(
-            '\n'.join([model.describe(ready.scale, ready.name, None), f'pictures of {source.url}', *ready.lines])
-        )
+        shown.write('\n'.join([model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]))
         shown.count(source, output)
         handed.upscale(task_source.find_tasks(source, output, names, summary))
         workers.close()

@@ -23,17 +23,18 @@ LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: do
 
 
 class Setup(NamedTuple):
-    """What all workers are told once. model: the ONNX file's content; model_path: what the user calls it.
+    """What all workers are told once. model: the model file's content; model_path: what the user calls it.
 
-    precision, provider: as of engines.open_model; source, output: stores, each as the user named it and as other
+    engine, precision, place: as of engines.open_model, but for threads and streams; source, output: stores, each as the user named it and as other
     machines open it; first: places of some pictures in the source, of which a machine has to see one; token: a place in
     the output where the driver has put something, which shows that a machine sees the same folder; None for a URL.
     """
 
     model: bytes
     model_path: str
-    precision: str | None
-    provider: str | None
+    engine: str
+    precision: str
+    place: engines.Place
     source: tuple[str, str]
     output: tuple[str, str]
     first: Sequence[str]
@@ -116,16 +117,17 @@ class Worker:
         self._output.check_writable()  # by this machine's user, with its credentials
         place = os.path.join(tempfile.gettempdir(), 'rdn-cluster')
         self._scratch = self._stack.enter_context(files.scratch_folder(place))  # what a killed worker left goes
-        path = os.path.join(self._scratch, 'model.onnx')
+        path = os.path.join(self._scratch, f'model{os.path.splitext(setup.model_path)[1]}')
         self._names[path] = setup.model_path
         with open(path, 'wb') as file:
             file.write(setup.model)
         streams = min(threads, processing.MAX_STREAMS)
-        self._model = engines.open_model(path, setup.precision, engines.Place(setup.provider, 0, threads, streams))
+        where = setup.place._replace(threads=threads, streams=streams)
+        self._model = engines.open_model(path, setup.engine, setup.precision, where)
         self._scale = engines.scale_of(self._model, path)
         upscaler.check_tiles(self._model, self._options.tile_size, self._options.overlap)
         lines = processing.describe_model(self._model, setup.precision, self._options)
-        return Ready(self._scale, self._model.name, lines)
+        return Ready(self._scale, engines.describe(self._model, '--precision'), lines)
 
     def ready(self) -> Ready:
         """What this worker is, once it is there."""

@@ -1,14 +1,14 @@
-"""The exported network at work: load a model, run arrays through it.
+"""The network at work: load a model, run arrays through it.
 
     from rdn import engines
-    model = engines.open_model('rdn_x2.onnx')
+    model = engines.open_model('rdn_x2.onnx')  # or .om, or weights, .pth
     outputs = model(inputs)  # float32 (N, 3, H, W), RGB, 0...1 -> (N, 3, scale*H, scale*W)
 
 base.py has the type of all engines, onnx_runtime.py, openvino.py and om.py one each, choice.py chooses.
 """
 
-from rdn.engines.base import PRECISIONS, Engine, Place, Spent
-from rdn.engines.choice import check_model, faster_way, open_model, opened, resolve_model
+from rdn.engines.base import AUTO, ENGINES, PRECISIONS, Engine, Place, Spent
+from rdn.engines.choice import check_model, describe, faster_way, guides_engine, open_model, opened, resolve_model
 from rdn.engines.om import Om
 from rdn.engines.onnx_runtime import PROVIDERS, OnnxRuntime
 from rdn.engines.openvino import OpenVino
@@ -16,6 +16,8 @@ from rdn.engines.scale import scale_of
 from rdn.network.architectures import title_of_model as title_of_network
 
 __all__ = [
+    'AUTO',
+    'ENGINES',
     'PRECISIONS',
     'PROVIDERS',
     'Engine',
@@ -25,7 +27,9 @@ __all__ = [
     'Place',
     'Spent',
     'check_model',
+    'describe',
     'faster_way',
+    'guides_engine',
     'open_model',
     'opened',
     'resolve_model',

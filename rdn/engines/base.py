@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
+import threading
 from types import TracebackType
-from typing import NamedTuple, TypeVar
+from typing import Callable, NamedTuple, TypeVar
 
 from rdn import run_record
 
@@ -12,7 +13,9 @@ import numpy as np
 
 Self = TypeVar('Self', bound='Engine')
 
-PRECISIONS = ('fp32', 'bf16', 'int8')  # that can be asked for; a model in fp16 runs as it is
+AUTO = 'auto'  # of an engine or a precision: the best on this machine, by the rules of choice.py
+ENGINES = ('onnxruntime', 'openvino', 'pytorch', 'om')
+PRECISIONS = ('fp32', 'fp16', 'bf16', 'int8')
 
 
 class Place(NamedTuple):
@@ -20,15 +23,17 @@ class Place(NamedTuple):
 
     Attributes:
         provider: a key of ONNX Runtime's PROVIDERS; None takes the first that the installed build has.
-        device_id: number of an accelerator.
+        device_id: number of an accelerator, for ONNX Runtime and offline models.
         threads: of a CPU; 0 for one a core. Several streams share them.
         streams: how many runs at a time, from threads of the caller's.
+        device: PyTorch's name of a device: 'cuda:1', 'mps', 'npu:0', 'xpu', 'cpu'; None takes the first that works.
     """
 
     provider: str | None = None
     device_id: int = 0
     threads: int = 0
     streams: int = 1
+    device: str | None = None
 
 
 class Spent(NamedTuple):
@@ -44,9 +49,12 @@ class Engine(abc.ABC):
 
     Attributes:
         path: of the model's file.
-        name: what computes, for the console.
+        name: what computes, for the console: 'OpenVINO, bf16', 'ONNX Runtime, fp32 (CPU)'.
+        kind: the engine or its provider, for a record: 'OpenVINO', 'CPUExecutionProvider'.
         version: of the engine; None if it is not known.
-        precision: one of PRECISIONS, or fp16.
+        precision: one of PRECISIONS; None: an offline model does not say.
+        is_lossy: whether `choice.py` chose a precision that loses a little, which nobody asked for.
+        notes: what it fell back to and why, a line each, to be printed; runs may add to them.
         streams: how many runs at a time, from threads of the caller's, use the device best.
         batch: the number of images in a run; None if the model leaves it free.
         shape: the input's [C, H, W]; None for an axis that the model leaves free.
@@ -58,12 +66,20 @@ class Engine(abc.ABC):
 
     path: str
     name: str
+    kind: str
     version: str | None
-    precision: str | None  # None: an offline model does not say
+    precision: str | None
     streams: int
     batch: int | None
     shape: list[int | None]
     chip: str = run_record.HOST
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.is_lossy = False
+        self._open_exact: Callable[[], Engine] | None = None
+        self._exact: Engine | None = None
+        self._exact_lock = threading.Lock()
 
     def __enter__(self: Self) -> Self:
         return self
@@ -82,12 +98,14 @@ class Engine(abc.ABC):
         """None: copies are not timed apart, or there are none."""
         return None
 
-    def close(self) -> None:  # noqa: B027 - most engines hold nothing
+    def close(self) -> None:
         """Free what the model holds outside of this process's own memory.
 
         Raises:
             ValueError: that fails.
         """
+        if self._exact:
+            self._exact.close()
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """float32 (N, C, H, W) -> (N, C, scale*H, scale*W). Raises ValueError, with the file's name, where the model fails."""
@@ -98,6 +116,28 @@ class Engine(abc.ABC):
             if reason.startswith(f'{self.path}: '):
                 reason = reason[len(self.path) + 2 :]
             raise ValueError(f'{self.path}: the model failed on an input {batch.shape}: {reason}')
+
+    def set_exact(self, open_exact: Callable[[], Engine]) -> None:
+        """Say that nobody asked for this precision, and how the same model is opened in fp32."""
+        self.is_lossy, self._open_exact = True, open_exact
+
+    def exact(self) -> Engine:
+        """The same model in fp32, for pictures of more than 8 bits a channel; itself where this precision was asked for.
+
+        It is opened by the first call. Raises ValueError where that fails.
+        """
+        if self._open_exact is None:
+            return self
+        with self._exact_lock:
+            if self._exact is None:
+                self._exact = self._open_exact()
+                self.notes.extend(self._exact.notes)
+                self._exact.notes = self.notes
+            return self._exact
+
+    def tiles_a_run(self, height: int, width: int) -> int:
+        """How many tiles of this size, in pixels, one run computes fastest."""
+        return 1
 
     def end_trace(self) -> str:
         """Path of the engine's own profile of all runs so far, in the trace folder. Ends the trace.

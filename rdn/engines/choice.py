@@ -1,65 +1,163 @@
-"""The engine for a model and a precision on this machine."""
+"""The engine for a model and a precision on this machine.
+
+`auto` takes the fastest engine that is installed and loses at most 0.05 dB on Set14 and Urban100. The rules come from
+the measurements in docs/performance.md; nothing is timed when a model is opened.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
-from typing import Iterator
+from typing import Callable, Iterator, NamedTuple
 
 from rdn import cpu, guides_stack
 from rdn.engines import base, om, onnx_runtime, openvino, pyacl
 from rdn.network import onnx_graph
 
+WEIGHTS = ('.pth', '.pt')
 LOSSY = {'int8': 'of eight bits', 'fp16': 'in fp16'}  # precisions of a model's own, in words
+
+
+class Request(NamedTuple):
+    """A model to open: the arguments of `open_model`, and the precision of the file's own values."""
+
+    path: str
+    engine: str
+    precision: str
+    place: base.Place
+    trace_folder: str | None
+    own: str = 'fp32'
 
 
 def open_model(
     path: str,
-    precision: str | None = None,
+    engine: str = base.AUTO,
+    precision: str = base.AUTO,
     place: base.Place = base.Place(),  # noqa: B008 - cannot change
     trace_folder: str | None = None,
 ) -> base.Engine:
-    """The Engine for a precision; None: the model's own.
+    """Open a model.
 
-    Raises ValueError as the engines do, for bf16 with what it lacks, and for a precision that is not the model's.
+    Args:
+        path: of an ONNX file, an offline model (.om) or weights (.pth).
+        engine: one of base.ENGINES, or AUTO for the fastest one.
+        precision: one of base.PRECISIONS, or AUTO: of the named engine the model's own, else the fastest that loses little.
+        place: where it computes.
+        trace_folder: for the profile that `end_trace` returns; None measures nothing.
+
+    Returns:
+        The engine. Its `notes` say what it fell back to.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: the file is not such a model; or an engine, a provider, a device or a precision that was named is not
+            available, with what to install or to name instead.
     """
+    if engine not in (base.AUTO, *base.ENGINES) or precision not in (base.AUTO, *base.PRECISIONS):
+        raise ValueError(f'{engine}, {precision}: an engine is one of {base.ENGINES}, a precision of {base.PRECISIONS}')
+    request = Request(path, engine, precision, place, trace_folder)
     if path.endswith(om.ENDING):
-        return _open_offline_model(path, precision, place, trace_folder)
-    own = onnx_graph.precision_of(path)
-    if own in LOSSY and precision not in (None, own):
-        raise ValueError(f'{path}: is {LOSSY[own]}, not {precision}: give the model that it was made from')
-    if precision == 'int8' and own != 'int8':
+        return _open_offline_model(request)
+    if engine == 'om':
+        raise ValueError(f'{path}: the engine om runs offline models (.om) only: leave the engine out')
+    request = request._replace(own=_own_precision(path))
+    if request.own in LOSSY and precision not in (base.AUTO, request.own):
+        raise ValueError(f'{path}: is {LOSSY[request.own]}, not {precision}: give the model that it was made from')
+    if precision == 'int8' and request.own != 'int8':
         raise ValueError(f'{path}: is not of eight bits: RDN_quantize.py makes such a model of it')
-    on_cpu = place.provider in (None, 'CPU') and not trace_folder
-    if precision == 'bf16':
-        if not on_cpu:
-            raise ValueError('bf16 is for the CPU and without a profile: leave the provider and profiling out')
-        return openvino.OpenVino(path, 'bf16', place.threads, place.streams)
-    if own == 'int8' and on_cpu and cpu.has_int8() and openvino.is_installed():
-        return openvino.OpenVino(path, 'int8', place.threads, place.streams)
-    return onnx_runtime.OnnxRuntime(path, place, trace_folder)
+    return OPENERS[engine](request)
 
 
-def _open_offline_model(path: str, precision: str | None, place: base.Place, trace_folder: str | None) -> base.Engine:
-    """The Engine of an offline model. Raises ValueError for what only other models can be asked for."""
-    if precision:
+def _own_precision(path: str) -> str:
+    return 'fp32' if path.endswith(WEIGHTS) else onnx_graph.precision_of(path)
+
+
+def _open_offline_model(request: Request) -> base.Engine:
+    """Open an offline model. Raises ValueError for what only other models can be asked for."""
+    path = request.path
+    if request.engine not in (base.AUTO, 'om'):
+        raise ValueError(f'{path}: an offline model runs by pyACL: leave the engine {request.engine} out')
+    if request.precision != base.AUTO:
         raise ValueError(
-            f'{path}: an offline model has the precision that atc gave it: leave the precision {precision} out'
+            f'{path}: an offline model has the precision that atc gave it: leave the precision {request.precision} out'
         )
-    if place.provider:
+    if request.place.provider:
         raise ValueError(
-            f'{path}: an offline model runs by pyACL, not ONNX Runtime: leave the provider {place.provider} out'
+            f'{path}: an offline model runs by pyACL, not ONNX Runtime: leave the provider {request.place.provider} out'
         )
-    if trace_folder:
+    if request.place.device:
+        raise ValueError(f'{path}: an offline model runs by pyACL: leave the device {request.place.device} out')
+    if request.trace_folder:
         raise ValueError(f'{path}: msprof makes the profile of an offline model: leave profiling out')
-    return om.Om(path, place.device_id)
+    return om.Om(path, request.place.device_id)
+
+
+def _open_fastest(request: Request) -> base.Engine:
+    """The engine that nobody named."""
+    place = request.place
+    if place.provider or request.trace_folder:
+        if request.precision == 'bf16':
+            raise ValueError('bf16 needs OpenVINO or PyTorch: leave the provider and profiling out')
+        return _open_onnx_runtime(request)
+    if request.own == 'int8':
+        can_openvino = cpu.has_int8() and openvino.is_installed()
+        return (_open_openvino if can_openvino else _open_onnx_runtime)(request)
+    if request.precision == base.AUTO:
+        return _open_lossy(request) or _open_onnx_runtime(request)
+    return (_open_openvino if request.precision == 'bf16' else _open_onnx_runtime)(request)
+
+
+def _open_lossy(request: Request) -> base.Engine | None:
+    """The engine in a faster precision that loses at most 0.05 dB; None where no such engine is here or faster."""
+    if not (request.own == 'fp32' and cpu.has_bf16() and openvino.is_installed()):
+        return None
+    engine = _open_openvino(request._replace(precision='bf16'))
+    engine.set_exact(functools.partial(_open_fastest, request._replace(precision='fp32')))
+    return engine
+
+
+def _open_onnx_runtime(request: Request) -> base.Engine:
+    """Open a model in ONNX Runtime, in the precision of its values."""
+    if request.precision not in (base.AUTO, request.own):
+        raise ValueError(
+            f'{request.path}: ONNX Runtime computes in the precision of the file, {request.own}, not {request.precision}: '
+            'leave the engine out'
+        )
+    return onnx_runtime.OnnxRuntime(request.path, request.place, request.trace_folder)
+
+
+def _open_openvino(request: Request) -> base.Engine:
+    """Open a model in OpenVINO."""
+    if request.place.provider or request.trace_folder:
+        raise ValueError(f'{request.path}: OpenVINO has no providers and no profile of ours: leave these out')
+    precision = request.own if request.precision == base.AUTO else request.precision
+    if precision == 'fp16':
+        raise ValueError(
+            f'{request.path}: OpenVINO computes fp16 in fp32 on a CPU: take bf16 or fp32, or a GPU by PyTorch'
+        )
+    return openvino.OpenVino(request.path, precision, request.place.threads, request.place.streams)
+
+
+def _open_pytorch(request: Request) -> base.Engine:
+    """Open a model's weights in PyTorch."""
+    raise ValueError(f'{request.path}: the engine pytorch is not here')
+
+
+OPENERS: dict[str, Callable[[Request], base.Engine]] = {
+    base.AUTO: _open_fastest,
+    'onnxruntime': _open_onnx_runtime,
+    'openvino': _open_openvino,
+    'pytorch': _open_pytorch,
+}
 
 
 @contextlib.contextmanager
 def opened(
     path: str,
-    precision: str | None = None,
+    engine: str = base.AUTO,
+    precision: str = base.AUTO,
     place: base.Place = base.Place(),  # noqa: B008 - cannot change
     trace_folder: str | None = None,
 ) -> Iterator[base.Engine]:
@@ -68,13 +166,24 @@ def opened(
     Raises ValueError as open_model does, and where closing fails.
     """
     try:
-        with open_model(path, precision, place, trace_folder) as model:
+        with open_model(path, engine, precision, place, trace_folder) as model:
             yield model
     except BaseException:
         with contextlib.suppress(ValueError):  # the first error counts
             pyacl.finalize()
         raise
     pyacl.finalize()
+
+
+def guides_engine(path: str, precision: str, place: base.Place) -> str:
+    """The engine of the guide's steps where none is named: ONNX Runtime, which computes fp32 as PyTorch does.
+
+    A precision that is named, a model of eight bits, or an offline model may need another: AUTO.
+    """
+    if path.endswith(om.ENDING) or precision != base.AUTO or place.device:
+        return base.AUTO
+    check_model(path)
+    return base.AUTO if onnx_graph.precision_of(path) == 'int8' else 'onnxruntime'
 
 
 def check_model(path: str) -> None:
@@ -85,12 +194,25 @@ def check_model(path: str) -> None:
     onnx_graph.check_whole(path)
 
 
+def describe(model: base.Engine, flag: str) -> str:
+    """Say what computes, and how to get exact fp32 where `auto` chose another precision.
+
+    Args:
+        model: the opened engine.
+        flag: how the script spells the flag of the precision.
+
+    Returns:
+        'OpenVINO, bf16 (exact: --precision=fp32)', for example.
+    """
+    return f'{model.name} (exact: {flag}=fp32)' if model.is_lossy else model.name
+
+
 def faster_way(model: base.Engine, flag: str) -> str | None:
     """A line on what would be faster here for a model that runs with no precision asked for; None where nothing would.
 
     flag: how the script spells its flag. Where the figures come from: docs/performance.md.
     """
-    if model.name != onnx_runtime.PROVIDERS['CPU'] or not guides_stack.HAS_OPENVINO:
+    if model.kind != onnx_runtime.PROVIDERS['CPU'] or not guides_stack.HAS_OPENVINO:
         return None
     install = '' if openvino.is_installed() else ', after pip install openvino'
     if model.precision == 'int8':

@@ -76,10 +76,11 @@ class Om(base.Engine):
             module = pyacl.load_module()
         except ValueError as error:
             raise ValueError(f'{path}: an offline model, which runs on an Ascend device: {error}; or give the .onnx')
+        super().__init__()
         self._session = _Session(pyacl.Calls(module, path), device_id)
         self._session.open()
         self._set_input(path, list(self._session.input.shape), 1)
-        self.name, self.version = NAME, toolkit.find_version()
+        self.name, self.kind, self.version = NAME, NAME, toolkit.find_version()
         self.precision = None
         self.streams = 1
         self.chip = self._session.chip

@@ -40,6 +40,7 @@ class OnnxRuntime(base.Engine):
         Raises:
             ValueError: ONNX Runtime cannot load it, or it is another kind of model.
         """
+        super().__init__()
         threads, streams = place.threads, place.streams
         self.precision = onnx_graph.precision_of(path)
         options = session_options()
@@ -59,13 +60,15 @@ class OnnxRuntime(base.Engine):
             axes = [axis if isinstance(axis, int) else None for axis in inputs[0].shape]
         self._set_input(path, axes, len(self.session.get_outputs()))
         self.input_name = inputs[0].name
-        self.name = self.session.get_providers()[0]
-        if place.provider and self.name != PROVIDERS[place.provider]:  # ONNX Runtime falls back to the CPU
+        self.kind = self.session.get_providers()[0]
+        if place.provider and self.kind != PROVIDERS[place.provider]:  # ONNX Runtime falls back to the CPU
             raise ValueError(f'{place.provider} does not load in this onnxruntime: {INSTALL[place.provider]}')
         self.version = f'ONNX Runtime {onnxruntime.__version__}'
-        if self.name in ON_DEVICE:
-            self.chip = self.name.replace('ExecutionProvider', '')
-        self.streams = 1 if self.name in ON_DEVICE else streams
+        where = self.kind.replace('ExecutionProvider', '')
+        self.name = f'ONNX Runtime, {self.precision} ({where})'
+        if self.kind in ON_DEVICE:
+            self.chip = where
+        self.streams = 1 if self.kind in ON_DEVICE else streams
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         return self.session.run(None, {self.input_name: batch})[0]

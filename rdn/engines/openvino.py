@@ -1,4 +1,4 @@
-"""The exported model in OpenVINO: in bf16, or faster than elsewhere in eight bits."""
+"""The exported model in OpenVINO on a CPU: in fp32, in bf16, or in eight bits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ MAX_COMPILED = 4  # input sizes that OpenVINO keeps a compiled model for
 
 
 class OpenVino(base.Engine):
-    """A model in OpenVINO on a CPU that has the instructions: in bfloat16, or of eight bits with the rest in fp32."""
+    """A model in OpenVINO on a CPU."""
 
     def __init__(self, path: str, precision: str, threads: int = 0, streams: int = 1):
-        """Raises ValueError where the processor or OpenVINO is missing, or for what OpenVINO cannot load.
+        """Load a model.
 
-        precision: bf16 or int8.
+        Args:
+            path: of the ONNX file.
+            precision: 'fp32'; 'bf16', on a CPU that computes in it; 'int8' of a model of eight bits, the rest in fp32.
+            threads: as of base.Place.
+            streams: as of base.Place.
+
+        Raises:
+            ValueError: the processor's instructions or OpenVINO are missing, or OpenVINO cannot load the file.
         """
+        super().__init__()
         onnx_graph.check_whole(path)
         if precision == 'bf16' and not cpu.has_bf16():
             raise ValueError('this processor does not compute in bf16 (no avx512_bf16, amx_bf16 or bf16): take fp32')
@@ -40,7 +48,7 @@ class OpenVino(base.Engine):
         if len(inputs) == 1 and inputs[0].partial_shape.rank == 4:
             axes = [axis.get_length() if axis.is_static else None for axis in inputs[0].partial_shape]
         self._set_input(path, axes, len(self._model.outputs))
-        self.name, self.version = f'OpenVINO in {precision}', f'OpenVINO {get_version()}'
+        self.name, self.kind, self.version = f'OpenVINO, {precision}', 'OpenVINO', f'OpenVINO {get_version()}'
         self.precision, self.streams = precision, streams
         rest = 'bf16' if precision == 'bf16' else 'f32'
         self._hints: dict[str, Any] = {'INFERENCE_PRECISION_HINT': rest, 'NUM_STREAMS': streams}

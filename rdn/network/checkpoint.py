@@ -36,12 +36,27 @@ def load(path: str, **expected: int | None) -> nn.Module:
                 raise ValueError(f'{architecture.title} has no {name}')
             if value is not None and value != config[name]:
                 raise ValueError(f'{name} is {config[name]} in this file, not {value}')
-        learned = {key: tensor for key, tensor in state_dict.items() if not architecture.is_computed(key)}
-        _check_parameters(learned, architecture.parameter_shapes(config))
+        learned = ordered(state_dict)
     model = architecture.build(config)  # only now: a broken file's may not fit into memory
     computed = {key: tensor for key, tensor in model.state_dict().items() if architecture.is_computed(key)}
     model.load_state_dict({**computed, **learned})
     return model.eval()
+
+
+def ordered(state_dict: base.StateDict) -> base.StateDict:
+    """Return the parameters of a state dict, complete and in the network's order, without what the network computes itself.
+
+    Args:
+        state_dict: of an architecture that architectures.py lists.
+
+    Raises:
+        ValueError: a key is unknown, missing, of a wrong shape or not finite; with its name.
+    """
+    architecture = architectures.find(state_dict)
+    wanted = architecture.parameter_shapes(architecture.infer_config(state_dict))
+    learned = {key: tensor for key, tensor in state_dict.items() if not architecture.is_computed(key)}
+    _check_parameters(learned, wanted)
+    return {key: learned[key] for key in wanted}
 
 
 def identify(path: str) -> tuple[int, str]:

@@ -89,11 +89,15 @@ def count_operators(path: str) -> dict[str, int]:
 
 def count_parameters(path: str) -> int:
     """Count the numbers in a model's weights and biases, as PyTorch does. Raises ValueError as `load` does."""
+    return sum(functools.reduce(operator.mul, tensor.dims, 1) for tensor in learned_tensors(path))
+
+
+def learned_tensors(path: str) -> list[Any]:
+    """Return a model's weights and biases, each an onnx.TensorProto. Raises ValueError as `load` does."""
     graph = load(path).graph
     learned = {name for node in graph.node if node.op_type not in NOT_LEARNED for name in node.input}
     floats = {1, 10}  # TensorProto.FLOAT and FLOAT16
-    tensors = [tensor for tensor in graph.initializer if tensor.name in learned and tensor.data_type in floats]
-    return sum(functools.reduce(operator.mul, tensor.dims, 1) for tensor in tensors)
+    return [tensor for tensor in graph.initializer if tensor.name in learned and tensor.data_type in floats]
 
 
 def transpose_shapes(path: str, batch_size: int) -> list[list[int]]:

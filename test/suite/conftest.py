@@ -11,6 +11,7 @@ import sys
 
 from pictures.cluster import stores
 from rdn import cli, cpu
+from rdn.engines import choice
 
 import numpy as np
 import pytest
@@ -20,6 +21,20 @@ import models
 import sample_images
 from helpers import BARE_PATH, INFER, LITE, MEMORY, ROOT, TINY, Ended, install_standin, listing, prepare, run_python
 from vendor import CANN6, vendor_source
+
+OPEN_LOSSY = choice._open_lossy
+
+
+@pytest.fixture(autouse=True)
+def exact(monkeypatch):
+    """No test computes in another precision than fp32 because its machine is faster so; `lossy` brings that back."""
+    monkeypatch.setattr(choice, '_open_lossy', lambda request: None)
+
+
+@pytest.fixture
+def lossy(exact, monkeypatch):
+    """The default is what it is for everyone: the fastest engine that loses little."""
+    monkeypatch.setattr(choice, '_open_lossy', OPEN_LOSSY)
 
 
 @pytest.fixture

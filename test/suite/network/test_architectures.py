@@ -4,7 +4,7 @@ import re
 
 from rdn import configuration, walk
 from rdn.accuracy import agreement
-from rdn.network import architectures, base, checkpoint, onnx_graph
+from rdn.network import architectures, base, checkpoint, exporter, onnx_graph, upsampling
 
 import numpy as np
 import onnxruntime
@@ -14,7 +14,6 @@ from torch import nn
 from torch.nn import functional
 
 import models
-import RDN_pth2onnx
 from helpers import INFER, LITE, assert_refused, judge, listing, prepare, save, tiny_rdn
 
 
@@ -113,9 +112,9 @@ def test_another_network_is_exported_in_every_way(script, tmp_path, registered, 
 
 def test_parameters_are_counted_whatever_enlarges(tmp_path, registered):
     expected = 3 * 8 * 9 + 8 + 8 * 12 * 9 + 12
-    for upsampling in ('shuffle', 'deconv'):
-        path = str(tmp_path / f'{upsampling}.onnx')
-        RDN_pth2onnx.export_onnx(tiny(), RDN_pth2onnx.Shape(None, 20, 20), 9, upsampling, path)
+    for how in ('shuffle', 'deconv'):
+        path = str(tmp_path / f'{how}.onnx')
+        exporter.export_onnx(tiny(), exporter.Shape(None, 20, 20), 9, exporter.Variant(how), path)
         assert onnx_graph.count_parameters(path) == expected
 
 
@@ -128,9 +127,9 @@ def test_an_operator_that_the_architecture_does_not_name_is_refused(script, tmp_
 
 def test_a_shuffle_without_a_convolution_before_it_is_no_transposed_convolution():
     alone = nn.Sequential(models.PixelShuffle(2))
-    assert isinstance(RDN_pth2onnx.with_upsampling(alone, 'depth-to-space')[0], nn.PixelShuffle)
+    assert isinstance(upsampling.with_upsampling(alone, 'depth-to-space')[0], nn.PixelShuffle)
     with pytest.raises(ValueError, match='--upsample=shuffle'):
-        RDN_pth2onnx.with_upsampling(alone, 'deconv')
+        upsampling.with_upsampling(alone, 'deconv')
 
 
 def test_a_devices_outputs_are_compared_with_the_other_network(script, image_folder, tmp_path, registered, monkeypatch):

@@ -114,7 +114,7 @@ def test_another_precision_than_fp16_is_refused(script, tmp_path, monkeypatch, p
     assert export_half(script, save('rdn.pth', tiny_rdn()), 'half.onnx').status == 0
     assert engines.open_model('half.onnx').precision == 'fp16'
     with pytest.raises(ValueError, match='half.onnx: is in fp16, not'):
-        engines.open_model('half.onnx', precision)
+        engines.open_model('half.onnx', precision=precision)
 
 
 def test_a_model_in_fp16_is_not_quantized(script, tmp_path, monkeypatch):

@@ -3,7 +3,8 @@
 import os
 
 from rdn import engines
-from rdn.network import checkpoint, onnx_graph
+from rdn.engines import comparison
+from rdn.network import checkpoint, exporter, onnx_graph, upsampling
 
 import numpy as np
 import onnx
@@ -12,13 +13,14 @@ import pytest
 import torch
 from onnx import shape_inference
 
-import RDN_pth2onnx
 from helpers import LITE, assert_refused, save, snapshot, tiny_rdn
 from models import RDN
 
+GUIDES = exporter.Variant()
 
-def export(model, path, shape=(None, 114, 114), opset=9, upsampling='shuffle'):
-    RDN_pth2onnx.export_onnx(model, RDN_pth2onnx.Shape(*shape), opset, upsampling, path)
+
+def export(model, path, shape=(None, 114, 114), opset=9, variant=GUIDES):
+    exporter.export_onnx(model, exporter.Shape(*shape), opset, variant, path)
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])
@@ -55,7 +57,7 @@ def test_deconv_gives_the_same_numbers_without_transpose_and_reshape(script, tmp
 @pytest.mark.parametrize('factor', [2, 3])
 def test_deconv_is_the_pixel_shuffle_bit_for_bit(factor):
     x = torch.rand(2, 5 * factor**2, 4, 6)
-    assert torch.equal(RDN_pth2onnx.Deconv(factor, 5)(x), torch.nn.functional.pixel_shuffle(x, factor))
+    assert torch.equal(upsampling.Deconv(factor, 5)(x), torch.nn.functional.pixel_shuffle(x, factor))
 
 
 @pytest.mark.parametrize('scale, transposes', [(2, 1), (3, 1), (4, 2)])
@@ -138,7 +140,7 @@ def test_summary_names_operators_parameters_and_difference(script, tmp_path):
 
 
 def test_difference_to_pytorch_leaves_no_file(script, tmp_path, monkeypatch):
-    monkeypatch.setattr(RDN_pth2onnx, 'largest_difference', lambda *_: 1e-3)
+    monkeypatch.setattr(comparison, 'largest_difference', lambda *_: 1e-3)
     target = tmp_path / 'out' / 'rdn.onnx'
     target.parent.mkdir()
     weights = save(tmp_path / 'rdn.pth', tiny_rdn())
@@ -163,10 +165,10 @@ def test_outputs_that_are_not_finite_are_no_agreement(script, tmp_path, monkeypa
 def test_comparison_sees_a_wrong_weight(tmp_path):
     path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn()
     export(model, path, (None, 20, 20))
-    assert RDN_pth2onnx.largest_difference(model, path, RDN_pth2onnx.Shape(None, 20, 20)) < 1e-5
+    assert comparison.largest_difference(model, path, exporter.Shape(None, 20, 20)) < 1e-5
     with torch.no_grad():
         model.gff[1].weight[0, 0, 0, 0] += 0.1
-    assert RDN_pth2onnx.largest_difference(model, path, RDN_pth2onnx.Shape(None, 20, 20)) > 1e-5
+    assert comparison.largest_difference(model, path, exporter.Shape(None, 20, 20)) > 1e-5
 
 
 @pytest.mark.parametrize(

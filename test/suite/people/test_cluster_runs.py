@@ -10,6 +10,7 @@ import types
 from pictures import processing
 from pictures.cluster import fleet, progress, scheduler, stores, worker
 from pictures.report import report
+from rdn import engines
 
 import pytest
 from PIL import Image
@@ -110,7 +111,18 @@ def started(monkeypatch, tmp_path):
 
         ray, summary = StandIn(nodes, answer), processing.Summary()
         source, output = (stores.open_store(str(tmp_path / name)) for name in ('in', 'out'))
-        setup = worker.Setup(b'', 'my.onnx', None, None, ('in', 'in'), ('out', 'out'), [], None, processing.Options())
+        setup = worker.Setup(
+            b'',
+            'my.onnx',
+            'auto',
+            'fp32',
+            engines.Place(),
+            ('in', 'in'),
+            ('out', 'out'),
+            [],
+            None,
+            processing.Options(),
+        )
         shown = progress.Progress(summary)
         one = scheduler.Scheduler(fleet.Fleet(ray, setup, 1), source, output, shown, page)
         one.wait_for_workers()

@@ -8,7 +8,7 @@ import sys
 from pictures import processing
 from pictures.cluster import fleet, stores, worker
 from pictures.formats import reader
-from rdn import files
+from rdn import engines, files
 
 import numpy as np
 import pytest
@@ -30,7 +30,18 @@ def made(tmp_path, narrow):
     def make(token=None, output=tmp_path / 'out', **options):
         source, target = ((str(folder), str(folder)) for folder in (tmp_path / 'in', output))
         first = sorted(os.listdir(str(tmp_path / 'in')))
-        setup = worker.Setup(model, 'my.onnx', None, None, source, target, first, token, processing.Options(**options))
+        setup = worker.Setup(
+            model,
+            'my.onnx',
+            'auto',
+            'fp32',
+            engines.Place(),
+            source,
+            target,
+            first,
+            token,
+            processing.Options(**options),
+        )
         return worker.Worker(setup, 1)
 
     return make
@@ -135,7 +146,9 @@ def test_a_full_disk_of_one_machine_is_not_the_end_of_all(made, tmp_path, monkey
 
 def test_a_broken_model_is_named_as_the_user_names_it(tmp_path):
     here = str(tmp_path), str(tmp_path)
-    setup = worker.Setup(b'no model', 'my.onnx', None, None, here, here, [], None, processing.Options())
+    setup = worker.Setup(
+        b'no model', 'my.onnx', 'auto', 'fp32', engines.Place(), here, here, [], None, processing.Options()
+    )
     assert str(worker.Worker(setup, 1).ready().refusal).startswith('my.onnx: ')
 
 

@@ -19,7 +19,7 @@ from helpers import ROOT, shell
 
 @pytest.fixture(scope='module')
 def enlarge(narrow):
-    return Upscaler(narrow[1])
+    return Upscaler(narrow[1], precision='fp32')
 
 
 @pytest.mark.parametrize('mode', ['RGB', 'L', 'LA', 'RGBA'])

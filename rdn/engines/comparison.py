@@ -1,0 +1,57 @@
+"""How far an exported model is from the network in PyTorch."""
+
+from __future__ import annotations
+
+from rdn.engines import base, onnx_runtime
+from rdn.network import exporter
+
+import numpy as np
+import torch
+from torch import nn
+
+TOLERANCE = 1e-5  # fraction of the output's range, between ONNX Runtime and PyTorch
+HALF_TOLERANCE = 1e-2  # the same in fp16, where the two round in different places
+
+
+def largest_difference(model: nn.Module, path: str, shape: exporter.Shape) -> float:
+    """Return the largest difference of ONNX Runtime to PyTorch, as a fraction of the output's range.
+
+    The input is random, 0...1; where the shape leaves a size free, inputs of two sizes are tried, so that a size that is
+    frozen into the graph shows.
+
+    Args:
+        model: the network in PyTorch.
+        path: of the ONNX file.
+        shape: that the file was exported with.
+
+    Raises:
+        ValueError: the shapes of the outputs differ, or PyTorch's holds values that are not finite.
+    """
+    exported = onnx_runtime.OnnxRuntime(path, base.Place('CPU'))
+    random = np.random.RandomState(0)
+    differences = []
+    for trial in exporter.TRIALS if None in shape else exporter.TRIALS[:1]:
+        batch, height, width = shape.filled(trial)
+        image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
+        actual = exported(image)
+        with torch.no_grad():
+            expected = model(torch.from_numpy(image)).numpy()
+        if actual.shape != expected.shape:
+            raise ValueError(
+                f'the exported graph gives {actual.shape} for an input {image.shape}, PyTorch {expected.shape}'
+            )
+        if not np.isfinite(expected).all():
+            raise ValueError(
+                'PyTorch computes values that are not finite: the weights are wrong, or too large for fp16'
+            )
+        differences.append(np.abs(actual - expected).max() / (np.ptp(expected) or 1))
+    return float(np.max(differences))  # nan if one is nan
+
+
+def check_difference(difference: float, tolerance: float, output_file: str) -> None:
+    """Raise ValueError if a difference is not below the tolerance, both as fractions of the output's range."""
+    if not difference < tolerance:
+        raise ValueError(
+            f'ONNX Runtime differs from PyTorch by {difference:.1e} of the range, more than {tolerance:.0e}: '
+            f'{output_file} was not written'
+        )
