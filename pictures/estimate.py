@@ -108,7 +108,7 @@ def look_at(path: str) -> Header:
 
 def seconds(work: Work, model: engines.Engine, options: processing.Options) -> float:
     """Return about how long the work takes: the network, or where that is fast, reading and writing."""
-    tile = work.tile
+    tile: Sequence[int] = work.tile
     free = [fixed is None for fixed in model.shape[1:]]
     if any(free):
         small = [min(side, FIRST_SIDE) if is_free else side for side, is_free in zip(tile, free)]

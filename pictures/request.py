@@ -60,7 +60,7 @@ class Request(NamedTuple):
         model: that enlarges them.
         suffix: behind the names of results; None for the usual one.
         ext: the ending of results, without its dot; None for the sources' own.
-        report: the folder for the page; None for no page.
+        page: the folder for the report's page; None for no page.
         log: the file for failures; None for none.
         options: how pictures are enlarged and written.
     """
@@ -70,14 +70,14 @@ class Request(NamedTuple):
     model: Model
     suffix: str | None
     ext: str | None
-    report: str | None
+    page: str | None
     log: str | None
     options: processing.Options
 
     def check_writable(self, folders: Sequence[str]) -> None:
         """Make the folders for results, report and log; raise OSError where one of them cannot be written."""
         log_folder = self.log and os.path.dirname(os.path.abspath(self.log))
-        for folder in filter(None, {*folders, self.report, log_folder}):
+        for folder in filter(None, {*folders, self.page, log_folder}):
             files.check_writable(folder)
 
     @contextlib.contextmanager
@@ -86,7 +86,7 @@ class Request(NamedTuple):
         network = engines.title_of_network(self.model.file)
         model = report.Model(os.path.basename(self.model.file), files.digest(self.model.file))
         try:
-            with report.writing(self.report, network, model) if self.report else contextlib.nullcontext() as page:
+            with report.writing(self.page, network, model) if self.page else contextlib.nullcontext() as page:
                 yield page
         finally:
             if self.log:

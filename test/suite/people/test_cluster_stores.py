@@ -84,8 +84,7 @@ def test_the_views_of_a_report_that_is_being_written_are_no_pictures(tmp_path):
     touch(tmp_path / 'in', 'a.png', 'report/.index_views.0123abcd.partial/a_rdn.png', 'report/index_views/b.png')
     tasks, _ = listed(tmp_path / 'in', tmp_path / 'out')
     assert [task.place for task in tasks] == ['a.png']
-    names = naming.Naming(str(tmp_path / 'out'), '_x2', None, False)
-    found = discovery.find_pictures([str(tmp_path / 'in')], names.output)
+    found = discovery.find_pictures([str(tmp_path / 'in')], str(tmp_path / 'out'))
     assert [place for _, place, _ in found] == ['a.png']
 
 
