@@ -132,7 +132,7 @@ def parse_args(argv):
     tile = processing.TILE_SIZE
     add('--tile-size', type=cli.positive, default=tile, metavar='N', help=f'pixels, unless it is fixed; default {tile}')
     add('--overlap', type=cli.not_negative, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s')
-    add('--batch-size', type=cli.positive, default=1, help='tiles a run; default %(default)s')
+    add('--batch-size', type=cli.positive, default=0, help='tiles a run; default: what the engine runs fastest')
     add = parser.add_argument_group('cluster').add_argument
     add(
         '--cluster',

@@ -115,7 +115,7 @@ def seconds(work: Work, model: engines.Engine, options: processing.Options) -> f
         rate = _seconds_a_pixel(model, small, options.batch_size)
         if rate * work.network_pixels < 4 * MOMENT_SECONDS:
             return _at_least_files(rate * work.network_pixels, work)
-        grown = math.sqrt(MOMENT_SECONDS / (rate * small[0] * small[1] * _at_a_time(model, options.batch_size)))
+        grown = math.sqrt(MOMENT_SECONDS / (rate * small[0] * small[1] * _at_a_time(model, small, options.batch_size)))
         tile = [
             max(1, min(side, max(smaller, int(grown * smaller)))) if is_free else side
             for side, smaller, is_free in zip(tile, small, free)
@@ -131,8 +131,8 @@ def _at_least_files(network_seconds: float, work: Work) -> float:
 
 def _seconds_a_pixel(model: engines.Engine, tile: Sequence[int], batch_size: int) -> float:
     """Seconds for a pixel of the input, on tiles (height, width), with all streams at work."""
-    size = model.batch or batch_size
-    batch = np.zeros((size, 3, *tile), np.float32)
+    at_a_time = _at_a_time(model, tile, batch_size)
+    batch = np.zeros((at_a_time // model.streams, 3, *tile), np.float32)
 
     def run() -> float:
         start = clock()
@@ -143,12 +143,12 @@ def _seconds_a_pixel(model: engines.Engine, tile: Sequence[int], batch_size: int
     spent = run()
     if spent < 4 * MOMENT_SECONDS:  # otherwise what the first run does once does not count
         spent = run()
-    return spent / (_at_a_time(model, batch_size) * tile[0] * tile[1])
+    return spent / (at_a_time * tile[0] * tile[1])
 
 
-def _at_a_time(model: engines.Engine, batch_size: int) -> int:
-    """How many tiles go through the model at a time."""
-    return model.streams * (model.batch or batch_size)
+def _at_a_time(model: engines.Engine, tile: Sequence[int], batch_size: int) -> int:
+    """How many tiles (height, width) go through the model at a time. batch_size: as in processing.Options."""
+    return model.streams * (model.batch or batch_size or model.tiles_a_run(*tile))
 
 
 def _layout(header: Header, model: engines.Engine, scale: int, options: processing.Options) -> tiles.Layout:

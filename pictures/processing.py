@@ -79,14 +79,14 @@ class Summary:
 
 
 class Options(NamedTuple):
-    """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run.
+    """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run, 0 for the engine's own.
 
     resume: skip results that are there; quality, lossless: as of base.Settings.
     """
 
     tile_size: int = TILE_SIZE
     overlap: int = tiles.OVERLAP
-    batch_size: int = 1
+    batch_size: int = 0
     self_ensemble: bool = False
     overwrite: bool = False
     resume: bool = False

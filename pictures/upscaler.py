@@ -31,11 +31,12 @@ def check_tiles(model: engines.Engine, tile_size: int, overlap: int) -> None:
 
 
 def upscale_pixels(
-    pixels: np.ndarray, model: engines.Engine, layout: tiles.Layout, batch_size: int = 1, self_ensemble: bool = False
+    pixels: np.ndarray, model: engines.Engine, layout: tiles.Layout, batch_size: int = 0, self_ensemble: bool = False
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
     """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for a picture's pixels (H, W, C).
 
-    uint8 or uint16 in and out; C as in pictures/formats/pixels.py. Holds `batch_size` runs at a time.
+    uint8 or uint16 in and out; C as in pictures/formats/pixels.py. batch_size: tiles a run; 0: as many as the model runs
+    fastest.
     """
     every = itertools.chain.from_iterable(tiles.tile_rows(layout))
     return upscale_tiles(pixels, every, model, layout.scale, batch_size, self_ensemble)
@@ -46,11 +47,12 @@ def upscale_tiles(
     those: Iterable[tiles.Tile],
     model: engines.Engine,
     scale: int,
-    batch_size: int = 1,
+    batch_size: int = 0,
     self_ensemble: bool = False,
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
     """As upscale_pixels, for the given tiles of the pixels."""
     top = np.iinfo(pixels.dtype).max
+    model = model if top == 255 else model.exact()  # 16 bits show what bf16 loses
     waiting: collections.deque[tuple[tiles.Tile, np.ndarray]] = collections.deque()  # went in, not yet out
 
     def inputs() -> Iterator[np.ndarray]:
@@ -125,8 +127,12 @@ def bleed(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def _run_batches(model: engines.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
     """The model's outputs, one by one, of inputs (3, h, w), run `batch_size` at a time on each of its streams."""
-    size = model.batch or batch_size
     inputs = iter(inputs)
+    first = next(inputs, None)
+    if first is None:
+        return
+    inputs = itertools.chain([first], inputs)
+    size = model.batch or batch_size or model.tiles_a_run(*first.shape[1:])
 
     def run(part: list[np.ndarray]) -> np.ndarray:
         batch = np.zeros((size if model.batch else len(part), *part[0].shape), np.float32)

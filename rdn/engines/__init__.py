@@ -4,7 +4,7 @@
     model = engines.open_model('rdn_x2.onnx')  # or .om, or weights, .pth
     outputs = model(inputs)  # float32 (N, 3, H, W), RGB, 0...1 -> (N, 3, scale*H, scale*W)
 
-base.py has the type of all engines, onnx_runtime.py, openvino.py and om.py one each, choice.py chooses.
+base.py has the type of all engines, onnx_runtime.py, openvino.py, pytorch.py and om.py one each, choice.py chooses.
 """
 
 from rdn.engines.base import AUTO, ENGINES, PRECISIONS, Engine, Place, Spent
@@ -12,6 +12,7 @@ from rdn.engines.choice import check_model, describe, faster_way, guides_engine,
 from rdn.engines.om import Om
 from rdn.engines.onnx_runtime import PROVIDERS, OnnxRuntime
 from rdn.engines.openvino import OpenVino
+from rdn.engines.pytorch import PyTorch
 from rdn.engines.scale import scale_of
 from rdn.network.architectures import title_of_model as title_of_network
 
@@ -25,6 +26,7 @@ __all__ = [
     'OnnxRuntime',
     'OpenVino',
     'Place',
+    'PyTorch',
     'Spent',
     'check_model',
     'describe',

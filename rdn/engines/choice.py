@@ -10,13 +10,16 @@ import contextlib
 import functools
 import os
 import re
+import tempfile
 from typing import Callable, Iterator, NamedTuple
 
-from rdn import cpu, guides_stack
-from rdn.engines import base, om, onnx_runtime, openvino, pyacl
-from rdn.network import onnx_graph
+from rdn import cpu, guides_stack, run_record
+from rdn.engines import base, om, onnx_runtime, openvino, pyacl, pytorch, torch_device, weights
+from rdn.network import checkpoint, exporter, onnx_graph, onnx_weights
 
-WEIGHTS = ('.pth', '.pt')
+OPSET = 9  # of weights that are exported for an engine
+ANY_SIZE = exporter.Shape(None, None, None)
+WIDE_GROWTH = 64  # of the default network, whose concatenations cost little beside its convolutions
 LOSSY = {'int8': 'of eight bits', 'fp16': 'in fp16'}  # precisions of a model's own, in words
 
 
@@ -71,7 +74,7 @@ def open_model(
 
 
 def _own_precision(path: str) -> str:
-    return 'fp32' if path.endswith(WEIGHTS) else onnx_graph.precision_of(path)
+    return 'fp32' if weights.is_weights(path) else onnx_graph.precision_of(path)
 
 
 def _open_offline_model(request: Request) -> base.Engine:
@@ -103,46 +106,152 @@ def _open_fastest(request: Request) -> base.Engine:
         return _open_onnx_runtime(request)
     if request.own == 'int8':
         can_openvino = cpu.has_int8() and openvino.is_installed()
-        return (_open_openvino if can_openvino else _open_onnx_runtime)(request)
-    if request.precision == base.AUTO:
-        return _open_lossy(request) or _open_onnx_runtime(request)
-    return (_open_openvino if request.precision == 'bf16' else _open_onnx_runtime)(request)
+        return (_open_openvino if can_openvino else _open_onnx_runtime)(_without_device(request))
+    if place.device not in (None, torch_device.CPU):
+        return _open_pytorch(request)
+    found, notes = (_open_lossy if request.precision == base.AUTO else _open_on_accelerator)(request)
+    if found is None:
+        opener = {'bf16': _open_openvino, 'fp16': _open_half}.get(request.precision, _open_onnx_runtime)
+        found = opener(_without_device(request))
+    found.notes.extend(notes)
+    return found
 
 
-def _open_lossy(request: Request) -> base.Engine | None:
-    """The engine in a faster precision that loses at most 0.05 dB; None where no such engine is here or faster."""
-    if not (request.own == 'fp32' and cpu.has_bf16() and openvino.is_installed()):
-        return None
-    engine = _open_openvino(request._replace(precision='bf16'))
+def _open_lossy(request: Request) -> tuple[base.Engine | None, list[str]]:
+    """The engine in a faster precision that loses at most 0.05 dB, or None; and notes on devices that do not work."""
+    engine, notes = _open_on_accelerator(request)
+    if request.own != 'fp32' or engine:
+        return engine, notes
+    if onnx_runtime.has_accelerator():
+        engine = _open_onnx_runtime(_without_device(request))
+        if engine.chip != run_record.HOST:
+            return engine, notes
+    if not (cpu.has_bf16() and openvino.is_installed() and _is_ours(request.path)):
+        return None, notes
+    engine = _open_openvino(_without_device(request)._replace(precision='bf16'))
     engine.set_exact(functools.partial(_open_fastest, request._replace(precision='fp32')))
-    return engine
+    return engine, notes
+
+
+def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str]]:
+    """The network in PyTorch on the first accelerator that works, or None; and notes on those that do not work."""
+    if request.place.device == torch_device.CPU or request.own != 'fp32':
+        return None, []
+    device, notes = torch_device.find_accelerator()
+    if device is None:
+        return None, notes
+    try:
+        return _open_pytorch(request, device), notes
+    except ValueError as error:  # a network of another project, for example
+        return None, [*notes, f'{device.card} is not used: {error}']
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a file's network is one whose loss in lower precisions was measured: of RDN_pth2onnx.py, or its weights."""
+    if weights.is_weights(path):
+        return True
+    try:
+        onnx_weights.state_dict_of(path)
+    except ValueError:
+        return False
+    return True
+
+
+def _open_half(request: Request) -> base.Engine:
+    """Open a model in fp16 on a machine without an accelerator for PyTorch."""
+    if request.own == 'fp16':
+        return _open_onnx_runtime(request)
+    raise ValueError(
+        f'{request.path}: fp16 needs a GPU that PyTorch can use, and none works here: take bf16 or fp32, '
+        'or name the engine pytorch, which is slow in it on a CPU'
+    )
+
+
+def _without_device(request: Request) -> Request:
+    """The request for an engine of the CPU, which a person may have named in PyTorch's words."""
+    place = request.place
+    return request._replace(place=place._replace(device=None)) if place.device == torch_device.CPU else request
 
 
 def _open_onnx_runtime(request: Request) -> base.Engine:
     """Open a model in ONNX Runtime, in the precision of its values."""
     if request.precision not in (base.AUTO, request.own):
         raise ValueError(
-            f'{request.path}: ONNX Runtime computes in the precision of the file, {request.own}, not {request.precision}: '
-            'leave the engine out'
+            f'{request.path}: ONNX Runtime computes in the precision of the file, {request.own}, not '
+            f'{request.precision}: leave the engine and the provider out'
         )
-    return onnx_runtime.OnnxRuntime(request.path, request.place, request.trace_folder)
+    _check_no_device(request)
+    is_named = request.precision != base.AUTO
+    return _with_onnx(
+        request, 'fp32', lambda path: onnx_runtime.OnnxRuntime(path, request.place, request.trace_folder, is_named)
+    )
 
 
 def _open_openvino(request: Request) -> base.Engine:
     """Open a model in OpenVINO."""
     if request.place.provider or request.trace_folder:
-        raise ValueError(f'{request.path}: OpenVINO has no providers and no profile of ours: leave these out')
+        raise ValueError(f'{request.path}: OpenVINO has no providers and no profile here: leave them out')
+    _check_no_device(request)
     precision = request.own if request.precision == base.AUTO else request.precision
     if precision == 'fp16':
         raise ValueError(
-            f'{request.path}: OpenVINO computes fp16 in fp32 on a CPU: take bf16 or fp32, or a GPU by PyTorch'
+            f'{request.path}: OpenVINO does not compute in fp16 on a CPU: take bf16 or fp32, or PyTorch on a GPU'
         )
-    return openvino.OpenVino(request.path, precision, request.place.threads, request.place.streams)
+    place = request.place
+    return _with_onnx(request, precision, lambda path: openvino.OpenVino(path, precision, place.threads, place.streams))
 
 
-def _open_pytorch(request: Request) -> base.Engine:
-    """Open a model's weights in PyTorch."""
-    raise ValueError(f'{request.path}: the engine pytorch is not here')
+def _open_pytorch(request: Request, device: torch_device.Device | None = None) -> base.Engine:
+    """Open a model's weights in PyTorch. device: one that is known to work."""
+    if request.place.provider or request.trace_folder:
+        raise ValueError(f'{request.path}: PyTorch has no providers and no profile here: leave them out')
+    if request.own != 'fp32':
+        raise ValueError(f'{request.path}: is {LOSSY[request.own]}: PyTorch needs the weights that it was made from')
+    engine = pytorch.PyTorch(request.path, request.precision, request.place, device)
+    if request.precision == base.AUTO and engine.precision != 'fp32':
+        engine.set_exact(functools.partial(_open_pytorch, request._replace(precision='fp32'), device))
+    return engine
+
+
+def _check_no_device(request: Request) -> None:
+    if request.place.device not in (None, torch_device.CPU):
+        raise ValueError(
+            f'{request.path}: a device ({request.place.device}) is for PyTorch: leave it or the engine {request.engine} out'
+        )
+
+
+def _with_onnx(request: Request, precision: str, open_engine: Callable[[str], base.Engine]) -> base.Engine:
+    """Open a model by an engine of ONNX files; weights are exported to a temporary one, which the engine reads whole.
+
+    Args:
+        request: what to open.
+        precision: that the engine will compute in.
+        open_engine: opens the engine, from the path of the ONNX file.
+    """
+    if not weights.is_weights(request.path):
+        return open_engine(request.path)
+    network = checkpoint.load(request.path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'network.onnx')
+        variant = exporter.Variant('deconv', dense_for(network.config, precision))
+        exporter.export_onnx(network, ANY_SIZE, OPSET, variant, path)
+        engine = open_engine(path)
+    engine.path = request.path
+    return engine
+
+
+def dense_for(config: dict[str, int], precision: str) -> str:
+    """The form of dense blocks that engines on a CPU run fastest. Measured: docs/performance.md.
+
+    Args:
+        config: of the network.
+        precision: that the engine computes in.
+
+    Returns:
+        One of exporter.DENSE.
+    """
+    is_wide = config.get('growth_rate', 0) >= WIDE_GROWTH
+    return 'concat' if is_wide and precision == 'fp32' else 'split'
 
 
 OPENERS: dict[str, Callable[[Request], base.Engine]] = {

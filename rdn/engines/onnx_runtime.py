@@ -23,44 +23,51 @@ INSTALL = {
     'TensorRT': 'pip install onnxruntime-gpu in place of onnxruntime, and install TensorRT and CUDA of its versions',
     'CUDA': 'pip install onnxruntime-gpu in place of onnxruntime, and install CUDA and cuDNN of its versions',
 }
+# Values of the CANN provider's precision_mode: as the model is, and fp16 wherever an operator has it.
+EXACT, FAST = 'must_keep_origin_dtype', 'force_fp16'
+TF32_OPTION = (1, 18)  # the first version whose CUDA provider has the option use_tf32
+TRIAL_SIDE = 32  # pixels of the run that shows whether a chip computes in fp32
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 
 
 class OnnxRuntime(base.Engine):
-    """A model in ONNX Runtime, in the precision of its values; on a CPU some nodes of an fp16 model run in fp32."""
+    """A model in ONNX Runtime, in the precision of its values.
 
-    def __init__(self, path: str, place: base.Place = base.Place(), trace_folder: str | None = None):  # noqa: B008
+    On a CPU some nodes of an fp16 model run in fp32. Ascend chips without convolutions in fp32 run CANN's fp16 instead,
+    with a note, unless fp32 was named.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        place: base.Place = base.Place(),  # noqa: B008 - cannot change
+        trace_folder: str | None = None,
+        is_named: bool = False,
+    ):
         """Load a model.
 
         Args:
             path: of the ONNX file.
             place: where it computes.
             trace_folder: for the profile that `end_trace` returns; None measures nothing.
+            is_named: whether the precision was asked for, so that no other may take its place.
 
         Raises:
             ValueError: ONNX Runtime cannot load it, or it is another kind of model.
         """
         super().__init__()
-        threads, streams = place.threads, place.streams
         self.precision = onnx_graph.precision_of(path)
-        options = session_options()
-        options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
-        if trace_folder:
-            options.enable_profiling = True
-            options.profile_file_prefix = os.path.join(trace_folder, 'onnxruntime')
+        self._place, self._trace_folder = place, trace_folder
         try:
-            self.session = onnxruntime.InferenceSession(
-                path, options, providers=choose_providers(place.provider, place.device_id)
-            )
+            self._start(path, EXACT)
+            if self.kind == PROVIDERS['CANN']:
+                self._run(np.zeros([self.batch or 1, *(size or TRIAL_SIDE for size in self.shape)], np.float32))
         except Exception as error:  # onnxruntime's own kinds have no common base
-            raise ValueError(f'{path}: onnxruntime cannot load it: {error}')
-        inputs = self.session.get_inputs()
-        axes = None
-        if len(inputs) == 1 and inputs[0].type == 'tensor(float)':
-            axes = [axis if isinstance(axis, int) else None for axis in inputs[0].shape]
-        self._set_input(path, axes, len(self.session.get_outputs()))
-        self.input_name = inputs[0].name
-        self.kind = self.session.get_providers()[0]
+            if is_named or not _is_cann(place.provider) or self.precision != 'fp32':
+                raise ValueError(f'{path}: onnxruntime cannot load it: {error}')
+            self.notes.append(f'this chip does not compute it in fp32, so CANN computes in fp16 ({_first_line(error)})')
+            self.precision = 'fp16'
+            self._start(path, FAST)
         if place.provider and self.kind != PROVIDERS[place.provider]:  # ONNX Runtime falls back to the CPU
             raise ValueError(f'{place.provider} does not load in this onnxruntime: {INSTALL[place.provider]}')
         self.version = f'ONNX Runtime {onnxruntime.__version__}'
@@ -68,7 +75,25 @@ class OnnxRuntime(base.Engine):
         self.name = f'ONNX Runtime, {self.precision} ({where})'
         if self.kind in ON_DEVICE:
             self.chip = where
-        self.streams = 1 if self.kind in ON_DEVICE else streams
+        self.streams = 1 if self.kind in ON_DEVICE else place.streams
+
+    def _start(self, path: str, cann_precision: str) -> None:
+        """Make the session. Raises onnxruntime's errors, and ValueError for another kind of model."""
+        threads, streams = self._place.threads, self._place.streams
+        options = session_options()
+        options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
+        if self._trace_folder:
+            options.enable_profiling = True
+            options.profile_file_prefix = os.path.join(self._trace_folder, 'onnxruntime')
+        providers = choose_providers(self._place.provider, self._place.device_id, cann_precision)
+        self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+        self.kind = self.session.get_providers()[0]
+        inputs = self.session.get_inputs()
+        axes = None
+        if len(inputs) == 1 and inputs[0].type == 'tensor(float)':
+            axes = [axis if isinstance(axis, int) else None for axis in inputs[0].shape]
+        self._set_input(path, axes, len(self.session.get_outputs()))
+        self.input_name = inputs[0].name
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         return self.session.run(None, {self.input_name: batch})[0]
@@ -86,13 +111,49 @@ def session_options() -> onnxruntime.SessionOptions:
     return options
 
 
-def choose_providers(name: str | None, device_id: int) -> list:
-    """onnxruntime's provider list for a key of PROVIDERS, or for the best that is installed if None.
+def choose_providers(name: str | None, device_id: int, cann_precision: str = EXACT) -> list:
+    """Return onnxruntime's list of providers with their options.
 
-    Raises ValueError for one that the installed onnxruntime does not have.
+    Args:
+        name: a key of PROVIDERS; None takes all that are installed, the best first.
+        device_id: number of the device.
+        cann_precision: of the CANN provider, whose own default is fp16: EXACT or FAST.
+
+    Raises:
+        ValueError: the installed onnxruntime does not have the provider.
     """
     available = onnxruntime.get_available_providers()
     if name and PROVIDERS[name] not in available:
         raise ValueError(f'this onnxruntime has no {name}, only {", ".join(available)}: {INSTALL[name]}')
     wanted = [PROVIDERS[name]] if name else [p for p in PROVIDERS.values() if p in available]
-    return [(p, {'device_id': str(device_id)}) if p in ON_DEVICE else p for p in wanted]
+    return [(p, _options(p, device_id, cann_precision)) if p in ON_DEVICE else p for p in wanted]
+
+
+def _options(provider: str, device_id: int, cann_precision: str) -> dict[str, str]:
+    """The options of a provider on a device: without TF32, which rounds fp32 to 10 bits, and with CANN's precision."""
+    options = {'device_id': str(device_id)}
+    if provider == PROVIDERS['CANN']:
+        options['precision_mode'] = cann_precision
+    elif provider == PROVIDERS['CUDA'] and _version() >= TF32_OPTION:
+        options['use_tf32'] = '0'
+    else:
+        os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')  # TensorRT has no option for it, nor had earlier versions
+    return options
+
+
+def has_accelerator() -> bool:
+    """Whether the installed onnxruntime is built for a device; that does not mean that there is one."""
+    return bool(ON_DEVICE & set(onnxruntime.get_available_providers()))
+
+
+def _is_cann(name: str | None) -> bool:
+    """Whether CANN is the provider that a session takes."""
+    return name == 'CANN' or name is None and PROVIDERS['CANN'] in onnxruntime.get_available_providers()
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(int(part) for part in onnxruntime.__version__.split('.')[:2])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -6,12 +6,13 @@ import importlib.util
 import threading
 from typing import Any
 
-from rdn import cpu
+from rdn import cpu, guides_stack
 from rdn.engines import base
 from rdn.network import onnx_graph
 
 import numpy as np
 
+INSTALL = 'pip install openvino' if guides_stack.HAS_OPENVINO else 'it needs Python 3.8 or later'
 MAX_COMPILED = 4  # input sizes that OpenVINO keeps a compiled model for
 
 
@@ -37,7 +38,7 @@ class OpenVino(base.Engine):
         try:
             from openvino import Core, get_version
         except ImportError:
-            raise ValueError(f'{precision} runs in OpenVINO 2023.1 or later, which is not here: pip install openvino')
+            raise ValueError(f'{precision} in OpenVINO needs OpenVINO 2023.1 or later, which is not here: {INSTALL}')
         self._core = Core()
         try:
             self._model = self._core.read_model(path)

@@ -37,6 +37,17 @@ def load(path: str, **expected: int | None) -> nn.Module:
             if value is not None and value != config[name]:
                 raise ValueError(f'{name} is {config[name]} in this file, not {value}')
         learned = ordered(state_dict)
+    return _build(learned, architecture, config)
+
+
+def build(state_dict: base.StateDict) -> nn.Module:
+    """Build the network of a state dict as `load` does. Raises ValueError as `ordered` does."""
+    learned = ordered(state_dict)
+    architecture = architectures.find(learned)
+    return _build(learned, architecture, architecture.infer_config(learned))
+
+
+def _build(learned: base.StateDict, architecture: base.Architecture, config: base.Config) -> nn.Module:
     model = architecture.build(config)  # only now: a broken file's may not fit into memory
     computed = {key: tensor for key, tensor in model.state_dict().items() if architecture.is_computed(key)}
     model.load_state_dict({**computed, **learned})

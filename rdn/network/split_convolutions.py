@@ -80,17 +80,18 @@ def split(model: onnx.ModelProto) -> None:
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
         if node.op_type == 'Concat' and attributes['axis'] == 1:
             features[node.output[0]] = list(itertools.chain(*(features.get(name, [name]) for name in node.input)))
-        if node.op_type == 'Conv' and node.input[0] in features and attributes.get('group', 1) == 1:
-            names = features[node.input[0]]
-            missing = [name for name in names if name not in channels]
-            if missing or node.input[1] not in weights:
-                raise ValueError(f'{node.input[1]} cannot be split: the channels of its inputs are not known')
-            ends = list(itertools.accumulate(channels[name] for name in names))
-            parts = _cut(weights[node.input[1]], ends)
-            weights.update((part.name, part) for part in parts)
-            nodes.extend(_sum(node, names, [part.name for part in parts], ends))
-        else:
+        names = features.get(node.input[0], []) if node.op_type == 'Conv' and attributes.get('group', 1) == 1 else []
+        if len(names) == 1:  # of a network of one block
+            node.input[0] = names[0]
+        if len(names) < 2:
             nodes.append(node)
+            continue
+        if node.input[1] not in weights or not all(name in channels for name in names):
+            raise ValueError(f'{node.input[1]} cannot be split: the channels of its inputs are not known')
+        ends = list(itertools.accumulate(channels[name] for name in names))
+        parts = _cut(weights[node.input[1]], ends)
+        weights.update((part.name, part) for part in parts)
+        nodes.extend(_sum(node, names, [part.name for part in parts], ends))
     _replace(graph, nodes, weights.values())
 
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterable, NamedTuple, Sequence
 from rdn import engines
 from rdn.accuracy import metrics
 from rdn.engines import onnx_runtime
-from rdn.network import onnx_graph
+from rdn.network import onnx_graph, split_convolutions
 
 import numpy as np
 import onnx
@@ -50,7 +50,8 @@ def load(path: str) -> onnx.ModelProto:
         raise ValueError(f'{path}: is in fp16: give the model that RDN_pth2onnx.py exports without --half')
     weights = {tensor.name for tensor in model.graph.initializer}
     convs = convolutions(model)
-    if not convs or not all(len(conv.input) == 3 and set(conv.input[1:]) <= weights for conv in convs):
+    biases = {name_of(conv) for conv in convs if len(conv.input) == 3}  # of a split layer, one part has it
+    if not convs or not all(name_of(conv) in biases and set(conv.input[1:]) <= weights for conv in convs):
         raise ValueError(
             f'{path}: not a network of convolutions with their weights and biases: RDN_pth2onnx.py exports one'
         )
@@ -63,8 +64,8 @@ def convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def name_of(conv: onnx.NodeProto) -> str:
-    """The layer's name in PyTorch, rdbs.0.layers.1.conv say: its weight's without the ending."""
-    return conv.input[1].rsplit('.', 1)[0]
+    """The layer's name in PyTorch, as in rdbs.0.layers.1.conv: its weight's without the ending. Parts of a layer share it."""
+    return split_convolutions.key_of(conv.input[1]).rsplit('.', 1)[0]
 
 
 class Groups:
@@ -170,13 +171,12 @@ def quantize(model: onnx.ModelProto, scales: Scales, names: Iterable[str]) -> on
 
 def _quantize_weights(graph: onnx_model.ONNXModel, conv: onnx.NodeProto, input_step: float) -> None:
     """Put int8 weights and an int32 bias, with a DequantizeLinear each, in the place of a convolution's own."""
-    weight, bias = (numpy_helper.to_array(graph.get_initializer(name)) for name in conv.input[1:])
+    weight, *biases = (numpy_helper.to_array(graph.get_initializer(name)) for name in conv.input[1:])
     step = np.maximum(np.abs(weight).max((1, 2, 3)), 1e-12).astype(np.float64) / WEIGHT_LEVELS
     limits = np.iinfo(np.int32)
-    whole = [
-        np.rint(weight / step[:, None, None, None]).astype(np.int8),
-        np.clip(np.rint(bias / (step * input_step)), limits.min, limits.max).astype(np.int32),
-    ]
+    whole = [np.rint(weight / step[:, None, None, None]).astype(np.int8)]
+    for bias in biases:  # none where another part of the layer has it
+        whole.append(np.clip(np.rint(bias / (step * input_step)), limits.min, limits.max).astype(np.int32))
     for index, (values, steps) in enumerate(zip(whole, (step, step * input_step)), 1):
         name = conv.input[index]
         zero = np.zeros(steps.shape, values.dtype)
@@ -233,7 +233,7 @@ class Chooser:
 
     def __init__(self, model: onnx.ModelProto, scales: Scales, images: Sequence[np.ndarray]):
         self.model, self.scales, self.images = model, scales, images
-        self.names = [name_of(conv) for conv in convolutions(model)]
+        self.names = list(dict.fromkeys(name_of(conv) for conv in convolutions(model)))
         self.exact = self._lumas(model)
 
     def loss(self, kept: Iterable[str]) -> float:
@@ -265,9 +265,11 @@ class Chooser:
 
 
 def multiplications(model: onnx.ModelProto, image: np.ndarray) -> dict[str, int]:
-    """Each convolution's multiplications for an image (1, 3, H, W)."""
+    """The multiplications of each layer, all parts of it together, for an image (1, 3, H, W)."""
     convs = convolutions(model)
     run = open_exactly(model, [conv.output[0] for conv in convs])
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
-    pixels = (output.shape[2] * output.shape[3] for output in run(image))
-    return {name_of(conv): sizes[conv.input[1]] * count for conv, count in zip(convs, pixels)}
+    work: dict[str, int] = collections.defaultdict(int)
+    for conv, output in zip(convs, run(image)):
+        work[name_of(conv)] += sizes[conv.input[1]] * output.shape[2] * output.shape[3]
+    return dict(work)

@@ -221,8 +221,8 @@ def test_providers_are_taken_in_their_order(monkeypatch):
 
     available('CPU', 'CUDA', 'Azure', 'CANN')
     assert onnx_runtime.choose_providers(None, 1) == [
-        ('CANNExecutionProvider', {'device_id': '1'}),
-        ('CUDAExecutionProvider', {'device_id': '1'}),
+        ('CANNExecutionProvider', {'device_id': '1', 'precision_mode': 'must_keep_origin_dtype'}),
+        ('CUDAExecutionProvider', {'device_id': '1', 'use_tf32': '0'}),
         'CPUExecutionProvider',
     ]
     assert onnx_runtime.choose_providers('CPU', 1) == ['CPUExecutionProvider']

@@ -148,8 +148,6 @@ def test_openvino_refuses_what_is_no_model(tmp_path, with_openvino, content):
     (tmp_path / 'a.onnx').write_bytes(content)
     with pytest.raises(ValueError, match='a.onnx'):
         engines.open_model(str(tmp_path / 'a.onnx'), precision='bf16')
-    with pytest.raises(ValueError, match='rdn_x2_lite.pth'):
-        engines.open_model(LITE, precision='bf16')
     with pytest.raises(FileNotFoundError):
         engines.open_model('gone.onnx', precision='bf16')
 

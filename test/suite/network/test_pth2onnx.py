@@ -1,10 +1,11 @@
 """RDN_pth2onnx.py: the graph that atc gets, and that nothing appears under a name when it fails."""
 
 import os
+import re
 
 from rdn import engines
 from rdn.engines import comparison
-from rdn.network import checkpoint, exporter, onnx_graph, upsampling
+from rdn.network import checkpoint, exporter, onnx_graph, split_convolutions, upsampling
 
 import numpy as np
 import onnx
@@ -128,10 +129,75 @@ def test_default_network_has_the_profile_of_the_guide(tmp_path):
     export(model, path)
     operators = onnx_graph.count_operators(path)
     assert [operators[name] for name in ('Conv', 'Concat', 'Transpose')] == [150, 129, 1]
+    split = str(tmp_path / 'split.onnx')
+    export(model, split, variant=exporter.Variant(dense='split'))
+    operators = onnx_graph.count_operators(split)
+    # 36 + 9 in each of 16 blocks, 16 in the global fusion, 5 others; a sum of n has n - 1 additions, and 17 residuals
+    assert operators['Conv'] == 16 * (36 + 9) + 16 + 5 and 'Concat' not in operators
+    assert operators['Add'] == 16 * (36 - 8 + 9 - 1) + 16 - 1 + 17
+    assert onnx_graph.count_parameters(split) == 22123395
     shapes = shape_inference.infer_shapes(onnx.load(path)).graph.value_info
     transpose = [node for node in onnx.load(path).graph.node if node.op_type == 'Transpose'][0]
     shape = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in shapes}
     assert shape[transpose.input[0]][1:] == [64, 2, 2, 114, 114]
+
+
+@pytest.mark.parametrize(
+    'scale, flags',
+    [
+        (2, ['--height=20', '--width=16']),
+        (3, ['--height=20', '--width=16', '--opset=11', '--half']),
+        (4, ['--height=0', '--width=0', '--upsample=deconv']),
+    ],
+)
+def test_a_split_graph_has_no_concat_and_gives_the_same_numbers(script, tmp_path, scale, flags):
+    weights, target = save(tmp_path / 'rdn.pth', tiny_rdn(scale)), str(tmp_path / 'rdn.onnx')
+    ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target, '--dense=split', *flags)
+    assert ended.status == 0, ended.err
+    operators = onnx_graph.count_operators(target)
+    enlarging = 2 if scale == 4 else 1
+    # 3 blocks of 2 layers: 1 + 2 convolutions in the layers, 3 in a block's fusion; 3 in the global one; sfe, gff.1, output
+    assert operators['Conv'] == 3 * (1 + 2 + 3) + 3 + 4 + enlarging
+    # 1 in the second layer, 2 in a block's fusion, and its residual; 2 in the global one, and its residual
+    assert operators['Add'] == 3 * (1 + 2 + 1) + 2 + 1
+    assert 'Concat' not in operators and operators['Relu'] == 3 * 2
+    assert onnx_graph.count_parameters(target) == sum(p.numel() for p in tiny_rdn(scale).parameters())
+    session = onnxruntime.InferenceSession(target, providers=['CPUExecutionProvider'])
+    x = np.random.RandomState(0).rand(2, 3, 20, 16).astype(np.float32)
+    with torch.no_grad():
+        expected = checkpoint.load(weights)(torch.from_numpy(x)).numpy()
+    limit = 1e-2 if '--half' in flags else 1e-5
+    assert np.abs(session.run(None, {'image': x})[0] - expected).max() < limit * np.ptp(expected)
+
+
+def test_a_sum_of_convolutions_is_the_convolution_of_the_concatenation(tmp_path):
+    path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn()
+    export(model, path, (1, 20, 16), 9, exporter.Variant(dense='split'))
+    graph = onnx.load(path).graph
+    whole = model.rdbs[1].lff.weight.detach().numpy()
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    for start, end in ((0, 16), (16, 24), (24, 32)):
+        assert np.array_equal(values[f'rdbs.1.lff.weight/{start}-{end}'], whole[:, start:end])
+    convs = [list(node.input) for node in graph.node if node.op_type == 'Conv']
+    assert [names[2:] for names in convs if 'rdbs.1.lff' in names[1]] == [['rdbs.1.lff.bias'], [], []]
+    names = [*values, *(name for node in graph.node for name in (node.name, *node.output))]
+    assert all(re.fullmatch('[A-Za-z0-9/][A-Za-z0-9_./-]*', name.replace('::', '')) for name in names)
+
+
+def test_a_network_of_one_block_and_one_layer_has_a_split_graph_too(tmp_path):
+    path, model = str(tmp_path / 'rdn.onnx'), RDN(2, 3, 8, 4, 1, 1).eval()
+    export(model, path, (1, 20, 16), 9, exporter.Variant(dense='split'))
+    assert onnx_graph.count_operators(path)['Conv'] == 1 + 2 + 1 + 5 and onnx_graph.count_parameters(path)
+    assert comparison.largest_difference(model, path, exporter.Shape(1, 20, 16)) < 1e-5
+
+
+def test_what_a_split_graph_cannot_be_made_of_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(split_convolutions, 'ELEMENTWISE', {'Add'})
+    with pytest.raises(ValueError, match='rdbs.0.layers.1.conv.weight cannot be split: the channels'):
+        export(tiny_rdn(), str(tmp_path / 'rdn.onnx'), (1, 20, 16), 9, exporter.Variant(dense='split'))
+    monkeypatch.setattr(split_convolutions, 'split', lambda model: None)
+    with pytest.raises(ValueError, match='holds Concat'):
+        export(tiny_rdn(), str(tmp_path / 'rdn.onnx'), (1, 20, 16), 9, exporter.Variant(dense='split'))
 
 
 def test_summary_names_operators_parameters_and_difference(script, tmp_path):

@@ -18,6 +18,7 @@ class Standin(engines.Engine):
     name, version, precision, path = 'a stand-in', None, 'fp32', 'standin'
 
     def __init__(self, seconds_a_pixel, side=None, batch=None, first=0.0):
+        super().__init__()
         self.rate, self.batch, self.streams, self.shape = seconds_a_pixel, batch, 1, [3, side, side]
         self.now, self.runs, self.first = 0.0, [], first
 

@@ -7,6 +7,7 @@ import sys
 from rdn import cpu, engines
 from rdn.accuracy import metrics
 from rdn.engines import openvino
+from rdn.network import checkpoint, exporter
 
 import numpy as np
 import pytest
@@ -154,6 +155,23 @@ def test_multiplications_are_those_of_the_weights_at_each_pixel(lite, trials):
     assert work['rdbs.0.lff'] == (32 + 4 * 32) * 32 * 114**2
 
 
+def test_the_parts_of_a_split_layer_are_one_layer_and_as_exact_as_the_whole(lite, trials, tmp_path):
+    path = str(tmp_path / 'split.onnx')
+    exporter.export_onnx(checkpoint.load(LITE), exporter.Shape(1, 24, 24), 13, exporter.Variant(dense='split'), path)
+    split, crop = qdq.load(path), trials[0][:, :, 30:54, 30:54]
+    layers = list(dict.fromkeys(map(qdq.name_of, qdq.convolutions(split))))
+    assert layers == [qdq.name_of(conv) for conv in qdq.convolutions(lite)]
+    assert len(qdq.convolutions(split)) == 6 * (10 + 5) + 6 + 5
+    assert qdq.multiplications(split, crop)['rdbs.0.lff'] == (32 + 4 * 32) * 32 * 24**2
+    scales = qdq.measure_scales(split, [crop])
+    half = qdq.quantize(split, scales, ['rdbs.0.layers.3.conv', 'rdbs.0.lff'])
+    constants = {tensor.name for tensor in half.graph.initializer}
+    assert 'rdbs.0.lff.weight/32-64/q' in constants and 'rdbs.1.lff.weight/32-64' in constants
+    assert not {'rdbs.0.lff.weight/32-64', 'rdbs.0.layers.3.conv.weight/0-32'} & constants
+    exact, eight = (qdq.open_exactly(model)(crop)[0] for model in (split, half))
+    assert 0 < np.abs(exact - eight).max() < 0.01
+
+
 @pytest.mark.slow
 def test_eight_bits_lose_less_than_a_tenth_of_a_decibel_on_photographs(quantize, lite_onnx, trials, photos, prepared):
     ended = quantize(lite_onnx)
@@ -207,7 +225,7 @@ def test_a_model_of_fixed_batches_is_refused_with_the_flag_to_leave_out(script, 
     assert_refused(quantize('bs4.onnx'), 'bs4.onnx', 'batches of 4', '--batch-size')
 
 
-@pytest.mark.parametrize('flags', [['--opset=11'], ['--upsample=deconv', '--height=0', '--width=0']])
+@pytest.mark.parametrize('flags', [['--opset=11'], ['--dense=split', '--upsample=deconv', '--height=0', '--width=0']])
 def test_every_kind_of_export_can_be_quantized(script, quantize, narrow, trials, flags):
     export = script('RDN_pth2onnx', f'--input-file={narrow[0]}', '--output-file=other.onnx', *flags)
     assert export.status == 0 and quantize('other.onnx', '--max-loss=3').status == 0

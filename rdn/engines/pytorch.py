@@ -1,0 +1,197 @@
+"""The network in PyTorch: on a GPU, an NPU or the CPU, in fp32, fp16 or bf16."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+from typing import NamedTuple
+
+from rdn import run_record, tiles, toolkit
+from rdn.engines import base, torch_device, weights
+
+import numpy as np
+import torch
+from torch import nn
+
+# Pixels of one run on an accelerator. Measured: docs/performance.md.
+RUN_PIXELS = 32 * 114 * 114
+# Pixels by which the parts of a tile overlap that is too large for the memory: more than tiles.OVERLAP, as no flag sets it.
+PART_OVERLAP = 24
+LEAST_SIDE = 64  # pixels of such a part
+STREAMS = 2  # runs at a time on an accelerator: one computes while the other is copied
+
+
+class _Loaded(NamedTuple):
+    """The network on its device in one precision."""
+
+    network: nn.Module
+    precision: str
+
+
+class PyTorch(base.Engine):
+    """A network in PyTorch.
+
+    A run that does not fit into the device's memory is computed in smaller batches, then in smaller tiles. Later runs
+    start with the size that fitted.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        precision: str = base.AUTO,
+        place: base.Place = base.Place(),  # noqa: B008 - cannot change
+        device: torch_device.Device | None = None,
+    ):
+        """Load a network.
+
+        Args:
+            path: of weights (.pth), or of an ONNX file that RDN_pth2onnx.py exported.
+            precision: 'fp32', 'fp16' or 'bf16'; AUTO: fp32 on a CPU, else the first of fp16, bf16 and fp32 that the device
+                computes in and the network does not overflow in, with a note.
+            place: `device` names the device; `threads` are those of a CPU.
+            device: one that is known to work; None finds the one of `place`, else the first accelerator, else the CPU.
+
+        Raises:
+            OSError: there is no such file.
+            ValueError: the file holds no network of ours; or the device or the precision is not available.
+        """
+        super().__init__()
+        self._device = device or self._find_device(place.device)
+        network = weights.network_of(path)
+        self._set_input(path, [None, network.config['num_channels'], None, None], 1)
+        self._scale = network.config['scale_factor']
+        self._source, self._may_change = network, precision == base.AUTO
+        self._lock, self._turn, self._most_pixels = threading.Lock(), threading.Lock(), float('inf')
+        on_cpu = self._device.kind == torch_device.CPU
+        self.kind, self.version = 'PyTorch', f'PyTorch {torch.__version__}'
+        self.chip = _chip(self._device)
+        self.streams = 1 if on_cpu else STREAMS
+        if on_cpu and place.threads not in (0, torch.get_num_threads()):
+            torch.set_num_threads(place.threads)
+        preferred = ('fp32',) if on_cpu else ('fp16', 'bf16', 'fp32')
+        self._load(preferred if precision == base.AUTO else (precision,))
+
+    def _find_device(self, name: str | None) -> torch_device.Device:
+        if name:
+            return torch_device.find(name)
+        found, notes = torch_device.find_accelerator()
+        self.notes.extend(notes)
+        return found or torch_device.find(torch_device.CPU)
+
+    def _load(self, precisions: tuple[str, ...]) -> None:
+        """Put the network on the device in the first of some precisions that it computes in.
+
+        Raises:
+            ValueError: it computes in none of them.
+        """
+        reasons = []
+        for precision in precisions:
+            reason = torch_device.failure(self._device.name, precision)
+            if reason is None:
+                break
+            reasons.append(f'{precision}: {reason}')
+        else:
+            raise ValueError(f'PyTorch does not compute in {"; ".join(reasons)} on {self._device.card}: take fp32')
+        network = copy.deepcopy(self._source).to(self._device.name, torch_device.DTYPES[precision])
+        self._loaded = _Loaded(network.to(memory_format=torch.channels_last), precision)
+        self.precision = precision
+        self.name = f'PyTorch, {precision} ({self._device.card})'
+
+    def tiles_a_run(self, height: int, width: int) -> int:
+        """As many as fill an accelerator; one on a CPU, where a batch brings nothing."""
+        return 1 if self.streams == 1 else max(1, RUN_PIXELS // (height * width))
+
+    def close(self) -> None:
+        """Free the device's memory."""
+        super().close()
+        self._loaded = self._loaded._replace(network=nn.Identity())
+        torch_device.free_memory(self._device.kind)
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        count, channels, height, width = batch.shape
+        if not count:
+            return np.zeros((0, channels, height * self._scale, width * self._scale), np.float32)
+        if count * height * width <= self._most_pixels:
+            output = self._try(batch)
+            if output is not None:
+                return output
+        return self._run_halves(batch) if count > 1 else self._run_parts(batch)
+
+    def _try(self, batch: np.ndarray) -> np.ndarray | None:
+        """The output of one run; None if it does not fit into the memory. Where that is short, runs take turns."""
+        is_short = self._most_pixels < float('inf')
+        try:
+            with self._turn if is_short else contextlib.nullcontext():
+                return self._compute(batch)
+        except Exception as error:
+            if not torch_device.is_out_of_memory(error):
+                raise
+        torch_device.free_memory(self._device.kind)  # only here: the error held the values of the run
+        pixels = batch.shape[0] * batch.shape[2] * batch.shape[3]
+        with self._lock:
+            if self._most_pixels == float('inf'):
+                self.notes.append(
+                    f'{self._device.card}: not enough memory for {pixels / 1e6:.3g} megapixels a run: less are run'
+                )
+            self._most_pixels = min(self._most_pixels, pixels - 1)
+        return None
+
+    def _run_halves(self, batch: np.ndarray) -> np.ndarray:
+        half = len(batch) // 2
+        return np.concatenate([self._run(batch[:half]), self._run(batch[half:])])
+
+    def _run_parts(self, batch: np.ndarray) -> np.ndarray:
+        """A batch of one tile in two overlapping parts. Raises ValueError where they would be tiny."""
+        size = batch.shape[2:]
+        if max(size) <= LEAST_SIDE:
+            raise ValueError(
+                f'{self._device.card}: not enough memory even for {size[0]} x {size[1]} pixels: '
+                'end other programs that use it, or take the device cpu'
+            )
+        part = [-(-(side + PART_OVERLAP) // 2) if side == max(size) else side for side in size]
+        layout = tiles.Layout(size[0], size[1], part, PART_OVERLAP, self._scale)
+        those = [tile for row in tiles.tile_rows(layout) for tile in row]
+        outputs = [(tile, self._run(tiles.cut(batch[0], tile)[np.newaxis])[0]) for tile in those]
+        return tiles.join(outputs, layout)[np.newaxis]
+
+    def _compute(self, batch: np.ndarray) -> np.ndarray:
+        """One run. Raises ValueError for outputs that are not finite, where no other precision helps."""
+        while True:
+            loaded = self._loaded
+            with torch.no_grad():
+                output = self._forward(loaded, torch.from_numpy(np.require(batch, np.float32, ['C', 'W'])))
+                if bool(torch.isfinite(output).all()):
+                    return output.float().contiguous().cpu().numpy()
+            del output
+            self._widen(loaded)
+
+    def _forward(self, loaded: _Loaded, x: torch.Tensor) -> torch.Tensor:
+        if loaded.precision == 'fp32':
+            torch_device.compute_exactly(self._device.kind)
+        x = x.to(self._device.name, torch_device.DTYPES[loaded.precision])
+        return loaded.network(x.contiguous(memory_format=torch.channels_last))
+
+    def _widen(self, loaded: _Loaded) -> None:
+        """Load the network in a precision of a larger range than that in which it overflowed.
+
+        Raises:
+            ValueError: there is none, or the precision was named.
+        """
+        if loaded.precision == 'fp32':
+            raise ValueError('it computes values that are not finite: the weights or the input are wrong')
+        if not self._may_change:
+            raise ValueError(f'{loaded.precision} overflows in this network: take fp32')
+        with self._lock:
+            if self._loaded is loaded:  # another run may have done it
+                self._load(('bf16', 'fp32') if loaded.precision == 'fp16' else ('fp32',))
+                self.notes.append(
+                    f'{loaded.precision} overflows in this network, so it is computed in {self.precision}'
+                )
+
+
+def _chip(device: torch_device.Device) -> str:
+    """The device's name for a record."""
+    if device.kind == torch_device.CPU:
+        return run_record.HOST
+    return toolkit.chip_name(device.card) if device.kind == 'npu' else device.card

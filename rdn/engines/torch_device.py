@@ -1,0 +1,178 @@
+"""The device that PyTorch computes on: one counts as available only after it has run a convolution."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import warnings
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+CPU = 'cpu'
+# Kinds of accelerators in the order of preference, and what makes each of them available.
+INSTALL = {
+    'cuda': 'install the driver of the card and a PyTorch built for it (pytorch.org/get-started/locally)',
+    'npu': "pip install torch-npu of PyTorch's version, and source the toolkit's set_env.sh",
+    'xpu': "install the card's driver and a PyTorch built for XPU (pytorch.org/get-started/locally)",
+    'mps': 'it needs an Apple processor, macOS 12.3 or later, and PyTorch 1.12 or later',
+}
+DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
+# Of the errors for a run that is too large; the last one: of more values than a kernel counts.
+MEMORY_SIGNS = (
+    'out of memory',
+    'not enough memory',
+    "can't allocate memory",
+    'ALLOC_FAILED',
+    'OUT_OF_DEVICE_MEMORY',
+    '32-bit index math',
+)
+TRIAL_SIDE = 16  # pixels of the convolution that shows whether a device works
+
+
+class Device(NamedTuple):
+    """A device that works.
+
+    Attributes:
+        name: as PyTorch spells it: 'cuda:1', 'mps', 'cpu'.
+        card: its own name, for people: 'NVIDIA H200', 'CPU'.
+    """
+
+    name: str
+    card: str
+
+    @property
+    def kind(self) -> str:
+        """The name without the number: 'cuda'."""
+        return self.name.split(':')[0]
+
+
+def find(name: str) -> Device:
+    """Return the device of this name.
+
+    Raises:
+        ValueError: it does not work here; with the card or the driver that failed, and what to install.
+    """
+    kind = name.split(':')[0]
+    if kind != CPU and kind not in INSTALL:
+        raise ValueError(f'{name}: not a device: give {", ".join(INSTALL)} or {CPU}, with a number as in cuda:1')
+    reason = _load(kind) or _absence(kind) or failure(name, 'fp32')
+    if reason:
+        raise ValueError(f'{_describe(name)} does not work here ({reason}): {INSTALL.get(kind, "take cpu")}')
+    return Device(name, _card(name))
+
+
+def find_accelerator() -> tuple[Device | None, list[str]]:
+    """Return the first accelerator that works, None if none does, and a note on each that is here and does not work."""
+    notes = []
+    for kind in INSTALL:
+        reason = _load(kind) or (failure(kind, 'fp32') if _is_present(kind) else None)
+        if reason is None and _is_present(kind):
+            return Device(kind, _card(kind)), notes
+        if reason:
+            notes.append(f'{_describe(kind)} is not used, since it does not work here ({reason}): {INSTALL[kind]}')
+    missed = _why_not_cuda()
+    return None, notes + ([missed] if missed else [])
+
+
+def failure(name: str, precision: str) -> str | None:
+    """Return why a device cannot run a convolution and a ReLU in a precision; None if it can."""
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter('ignore')
+            layer = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).to(name, DTYPES[precision])
+            output = layer(torch.ones(1, 3, TRIAL_SIDE, TRIAL_SIDE).to(name, DTYPES[precision])).float().cpu()
+    except Exception as error:  # of a driver: any kind
+        return _first_line(error)
+    return None if bool(torch.isfinite(output).all()) else 'a convolution gives values that are not finite'
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's memory is too small for a run."""
+    return (
+        isinstance(error, MemoryError) or isinstance(error, RuntimeError) and any(s in str(error) for s in MEMORY_SIGNS)
+    )
+
+
+def free_memory(kind: str) -> None:
+    """Give back the memory of an accelerator that nothing uses any more."""
+    empty_cache = getattr(getattr(torch, kind, None), 'empty_cache', None)
+    if empty_cache:
+        empty_cache()
+
+
+def compute_exactly(kind: str) -> None:
+    """Turn off the formats that stand in for fp32 and round it: TF32 of NVIDIA, HF32 of Ascend."""
+    if kind == 'cuda':
+        torch.backends.cudnn.allow_tf32 = False
+        if hasattr(torch.backends.cuda, 'matmul'):
+            torch.backends.cuda.matmul.allow_tf32 = False
+    if kind == 'npu':
+        npu: Any = getattr(torch, 'npu')  # noqa: B009 - torch_npu adds it
+        npu.conv.allow_hf32 = npu.matmul.allow_hf32 = False
+
+
+def _load(kind: str) -> str | None:
+    """Import what brings a kind of device; return why that fails, None if it does not or nothing is needed."""
+    if kind != 'npu' or importlib.util.find_spec('torch_npu') is None:
+        return None
+    try:
+        importlib.import_module('torch_npu')
+    except Exception as error:  # it loads the toolkit's libraries
+        return _first_line(error)
+    return None
+
+
+def _absence(kind: str) -> str | None:
+    """Return in words that PyTorch lacks a kind of device altogether; None where trying it says more, as for a card."""
+    if kind == 'npu' and not hasattr(torch, kind):
+        return 'torch_npu is not installed'
+    if kind in ('xpu', 'mps') and not _is_present(kind):
+        return f'PyTorch {torch.__version__} finds none'
+    return None
+
+
+def _is_present(kind: str) -> bool:
+    """Whether PyTorch finds such a device."""
+    module = getattr(torch.backends if kind == 'mps' else torch, kind, None)
+    if module is None:
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # a driver that is too old
+        return bool(module.is_available())
+
+
+def _why_not_cuda() -> str | None:
+    """Return why PyTorch uses no NVIDIA card although the driver is installed; None if it is not, or the card is used."""
+    if _is_present('cuda') or not shutil.which('nvidia-smi'):
+        return None
+    if torch.version.cuda is None:
+        return f'an NVIDIA driver is here, but PyTorch {torch.__version__} is built for the CPU: {INSTALL["cuda"]}'
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        torch.cuda.is_available()
+    reason = said[0].message if said else failure('cuda', 'fp32')
+    return f'an NVIDIA driver is here, but PyTorch finds no card ({str(reason).splitlines()[0]}): {INSTALL["cuda"]}'
+
+
+def _card(name: str) -> str:
+    kind, _, number = name.partition(':')
+    if kind == CPU:
+        return 'CPU'
+    if kind == 'mps':
+        return 'Apple GPU'
+    return str(getattr(torch, kind).get_device_name(int(number or 0)))
+
+
+def _describe(name: str) -> str:
+    """A device with its card's name, as far as the driver says it: 'cuda:1, GeForce GTX 780,'."""
+    try:
+        return f'{name} ({_card(name)})'
+    except Exception:  # of a driver: any kind
+        return name
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
