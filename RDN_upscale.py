@@ -63,14 +63,16 @@ def upscale_here(asked: request.Request, summary: processing.Summary) -> tuple[s
         folders = sorted({naming.folder_for(given, names) or os.curdir for given in asked.inputs})
         asked.check_writable(folders)
         lines = [model.describe(scale, engines.describe(engine, '--precision'))]
-        lines += processing.describe_model(engine, model.precision, options)
+        lines += processing.describe_model(engine, model.precision)
+        lines += processing.describe_tiles(engine, options) if model.path else []
         print('\n'.join(filter(None, [*lines, found.describe_results()])), flush=True)
         print(estimate.describe(found.jobs, engine, scale, options), flush=True)
         said = len(engine.notes)
         with asked.under_way(summary) as page:
             local.upscale_all(found.jobs, engine, scale, options, page, summary)
         print(''.join(f'{note}\n' for note in engine.notes[said:]), end='')
-    return found.jobs[0].target if len(found.jobs) == 1 else ', '.join(folders), page
+    places = ', '.join('this folder' if folder == os.curdir else folder for folder in folders)
+    return found.jobs[0].target if len(found.jobs) == 1 else places, page
 
 
 def check_failures(summary: processing.Summary, log: str | None) -> None:

@@ -67,7 +67,7 @@ def describe(
     """
     left = [job for job in jobs if options.overwrite or not os.path.exists(job.target)]
     if not left:
-        return f'no picture to enlarge: all {len(jobs):,} are done before'
+        return f'nothing to enlarge: {cli.count(len(jobs), "result")} there already'
     work = measure_work(left, model, scale, options)
     pictures = cli.count(len(left), 'picture')
     if not work.megapixels:

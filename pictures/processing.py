@@ -94,11 +94,19 @@ class Options(NamedTuple):
     lossless: bool = False
 
 
-def describe_model(model: engines.Engine, precision: str, options: Options) -> list[str]:
-    """Lines on how a model will work: its notes, what would be faster, how pictures are cut. precision: as asked for."""
+def describe_model(model: engines.Engine, precision: str) -> list[str]:
+    """Lines on how a model will work: its notes, what would be faster. precision: as asked for."""
     hint = engines.faster_way(model, '--precision') if precision == engines.AUTO else None
-    tiled = f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
-    return [line for line in (*model.notes, hint, tiled if None in model.shape[1:] else None) if line]
+    return [line for line in (*model.notes, hint) if line]
+
+
+def describe_tiles(model: engines.Engine, options: Options) -> list[str]:
+    """A line on how pictures are cut for a model that takes any size, whose overlap may want to be measured."""
+    if None not in model.shape[1:]:
+        return []
+    return [
+        f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
+    ]
 
 
 def upscale_picture(

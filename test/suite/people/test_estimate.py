@@ -118,7 +118,7 @@ def test_what_is_done_before_takes_no_time_and_is_counted(tmp_path, on_its_clock
     assert said(engine, jobs, overwrite=True).startswith('3 pictures, 0.039 megapixels, about 15 seconds on')
     for each in jobs:
         open(each.target, 'w').close()
-    assert said(engine, jobs, resume=True) == 'no picture to enlarge: all 3 are done before'
+    assert said(engine, jobs, resume=True) == 'nothing to enlarge: 3 results there already'
 
 
 def test_of_very_many_pictures_only_some_headers_are_read(tmp_path, on_its_clock, monkeypatch):
