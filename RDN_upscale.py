@@ -28,10 +28,10 @@ def main(argv=None):
     warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
     summary = processing.Summary()
     place = engines.Place(args.provider, args.device_id, args.threads, device=args.device)
-    model = request.Model(args.model, args.engine, args.precision, place)
+    model = request.ChosenModel(args.model, args.engine, args.precision, place)
     options = processing.Options(**{name: getattr(args, name) for name in processing.Options._fields})
     inputs = [*args.pictures, *args.input]
-    asked = request.Request(inputs, args.output, model, args.suffix, args.ext, args.report, args.log, options)
+    asked = request.UpscaleRequest(inputs, args.output, model, args.suffix, args.ext, args.report, args.log, options)
     try:
         if args.cluster is None:
             target, page = upscale_here(asked, summary)
@@ -51,7 +51,7 @@ def main(argv=None):
     check_failures(summary, args.log)
 
 
-def upscale_here(asked: request.Request, summary: processing.Summary) -> tuple[str, report.Report | None]:
+def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> tuple[str, report.Report | None]:
     """Enlarge the pictures on this machine; return where the results are, and the report."""
     model, options = asked.model, asked.options
     with engines.opened(model.file, model.engine, model.precision, model.busy_place()) as engine:

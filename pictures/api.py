@@ -56,7 +56,7 @@ class Upscaler:
         Raises:
             ValueError: the file is not such a model, or this machine does not offer the precision.
         """
-        wanted = request.Model(model, engine, precision, engines.Place(device=device))
+        wanted = request.ChosenModel(model, engine, precision, engines.Place(device=device))
         self.model = engines.open_model(wanted.file, engine, precision, wanted.busy_place())
         self.scale = engines.scale_of(self.model, wanted.file)
         self.tile_size, self.overlap, self.self_ensemble = tile_size, overlap, self_ensemble

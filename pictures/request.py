@@ -11,7 +11,7 @@ from pictures.report import report
 from rdn import cpu, engines, files
 
 
-class Model(NamedTuple):
+class ChosenModel(NamedTuple):
     """The model to use.
 
     Attributes:
@@ -51,7 +51,7 @@ class Model(NamedTuple):
         return f'{shown}, x{scale} on {engine}'
 
 
-class Request(NamedTuple):
+class UpscaleRequest(NamedTuple):
     """What the user asked for.
 
     Attributes:
@@ -67,7 +67,7 @@ class Request(NamedTuple):
 
     inputs: Sequence[str]
     output: str | None
-    model: Model
+    model: ChosenModel
     suffix: str | None
     ext: str | None
     page: str | None
@@ -84,7 +84,7 @@ class Request(NamedTuple):
     def under_way(self, summary: processing.Summary) -> Iterator[report.Report | None]:
         """Yield the report while pictures are enlarged; at the end, whatever it is, write the log of failures."""
         network = engines.title_of_network(self.model.file)
-        model = report.Model(os.path.basename(self.model.file), files.digest(self.model.file))
+        model = report.ModelFile(os.path.basename(self.model.file), files.digest(self.model.file))
         try:
             with report.writing(self.page, network, model) if self.page else contextlib.nullcontext() as page:
                 yield page

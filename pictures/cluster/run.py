@@ -15,7 +15,7 @@ from rdn import engines
 FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
 
 
-def upscale(address: str, asked: request.Request, summary: processing.Summary) -> report.Report | None:
+def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Summary) -> report.Report | None:
     """Enlarge the pictures of a folder or URL on the machines of a cluster; return the report, None for none.
 
     Args:
@@ -65,7 +65,7 @@ def upscale(address: str, asked: request.Request, summary: processing.Summary) -
     return page
 
 
-def open_stores(asked: request.Request) -> tuple[stores.Store, stores.Store]:
+def open_stores(asked: request.UpscaleRequest) -> tuple[stores.Store, stores.Store]:
     """Return the places of the sources and of the results.
 
     Raises:

@@ -36,7 +36,7 @@ MODEL_DIGITS = 12  # of its SHA-256
 VIEW_PATTERN = re.compile(r'[a-z0-9-]+_(?:bicubic|rdn|original)\.([0-9a-f]{16})\.(?:png|webp)')
 
 
-class Model(NamedTuple):
+class ModelFile(NamedTuple):
     """The file of the model that enlarged the pictures: its name, and its SHA-256 in hexadecimal digits."""
 
     name: str
@@ -142,7 +142,7 @@ class Report:
 
 
 @contextlib.contextmanager
-def writing(folder: str, network: str = NETWORK, model: Model | None = None) -> Iterator[Report]:
+def writing(folder: str, network: str = NETWORK, model: ModelFile | None = None) -> Iterator[Report]:
     """Yield a Report to add pictures to; write index.html and index_views/ into the folder when the block ends well.
 
     Otherwise an earlier page stays, with its views; it stays, too, where nothing was added. The earlier page's views go
@@ -237,7 +237,7 @@ def _encode(image: Image.Image, kind: str, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _page(entries: Sequence[Entry], network: str, model: Model | None) -> str:
+def _page(entries: Sequence[Entry], network: str, model: ModelFile | None) -> str:
     """index.html. Its words are in report.html, in each language; here are names and numbers."""
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.html'), encoding='utf-8') as file:
         frame = string.Template(file.read())
@@ -256,7 +256,7 @@ def _page(entries: Sequence[Entry], network: str, model: Model | None) -> str:
     )
 
 
-def _model_line(model: Model) -> str:
+def _model_line(model: ModelFile) -> str:
     digits = model.digest[:MODEL_DIGITS]
     return f'<p class="model"><bdi>{html.escape(model.name)}</bdi>, <span title="{model.digest}">SHA-256 {digits}…</span></p>'
 

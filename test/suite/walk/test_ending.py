@@ -3,6 +3,7 @@
 import os
 import sys
 import types
+from typing import Any
 
 from rdn import configuration, walk
 
@@ -16,7 +17,7 @@ LOST = types.SimpleNamespace(is_kept=False, summarize=lambda: 'accuracy not kept
 
 def next_lines(weights=configuration.COMPACT_WEIGHTS, is_accelerator=False, verdict=KEPT, steps='all'):
     device = types.SimpleNamespace(is_accelerator=is_accelerator)
-    machine = types.SimpleNamespace(device=device, describe=lambda sizes: 'there')
+    machine: Any = types.SimpleNamespace(device=device, describe=lambda sizes: 'there')
     config = configuration.Configuration(weights, 2)
     plan = walk.Plan(steps, config, machine, [1], weights, '', None)
     measured = walk.Measured('result', 'result.json', 'speed.txt', ['python3', 'RDN_postprocess.py'], verdict)
