@@ -35,9 +35,8 @@ class Upscaler:
         precision: str = engines.AUTO,
         engine: str = engines.AUTO,
         device: str | None = None,
-        tile_size: int = processing.TILE_SIZE,
-        overlap: int = tiles.OVERLAP,
         self_ensemble: bool = False,
+        **tiling: int,
     ):
         """Load a model.
 
@@ -49,9 +48,8 @@ class Upscaler:
                 pictures of more than 8 bits a channel.
             engine: 'onnxruntime', 'openvino', 'pytorch' or 'om'; 'auto': the fastest that is installed.
             device: for PyTorch, 'cuda:1' for example; None: the first that works.
-            tile_size: pixels; for a model of free height and width.
-            overlap: of tiles, pixels of the input.
             self_ensemble: whether to average the eight flips and turns, for eight times the work.
+            tiling: `tile_size`, pixels, for a model of free height and width; `overlap` of tiles, pixels of the input.
 
         Raises:
             ValueError: the file is not such a model, or this machine does not offer the precision.
@@ -59,8 +57,11 @@ class Upscaler:
         wanted = request.ChosenModel(model, engine, precision, engines.Place(device=device))
         self.model = engines.open_model(wanted.file, engine, precision, wanted.busy_place())
         self.scale = engines.scale_of(self.model, wanted.file)
-        self.tile_size, self.overlap, self.self_ensemble = tile_size, overlap, self_ensemble
-        upscaler.check_tiles(self.model, tile_size, overlap)
+        if set(tiling) - {'tile_size', 'overlap'}:
+            raise TypeError(f'{", ".join(tiling)}: only tile_size and overlap are expected')
+        self.tile_size = tiling.get('tile_size', processing.TILE_SIZE)
+        self.overlap, self.self_ensemble = tiling.get('overlap', tiles.OVERLAP), self_ensemble
+        upscaler.check_tiles(self.model, self.tile_size, self.overlap)
 
     def __call__(self, picture: Picture) -> Picture:
         """Enlarge a picture.

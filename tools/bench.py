@@ -9,6 +9,7 @@
     python3 -m tools.bench tiles
     python3 -m tools.bench host
     python3 -m tools.bench train
+    python3 -m tools.bench gpu --default-network
     python3 -m tools.bench cluster --precision bf16
 
 engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVINO. batches: images a second for batches of
@@ -16,7 +17,8 @@ engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVIN
 onnxruntime session. whole: megapixels a second of whole pictures, RDN_upscale.py's path against a plain loop over tiles
 that do not overlap, and against PyTorch on the whole picture. tiles: the same for a model of free height and width, over
 sizes of tiles. host: the scripts before and after the device, from the shell, against the way of the public ModelZoo
-scripts (peers.py). train: images a second that RDN_train.py learns from. cluster: RDN_upscale.py --cluster with 1, 2, 3 workers
+scripts (peers.py). train: images a second that RDN_train.py learns from. gpu: the network on a GPU, batches of 1 to 64
+through the engine and through a bare PyTorch loop, and a photograph of 12 megapixels through RDN_upscale.py's path. cluster: RDN_upscale.py --cluster with 1, 2, 3 workers
 of a core each, against RDN_upscale.py on the same cores; the driver's memory for 1,000 and 100,000 tiny pictures.
 Machines are noisy: compare within a table only.
 """
@@ -45,7 +47,7 @@ from PIL import Image
 import models
 import RDN_infer
 import sample_images
-from tools import bench_cluster, bench_scripts
+from tools import bench_cluster, bench_gpu, bench_scripts
 
 BASE_ENGINE = 'onnxruntime, fp32 (RDN_infer.py)'
 BARE_SESSION = 'bare onnxruntime session'
@@ -292,6 +294,8 @@ def main(argv=None):
             bench_tiles(weights, folder, args.megapixels, args.rounds)
         elif args.what == 'host':
             bench_scripts.bench(paths, args.many, args.rounds)
+        elif args.what == 'gpu':
+            bench_gpu.bench(weights, args.device, args.rounds)
         elif args.what == 'cluster':
             bench_cluster.bench(model_path, paths, [f'--precision={args.precision}'], args.tiny, args.rounds)
         else:
@@ -300,7 +304,9 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('what', choices=['engines', 'batches', 'infer', 'whole', 'tiles', 'host', 'train', 'cluster'])
+    parser.add_argument(
+        'what', choices=['engines', 'batches', 'infer', 'whole', 'tiles', 'host', 'train', 'gpu', 'cluster']
+    )
     parser.add_argument('--model', default='rdn_x2.onnx')
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
     parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
@@ -317,6 +323,7 @@ def parse_args(argv):
         '--tiny', type=cli.positive, nargs='+', default=[1000, 100000], help='cluster: numbers of tiny pictures'
     )
     parser.add_argument('--megapixels', type=float, default=1.0, help='tiles: of the picture; default 1')
+    parser.add_argument('--device', metavar='NAME', help='gpu: as of RDN_upscale.py; default: the first that works')
     parser.add_argument('--rounds', type=cli.positive, default=5)
     return parser.parse_args(argv)
 

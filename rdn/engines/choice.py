@@ -201,7 +201,7 @@ def _open_openvino(request: Request) -> base.Engine:
     return _with_onnx(request, precision, lambda path: openvino.OpenVino(path, precision, place.threads, place.streams))
 
 
-def _open_pytorch(request: Request, device: torch_device.Device | None = None) -> base.Engine:
+def _open_pytorch(request: Request, device: torch_device.TorchDevice | None = None) -> base.Engine:
     """Open a model's weights in PyTorch. device: one that is known to work."""
     if request.place.provider or request.trace_folder:
         raise ValueError(f'{request.path}: PyTorch has no providers and no profile here: leave them out')
@@ -291,16 +291,18 @@ def guides_engine(path: str, precision: str, place: base.Place) -> str:
     """
     if path.endswith(om.ENDING) or precision != base.AUTO or place.device:
         return base.AUTO
-    check_model(path)
     return base.AUTO if onnx_graph.precision_of(path) == 'int8' else 'onnxruntime'
 
 
 def check_model(path: str) -> None:
-    """Raises OSError or ValueError, with the file's name, for a file that no engine of any machine runs; loads nothing.
+    """Raises OSError or ValueError, with the file's name, for a file that no engine of any machine runs; runs nothing.
 
     An offline model is such a file: it needs a device of the chip that it was converted for.
     """
-    onnx_graph.check_whole(path)
+    if weights.is_weights(path):
+        checkpoint.load(path)
+    else:
+        onnx_graph.check_whole(path)
 
 
 def describe(model: base.Engine, flag: str) -> str:

@@ -41,7 +41,7 @@ class PyTorch(base.Engine):
         path: str,
         precision: str = base.AUTO,
         place: base.Place = base.Place(),  # noqa: B008 - cannot change
-        device: torch_device.Device | None = None,
+        device: torch_device.TorchDevice | None = None,
     ):
         """Load a network.
 
@@ -72,7 +72,7 @@ class PyTorch(base.Engine):
         preferred = ('fp32',) if on_cpu else ('fp16', 'bf16', 'fp32')
         self._load(preferred if precision == base.AUTO else (precision,))
 
-    def _find_device(self, name: str | None) -> torch_device.Device:
+    def _find_device(self, name: str | None) -> torch_device.TorchDevice:
         if name:
             return torch_device.find(name)
         found, notes = torch_device.find_accelerator()
@@ -190,7 +190,7 @@ class PyTorch(base.Engine):
                 )
 
 
-def _chip(device: torch_device.Device) -> str:
+def _chip(device: torch_device.TorchDevice) -> str:
     """The device's name for a record."""
     if device.kind == torch_device.CPU:
         return run_record.HOST

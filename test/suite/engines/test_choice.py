@@ -35,7 +35,7 @@ def machine(monkeypatch):
     """machine(bf16=True, gpu=True): what this one has; the CPU plays the GPU."""
 
     def install(bf16=False, gpu=False, openvino=True):
-        device = torch_device.Device('cpu', 'a stand-in')
+        device = torch_device.TorchDevice('cpu', 'a stand-in')
         monkeypatch.setattr(cpu, 'has_bf16', lambda: bf16)
         monkeypatch.setattr('rdn.engines.openvino.is_installed', lambda: openvino)
         monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (device if gpu else None, []))

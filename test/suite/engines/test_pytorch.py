@@ -13,6 +13,7 @@ import torch
 
 import models
 from helpers import save
+from tools import bench_gpu
 
 has_half = pytest.mark.skipif(sys.version_info < (3, 8), reason='torch 1.5 computes in fp32 alone on a CPU')
 
@@ -32,7 +33,7 @@ def path(tmp_path_factory, network):
 @pytest.fixture
 def gpu(monkeypatch):
     """The CPU plays an accelerator, of which no other is found."""
-    device = torch_device.Device('cpu', 'a stand-in')
+    device = torch_device.TorchDevice('cpu', 'a stand-in')
     monkeypatch.setattr(torch_device, 'CPU', 'host')
     monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (device, []))
     return device
@@ -245,3 +246,15 @@ def test_a_real_gpu_that_is_nearly_full_computes_in_smaller_runs(network, path):
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert len(model.notes) == 1
+
+
+def test_the_benchmark_prints_its_tables_and_one_line_where_there_is_no_gpu(path, gpu, monkeypatch, capsys):
+    monkeypatch.setattr(bench_gpu, 'BATCHES', (1, 2))
+    monkeypatch.setattr(bench_gpu, 'PHOTOGRAPH', (90, 60))
+    monkeypatch.setattr(bench_gpu, 'PRECISIONS', ('fp32',))
+    bench_gpu.bench_on(path, gpu, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith('fp32')][:2] == [['fp32', '1'], ['fp32', '2']]
+    monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (None, ['cuda (GTX 780) is not used']))
+    bench_gpu.bench(path, None, 1)
+    assert capsys.readouterr().out == 'no GPU is here that PyTorch can use; cuda (GTX 780) is not used\n'
