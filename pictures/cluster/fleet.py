@@ -84,8 +84,8 @@ def joined(address: str) -> Iterator[Any]:
 
 
 def sent_packages() -> list[str]:
-    """The paths of our packages that a worker needs on another machine."""
-    return [os.path.join(rdn.ROOT, package) for package in ('rdn', 'pictures')]
+    """The paths of our packages and modules that a worker needs on another machine."""
+    return [os.path.join(rdn.ROOT, name) for name in ('rdn', 'pictures', 'models.py')]
 
 
 def choose_token(address: str) -> None:
