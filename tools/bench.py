@@ -8,6 +8,7 @@
     python3 -m tools.bench whole --images SET14
     python3 -m tools.bench tiles
     python3 -m tools.bench host
+    python3 -m tools.bench files
     python3 -m tools.bench train
     python3 -m tools.bench cluster --precision bf16
 
@@ -16,7 +17,8 @@ engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVIN
 onnxruntime session. whole: megapixels a second of whole pictures, RDN_upscale.py's path against a plain loop over tiles
 that do not overlap, and against PyTorch on the whole picture. tiles: the same for a model of free height and width, over
 sizes of tiles. host: the scripts before and after the device, from the shell, against the way of the public ModelZoo
-scripts (peers.py). train: images a second that RDN_train.py learns from. cluster: RDN_upscale.py --cluster with 1, 2, 3 workers
+scripts (peers.py). files: megapixels of source a second that RDN_upscale.py reads and writes around a network that does
+nothing but bicubic (bench_files.py). train: images a second that RDN_train.py learns from. cluster: RDN_upscale.py --cluster with 1, 2, 3 workers
 of a core each, against RDN_upscale.py on the same cores; the driver's memory for 1,000 and 100,000 tiny pictures.
 Machines are noisy: compare within a table only.
 """
@@ -45,12 +47,13 @@ from PIL import Image
 import models
 import RDN_infer
 import sample_images
-from tools import bench_cluster, bench_scripts
+from tools import bench_cluster, bench_files, bench_scripts
 
 BASE_ENGINE = 'onnxruntime, fp32 (RDN_infer.py)'
 BARE_SESSION = 'bare onnxruntime session'
 INFER_INPUTS = 20
 BATCHES = (1, 2, 4, 8, 16)
+WAYS = ('engines', 'batches', 'infer', 'whole', 'tiles', 'host', 'files', 'train', 'cluster')
 
 
 def alternate(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -290,6 +293,9 @@ def main(argv=None):
             bench_tiles(weights, folder, args.megapixels, args.rounds)
         elif args.what == 'host':
             bench_scripts.bench(paths, args.many, args.rounds)
+        elif args.what == 'files':
+            others = [os.path.join(args.beside, 'RDN_upscale.py')] if args.beside else []
+            bench_files.bench(paths, args.pictures, ['RDN_upscale.py', *others], args.rounds)
         elif args.what == 'cluster':
             precision = [f'--precision={args.precision}'] if args.precision else []
             bench_cluster.bench(model_path, paths, precision, args.tiny, args.rounds)
@@ -299,7 +305,7 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('what', choices=['engines', 'batches', 'infer', 'whole', 'tiles', 'host', 'train', 'cluster'])
+    parser.add_argument('what', choices=WAYS)
     parser.add_argument('--model', default='rdn_x2.onnx')
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
     parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
@@ -311,6 +317,10 @@ def parse_args(argv):
         '--tiny', type=cli.positive, nargs='+', default=[1000, 100000], help='cluster: numbers of tiny pictures'
     )
     parser.add_argument('--megapixels', type=float, default=1.0, help='tiles: of the picture; default 1')
+    parser.add_argument(
+        '--pictures', type=cli.positive, nargs='+', default=[50], help='files: numbers of pictures; default 50'
+    )
+    parser.add_argument('--beside', metavar='FOLDER', help='files: another checkout of this project to compare with')
     parser.add_argument('--rounds', type=cli.positive, default=5)
     return parser.parse_args(argv)
 
