@@ -64,7 +64,7 @@ def upscale_all(
             print(line)
             bar.refresh()
 
-        def finish(job: processing.PictureJob, outcome: pipeline.Outcome) -> None:
+        def finish(job: processing.PictureJob, outcome: pipeline.PictureResult) -> None:
             error = outcome.error
             if outcome.line:
                 say(outcome.line)
@@ -80,4 +80,4 @@ def upscale_all(
             else:
                 summary.done += 1
 
-        pipeline.Pipeline(pipeline.Task(model, scale, options, page), advance, finish).run(jobs, megapixels)
+        pipeline.Pipeline(pipeline.Recipe(model, scale, options, page), advance, finish).run(jobs, megapixels)

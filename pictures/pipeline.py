@@ -22,7 +22,7 @@ AHEAD = 2  # pictures on their way beside those that threads work on
 FAILURES = (ValueError, OSError, MemoryError)  # of one picture; the others go on
 
 
-class Task(NamedTuple):
+class Recipe(NamedTuple):
     """What is done with every picture. page: to put the results on; None for none."""
 
     model: engines.Engine
@@ -31,7 +31,7 @@ class Task(NamedTuple):
     page: report.Report | None = None
 
 
-class Outcome(NamedTuple):
+class PictureResult(NamedTuple):
     """The end of a picture's way.
 
     line: on the result, once it is written; error: why it failed, which may also be the page after the result was written;
@@ -66,18 +66,18 @@ class Pipeline:
 
     def __init__(
         self,
-        task: Task,
+        recipe: Recipe,
         advance: Callable[[float], None],
-        finish: Callable[[processing.PictureJob, Outcome], None],
+        finish: Callable[[processing.PictureJob, PictureResult], None],
     ):
         """Prepare a run.
 
         Args:
-            task: what is done with every picture.
+            recipe: what is done with every picture.
             advance: called with the megapixels of a source that went through the model.
             finish: called with each job and its outcome, in the order of the jobs; what it raises ends the run.
         """
-        self._task, self._advance, self._finish = task, advance, finish
+        self._recipe, self._advance, self._finish = recipe, advance, finish
         self._workers = cpu.available_cores()
         self._waiting: collections.deque[tuple[int, processing.PictureJob, float]] = collections.deque()
         self._underway: collections.deque[_Underway] = collections.deque()  # in the order of the jobs
@@ -127,7 +127,7 @@ class Pipeline:
     def _begin(self, number: int, job: processing.PictureJob, megapixels: float) -> _Underway:
         try:
             processing.check_job(job, self._sources)
-            if processing.is_done(job.target, self._task.options):
+            if processing.is_done(job.target, self._recipe.options):
                 return _Underway(number, job, megapixels, self._pool.submit(self._skip, number, job), True)
         except FAILURES as error:
             return _Underway(number, job, 0, _failed(error), True)
@@ -136,16 +136,16 @@ class Pipeline:
 
     def _upscale(self, underway: _Underway) -> None:
         """Run a picture through the model, and have it written."""
-        task, job = self._task, underway.job
+        recipe, job = self._recipe, underway.job
         try:
             picture = underway.work.result()
             height, width = picture.pixels.shape[:2]
             underway.megapixels = height * width / 1e6
-            canvas = processing.upscale_picture(job, picture, task.model, task.scale, task.options, self._go_on)
+            canvas = processing.upscale_picture(job, picture, recipe.model, recipe.scale, recipe.options, self._go_on)
         except FAILURES as error:
             underway.work = _failed(error)
         else:
-            if not task.page:  # which shows the source, too
+            if not recipe.page:  # which shows the source, too
                 picture = picture._replace(pixels=picture.pixels[:0].copy())
             underway.work = self._pool.submit(self._write, underway.number, job, picture, canvas)
         underway.is_upscaled = True
@@ -156,22 +156,22 @@ class Pipeline:
 
     def _write(
         self, number: int, job: processing.PictureJob, picture: reader.Picture, canvas: writer.Canvas
-    ) -> Outcome:
-        line = processing.line_of(job.target, processing.save(job, picture, canvas, self._task.options))
+    ) -> PictureResult:
+        line = processing.line_of(job.target, processing.save(job, picture, canvas, self._recipe.options))
         try:
             self._show(number, job, processing.Upscaled(picture, canvas))
         except FAILURES as error:
-            return Outcome(line, error)
-        return Outcome(line)
+            return PictureResult(line, error)
+        return PictureResult(line)
 
-    def _skip(self, number: int, job: processing.PictureJob) -> Outcome:
+    def _skip(self, number: int, job: processing.PictureJob) -> PictureResult:
         self._show(number, job, None)
-        return Outcome(is_skipped=True)
+        return PictureResult(is_skipped=True)
 
     def _show(self, number: int, job: processing.PictureJob, upscaled: processing.Upscaled | None) -> None:
-        if self._task.page:
-            views = processing.views_of(job, upscaled, self._task.scale)
-            self._task.page.add(job.place, views, position=number)
+        if self._recipe.page:
+            views = processing.views_of(job, upscaled, self._recipe.scale)
+            self._recipe.page.add(job.place, views, position=number)
 
 
 def _failed(error: BaseException) -> concurrent.futures.Future:
@@ -180,8 +180,8 @@ def _failed(error: BaseException) -> concurrent.futures.Future:
     return work
 
 
-def _outcome_of(work: concurrent.futures.Future) -> Outcome:
+def _outcome_of(work: concurrent.futures.Future) -> PictureResult:
     try:
         return work.result()
     except FAILURES as error:
-        return Outcome(error=error)
+        return PictureResult(error=error)

@@ -28,7 +28,7 @@ STATUS = '/proc/{}/status'
 WATCH_SECONDS = 0.02
 
 
-class Run(NamedTuple):
+class FilesRun(NamedTuple):
     """What a run took: seconds, of processors too, and the most memory, MiB."""
 
     seconds: float
@@ -71,7 +71,7 @@ def write_pictures(folder: str, paths: Sequence[str], ending: str, count: int) -
         picture.save(path, quality=95)
 
 
-def run_once(model: str, source: str, cores: Sequence[int], script: str) -> Run:
+def run_once(model: str, source: str, cores: Sequence[int], script: str) -> FilesRun:
     """Run RDN_upscale.py over a folder on some cores."""
     with tempfile.TemporaryDirectory(dir=os.path.dirname(source)) as output:
         command = [sys.executable, script, '--model', model, '--input', source, '--output', output]
@@ -87,7 +87,7 @@ def run_once(model: str, source: str, cores: Sequence[int], script: str) -> Run:
         if process.returncode:
             raise ValueError(f'{" ".join(command)} ended with {process.returncode}')
     used = after.children_user + after.children_system - before.children_user - before.children_system
-    return Run(seconds, used, memory)
+    return FilesRun(seconds, used, memory)
 
 
 def peak_memory(process: int) -> float:
@@ -122,7 +122,7 @@ def bench(paths: Sequence[str], counts: Sequence[int], scripts: Sequence[str], r
 
 def compare(model: str, sources: Sequence[str], cores: Sequence[int], scripts: Sequence[str], rounds: int) -> None:
     """Print a row for each script. sources: folders of few and of many pictures."""
-    runs: dict[tuple[str, str], list[Run]] = {}
+    runs: dict[tuple[str, str], list[FilesRun]] = {}
     for _ in range(rounds):
         for key in itertools.product(scripts, sources):
             runs.setdefault(key, []).append(run_once(model, key[1], cores, key[0]))

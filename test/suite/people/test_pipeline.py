@@ -45,12 +45,12 @@ def run(tmp_path, monkeypatch):
             Image.new('RGB', size, (number, 0, 0)).save(str(source))
             jobs.append(processing.PictureJob(str(source), source.name, str(tmp_path / 'out' / source.name)))
         finished = []
-        task = pipeline.Task(Doubling(), 2, processing.Options())
+        recipe = pipeline.Recipe(Doubling(), 2, processing.Options())
         sizes = [processing.megapixels(job.source) if megapixels is None else megapixels for job in jobs]
-        pipeline.Pipeline(task, advance, lambda *pair: finished.append(pair)).run(jobs, sizes)
+        pipeline.Pipeline(recipe, advance, lambda *pair: finished.append(pair)).run(jobs, sizes)
         return finished
 
-    call.target = tmp_path / 'out'
+    vars(call).update(target=tmp_path / 'out')
     return call
 
 

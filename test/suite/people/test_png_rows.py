@@ -37,7 +37,7 @@ def test_pillow_reads_the_pixels_that_were_written(size, channels, mode, compres
 @pytest.mark.parametrize('channels', [1, 3, 4])
 def test_opencv_reads_16_bits_that_were_written(channels):
     array = np.random.RandomState(1).randint(0, 65536, (31, 40, channels)).astype(np.uint16)
-    read = cv2.imdecode(np.frombuffer(written(array), np.uint8), cv2.IMREAD_UNCHANGED).reshape(array.shape)
+    read = np.asarray(cv2.imdecode(np.frombuffer(written(array), np.uint8), cv2.IMREAD_UNCHANGED)).reshape(array.shape)
     order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
     assert np.array_equal(read[:, :, order], array)
 
