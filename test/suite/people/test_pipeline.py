@@ -142,11 +142,12 @@ def test_what_finish_raises_ends_the_run_within_the_next_picture(tmp_path, upsca
     """A disk that is full for the first picture, seen while the second is upscaled, is not the second one's failure."""
     for name in 'abcdefgh':
         photo.save(str(upscale.source / f'{name}.png'))
-    full = threading.Event()
+    full, second = threading.Event(), threading.Event()
     begun = []
     through = upscaler.upscale
 
     def save(*_):
+        assert second.wait(20)
         full.set()
         raise OSError(errno.ENOSPC, 'No space left on device')
 
@@ -154,6 +155,7 @@ def test_what_finish_raises_ends_the_run_within_the_next_picture(tmp_path, upsca
         begun.append(len(begun))
         for pair in through(*arguments):
             if len(begun) > 1:
+                second.set()
                 assert full.wait(20)
                 time.sleep(0.05)
             yield pair
