@@ -12,7 +12,7 @@ from typing import Callable, Dict, NamedTuple
 from rdn import cli, cpu, engines, images
 from rdn.engines import openvino
 from rdn.network import exporter
-from rdn.quantization import qdq
+from rdn.quantization import calibration, qdq
 
 import numpy as np
 import onnx
@@ -128,7 +128,7 @@ def open_graph(name: str, graph: Graph, side: int, folder: str) -> Ways:
             eight = os.path.join(folder, f'{name}_int8.onnx')
             small = os.path.join(folder, f'{name}_small.onnx')
             export(name, graph, CALIBRATION_SIDE, small)
-            scales = qdq.measure_scales(qdq.load(small), [photograph(CALIBRATION_SIDE)])
+            scales = calibration.measure_scales(qdq.load(small), [photograph(CALIBRATION_SIDE)])
             model = qdq.load(path)
             layers = {qdq.name_of(conv) for conv in qdq.convolutions(model)}
             onnx.save(qdq.quantize(model, scales, layers - IN_FLOAT), eight)
