@@ -3,14 +3,14 @@
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_taps.onnx --taps
     python3 RDN_compare.py --weights rdn_x2.pth --outputs result/dumpOutput_device0
 
-The model with taps is converted and run as the plain one (README, steps 3 to 5); its outputs, several for each image, are
-compared with what PyTorch computes of the same prepared inputs. A model is also run here, by any engine:
+Between the two commands, convert and run the model with taps like the plain one (README, sections 3.2 and 5). It has several
+outputs for each image; PyTorch computes the same values from the same prepared inputs. Or run a model here, by any engine:
 
     python3 RDN_compare.py --weights rdn_x2.pth --model rdn_x2_taps.onnx --precision bf16
 
-A row for each tap: the differences to PyTorch, the error of that stage alone beside the one that rounding explains, and
-how many dB of the result are lost up to there and there. docs/accuracy.md explains the table and the kinds of
-difference. Status 3 says that a stage is out of line.
+The table has a row for each tap: its differences to PyTorch, the error of that stage alone beside the error that rounding
+causes, and how many dB the result loses up to that stage and in it. docs/accuracy.md explains the table, and has a cure
+for each kind of difference. The status is 3 if a stage is out of line.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def main(argv=None):
             place = engines.Place(device_id=args.device_id, device=args.device)
             opened = engines.opened(args.model, wanted, args.precision or 'auto', place)
             device_taps = sources.ComputedTaps(stack.enter_context(opened))
-        print(f'{args.outputs or args.model}: {device_taps.title}; PyTorch: {args.weights}, fp32', flush=True)
+        print(f'device  {args.outputs or args.model}: {device_taps.title}')
+        print(f'PyTorch {args.weights}, fp32', flush=True)
         if args.plain:
             print(plain_run.compare(args.plain, args.label_path, cases, rules, device_taps))
         measured = compare(device_taps, args.weights, args.label_path, cases, rules)
@@ -102,12 +103,14 @@ def main(argv=None):
 def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--weights', required=True, help='of the network, .pth')
-    parser.add_argument('--outputs', metavar='FOLDER', help='what a device computed with a model with taps')
-    parser.add_argument('--model', help='model with taps, .onnx or .om, or weights for PyTorch, to run here')
+    parser.add_argument('--outputs', metavar='FOLDER', help='the outputs that a device wrote for a model with taps')
+    parser.add_argument(
+        '--model', help='a model with taps to run here: .onnx or .om; or weights (.pth), run by PyTorch'
+    )
     parser.add_argument(
         '--precision',
         choices=rounding.PRECISIONS,
-        help='of the arithmetic; default: as the record of the run or the model says, else fp16',
+        help="of the device's arithmetic; default: as the run's record or the model says, else fp16, as atc computes",
     )
     parser.add_argument('--engine', choices=engines.ENGINES, help='for --model; default: ONNX Runtime for fp32')
     parser.add_argument('--device', help="for --model in PyTorch: 'cuda:1', 'npu:0', 'cpu'")
@@ -118,7 +121,11 @@ def parse_args(argv):
         default='./prep_dataset/label',
         help="the prepared set's label/, beside which its inputs are; default %(default)s",
     )
-    parser.add_argument('--plain', metavar='FOLDER', help='outputs of the model without taps, to compare first')
+    parser.add_argument(
+        '--plain',
+        metavar='FOLDER',
+        help='outputs of the model without taps: say first whether the taps change the result',
+    )
     args = parser.parse_args(argv)
     if bool(args.outputs) == bool(args.model):
         parser.error('give either --outputs or --model')

@@ -35,6 +35,8 @@ class Evidence(NamedTuple):
         overflows: whether values inside the stage are beyond what the device's precision holds.
         without_residual: the expected tap without the residual connection; None if there is none.
         others: name -> tap, of the same shape, of other stages.
+        from_wrong_inputs: a mistake with the network's input, in words -> the expected tap with that mistake; empty if
+            the stage does not read the input.
         find_weight: finds the weight whose change explains the difference, in words; None if there is no such one.
     """
 
@@ -46,6 +48,7 @@ class Evidence(NamedTuple):
     overflows: bool = False
     without_residual: np.ndarray | None = None
     others: Mapping[str, np.ndarray] = {}
+    from_wrong_inputs: Mapping[str, np.ndarray] = {}
     find_weight: Callable[[], str | None] = lambda: None
 
     def is_explained_by(self, predicted: np.ndarray) -> bool:
@@ -62,7 +65,7 @@ def relative_error(a: np.ndarray, b: np.ndarray) -> float:
 
 def explain(evidence: Evidence) -> str:
     """Say what kind of difference there is, in words that begin with the kind."""
-    checks = (_saturation, _coarser_rounding, _lost_residual, _offset, _layout, _other_tap)
+    checks = (_saturation, _wrong_input, _coarser_rounding, _lost_residual, _offset, _layout, _other_tap)
     for check in checks:
         found = check(evidence)
         if found:
@@ -85,7 +88,23 @@ def _saturation(evidence: Evidence) -> str | None:
         if np.count_nonzero(flat) >= FLAT_VALUES and is_beyond.mean() > REMAINS and extreme:
             if squared[flat].sum() >= (1 - REMAINS) * squared.sum():
                 return f'saturation: {np.count_nonzero(flat):,} values are flat at {extreme:.4g}'
-    return f'saturation: values beyond {rounding.LARGEST_FP16:g} inside' if evidence.overflows else None
+    return f'saturation: values inside the stage exceed {rounding.LARGEST_FP16:g}' if evidence.overflows else None
+
+
+def wrong_images(image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the usual mistakes with an input, in words, and the image with each of them. image: (3, H, W), RGB, 0...1."""
+    yield 'BGR for RGB', image[::-1]
+    yield 'NHWC read as NCHW', image.transpose(1, 2, 0).reshape(image.shape)
+    yield 'values of 0 to 255', image * 255
+    yield 'values of -1 to 1', image * 2 - 1
+    yield 'all zeros', np.zeros_like(image)
+
+
+def _wrong_input(evidence: Evidence) -> str | None:
+    for words, predicted in evidence.from_wrong_inputs.items():
+        if evidence.is_explained_by(predicted):
+            return f'wrong input: {words}'
+    return None
 
 
 def _coarser_rounding(evidence: Evidence) -> str | None:

@@ -181,6 +181,7 @@ class Meter:
             coarser=rounding.PRECISIONS[rounding.PRECISIONS.index(self._precision) + 1 :],
             without_residual=without,
             others=others,
+            from_wrong_inputs=_from_wrong_inputs(stage, device),
             find_weight=find_weight,
         )
 
@@ -214,6 +215,18 @@ def measure(
 def _psnr(case: dataset.Case, parts: dict[str, np.ndarray], hr: np.ndarray, rules: scoring.Rules) -> float:
     sr = scoring.join_outputs(case, parts.__getitem__)
     return metrics.sr_psnr(sr, hr, rules.border, metrics.PLANES[rules.planes])
+
+
+def _from_wrong_inputs(stage: taps.Stage, device: taps.Values) -> dict[str, np.ndarray]:
+    """A stage's tap for each usual mistake with the network's input; empty if the stage does not read the input."""
+    if taps.IMAGE not in stage.inputs:
+        return {}
+    found = {}
+    for words, image in explanation.wrong_images(device[taps.IMAGE][0].numpy()):
+        values = {**device, taps.IMAGE: torch.from_numpy(np.ascontiguousarray(image))[None]}
+        with torch.no_grad():
+            found[words] = stage.run(values)[0].numpy()
+    return found
 
 
 def _samples(tap: np.ndarray) -> np.ndarray:

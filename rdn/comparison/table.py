@@ -6,11 +6,13 @@ import collections
 from typing import NamedTuple, Sequence
 
 from rdn import cli
+from rdn.accuracy import agreement
 from rdn.comparison import explanation, measurement
 
 import numpy as np
 
 MARK = '>'  # before the first stage that is out of line
+PAGE = 'docs/accuracy.md'
 
 
 class StageRow(NamedTuple):
@@ -60,6 +62,18 @@ def _change(psnr: float, reference: float) -> float:
     return 0.0 if psnr == reference else psnr - reference
 
 
+def _format_change(decibels: float) -> str:
+    """With its sign, which a change that rounds to 0 does not have."""
+    return f'{decibels:+.4f}' if abs(decibels) >= 5e-5 else '0.0000'
+
+
+def _is_kept(losses: Sequence[measurement.ImageLoss]) -> bool:
+    """Whether the results are within the limits of RDN_postprocess.py's verdict."""
+    changes = [_change(loss.so_far[-1], loss.reference) for loss in losses]
+    limits = agreement.MAX_LOSS, agreement.MAX_IMAGE_LOSS
+    return agreement.Verdict(float(np.mean(changes)), max(changes, key=abs), *limits).is_kept
+
+
 def kind_of(errors: Sequence[measurement.TapError]) -> str:
     """Return the kind of a stage's difference, from those of its inputs; empty if all are in line."""
     wrong = [error for error in errors if error.kind]
@@ -89,27 +103,30 @@ def first_out_of_line(rows: Sequence[StageRow]) -> StageRow | None:
 def format_rows(rows: Sequence[StageRow], precision: str) -> str:
     """Format the table for the console, a stage a line. precision: of the device's arithmetic."""
     first = first_out_of_line(rows)
-    head = 'tap', 'largest error', 'relative', 'cosine', 'own share', f'{precision} rounds', 'dB so far', 'dB here'
+    head = 'tap', 'largest error', 'relative', 'cosine', 'own error', f'{precision} rounding', 'dB so far', 'dB here'
     cells = [(*head, 'kind of difference')]
     for row in rows:
         mark = f'{MARK} ' if row is first else '  '
         errors = f'{row.largest:.2e}', f'{row.relative:.2e}', f'{row.cosine:.7f}', f'{row.share:.1e}'
-        cells.append(
-            (mark + row.name, *errors, f'{row.predicted:.1e}', f'{row.so_far:+.4f}', f'{row.here:+.4f}', row.kind)
-        )
+        decibels = _format_change(row.so_far), _format_change(row.here)
+        cells.append((mark + row.name, *errors, f'{row.predicted:.1e}', *decibels, row.kind))
     return cli.format_table(cells)
 
 
 def describe(rows: Sequence[StageRow], measured: measurement.Comparison) -> str:
-    """Say in two lines what the device's result loses, and which stage is the first out of line."""
+    """Say what the device's result loses, which stage is the first out of line, and what to do next: a line each."""
     reference = float(np.mean([loss.reference for loss in measured.losses]))
     images = cli.count(len(measured.losses), 'image')
     lines = [
-        f'result  {reference + rows[-1].so_far:.4f} dB, PyTorch {reference:.4f} ({rows[-1].so_far:+.4f}), {images}'
+        f'result  {reference + rows[-1].so_far:.4f} dB, PyTorch {reference:.4f} dB, '
+        f'change {_format_change(rows[-1].so_far)} dB, mean of {images}'
     ]
     first = first_out_of_line(rows)
-    if first is None:
-        lines.append(f'verdict nothing is out of line: each stage errs as rounding to {measured.precision} does')
+    if first:
+        lines.append(f'verdict {first.name} is the first stage out of line: {first.kind}')
+        lines.append(f'next    {PAGE} has the cure for each kind of difference')
     else:
-        lines.append(f'verdict out of line first at {first.name}: {first.kind}')
+        lines.append(f'verdict no stage is out of line: the errors are those of rounding to {measured.precision}')
+        if not _is_kept(measured.losses):
+            lines.append(f'next    {measured.precision} alone costs too much here: choose a finer precision, {PAGE}')
     return '\n'.join(lines)

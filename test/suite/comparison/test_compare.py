@@ -8,6 +8,7 @@ import shutil
 import sys
 
 from rdn import cpu, engines
+from rdn.comparison import measurement, table
 from rdn.devices import ais_bench, outputs
 from rdn.network import base, exporter, rdn_architecture, taps
 
@@ -93,7 +94,9 @@ def found(ended):
     marked = [line[2:] for line in ended.out.splitlines() if line.startswith('> ')]
     assert len(marked) == 1, ended.out
     stage = marked[0].split()[0]
-    kind = ended.out.splitlines()[-1].split(f'out of line first at {stage}: ')[1]
+    verdict, following = ended.out.splitlines()[-2:]
+    kind = verdict.split(f'verdict {stage} is the first stage out of line: ')[1]
+    assert 'docs/accuracy.md' in following
     assert marked[0].endswith(kind)
     return stage, kind
 
@@ -160,7 +163,7 @@ def test_a_device_that_rounds_as_its_precision_does_is_in_line(script, place, ne
         dump(network, in_bf16(network))
     ended = compare(script, f'--precision={precision}')
     assert ended.status == 0 and f'rounding to {precision}' in ended.out, ended
-    assert [line.split()[0] for line in ended.out.splitlines()[2:10]] == STAGES
+    assert [line.split()[0] for line in ended.out.splitlines()[3:11]] == STAGES
 
 
 def in_type(network, dtype):
@@ -294,13 +297,61 @@ def test_onnxruntime_with_one_other_weight_is_found_in_its_block(script, place, 
     assert np.allclose([float(match.group(1)), float(match.group(2))], [weights[index], expected], atol=1e-3)
 
 
+def dump_of(network, change):
+    """Dump what a device computes to which the input is given with a mistake."""
+    with torch.no_grad():
+        for stem in stems():
+            values = taps.complete(exporter.stages_of(network), {'image': change(read_input(stem))})
+            os.makedirs(DUMP, exist_ok=True)
+            for number, name in enumerate(OUTPUTS, 1):
+                values[name][0].numpy().tofile(f'{DUMP}/{stem}_{number}.bin')
+
+
+@pytest.mark.parametrize(
+    'change, kind',
+    [
+        (lambda image: image.flip(1), 'BGR for RGB'),
+        (lambda image: image.permute(0, 2, 3, 1).reshape(image.shape), 'NHWC read as NCHW'),
+        (lambda image: image * 255, 'values of 0 to 255'),
+        (lambda image: (image - 0.5) / 0.5, 'values of -1 to 1'),
+        (lambda image: image * 0, 'all zeros'),
+    ],
+)
+def test_a_mistake_with_the_input_is_named(script, place, network, change, kind):
+    dump_of(network, change)
+    assert found(compare(script)) == ('sfe1', f'wrong input: {kind}')
+
+
 # --- figures
+
+
+def in_line(psnrs):
+    """A device in bf16 of a single stage that errs as rounding does. psnrs: of each image, where PyTorch has 30 dB."""
+    none = np.zeros(1, np.float32)
+    error = measurement.TapError('a', 1e-2, 1e-3, 0.99999, 1e-3, 1e-3, '', none, none)
+    losses = [measurement.ImageLoss('a', 30.0, [psnr]) for psnr in psnrs]
+    return measurement.Comparison(['output'], 'bf16', {'output': [error]}, losses)
+
+
+@pytest.mark.parametrize(
+    'psnrs, costs_too_much', [([29.96, 29.96], False), ([29.94, 29.94], True), ([29.89, 30], True)]
+)
+def test_rounding_that_costs_more_than_the_limits_leads_to_a_finer_precision(psnrs, costs_too_much):
+    measured = in_line(psnrs)
+    lines = table.describe(table.rows_of(measured), measured).splitlines()
+    assert lines[1].startswith('verdict no stage is out of line')
+    assert (len(lines) == 3 and 'bf16 alone costs too much' in lines[2]) == costs_too_much
+
+
+def test_a_change_that_rounds_to_zero_has_no_sign():
+    rows = table.rows_of(in_line([30 - 1e-7]))
+    assert table.format_rows(rows, 'bf16').split()[-2:] == ['0.0000', '0.0000']
 
 
 def test_decibels_are_those_of_the_devices_taps_before_pytorchs_rest(script, place, network):
     dump(network, at('rdbs.0', lambda tap: tap + 0.05))
     lines = compare(script).out.splitlines()
-    table = {line[2:].split()[0]: line[2:].split() for line in lines[2:10]}
+    table = {line[2:].split()[0]: line[2:].split() for line in lines[3:11]}
     label = {stem: np.load(f'prep_dataset/label/{stem}.npy')[0] for stem in stems()}
     luma = np.array([64.738, 129.057, 25.064]) / 256
 
@@ -355,7 +406,7 @@ def test_rdn_infer_writes_taps_and_a_plain_run_removes_them(script, place, netwo
     assert ended.status == 0 and f'each with {len(STAGES) - 1} taps' in ended.out, ended
     assert len(os.listdir(DUMP)) == len(stems()) * len(STAGES)
     ended = compare(script)
-    assert ended.status == 0 and 'fp32 rounds' in ended.out and 'RDN_infer.py' in ended.out, ended
+    assert ended.status == 0 and 'fp32 rounding' in ended.out and 'RDN_infer.py' in ended.out, ended
     assert infer(script, 'plain.onnx').status == 0
     assert sorted(os.listdir(DUMP)) == [f'{stem}_1.bin' for stem in stems()]
     assert_refused(compare(script), '1 outputs', '--taps')
@@ -378,7 +429,7 @@ def test_an_offline_model_with_taps_runs_by_pyacl(script, place, network, monkey
     offline(network, 'taps.om', batch)
     ended = compare(script, source='--model=taps.om')
     module = sys.modules.pop('acl')
-    assert ended.status == 0 and 'pyACL' in ended.out and 'fp16 rounds' in ended.out, ended
+    assert ended.status == 0 and 'pyACL' in ended.out and 'fp16 rounding' in ended.out, ended
     assert module.complaints == [] and not any(module.live.values())
 
 
