@@ -63,11 +63,11 @@ def main(argv=None):
     count = len(chooser.names)
     print(f'calibrated  {args.images} photographs, tried on {trials} others')
     print(f'eight bits  {count - len(choice.kept)} of {count} convolutions, {choice.share:.0%} of the multiplications')
-    print(f'float32     {", ".join(choice.kept) or "none"}')
+    cli.say(f'float32     {", ".join(choice.kept) or "none"}')
     print(
         f'loss        {choice.loss:.3f} dB, of {choice.loss_of_all:.3f} with all in eight bits, at {qdq.REFERENCE_PSNR:g} dB'
     )
-    print(f'written     {args.output_file}')
+    cli.say(f'written     {args.output_file}')
 
 
 def parse_args(argv):

@@ -70,12 +70,12 @@ def main(argv=None):
     except KeyboardInterrupt:
         raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume continues')
     if page and page.entries:
-        print(f'report: {page.path}')
+        cli.say(f'report: {page.path}')
     if summary.skipped:
         print(f'{summary.skipped} skipped: done before')
     if summary.passed:
-        print(f'{summary.passed} passed over, not pictures by their names: {", ".join(summary.passed_names)}')
-    print(f'{summary.done} done, in {target}')
+        cli.say(f'{summary.passed} passed over, not pictures by their names: {", ".join(summary.passed_names)}')
+    cli.say(f'{summary.done} done, in {target}')
     check_failures(summary, args.log)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rdn import configuration, toolkit
+from rdn import cli, configuration, toolkit
 from rdn.devices import atc, base, chip
 
 
@@ -41,7 +41,7 @@ class Ascend(base.Device):
         if found is None or chip.is_family(found.name, known):
             return base.Target(chip.Chip(named, found.card_devices if found else None), soc_version)
         if chip.name_of(found.name, known) != named:
-            print(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
+            cli.say(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
         return base.Target(found, soc_version)
 
     def convert(self, config: configuration.Configuration, batch_size: int, soc_version: str) -> str:
