@@ -74,21 +74,23 @@ def infer_dataset(
             batch[: len(part)] = inputs
         return batch
 
-    def results() -> Iterator[tuple[Sequence[benchmark.InfoLine], np.ndarray]]:
+    def results() -> Iterator[tuple[Sequence[benchmark.InfoLine], list[np.ndarray]]]:
         for part, batch in zip(parts, cpu.map_in_order(read, parts, workers=1)):
             with timed('infer'):
-                computed = model(batch)
+                computed = model.run_all(batch)
             yield part, computed
 
-    def write(job: tuple[Sequence[benchmark.InfoLine], np.ndarray]) -> None:
+    def write(job: tuple[Sequence[benchmark.InfoLine], list[np.ndarray]]) -> None:
+        part, computed = job
         with timed('post'):
-            for info, output in zip(*job):
-                name = output_names.output_name(files.stem_of(info.path), binary)
-                with open(os.path.join(folder, name), 'wb') as file:
-                    file.write(output.tobytes() if binary else number_text.format_text(output))
-                reason = sanity.wrong_reason(output)
-                if reason:
-                    wrong[name] = reason
+            for index, images in enumerate(computed):
+                for info, output in zip(part, images):
+                    name = output_names.output_name(files.stem_of(info.path), binary, index)
+                    with open(os.path.join(folder, name), 'wb') as file:
+                        file.write(output.tobytes() if binary else number_text.format_text(output))
+                    reason = None if index else sanity.wrong_reason(output)
+                    if reason:
+                        wrong[name] = reason
 
     for _ in cli.progress(cpu.map_in_order(write, results(), workers=1), 'batch', len(parts)):
         pass
@@ -210,7 +212,8 @@ def run_dataset(
             stack.enter_context(files.locked(places.folder))
             earlier += outputs.list_outputs(places.outputs)
         run_record.write(places.outputs, record, digests[0])
-        cli.say(f'{cli.count(len(infos), "output")} in {places.outputs}')
+        with_taps = f', each with {cli.count(len(model.outputs) - 1, "tap")}' if len(model.outputs) > 1 else ''
+        cli.say(f'{cli.count(len(infos), "output")}{with_taps} in {places.outputs}')
         stages, spent = inferred.stages, spent_since(model, before)
         if spent:
             stages['infer'] = spent.compute
@@ -274,6 +277,7 @@ def make_record(
         batch_size=batch_size,
         model=files.digest(path),
         manifest=manifest.digest_beside(os.path.dirname(infos[0].path)) if infos else None,
+        outputs=list(model.outputs) if len(model.outputs) > 1 else None,
     )
 
 

@@ -8,12 +8,22 @@ what PyTorch gives. For toolkits that know DepthToSpace (the vendor's own export
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx --opset 11
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_any.onnx --upsample=deconv --height 0 --width 0
 
+The same numbers without Concat, which copies each feature of a dense block again and again: sums of convolutions over
+one feature each, faster in some engines (docs/performance.md, "A graph without Concat"):
+
+    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_split.onnx --dense=split
+
 For TensorRT 11, which has no --fp16, a strongly typed model: all weights are float16; input and output stay float32.
 ONNX Runtime runs it on the CPU, where it computes some nodes in fp32. It is compared with PyTorch in fp16; on PyTorch
 versions without fp16 convolutions on the CPU, as torch 1.5, with PyTorch in fp32 and weights rounded to fp16. PyTorch
 takes some minutes in fp16 for the guide's network:
 
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_fp16.onnx --half
+
+To see where a device loses accuracy, the same network with the values between its stages as further outputs, which
+RDN_compare.py compares with PyTorch's:
+
+    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_taps.onnx --taps
 """
 
 from __future__ import annotations
@@ -41,16 +51,16 @@ def main(argv=None):
         raise ValueError(f'{args.output_file}: --output-file would overwrite the weights')
     with files.atomic_path(args.output_file) as path:
         shape = exporter.Shape(args.batch_size, args.height or None, args.width or None)
-        variant = exporter.Variant(upsampling.choose(args.upsample, args.opset), args.dense)
+        variant = exporter.Variant(upsampling.choose(args.upsample, args.opset), args.dense, args.taps)
         exporter.export_onnx(model, shape, args.opset, variant, path)
-        difference = comparison.largest_difference(model, path, shape)
+        difference = comparison.largest_difference(exporter.with_taps(model) if args.taps else model, path, shape)
         comparison.check_difference(difference, comparison.TOLERANCE, args.output_file)
         if args.half:
             half_precision.convert(path)
             one = exporter.Shape(*shape.filled())  # PyTorch takes long in fp16 on a CPU
             difference = comparison.largest_difference(half_precision.pytorch_reference(model), path, one)
             comparison.check_difference(difference, comparison.HALF_TOLERANCE, args.output_file)
-        operators = onnx_graph.count_operators(path)
+        operators, names = onnx_graph.count_operators(path), onnx_graph.output_names(path)
     batch, height, width = (size or name for size, name in zip(shape, ('N', 'H', 'W')))
     image = f'({batch}, {model.config["num_channels"]}, {height}, {width})'
     print('network     ' + ', '.join(f'{name}={value}' for name, value in model.config.items()))
@@ -59,6 +69,8 @@ def main(argv=None):
     print(f'difference  {difference:.1e} of the range, largest between ONNX Runtime and PyTorch')
     half = ', fp16 with float32 input and output' if args.half else ''
     cli.say(f'written     {args.output_file}: opset {args.opset}, image {image}{half}')
+    if args.taps:
+        cli.say(f'outputs     {", ".join(names)}')
 
 
 def parse_args(argv):
@@ -90,6 +102,9 @@ def parse_args(argv):
         help='split: sums of convolutions and no Concat in the graph; the same numbers; default concat',
     )
     parser.add_argument('--half', action='store_true', help='fp16, strongly typed, for TensorRT 11')
+    parser.add_argument(
+        '--taps', action='store_true', help='further outputs: the values between the stages, for RDN_compare.py'
+    )
     agree = parser.add_argument_group('to agree with the weights, which say them anyway')
     agree.add_argument('--scale', type=int, choices=cli.SCALES)
     for flag in ('--num-features', '--growth-rate', '--num-blocks', '--num-layers'):

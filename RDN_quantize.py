@@ -1,47 +1,93 @@
-"""An ONNX model of eight bits, several times as fast on processors that compute in them.
+"""An ONNX model in eight bits, several times as fast on processors that compute in them.
 
     python3 RDN_quantize.py --input-file=rdn_x2.onnx --calibration PHOTOGRAPHS --output-file=rdn_x2_int8.onnx
 
-Takes what RDN_pth2onnx.py writes and some dozens of photographs, which are reduced as the network's inputs are; their
-values give the scales. Layers whose eight bits cost more accuracy than their time is worth stay in floating point: each
-is tried. RDN_infer.py and RDN_upscale.py run the model as any other, in OpenVINO where it is installed. For the
-processor of this machine, not for atc: on an Ascend device the vendor's AMCT does this job.
+It takes a model that RDN_pth2onnx.py exports, and a folder of photographs. Each photograph must be at least as large as
+the network's output: 228 x 228 pixels for the guide's model. A model of any height and width needs 96 x 96 pixels times
+its scale: 192 x 192 for x2. Smaller photographs are skipped. 30 are needed: 24 for the scales, and 6 for the trials.
+
+The script estimates the loss of accuracy of each layer in eight bits. The layers that lose more than their speed is
+worth stay in float32. It tries some choices, and keeps the one with the least layers in float32 whose loss is at most
+--max-loss. If --budget is used up first, it uses the photographs and trials so far, and says so: with fewer trials,
+more layers stay in float32.
+
+RDN_infer.py and RDN_upscale.py run the model like any other, in OpenVINO if it is installed. It is for the processor of
+this machine, not for atc: use the vendor's AMCT for an Ascend device.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+from typing import TYPE_CHECKING, NamedTuple
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from rdn import cli, configuration, engines, files, guides_stack
+from rdn import cli, engines, escaping, files, guides_stack
 from rdn.training import patches
 
 import numpy as np
 import onnx
 
-FREE_SIDE_PIXELS = configuration.GUIDE_SIDE  # of a crop, where the model takes any size
+if TYPE_CHECKING:
+    from rdn.quantization import selection
+
+FREE_SIDE_PIXELS = 96  # of a crop, if the model takes any size
+ESTIMATE_SIDE_PIXELS = 48  # of a smaller crop, on which the layers' losses are estimated
+ESTIMATE_IMAGES = 16
+MIN_IMAGES = 4  # to calibrate on
 
 
-def pick_images(folders: list[str], count: int, scale: int, height: int, width: int, seed: int) -> list[np.ndarray]:
-    """Inputs (1, 3, height, width) from the middle of `count` random pictures of these folders.
+class Photographs(NamedTuple):
+    """Inputs of the network.
 
-    Raises ValueError where fewer are large enough, or as patches.load_pair does for a file that is no picture.
+    Attributes:
+        inputs: (1, 3, height, width), 0...1.
+        skipped: how many photographs were too small.
+    """
+
+    inputs: list[np.ndarray]
+    skipped: int
+
+
+def pick_images(folders: list[str], count: int, scale: int, size: tuple[int, int], seed: int) -> Photographs:
+    """Cut the middle of `count` random photographs that are large enough.
+
+    Args:
+        folders: of photographs.
+        count: how many are needed.
+        scale: of the network.
+        size: (height, width) of the network's input, pixels.
+        seed: of the order in which photographs are read.
+
+    Raises:
+        ValueError: fewer are large enough, or a file is not a picture.
     """
     paths = [path for folder in folders for path in patches.find_images(folder)]
-    if len(paths) < count:
-        raise ValueError(
-            f'{" ".join(folders)}: {len(paths)} photographs, {count} are needed: add some, or lower --images'
-        )
-    order = np.random.RandomState(seed).permutation(len(paths))
-    pairs = [patches.load_pair(paths[i], scale, max(height, width)) for i in cli.progress(order[:count], 'picture')]
-    return patches.cut_middle(pairs, height, width)
+    height, width = size
+    pairs: list[patches.Pair] = []
+    for tried, index in enumerate(cli.progress(np.random.RandomState(seed).permutation(len(paths)), 'photograph')):
+        picture = patches.read_picture(paths[index])
+        if picture.height >= height * scale and picture.width >= width * scale:
+            pairs.append(patches.make_pair(picture, scale))
+        if len(pairs) == count:
+            return Photographs(patches.cut_middle(pairs, height, width), tried + 1 - count)
+    raise ValueError(
+        f'{" ".join(folders)}: {len(pairs)} of {cli.count(len(paths), "photograph")} have at least '
+        f'{width * scale} x {height * scale} pixels, and {count} are needed: add {count - len(pairs)} more'
+    )
+
+
+def cut_middle(image: np.ndarray, side: int) -> np.ndarray:
+    """Cut the middle of an image (1, 3, height, width): at most side x side pixels."""
+    top, left = (max(0, axis - side) // 2 for axis in image.shape[2:])
+    return image[:, :, top : top + side, left : left + side]
 
 
 def main(argv=None):
     args = parse_args(argv)
     guides_stack.check_eight_bits()
-    from rdn.quantization import qdq  # not with Python 3.7's onnxruntime
+    from rdn.quantization import budget, calibration, qdq, selection, sensitivity  # not with Python 3.7's onnxruntime
 
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
         raise ValueError(f'{args.output_file}: --output-file would overwrite the model')
@@ -49,40 +95,87 @@ def main(argv=None):
     exact = engines.OnnxRuntime(args.input_file, engines.Place('CPU'))
     if exact.batch not in (None, 1):
         raise ValueError(f'{args.input_file}: made for batches of {exact.batch}: export it without --batch-size')
+    network = sensitivity.load_network(args.input_file)
+    size = exact.shape[1] or FREE_SIDE_PIXELS, exact.shape[2] or FREE_SIDE_PIXELS
+    trial_count = max(1, args.images // 4)
     scale = engines.scale_of(exact, args.input_file)
-    height, width = (size or FREE_SIDE_PIXELS for size in exact.shape[1:])
-    trials = max(1, args.images // 4)
-    images = pick_images(args.calibration, args.images + trials, scale, height, width, args.seed)
-    scales = qdq.measure_scales(model, images[trials:])
-    chooser = qdq.Chooser(model, scales, images[:trials])
-    choice = chooser.choose(args.max_loss, lambda names: cli.progress(names, 'layer'))
-    if len(choice.kept) == len(chooser.names):
-        raise ValueError(f'no layer can be of eight bits for --max-loss {args.max_loss}: give a larger one')
+    photographs = pick_images(args.calibration, args.images + trial_count, scale, size, args.seed)
+    trial_images, images = photographs.inputs[:trial_count], photographs.inputs[trial_count:]
+    crops = [cut_middle(image, ESTIMATE_SIDE_PIXELS) for image in images[:ESTIMATE_IMAGES]]
+    passes = sensitivity.PASSES * crops[0].size / images[0].size  # one is the network on one of the images
+    units = len(images) + len(crops) * passes + trial_count * selection.USUAL_TRIALS
+    with budget.Budget(args.budget, units) as time:
+        scales = calibration.measure_scales(model, time.stage('photographs calibrated', images, 1, 0.5, MIN_IMAGES))
+        rounded = sensitivity.round_layers(qdq.parts_of(model, scales))
+        errors = sensitivity.measure(
+            network, rounded, qdq.sharing_of(model), time.stage('photographs estimated', crops, passes, 0.75)
+        )
+        choice = selection.choose(
+            selection.Trials(model, scales, trial_images),
+            errors,
+            qdq.multiplications(model, images[0]),
+            args.max_loss,
+            lambda numbers: time.stage('trials', numbers, trial_count, at_least=2),
+        )
     with files.atomic_path(args.output_file) as path:
-        onnx.save(qdq.quantize(model, scales, set(chooser.names) - set(choice.kept)), path)
-    count = len(chooser.names)
-    print(f'calibrated  {args.images} photographs, tried on {trials} others')
-    print(f'eight bits  {count - len(choice.kept)} of {count} convolutions, {choice.share:.0%} of the multiplications')
-    cli.say(f'float32     {", ".join(choice.kept) or "none"}')
-    print(
-        f'loss        {choice.loss:.3f} dB, of {choice.loss_of_all:.3f} with all in eight bits, at {qdq.REFERENCE_PSNR:g} dB'
-    )
+        onnx.save(qdq.quantize(model, scales, set(errors.own) - set(choice.kept)), path)
+    skipped = f'; {photographs.skipped} skipped, which are too small' if photographs.skipped else ''
+    print(f'photographs {args.images} to calibrate, {trial_count} for the trials{skipped}')
+    print(describe(choice, len(errors.own)))
+    if time.notes:
+        print(f'budget      {args.budget:g} s used up after {", ".join(time.notes)}')
+        print('            a larger --budget gives the same result on every machine')
     cli.say(f'written     {args.output_file}')
+
+
+def describe(choice: selection.Selection, layers: int) -> str:
+    """Return the lines about a choice of layers that stay in float32, among so many."""
+    eight = layers - len(choice.kept)
+    return (
+        f'eight bits  {eight} of {layers} layers, {choice.share:.0%} of the multiplications\n'
+        f'float32     {escaping.escape(", ".join(choice.kept) or "none")}\n'
+        f'loss        {choice.loss:.3f} dB, {choice.loss_of_all:.3f} with all layers in eight bits; '
+        'of a picture that float32 restores to 38 dB'
+    )
+
+
+def number_of_images(text: str) -> int:
+    """An argparse type: a whole number from MIN_IMAGES on."""
+    number = cli.positive(text)
+    if number < MIN_IMAGES:
+        raise argparse.ArgumentTypeError(f'{text} photographs are too few for the scales: at least {MIN_IMAGES}')
+    return number
 
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--input-file', required=True, help='ONNX model of RDN_pth2onnx.py')
-    parser.add_argument('--calibration', nargs='+', required=True, metavar='FOLDER', help='folders of photographs')
+    parser.add_argument(
+        '--calibration',
+        nargs='+',
+        required=True,
+        metavar='FOLDER',
+        help="folders of photographs, at least as large as the output: 228 x 228 for the guide's model",
+    )
     parser.add_argument('--output-file', required=True, help='ONNX model to write')
     parser.add_argument(
-        '--images', type=cli.positive, default=24, help='photographs to calibrate on; default %(default)s'
+        '--images',
+        type=number_of_images,
+        default=24,
+        help=f'photographs for the scales, at least {MIN_IMAGES}; a quarter more is needed for trials; default %(default)s',
     )
     parser.add_argument(
         '--max-loss',
         type=cli.positive_number,
         default=0.06,
         help='dB that eight bits may cost at 38 dB; default %(default)s',
+    )
+    parser.add_argument(
+        '--budget',
+        type=cli.positive_number,
+        default=900,
+        metavar='SECONDS',
+        help='half is for the scales, a quarter for the estimates, the rest for the trials; default %(default)s',
     )
     parser.add_argument('--seed', type=int, default=0, help='picks the photographs')
     return parser.parse_args(argv)

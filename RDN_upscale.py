@@ -1,72 +1,44 @@
-"""Your own pictures, of any size and kind, through the model on this machine.
+"""Enlarge your own pictures, of any size and kind, on this machine.
 
-    python3 RDN_upscale.py --input photos --output enlarged --model rdn_x2.onnx
-    python3 RDN_upscale.py --input photo.jpg --output large.png --model rdn_x2.onnx
-    python3 RDN_upscale.py --cluster --input s3://pictures/in --output s3://pictures/out --model rdn_x2.onnx
+    python3 RDN_upscale.py photo.jpg
+    python3 RDN_upscale.py photos holiday.png --output enlarged --report enlarged
+    python3 RDN_upscale.py --cluster --input s3://pictures/in --output s3://pictures/out
 
-Writes enlarged/NAME_x2.png for each picture: files, or whole folders with their structure. The pictures
-go through the model in overlapping tiles that join without seams (rdn/tiles.py). With --cluster the machines
-of a Ray cluster share the work: docs/cluster.md.
+photo.jpg becomes photo_x2.jpg beside it, and a folder photos becomes photos_x2 with the same structure; with --output
+all results go there. Results of earlier runs are passed over. The pictures go through the model in overlapping tiles
+that join without seams. With --cluster the machines of a Ray cluster share the work: docs/cluster.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import itertools
 import os
 import warnings
-from typing import Iterator, NamedTuple
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from pictures import discovery, local, processing, upscaler
-from pictures.formats import base, reader, registry
+from pictures import defaults, discovery, estimate, jobs, local, naming, processing, request, upscaler
+from pictures.formats import base, registry
 from pictures.report import report
-from rdn import cli, cpu, engines, files, tiles
-
-FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
-
-
-class Places(NamedTuple):
-    """What to read and where to write: paths, or with --cluster URLs; report and log may be None."""
-
-    inputs: list[str]
-    output: str
-    report: str | None
-    log: str | None
-
-
-class ResultNames(NamedTuple):
-    """What the user wants results to be called: a suffix and an ending, None for the usual ones."""
-
-    suffix: str | None
-    ext: str | None
-
-
-class Model(NamedTuple):
-    """The model to use: its path, the engine and the precision as of engines.open_model, and where it computes."""
-
-    path: str
-    engine: str
-    precision: str
-    place: engines.Place
+from rdn import cli, engines, tiles
 
 
 def main(argv=None):
     args = parse_args(argv)
     warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
     summary = processing.Summary()
-    places = Places(args.input, args.output, args.report, args.log)
-    names = ResultNames(args.suffix, args.ext)
     place = engines.Place(args.provider, args.device_id, args.threads, device=args.device)
-    model = Model(args.model, args.engine, args.precision, place)
+    model = request.ChosenModel(args.model, args.engine, args.precision, place)
     options = processing.Options(**{name: getattr(args, name) for name in processing.Options._fields})
+    inputs = [*args.pictures, *args.input]
+    asked = request.UpscaleRequest(inputs, args.output, model, args.suffix, args.ext, args.report, args.log, options)
     try:
         if args.cluster is None:
-            target, page = upscale_here(places, names, model, options, summary)
+            target, page = upscale_here(asked, summary)
         else:
-            target, page = upscale_on_cluster(args.cluster, places, names, model, options, summary)
+            from pictures.cluster import run  # imported here because most users never need it
+
+            target, page = args.output, run.upscale(args.cluster, asked, summary)
     except KeyboardInterrupt:
         raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume continues')
     if page and page.entries:
@@ -79,106 +51,28 @@ def main(argv=None):
     check_failures(summary, args.log)
 
 
-@contextlib.contextmanager
-def under_way(places: Places, model_path: str, summary: processing.Summary) -> Iterator[report.Report | None]:
-    """The report while pictures are upscaled; what failed is written at the end, however that comes."""
-    network = engines.title_of_network(model_path)
-    try:
-        with report.writing(places.report, network) if places.report else contextlib.nullcontext() as page:
-            yield page
-    finally:
-        if places.log:
-            summary.write_failures(places.log)
-
-
-def upscale_here(
-    places: Places, names: ResultNames, model: Model, options: processing.Options, summary: processing.Summary
-) -> tuple[str, report.Report | None]:
-    """Upscale on this machine; returns where the results are, and the report."""
-    threads = model.place.threads or cpu.available_cores()
-    place = model.place._replace(threads=threads, streams=min(threads, processing.MAX_STREAMS))
-    with engines.opened(model.path, model.engine, model.precision, place) as engine:
-        scale = engines.scale_of(engine, model.path)
+def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> tuple[str, report.Report | None]:
+    """Enlarge the pictures on this machine; return where the results are, and the report."""
+    model, options = asked.model, asked.options
+    with engines.opened(model.file, model.engine, model.precision, model.busy_place()) as engine:
+        scale = engines.scale_of(engine, model.file)
         upscaler.check_tiles(engine, options.tile_size, options.overlap)
-        discovery.check_no_url(places.output)
-        naming = make_naming(places.output, names, options.lossless, scale)
-        jobs = local.plan(places.inputs, naming, summary)
-        check_places(naming.output, places)
-        print(
-            f'{len(jobs)} picture{"" if len(jobs) == 1 else "s"}, x{scale} on {engines.describe(engine, "--precision")}'
-        )
-        print(''.join(f'{line}\n' for line in processing.describe_model(engine, model.precision, options)), end='')
+        discovery.check_no_url(asked.output or '')
+        names = naming.make_naming(asked.output, asked.suffix, asked.ext, options.lossless, scale)
+        found = jobs.find_jobs(asked.inputs, names, summary)
+        folders = sorted({naming.folder_for(given, names) or os.curdir for given in asked.inputs})
+        asked.check_writable(folders)
+        lines = [model.describe(scale, engines.describe(engine, '--precision'))]
+        lines += processing.describe_model(engine, model.precision)
+        lines += processing.describe_tiles(engine, options) if model.path else []
+        print('\n'.join(filter(None, [*lines, found.describe_results()])), flush=True)
+        print(estimate.describe(found.jobs, engine, scale, options), flush=True)
         said = len(engine.notes)
-        with under_way(places, model.path, summary) as page:
-            local.upscale_all(jobs, engine, scale, options, page, summary)
+        with asked.under_way(summary) as page:
+            local.upscale_all(found.jobs, engine, scale, options, page, summary)
         print(''.join(f'{note}\n' for note in engine.notes[said:]), end='')
-    return naming.file or naming.output, page
-
-
-def upscale_on_cluster(
-    address: str,
-    places: Places,
-    names: ResultNames,
-    model: Model,
-    options: processing.Options,
-    summary: processing.Summary,
-) -> tuple[str, report.Report | None]:
-    """Upscale on the machines of a cluster; returns where the results are, and the report."""
-    # Imported here because most users never need them.
-    from pictures.cluster import fleet, progress, scheduler, stores, task_source, worker
-
-    given = places.inputs[0]
-    if len(places.inputs) > 1:
-        raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(places.inputs)}')
-    if os.path.isfile(given):
-        raise ValueError(f'{given}: a file: --cluster takes a folder or a URL')
-    if reader.is_picture_name(places.output) and not os.path.isdir(places.output):
-        raise ValueError(f'{places.output}: with --cluster, --output is a folder or a URL')
-    source, output = stores.open_store(given), stores.open_store(places.output)
-    if '://' in places.output and output.is_same(source):
-        raise ValueError(f'{places.output}: is the input, too: name another --output')
-    pictures = filter(reader.is_picture_name, source.list(output))
-    first = list(itertools.islice(pictures, FIRST_PICTURES))
-    if not first:
-        raise ValueError(f'{given}: no pictures in it')
-    output.check_writable()
-    check_places(None, places)
-    engines.check_model(model.path)
-    with open(model.path, 'rb') as file:
-        content = file.read()
-    with contextlib.ExitStack() as stack:
-        token = stack.enter_context(scheduler.token_in(output))
-        setup = worker.Setup(
-            content,
-            model.path,
-            model.engine,
-            model.precision,
-            model.place,
-            (source.url, source.absolute()),
-            (output.url, output.absolute()),
-            list(filter(source.exists, first)),  # a link may lead nowhere
-            token,
-            options,
-        )
-        ray = stack.enter_context(fleet.joined(address))
-        shown = stack.enter_context(contextlib.closing(progress.Progress(summary)))
-        page = stack.enter_context(under_way(places, model.path, summary))
-        workers = fleet.Fleet(ray, setup, model.place.threads)
-        handed = scheduler.Scheduler(workers, source, output, shown, page)
-        ready = handed.wait_for_workers()
-        naming = make_naming(places.output, names, options.lossless, ready.scale)
-        shown.write('\n'.join([f'pictures of {source.url}, x{ready.scale} on {ready.name}', *ready.lines]))
-        shown.count(source, output)
-        handed.upscale(task_source.find_tasks(source, output, naming._replace(output=''), summary))
-        workers.close()
-    return places.output, page
-
-
-def check_places(output: str | None, places: Places) -> None:
-    """Raises OSError where results, report or log cannot be written."""
-    log_folder = places.log and os.path.dirname(os.path.abspath(places.log))
-    for folder in filter(None, {output, places.report, log_folder}):
-        files.check_writable(folder)
+    places = ', '.join('this folder' if folder == os.curdir else folder for folder in folders)
+    return found.jobs[0].target if len(found.jobs) == 1 else places, page
 
 
 def check_failures(summary: processing.Summary, log: str | None) -> None:
@@ -189,26 +83,6 @@ def check_failures(summary: processing.Summary, log: str | None) -> None:
     more = summary.failed - len(summary.first_failures)
     rest = f' | and {more} more, {f"in {log}" if log else "above, and with --log FILE in a file"}' if more > 0 else ''
     raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}')
-
-
-def make_naming(output: str, names: ResultNames, lossless: bool, scale: int) -> processing.Naming:
-    """--output is a file where its ending is that of a format and there is no such folder, else a folder.
-
-    Raises ValueError for a file with flags that name or choose otherwise, or of a format that is not written.
-    """
-    suffix = f'_x{scale}' if names.suffix is None else names.suffix
-    ending = names.ext and f'.{names.ext}'
-    own = os.path.splitext(output)[1].lower()
-    if reader.is_picture_name(output) and not os.path.isdir(output):
-        if own not in registry.WRITABLE:
-            raise ValueError(f'{output}: {own[1:].upper()} is not written: name a file .png, say')
-        if names.suffix is not None or ending not in (None, own):
-            raise ValueError(f'{output}: --output names a file, which --ext and --suffix do not change')
-        if lossless and registry.BY_ENDING[own].has_loss:
-            raise ValueError(f'{output}: {registry.BY_ENDING[own].name} is never without loss: name a file .png, say')
-        folder = os.path.dirname(os.path.abspath(output))
-        return processing.Naming(folder, suffix, ending, lossless, output)
-    return processing.Naming(output, suffix, ending, lossless)
 
 
 def parse_args(argv):
@@ -224,70 +98,57 @@ def parse_args(argv):
         return text
 
     parser = cli.Parser(__doc__)
-    parser.add_argument('--input', nargs='+', required=True, metavar='PATH', help='pictures, or folders of them')
-    parser.add_argument(
-        '--output', required=True, metavar='PATH', help='folder for the results; of one picture also FILE.png'
+    add = parser.add_argument_group('pictures').add_argument
+    add('pictures', nargs='*', metavar='PATH', help='pictures and folders of pictures')
+    add('--input', nargs='+', default=[], metavar='PATH', help='the same')
+    add('--output', metavar='PATH', help='folder for all results, or FILE.png for one; default: beside the inputs')
+    add('--suffix', type=suffix, help='after the names of results; default: _x2 for a model that doubles')
+    add('--ext', choices=sorted(e[1:] for e in registry.WRITABLE), help="default: the source's own")
+    add('--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s')
+    add('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
+    add('--overwrite', action='store_true', help='replace existing results')
+    add('--resume', action='store_true', help='skip existing results')
+    add('--report', metavar='DIR', help='write DIR/index.html, a page with before/after sliders')
+    add('--log', metavar='FILE', help='write to FILE a line for each picture that failed')
+    add = parser.add_argument_group('model').add_argument
+    weights = os.path.basename(defaults.WEIGHTS)
+    add('--model', metavar='FILE', help=f'.pth, .onnx, or .om for an Ascend device; default: {weights} of this project')
+    add('--self-ensemble', action='store_true', help='average the eight flips and turns: 8 times slower, better')
+    auto = engines.AUTO
+    add(
+        '--engine',
+        choices=[auto, *engines.ENGINES],
+        default=auto,
+        help='what computes; default auto: the fastest one here that loses at most 0.05 dB (docs/performance.md)',
     )
-    parser.add_argument(
-        '--model',
-        default='rdn_x2.onnx',
-        help='of RDN_pth2onnx.py or another RGB model, or an .om for an Ascend device; default %(default)s',
+    add(
+        '--precision',
+        choices=[auto, *engines.PRECISIONS],
+        default=auto,
+        help='fp32: exact; default auto: as --engine says, and fp32 for pictures of more than 8 bits a channel',
     )
-    parser.add_argument(
+    add('--device', metavar='NAME', help='of PyTorch: cuda:1, mps, npu:0, xpu or cpu; default: the first that works')
+    add('--provider', choices=list(engines.PROVIDERS), help='of ONNX Runtime; default: the first that it has')
+    add('--device-id', type=cli.not_negative, default=0, help='of an Ascend device or of ONNX Runtime; default 0')
+    add('--threads', type=cli.not_negative, default=0, help='of a CPU; default: one a core')
+    tile = processing.TILE_SIZE
+    add('--tile-size', type=cli.positive, default=tile, metavar='N', help=f'pixels, unless it is fixed; default {tile}')
+    add('--overlap', type=cli.not_negative, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s')
+    add('--batch-size', type=cli.positive, default=0, help='tiles a run; default: what the engine runs fastest')
+    add = parser.add_argument_group('cluster').add_argument
+    add(
         '--cluster',
         nargs='?',
         const='',
         metavar='HOST:PORT',
-        help='work on the machines of a Ray cluster (or auto: the one of this machine), or with a Ray of its own on this one; --input and --output are then '
-        'folders that all machines see, or URLs (s3://...): docs/cluster.md',
+        help='work on the machines of a Ray cluster (or auto: the one of this machine), or with a Ray of its own on this '
+        'one; --input and --output are then folders that all machines see, or URLs (s3://...): docs/cluster.md',
     )
-    parser.add_argument('--ext', choices=sorted(e[1:] for e in registry.WRITABLE), help="default: the source's own")
-    parser.add_argument(
-        '--suffix', type=suffix, help='behind the names of results; default _x2 for a model that doubles'
-    )
-    parser.add_argument(
-        '--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s'
-    )
-    parser.add_argument('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
-    parser.add_argument('--overwrite', action='store_true', help='replace results that are there')
-    parser.add_argument('--resume', action='store_true', help='skip results that are there')
-    parser.add_argument(
-        '--self-ensemble', action='store_true', help='average the eight flips and turns: slower, better'
-    )
-    parser.add_argument('--report', metavar='DIR', help='write there index.html, a page with before/after sliders')
-    parser.add_argument('--log', metavar='FILE', help='write there a line for each picture that failed')
-    parser.add_argument(
-        '--tile-size',
-        type=cli.positive,
-        default=processing.TILE_SIZE,
-        metavar='N',
-        help='pixels, for a model of free height and width; default %(default)s',
-    )
-    parser.add_argument(
-        '--overlap', type=cli.not_negative, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s'
-    )
-    parser.add_argument(
-        '--batch-size', type=cli.positive, default=0, help='tiles a run; default: what the engine runs fastest'
-    )
-    parser.add_argument('--provider', choices=list(engines.PROVIDERS), help='default: the first that onnxruntime has')
-    parser.add_argument('--device-id', type=cli.not_negative, default=0, help='of an Ascend device or of onnxruntime')
-    parser.add_argument(
-        '--engine',
-        choices=[engines.AUTO, *engines.ENGINES],
-        default=engines.AUTO,
-        help='default auto: the fastest installed one that loses at most 0.05 dB: docs/performance.md',
-    )
-    parser.add_argument(
-        '--precision',
-        choices=[engines.AUTO, *engines.PRECISIONS],
-        default=engines.AUTO,
-        help='fp32 is exact; default auto: as --engine says, fp32 for pictures of more than 8 bits',
-    )
-    parser.add_argument(
-        '--device', metavar='NAME', help='for PyTorch: cuda:1, mps, npu:0, xpu, cpu; default: the first'
-    )
-    parser.add_argument('--threads', type=cli.not_negative, default=0, help='of a CPU run; default: one a core')
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    if not (args.pictures or args.input):
+        parser.error('name a picture or a folder: python3 RDN_upscale.py photo.jpg')
+    if args.cluster is not None and args.output is None:
+        parser.error('--cluster: name a folder or URL for the results by --output')
     if args.cluster is not None and args.log is None:
         args.log = 'failures.txt'
     if args.cluster is not None and args.device_id:

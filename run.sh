@@ -14,6 +14,7 @@
 #
 # Where atc is installed, and benchmark, ais_bench or pyACL (a part of every CANN toolkit), it converts the model and
 # runs it on the device; elsewhere RDN_infer.py runs it on this machine's processor. The first run makes .venv and installs requirements.txt into it.
+# RDN_TORCH_INDEX names the index that PyTorch comes from (bash setup_venv.sh --help).
 # PYTHON names another Python than python3, with an environment of its own, .venv-3.7 for instance; RDN_VENV names an
 # environment that is used as it is. AIS_BENCH says how to
 # call ais_bench where it is not `python3 -m ais_bench`; SOC_VERSION is --soc-version; CHIPS says how many devices a

@@ -1,5 +1,11 @@
 # shellcheck shell=bash
 # Functions for run.sh and test/run_tests.sh, which source this file in the project's folder. It is not a command.
+#
+# A new environment gets the PyTorch that fits the machine. On Linux without an NVIDIA GPU (nvidia-smi does not answer)
+# these are PyTorch's own CPU wheels, without CUDA's libraries. All else comes from pip's configured index.
+#
+# RDN_TORCH_INDEX  takes PyTorch from this index instead, on any machine; also a page of links (.html) or a folder of
+#                  wheels. RDN_TORCH_INDEX= (empty) takes it from pip's configured index, with CUDA's libraries.
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     case " $* " in *' --help '* | *' -h '*) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
@@ -8,17 +14,14 @@ fi
 # setup_venv FOLDER REQUIREMENTS [PYTHON]: makes the virtual environment FOLDER hold what REQUIREMENTS
 # asks for, and activates it. Where an earlier call did so, for the same Python, it only activates.
 setup_venv() {
-    local folder=$1 requirements=$2 python wanted quiet=--quiet
+    local folder=$1 requirements=$2 python wanted
     python=$(find_python ${3:+"$3"})
     if [ "$(command -v "$python")" -ef "$folder/bin/$(basename "$python")" ]; then # active, and perhaps to be made anew
         python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)')
     fi
     wanted=$("$python" -c 'import sys; print(sys.version)' && cat requirements*.txt "$requirements")
     if [ "$wanted" != "$(cat "$folder/.set-up" 2>/dev/null)" ]; then
-        echo "Setting up $folder ($("$python" --version), $requirements): once, some minutes, about 1.7 GB"
-        echo "  PyTorch, ONNX Runtime, OpenCV and others; where pip brings CUDA's libraries, some GB more. Without them:"
-        echo "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu bash $0"
-        if [ -t 1 ]; then quiet=''; fi # pip's own progress is for a person
+        echo "Setting up $folder ($("$python" --version), $requirements): once, some minutes"
         if [ -e "$folder/.ours" ]; then
             announce_replacement "$folder" "$python"
             rm -rf "$folder"
@@ -28,15 +31,100 @@ setup_venv() {
             return 1
         fi
         touch "$folder/.ours"
-        # shellcheck disable=SC2086
-        if ! "$folder/bin/python" -m pip install $quiet --disable-pip-version-check -r "$requirements"; then
+        trap 'exit 130' INT # pip would end with 1, and the next index would be tried
+        install_torch "$folder/bin/python" "$requirements" || return 1
+        if ! pip_install "$folder/bin/python" -r "$requirements"; then
             echo "$0: pip could not install $requirements: its message is above" >&2
             return 1
         fi
+        trap - INT
         printf '%s\n' "$wanted" >"$folder/.set-up"
     fi
     # shellcheck disable=SC1091
     . "$folder/bin/activate"
+}
+
+# install_torch PYTHON REQUIREMENTS: says where PyTorch comes from and how much all of REQUIREMENTS takes. Where PyTorch
+# does not come from pip's configured index, it installs torch and torchvision, which pip later finds in place.
+install_torch() {
+    local python=$1 small='less than 2 GB' large='6 to 8 GB' index=$CPU_INDEX problem='does not answer'
+    if [ "$(python_version "$python")" = 3.7 ]; then
+        index=$CPU_PAGE large=$small # the wheel of torch 1.5.0 holds its CUDA, and needs no more packages
+    fi
+    case $2 in test/*) small='less than 3 GB' ;; esac
+    if [ -n "${RDN_TORCH_INDEX-}" ]; then
+        echo "  PyTorch from $RDN_TORCH_INDEX: $small without CUDA's libraries, $large with them"
+        if ! torch_from "$RDN_TORCH_INDEX" '' "$python"; then
+            echo "$0: RDN_TORCH_INDEX=$RDN_TORCH_INDEX: pip could not install PyTorch from there (its message is above):" \
+                'correct the address, or unset the variable' >&2
+            return 1
+        fi
+        return
+    fi
+    if ! pypi_has_cuda "$python"; then
+        echo "  PyTorch and the others from pip's configured index: $small"
+    elif [ -n "${RDN_TORCH_INDEX+empty}" ]; then
+        echo "  PyTorch from pip's configured index, as RDN_TORCH_INDEX= asks: $large with CUDA's libraries"
+    elif has_nvidia_gpu; then
+        echo "  PyTorch with CUDA's libraries, for the NVIDIA GPU of this machine: $large"
+    elif pip_install "$python" --no-deps --retries 0 -r <(torch_lines torch +cpu) 2>/dev/null; then
+        echo "  PyTorch without CUDA's libraries, from pip's configured index: $small"
+    else
+        if answers "$python" "$index"; then
+            echo "  PyTorch without CUDA's libraries, from $index: $small"
+            if torch_from "$index" +cpu "$python"; then return; fi
+            problem="lacks PyTorch's CPU wheels (pip's message is above)"
+        fi
+        echo "  $index $problem: PyTorch comes from pip's configured index, $large with CUDA's libraries"
+        echo "  To name another index of CPU wheels: RDN_TORCH_INDEX=URL bash $0"
+    fi
+}
+
+# Where PyTorch's CPU wheels are; torch 1.5.0 is on the page.
+CPU_INDEX=https://download.pytorch.org/whl/cpu
+CPU_PAGE=https://download.pytorch.org/whl/torch_stable.html
+
+# torch_from INDEX BUILD PYTHON: installs torch and torchvision from INDEX, BUILD +cpu for instance, '' for any.
+torch_from() {
+    local place=(--index-url "$1")
+    if [ -d "$1" ] || [ "${1%.html}" != "$1" ]; then place=(--no-index --find-links "$1"); fi
+    pip_install "$3" --no-deps "${place[@]}" -r <(torch_lines 'torch\(vision\)\{0,1\}' "$2")
+}
+
+# torch_lines NAME BUILD: prints the lines of requirements.txt for NAME, a regular expression, with BUILD added to the
+# version.
+torch_lines() {
+    sed -n "s/^\($1==[0-9.]*\)/\1$2/p" requirements.txt
+}
+
+# pip_install PYTHON FLAG ...: pip install, with pip's own progress where a person looks at it.
+pip_install() {
+    local python=$1 quiet=--quiet
+    shift
+    if [ -t 1 ]; then quiet=''; fi
+    # shellcheck disable=SC2086
+    "$python" -m pip install $quiet --disable-pip-version-check "$@"
+}
+
+# pypi_has_cuda PYTHON: whether PyPI's PyTorch for this machine and PYTHON needs CUDA's libraries.
+pypi_has_cuda() {
+    case "$(uname -s) $(uname -m)" in
+        'Linux x86_64') return 0 ;;
+        'Linux aarch64') case $(python_version "$1") in 3.8 | 3.9) return 1 ;; esac ;; # 2.13.0 has them on Arm too
+        *) return 1 ;;
+    esac
+}
+
+# has_nvidia_gpu: whether nvidia-smi answers within ten seconds, and lists a GPU.
+has_nvidia_gpu() {
+    [[ $(timeout 10 nvidia-smi -L 2>/dev/null) == 'GPU '* ]]
+}
+
+# answers PYTHON INDEX: whether the index, or page of links, answers within five seconds.
+answers() {
+    local url=$2
+    if [ "${url%.html}" = "$url" ]; then url=${url%/}/torch/; fi
+    timeout 5 "$1" -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5).close()' "$url" >/dev/null 2>&1
 }
 
 # announce_replacement FOLDER PYTHON: says why the environment FOLDER is made anew for PYTHON. Where it is one of another

@@ -2,7 +2,7 @@
 
 from PIL import Image
 from pictures import Upscaler
-upscale = Upscaler('rdn_x2_lite.onnx')
+upscale = Upscaler()
 upscale(Image.open('photo.jpg')).save('large.png')
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from pictures import processing, upscaler
+from pictures import processing, request, upscaler
 from pictures.formats import pillow, pixels
 from pictures.metadata import colour
-from rdn import cpu, engines, tiles
+from rdn import engines, tiles
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -31,37 +31,37 @@ class Upscaler:
 
     def __init__(
         self,
-        model: str,
+        model: str | None = None,
         precision: str = engines.AUTO,
         engine: str = engines.AUTO,
         device: str | None = None,
-        tile_size: int = processing.TILE_SIZE,
-        overlap: int = tiles.OVERLAP,
         self_ensemble: bool = False,
+        **tiling: int,
     ):
         """Load a model.
 
         Args:
             model: weights (.pth), an ONNX file of RDN_pth2onnx.py, another model that enlarges RGB, or an offline model
-                (.om), which holds memory of an Ascend device until `self.model.close()` or the end of this object.
+                (.om), which holds memory of an Ascend device until `self.model.close()` or the end of this object;
+                None: the compact weights of this repository.
             precision: 'fp32', 'fp16', 'bf16' or 'int8'; 'auto': the fastest that loses at most 0.05 dB, and fp32 for
                 pictures of more than 8 bits a channel.
             engine: 'onnxruntime', 'openvino', 'pytorch' or 'om'; 'auto': the fastest that is installed.
             device: for PyTorch, 'cuda:1' for example; None: the first that works.
-            tile_size: pixels; for a model of free height and width.
-            overlap: of tiles, pixels of the input.
             self_ensemble: whether to average the eight flips and turns, for eight times the work.
+            tiling: `tile_size`, pixels, for a model of free height and width; `overlap` of tiles, pixels of the input.
 
         Raises:
             ValueError: the file is not such a model, or this machine does not offer the precision.
         """
-        threads = cpu.available_cores()
-        streams = min(threads, processing.MAX_STREAMS)
-        place = engines.Place(threads=threads, streams=streams, device=device)
-        self.model = engines.open_model(model, engine, precision, place)
-        self.scale = engines.scale_of(self.model, model)
-        self.tile_size, self.overlap, self.self_ensemble = tile_size, overlap, self_ensemble
-        upscaler.check_tiles(self.model, tile_size, overlap)
+        wanted = request.ChosenModel(model, engine, precision, engines.Place(device=device))
+        self.model = engines.open_model(wanted.file, engine, precision, wanted.busy_place())
+        self.scale = engines.scale_of(self.model, wanted.file)
+        if set(tiling) - {'tile_size', 'overlap'}:
+            raise TypeError(f'{", ".join(tiling)}: only tile_size and overlap are expected')
+        self.tile_size = tiling.get('tile_size', processing.TILE_SIZE)
+        self.overlap, self.self_ensemble = tiling.get('overlap', tiles.OVERLAP), self_ensemble
+        upscaler.check_tiles(self.model, self.tile_size, self.overlap)
 
     def __call__(self, picture: Picture) -> Picture:
         """Enlarge a picture.

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Sequence
 
-from pictures import discovery, processing
+from pictures import processing
 from pictures.report import report
 from rdn import cli, engines
 
 from tqdm import tqdm
 
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]'
-
-
-def plan(inputs: Sequence[str], naming: processing.Naming, summary: processing.Summary) -> list[processing.PictureJob]:
-    """The Jobs for files and folders, sorted. Files whose names are not those of pictures are counted in the summary.
-
-    Raises FileNotFoundError for what is not there, ValueError where there is no picture, or several for one file.
-    """
-    found = list(discovery.find_pictures(inputs, naming.output))
-    jobs = [
-        processing.PictureJob(path, place, processing.target_of(place, naming))
-        for path, place, is_picture in found
-        if is_picture
-    ]
-    for path in (path for path, _, is_picture in found if not is_picture):
-        summary.pass_over(path)
-    results = {os.path.abspath(job.target) for job in jobs}
-    if not naming.suffix or naming.file:  # of which a source may itself be another's result
-        results = set()
-    jobs = [job for job in jobs if os.path.abspath(job.source) not in results]
-    if not jobs:
-        raise ValueError(f'{", ".join(inputs)}: no pictures in it')
-    if naming.file and len(jobs) > 1:
-        raise ValueError(f'{naming.file}: --output names a file, and there are {len(jobs)} pictures: name a folder')
-    return jobs
 
 
 def upscale_all(

@@ -1,4 +1,4 @@
-"""A picture and what it becomes: named, upscaled, written, shown. For one machine and for many."""
+"""A picture and what it becomes: upscaled, written, shown. For one machine and for many."""
 
 from __future__ import annotations
 
@@ -96,32 +96,19 @@ class Options(NamedTuple):
     lossless: bool = False
 
 
-class Naming(NamedTuple):
-    """How results are named. ending: of all, or None: the source's own where it can be written; file: of a single one."""
-
-    output: str
-    suffix: str
-    ending: str | None
-    lossless: bool
-    file: str | None = None
-
-
-def target_of(place: str, naming: Naming) -> str:
-    """The result's path. What cannot be written, or not without loss where that is asked for, becomes PNG."""
-    if naming.file:
-        return naming.file
-    stem, own = os.path.splitext(place)
-    chosen = naming.ending or (own.lower() if own.lower() in registry.WRITABLE else '.png')
-    if naming.lossless and registry.BY_ENDING[chosen].has_loss:
-        chosen = '.png'
-    return os.path.join(naming.output, f'{stem}{naming.suffix}{chosen}')
-
-
-def describe_model(model: engines.Engine, precision: str, options: Options) -> list[str]:
-    """Lines on how a model will work: its notes, what would be faster, how pictures are cut. precision: as asked for."""
+def describe_model(model: engines.Engine, precision: str) -> list[str]:
+    """Lines on how a model will work: its notes, what would be faster. precision: as asked for."""
     hint = engines.faster_way(model, '--precision') if precision == engines.AUTO else None
-    tiled = f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
-    return [line for line in (*model.notes, hint, tiled if None in model.shape[1:] else None) if line]
+    return [line for line in (*model.notes, hint) if line]
+
+
+def describe_tiles(model: engines.Engine, options: Options) -> list[str]:
+    """A line on how pictures are cut for a model that takes any size, whose overlap may want to be measured."""
+    if None not in model.shape[1:]:
+        return []
+    return [
+        f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
+    ]
 
 
 def upscale_picture(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import logging
 import os
 import signal
 import sys
 import warnings
-from typing import Callable, Iterable, NoReturn, Sequence
+from typing import Callable, Iterable, Iterator, NoReturn, Sequence
 
 from rdn import configuration, escaping, steps
 
@@ -100,6 +101,19 @@ def _fail(message: str, status: int) -> None:
 def progress(items: Iterable, unit: str, total: int | None = None) -> Iterable:
     """The items, under a bar on stderr where that is a terminal; silent in a pipe. total: where they have no len."""
     return tqdm(items, unit=unit, total=total, disable=None, leave=False)
+
+
+@contextlib.contextmanager
+def progress_bar(unit: str, total: int) -> Iterator[Callable[[], object]]:
+    """A bar as `progress` draws it, for steps that are no loop: yields the function to call after each."""
+    with tqdm(unit=unit, total=total, disable=None, leave=False) as bar:
+        yield bar.update
+
+
+def bar(total: float) -> tqdm:
+    """Return a bar of `total` units on stderr with the time left, if that is a terminal; otherwise it stays silent."""
+    form = '{desc}: {percentage:3.0f}% {bar} {elapsed}, {remaining} left'
+    return tqdm(total=total, bar_format=form, smoothing=0.1, disable=None, leave=False)
 
 
 def count(number: int, noun: str) -> str:

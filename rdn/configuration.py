@@ -13,7 +13,8 @@ RESULTS = 'result'  # the folder of all that the guide's own walk measures
 RESULT = 'result.json'
 TABLE = f'{RESULTS}/batches.md'  # of several batch sizes
 GUIDE_SIDE = LABEL_SIDE // GUIDE_SCALE  # pixels of an input
-WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', 'weights/rdn_x2_lite.pth')  # the first one that exists
+COMPACT_WEIGHTS = 'weights/rdn_x2_lite.pth'  # of this repository
+WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', COMPACT_WEIGHTS)  # the first one that exists
 
 
 class Configuration(NamedTuple):

@@ -85,6 +85,15 @@ def decibels(limit: float, is_finite: bool) -> Field:
     return Field(is_valid, f'a number of dB, at most {limit:g}')
 
 
+def list_of(field: Field) -> Field:
+    """A field of lists, not empty, of another field's values."""
+
+    def is_valid(value: Any) -> bool:
+        return isinstance(value, list) and bool(value) and all(map(field.is_valid, value))
+
+    return Field(is_valid, f'a list, each {field.expected}')
+
+
 TEXT = Field(
     lambda value: isinstance(value, str) and 0 < len(value) <= MAX_TEXT and value.isprintable(),
     f'a text of 1 to {MAX_TEXT} printable characters',

@@ -25,7 +25,8 @@ class Record(NamedTuple):
 
     chip: as npu-smi names it, or HOST. model, manifest: SHA-256 of the model's file and of the prepared set's manifest.
     card_devices: how many devices the card holds; None: as rdn/devices/chip.py knows of the chip. weights: the path of
-    the weights that a model was made from, and weights_digest their SHA-256.
+    the weights that a model was made from, and weights_digest their SHA-256. outputs: the names of the model's outputs in
+    their order, where it has taps.
     """
 
     tool: str
@@ -39,6 +40,7 @@ class Record(NamedTuple):
     card_devices: int | None = None
     weights: str | None = None
     weights_digest: str | None = None
+    outputs: list[str] | None = None
 
     def describe(self) -> str:
         """In words: 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32) on host, batches of 1'."""
@@ -62,6 +64,7 @@ FIELDS: dict[str, fields.Field] = {
     'card_devices': fields.may_lack(fields.whole_number(1, MAX_CARD_DEVICES)),
     'weights': fields.may_lack(fields.PATH),
     'weights_digest': fields.may_lack(fields.SHA256),
+    'outputs': fields.may_lack(fields.list_of(fields.TEXT)),
 }
 
 

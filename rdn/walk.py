@@ -244,16 +244,30 @@ def next_commands(plan: Plan, measured: Sequence[Measured]) -> list[str]:
     for each in measured:
         if each.verdict and not each.verdict.is_kept:  # look where it is lost
             return [runner.line_of([*each.postprocess, f'--report={each.folder}/report'])]
+    photograph = [] if plan.is_acceptance else [enlarge_command(plan.config)]
     if plan.machine.device.is_accelerator:
         sizes = list(plan.batch_sizes)
         if 1 not in sizes:  # the GPU is measured with batches of 1
-            return [runner.line_of(['python3', 'test/accept.py', '--psnr', measured[0].result])]
+            return [runner.line_of(['python3', 'test/accept.py', '--psnr', measured[0].result]), *photograph]
         path, speed = measured[sizes.index(1)].result, measured[sizes.index(1)].speed
         on_gpu = runner.line_of(['bash', 'test/perf_gpu.sh', plan.config.onnx])
         judged = ['python3', 'test/accept.py', '--psnr', path, '--npu', speed, '--gpu', 'RDN_bs1.log']
-        return [f'{on_gpu}    (on a server with a GPU; it writes RDN_bs1.log)', runner.line_of(judged)]
-    larger = 'python3 RDN_upscale.py --input PHOTOGRAPHS --output enlarged --model'.split()
-    return [runner.line_of([*larger, plan.config.onnx])]
+        return [f'{on_gpu}    (on a server with a GPU; it writes RDN_bs1.log)', runner.line_of(judged), *photograph]
+    return photograph
+
+
+def enlarge_command(config: configuration.Configuration) -> str:
+    """The line that enlarges a photograph of the user's by the walk's weights, in a shell without an environment."""
+    compact = os.path.join(rdn.ROOT, configuration.COMPACT_WEIGHTS)
+    is_default = os.path.realpath(config.weights) == os.path.realpath(compact)
+    line = runner.line_of(
+        ['python3', 'RDN_upscale.py', 'photo.jpg', *([] if is_default else ['--model', config.weights])]
+    )
+    if sys.prefix == sys.base_prefix:
+        return line
+    inside = os.path.relpath(sys.prefix, rdn.ROOT)
+    environment = sys.prefix if inside.startswith(os.pardir) else inside
+    return f'{runner.line_of(["source", os.path.join(environment, "bin", "activate")])} && {line}'
 
 
 def check_converted(

@@ -5,6 +5,8 @@
 #     bash test/run_tests.sh -m slow                      # what takes long: whole walks, a browser
 #     bash test/run_tests.sh test/suite/top/test_tiles.py     # one file
 #     PYTHON=python3.7 bash test/run_tests.sh -k whitelist
+#
+# RDN_TORCH_INDEX names the index that PyTorch comes from (bash setup_venv.sh --help).
 [ -n "${BASH_VERSION-}" ] || { echo "run_tests.sh: needs bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

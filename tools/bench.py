@@ -3,20 +3,25 @@
     python3 -m tools.bench engines
     python3 -m tools.bench engines --default-network
     python3 -m tools.bench engines --int8-model rdn_x2_int8.onnx
+    python3 -m tools.bench graphs --tile 114 256
     python3 -m tools.bench batches
     python3 -m tools.bench infer
     python3 -m tools.bench whole --images SET14
     python3 -m tools.bench tiles
     python3 -m tools.bench host
     python3 -m tools.bench train
+    python3 -m tools.bench gpu --default-network
     python3 -m tools.bench cluster --precision bf16
 
-engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVINO. batches: images a second for batches of
+engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVINO. graphs: the network with and without
+Concat in ONNX Runtime and OpenVINO, in each precision that the processor has, and the largest difference to PyTorch;
+ONEDNN_MAX_CPU_ISA=AVX2 in front holds OpenVINO to a processor with AVX2, but not ONNX Runtime. batches: images a second for batches of
 1 to 16, and for several runs at a time on a part of the cores each. infer: what RDN_infer.py adds to a bare
 onnxruntime session. whole: megapixels a second of whole pictures, RDN_upscale.py's path against a plain loop over tiles
 that do not overlap, and against PyTorch on the whole picture. tiles: the same for a model of free height and width, over
 sizes of tiles. host: the scripts before and after the device, from the shell, against the way of the public ModelZoo
-scripts (peers.py). train: images a second that RDN_train.py learns from. cluster: RDN_upscale.py --cluster with 1, 2, 3 workers
+scripts (peers.py). train: images a second that RDN_train.py learns from. gpu: the network on a GPU, batches of 1 to 64
+through the engine and through a bare PyTorch loop, and a photograph of 12 megapixels through RDN_upscale.py's path. cluster: RDN_upscale.py --cluster with 1, 2, 3 workers
 of a core each, against RDN_upscale.py on the same cores; the driver's memory for 1,000 and 100,000 tiny pictures.
 Machines are noisy: compare within a table only.
 """
@@ -27,7 +32,6 @@ import functools
 import os
 import statistics
 import tempfile
-import time
 from typing import Callable, Sequence
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
@@ -45,32 +49,12 @@ from PIL import Image
 import models
 import RDN_infer
 import sample_images
-from tools import bench_cluster, bench_scripts
+from tools import bench_cluster, bench_gpu, bench_graphs, bench_scripts, timing
 
 BASE_ENGINE = 'onnxruntime, fp32 (RDN_infer.py)'
 BARE_SESSION = 'bare onnxruntime session'
 INFER_INPUTS = 20
 BATCHES = (1, 2, 4, 8, 16)
-
-
-def alternate(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Run each of the candidates (name -> function) in turn, `rounds` times; name -> median seconds."""
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for way in candidates.values():
-        way()  # warm up
-    for _ in cli.progress(range(rounds), 'round'):
-        for name, way in candidates.items():
-            start = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
-
-
-def print_rates(title: str, medians: dict[str, float], unit: str, amount: float, baseline: str) -> None:
-    """A row for each way: its rate, and its speed beside the baseline's."""
-    rows = [('', unit, 'speed')]
-    rows += [(name, f'{amount / s:.4g}', f'{medians[baseline] / s:.2f}') for name, s in medians.items()]
-    print(f'\n{title}\n{cli.format_table(rows)}')
 
 
 def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: int) -> None:
@@ -110,7 +94,7 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
     if int8_path:
         eight = engines.open_model(int8_path, precision='int8')
         candidates[f'{eight.name} (RDN_quantize.py)'] = lambda: eight(x)
-    print_rates(weights, alternate(candidates, rounds), 'images/s', 1, BASE_ENGINE)
+    timing.print_rates(weights, timing.alternate(candidates, rounds), 'images/s', 1, BASE_ENGINE)
 
 
 def bench_batches(model_path: str, precision: str, rounds: int) -> None:
@@ -134,7 +118,7 @@ def bench_batches(model_path: str, precision: str, rounds: int) -> None:
     candidates: dict[str, Callable[[], object]] = {f'batches of {n}': functools.partial(batches, n) for n in BATCHES}
     candidates[f'{threads} runs of one at a time'] = streams
     title = f'{model.name}, {model.precision}, {threads} threads'
-    print_rates(title, alternate(candidates, rounds), 'images/s', count, f'batches of {BATCHES[0]}')
+    timing.print_rates(title, timing.alternate(candidates, rounds), 'images/s', count, f'batches of {BATCHES[0]}')
 
 
 def bench_infer(model_path: str, rounds: int) -> None:
@@ -155,7 +139,7 @@ def bench_infer(model_path: str, rounds: int) -> None:
         def whole(binary):
             inside[binary].append(RDN_infer.infer_dataset(model, infos, 1, folder, binary).stages['infer'])
 
-        medians = alternate(
+        medians = timing.alternate(
             {
                 BARE_SESSION: bare,
                 'RDN_infer.py, -output_binary=True': lambda: whole(True),
@@ -165,7 +149,7 @@ def bench_infer(model_path: str, rounds: int) -> None:
         )
         medians['throughputRate, -output_binary=True'] = statistics.median(inside[True][1:])
         medians['throughputRate, text'] = statistics.median(inside[False][1:])
-        print_rates(cli.count(len(inputs), 'input'), medians, 'images/s', len(inputs), BARE_SESSION)
+        timing.print_rates(cli.count(len(inputs), 'input'), medians, 'images/s', len(inputs), BARE_SESSION)
 
 
 def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int) -> None:
@@ -212,7 +196,9 @@ def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int
     }
     megapixels = sum(pixels.shape[0] * pixels.shape[1] for pixels in pictures) / 1e6
     title = f'{len(pictures)} pictures, {megapixels:.2f} megapixels of input'
-    print_rates(title, alternate(candidates, rounds), 'megapixels/s', megapixels, 'plain loop, no overlap (seams)')
+    timing.print_rates(
+        title, timing.alternate(candidates, rounds), 'megapixels/s', megapixels, 'plain loop, no overlap (seams)'
+    )
 
 
 TILE_SIZES = (114, 160, 192, 224, 256, 320, 384)
@@ -238,7 +224,9 @@ def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> No
 
     candidates: dict[str, Callable[[], object]] = {f'tiles of {n}': functools.partial(through, n) for n in TILE_SIZES}
     title = f'{side} x {side} pixels, overlap {tiles.OVERLAP}, {threads} threads'
-    print_rates(title, alternate(candidates, rounds), 'megapixels/s', side * side / 1e6, f'tiles of {TILE_SIZES[0]}')
+    timing.print_rates(
+        title, timing.alternate(candidates, rounds), 'megapixels/s', side * side / 1e6, f'tiles of {TILE_SIZES[0]}'
+    )
 
 
 def bench_train(config: Sequence[int], rounds: int) -> None:
@@ -264,11 +252,16 @@ def bench_train(config: Sequence[int], rounds: int) -> None:
     print(cli.format_table(rows))
 
 
+def random_default_network() -> models.RDN:
+    """The guide's network with random weights."""
+    torch.manual_seed(0)
+    return models.RDN(2, 3, 64, 64, 16, 8).eval()
+
+
 def write_default_network(folder: str) -> tuple[str, str]:
     """Paths of the guide's network with random weights, .pth and .onnx."""
     weights, path = os.path.join(folder, 'default.pth'), os.path.join(folder, 'default.onnx')
-    torch.manual_seed(0)
-    torch.save(models.RDN(2, 3, 64, 64, 16, 8).state_dict(), weights)
+    torch.save(random_default_network().state_dict(), weights)
     bench_scripts.timed(bench_scripts.script('RDN_pth2onnx.py', f'--input-file={weights}', f'--output-file={path}'))
     return weights, path
 
@@ -278,10 +271,14 @@ def main(argv=None):
     paths = images.list_images(args.images) if args.images else sample_images.sample_paths()
     with tempfile.TemporaryDirectory() as folder:
         weights, model_path = args.weights, args.model
-        if args.default_network and args.what != 'train':
+        if args.default_network and args.what not in ('train', 'graphs'):
             weights, model_path = write_default_network(folder)
         if args.what == 'engines':
             bench_engines(weights, model_path, args.int8_model, args.rounds)
+        elif args.what == 'graphs':
+            network = random_default_network() if args.default_network else checkpoint.load(weights)
+            for side in args.tile:
+                bench_graphs.bench(network, side, args.rounds)
         elif args.what == 'batches':
             bench_batches(model_path, args.precision, args.rounds)
         elif args.what == 'infer':
@@ -292,6 +289,8 @@ def main(argv=None):
             bench_tiles(weights, folder, args.megapixels, args.rounds)
         elif args.what == 'host':
             bench_scripts.bench(paths, args.many, args.rounds)
+        elif args.what == 'gpu':
+            bench_gpu.bench(weights, args.device, args.rounds)
         elif args.what == 'cluster':
             bench_cluster.bench(model_path, paths, [f'--precision={args.precision}'], args.tiny, args.rounds)
         else:
@@ -300,7 +299,9 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('what', choices=['engines', 'batches', 'infer', 'whole', 'tiles', 'host', 'train', 'cluster'])
+    parser.add_argument(
+        'what', choices=['engines', 'graphs', 'batches', 'infer', 'whole', 'tiles', 'host', 'train', 'gpu', 'cluster']
+    )
     parser.add_argument('--model', default='rdn_x2.onnx')
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
     parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
@@ -316,7 +317,11 @@ def parse_args(argv):
     parser.add_argument(
         '--tiny', type=cli.positive, nargs='+', default=[1000, 100000], help='cluster: numbers of tiny pictures'
     )
+    parser.add_argument(
+        '--tile', type=cli.positive, nargs='+', default=[114], help='graphs: side of the input, pixels; default 114'
+    )
     parser.add_argument('--megapixels', type=float, default=1.0, help='tiles: of the picture; default 1')
+    parser.add_argument('--device', metavar='NAME', help='gpu: as of RDN_upscale.py; default: the first that works')
     parser.add_argument('--rounds', type=cli.positive, default=5)
     return parser.parse_args(argv)
 

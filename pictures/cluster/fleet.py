@@ -84,8 +84,8 @@ def joined(address: str) -> Iterator[Any]:
 
 
 def sent_packages() -> list[str]:
-    """The paths of our packages that a worker needs on another machine."""
-    return [os.path.join(rdn.ROOT, package) for package in ('rdn', 'pictures')]
+    """The paths of our packages and modules that a worker needs on another machine."""
+    return [os.path.join(rdn.ROOT, name) for name in ('rdn', 'pictures', 'models.py')]
 
 
 def choose_token(address: str) -> None:
@@ -139,7 +139,8 @@ class Fleet:
         """threads: cores of a worker; 0: all of a machine, up to processing.MAX_STREAMS."""
         self.ray, self._threads = ray, threads
         self._setup, self._kind = ray.put(setup), ray.remote(worker.Worker)
-        self._uses_accelerators = setup.place.provider != 'CPU' and setup.precision != 'bf16'
+        on_cpu = setup.place.provider == 'CPU' or setup.place.device == 'cpu' or setup.engine == 'openvino'
+        self._uses_accelerators = not on_cpu
         self._looked = self._seen = -float('inf')
         self._failed_starts: collections.Counter[str] = collections.Counter()
         self._rests: dict[str, float] = {}  # machine -> until when

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Iterator
 
-from pictures import processing
+from pictures import naming, processing
 from pictures.cluster import stores, worker
 from pictures.formats import reader, registry
 
@@ -13,25 +13,25 @@ SHOWN_EACH_DOUBLING = 16  # pictures on the report: so many of the first 16, of 
 
 
 def find_tasks(
-    source: stores.Store, output: stores.Store, naming: processing.Naming, summary: processing.Summary
+    source: stores.Store, output: stores.Store, names: naming.Naming, summary: processing.Summary
 ) -> Iterator[worker.PictureTask | str]:
     """Yield a PictureTask for each picture as it is listed, or why there is none: its result would be another's too.
 
-    naming: with an empty output. Files that are no pictures by their names are counted in the summary.
+    names: with an empty output. Files that are no pictures by their names are counted in the summary.
     """
-    own_results = naming.suffix and output.is_same(source)
+    own_results = names.suffix and output.is_same(source)
     alike: list[tuple[str, str, str]] = []  # (beginning, target, place): later names that begin so may share a target
     number = 0
     for place in source.list(output):
         if not reader.is_picture_name(place):
             summary.pass_over(source.path(place))
             continue
-        if own_results and _is_result(place, source, naming):
+        if own_results and _is_result(place, source, names):
             continue
         if not {'', os.curdir, os.pardir}.isdisjoint(place.split('/')):  # of a store: it would leave the output
             yield f'{source.path(place)}: is no name for a file: rename it'
             continue
-        target = processing.target_of(place, naming)
+        target = naming.target_of(place, names)
         if target == place and output.is_same(source):
             yield f'{source.path(place)}: would be replaced by its result: name another --output or --suffix'
             continue
@@ -45,15 +45,15 @@ def find_tasks(
         number += 1
 
 
-def _is_result(place: str, store: stores.Store, naming: processing.Naming) -> bool:
+def _is_result(place: str, store: stores.Store, names: naming.Naming) -> bool:
     """Whether a file is the result of another one beside it."""
     stem = os.path.splitext(place)[0]
-    if not stem.endswith(naming.suffix):
+    if not stem.endswith(names.suffix):
         return False
-    own = stem[: -len(naming.suffix)]
+    own = stem[: -len(names.suffix)]
     forms = (str, str.upper, lambda ending: '.' + ending[1:].capitalize())
     places = (own + form(ending) for ending in registry.READABLE for form in forms)
-    return any(processing.target_of(other, naming) == place and store.exists(other) for other in places)
+    return any(naming.target_of(other, names) == place and store.exists(other) for other in places)
 
 
 def is_shown(number: int) -> bool:

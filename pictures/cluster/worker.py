@@ -126,7 +126,8 @@ class Worker:
         self._model = engines.open_model(path, setup.engine, setup.precision, where)
         self._scale = engines.scale_of(self._model, path)
         upscaler.check_tiles(self._model, self._options.tile_size, self._options.overlap)
-        lines = processing.describe_model(self._model, setup.precision, self._options)
+        lines = processing.describe_model(self._model, setup.precision)
+        lines += processing.describe_tiles(self._model, self._options)
         return Ready(self._scale, engines.describe(self._model, '--precision'), lines)
 
     def ready(self) -> Ready:

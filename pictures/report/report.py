@@ -32,7 +32,15 @@ WEBP_QUALITY = 95
 THUMBNAIL_SIDE_PIXELS = 320  # in the page itself, until the view is loaded
 THUMBNAIL_QUALITY = 60
 MAX_SLUG_LETTERS = 40
+MODEL_DIGITS = 12  # of its SHA-256
 VIEW_PATTERN = re.compile(r'[a-z0-9-]+_(?:bicubic|rdn|original)\.([0-9a-f]{16})\.(?:png|webp)')
+
+
+class ModelFile(NamedTuple):
+    """The file of the model that enlarged the pictures: its name, and its SHA-256 in hexadecimal digits."""
+
+    name: str
+    digest: str
 
 
 class Views(NamedTuple):
@@ -135,11 +143,12 @@ class Report:
 
 
 @contextlib.contextmanager
-def writing(folder: str, network: str = NETWORK) -> Iterator[Report]:
+def writing(folder: str, network: str = NETWORK, model: ModelFile | None = None) -> Iterator[Report]:
     """Yield a Report to add pictures to; write index.html and index_views/ into the folder when the block ends well.
 
     Otherwise an earlier page stays, with its views; it stays, too, where nothing was added. The earlier page's views go
-    after it; all else in the folder and in index_views/ is kept. network: its title, for the page's texts.
+    after it; all else in the folder and in index_views/ is kept. network: its title, for the page's texts. model: its file;
+    None where the page does not name it.
     Raises OSError where the folder cannot be written, or for a link or a folder in the place of index.html, or a link
     or a file in the place of index_views.
     """
@@ -150,7 +159,7 @@ def writing(folder: str, network: str = NETWORK) -> Iterator[Report]:
         report = Report(path, scratch)
         yield report
         if report.entries:
-            _publish(scratch, views, path, _page(report.entries, network))
+            _publish(scratch, views, path, _page(report.entries, network, model))
 
 
 def _check_place(path: str, is_right: Callable[[str], bool]) -> None:
@@ -229,7 +238,7 @@ def _encode(image: Image.Image, kind: str, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _page(entries: Sequence[Entry], network: str) -> str:
+def _page(entries: Sequence[Entry], network: str, model: ModelFile | None) -> str:
     """index.html. Its words are in report.html, in each language; here are names and numbers."""
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.html'), encoding='utf-8') as file:
         frame = string.Template(file.read())
@@ -240,11 +249,17 @@ def _page(entries: Sequence[Entry], network: str) -> str:
         summary += ' ' + _words('averages', bicubic=bicubic, rdn=rdn)
     return frame.substitute(
         network=html.escape(network),
+        model=_model_line(model) if model else '',
         summary=summary,
         chart=_chart(known, network) if known else '',
         table=_table(entries) if known else '',
         pictures='\n'.join(_figure(number, entry) for number, entry in enumerate(entries, 1)),
     )
+
+
+def _model_line(model: ModelFile) -> str:
+    digits = model.digest[:MODEL_DIGITS]
+    return f'<p class="model"><bdi>{html.escape(model.name)}</bdi>, <span title="{model.digest}">SHA-256 {digits}…</span></p>'
 
 
 def _words(key: str, tag: str = 'span', **values: object) -> str:

@@ -115,7 +115,7 @@ def assess(outputs: Outputs, labels: str, criteria: Criteria, show: Show | None 
     paths = outputs.find(outputs.folder, [stem for case in cases for stem in case.input_stems()])
     protocol = dataset.protocol_of(labels)
     border = (protocol or protocols.CROP).border(criteria.scale)
-    rules = scoring.Rules(*size, border, _planes(protocol, criteria.luma), criteria.checks)
+    rules = scoring.Rules(*size, border, planes_of(protocol, criteria.luma), criteria.checks)
     reference = None
     if criteria.reference:
         stems = [stem for case in cases for stem in case.input_stems()]
@@ -148,13 +148,13 @@ def assess(outputs: Outputs, labels: str, criteria: Criteria, show: Show | None 
     return Assessment(scores, agreements, origin, tone.note(tones) if tones and not verdict else None)
 
 
-def read_record(folder: str, labels: str, digest: str) -> run_record.Record | None:
+def read_record(folder: str, labels: str, digest: str | None = None) -> run_record.Record | None:
     """Read the record of what computed the outputs in a folder; None where it is not known.
 
     Args:
         folder: of the outputs.
         labels: the prepared set's label/.
-        digest: run_record.digest_of the folder.
+        digest: run_record.digest_of the folder, if it is known already.
 
     Raises:
         ValueError: they were computed from another preparation than the labels are of.
@@ -181,7 +181,7 @@ def _check_labels(labels: str, cases: Sequence[dataset.Case], reference: str | N
         raise ValueError(f'{labels}: no labels, so nothing to measure: give --save-images or --report')
 
 
-def _planes(protocol: protocols.Protocol | None, luma: str | None) -> str:
+def planes_of(protocol: protocols.Protocol | None, luma: str | None) -> str:
     """The key of metrics.PLANES to measure on. Raises ValueError where flag and protocol differ."""
     prescribed = protocol.planes if protocol else None
     if protocol and prescribed and luma not in (None, prescribed):

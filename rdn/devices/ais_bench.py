@@ -198,11 +198,16 @@ def _publish_outputs(source: str, target: str, prefixes: dict[str, str], log: st
     prefixes: what an output's name begins with -> the stem of its input. Raises ValueError, with their names, where
     outputs are missing.
     """
-    written = {prefix: os.path.join(source, f'{prefix}_0.bin') for prefix in prefixes}
-    missing = [prefixes[prefix] for prefix, path in written.items() if not os.path.isfile(path)]
+    written = outputs.outputs_by_result(source)
+    missing = [stem for prefix, stem in prefixes.items() if f'{prefix}_0.bin' not in written]
     if missing:
         raise ValueError(f'ais_bench wrote no output of {", ".join(missing[:3])}; its messages are in {log}')
-    outputs.move({path: f'{prefixes[prefix]}_0.bin' for prefix, path in written.items()}, target)
+    moves = {
+        os.path.join(source, name): stem + name[len(prefix) :]
+        for prefix, stem in prefixes.items()
+        for name in written[f'{prefix}_0.bin']
+    }
+    outputs.move(moves, target)
 
 
 def _publish_summary(output: str, name: str, folder: str) -> str | None:

@@ -31,9 +31,9 @@ def pure_performance_name(model: str, device_id: int) -> str:
     return f'PureInfer_perf_of_{files.stem_of(model)}_in_device_{device_id}.txt'
 
 
-def output_name(stem: str, binary: bool) -> str:
-    """The name under which benchmark dumps the output of `stem`."""
-    return f'{stem}_1.{"bin" if binary else "txt"}'
+def output_name(stem: str, binary: bool, index: int = 0) -> str:
+    """The name under which benchmark dumps an output of `stem`. index: from 0, the number among the model's outputs."""
+    return f'{stem}_{index + 1}.{"bin" if binary else "txt"}'
 
 
 def output_prefix(stem: str) -> str:

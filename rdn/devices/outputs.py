@@ -1,7 +1,8 @@
 """What the device computed, as its tools dump it: found by the images' names, read, checked.
 
 `{stem}_1.txt|bin` from benchmark and RDN_infer.py, `{stem}_0.txt|bin|npy` from ais_bench, one an image; ais_bench has
-a folder for each run, named by its time, and in it, for several devices, one for each.
+a folder for each run, named by its time, and in it, for several devices, one for each. The outputs of a model with taps
+(rdn/network/taps.py) have the numbers from these on; the first of them is the result.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -19,15 +21,37 @@ from rdn.devices import number_text, output_names
 
 import numpy as np
 
-OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>[01])\.(?P<ending>txt|bin|npy)$', re.DOTALL)
+OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>0|[1-9][0-9]{0,3})\.(?P<ending>txt|bin|npy)$', re.DOTALL)
+FIRST_NUMBERS = (0, 1)  # of ais_bench, and of benchmark and RDN_infer.py
+LEAST_WITH_TAPS = 3  # outputs of an image; two are those of two tools
 DEVICE_FOLDER = re.compile(r'device\d+(_\d+)?$')  # of 2023, and of 2024 with a number of their own
 TIME_STAMP = re.compile(r'\d{4}_\d{2}_\d{2}-\d{2}_\d{2}_\d{2}$')
 MAX_DIFFERENCE = 1e-3  # of two devices that compute the same, values 0...1: what fp16 may round
 
 
 def list_outputs(folder: str) -> list[str]:
-    """Sorted names of the dumped outputs in a folder; none where there is no such folder."""
-    return sorted(filter(OUTPUT_NAME.match, os.listdir(folder))) if os.path.isdir(folder) else []
+    """Sorted names of the dumped outputs in a folder, taps among them; none where there is no such folder."""
+    return sorted(name for names in outputs_by_result(folder).values() for name in names)
+
+
+def outputs_by_result(folder: str) -> dict[str, list[str]]:
+    """Name of each image's first output in a folder -> the names of all its outputs, in the model's order.
+
+    They have one ending, and are numbered without a gap. An image has several of these where tools wrote different
+    endings.
+    """
+    by_number: dict[tuple[str, str], dict[int, str]] = collections.defaultdict(dict)
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        match = OUTPUT_NAME.match(name)
+        if match:
+            by_number[match.group('stem'), match.group('ending')][int(match.group('index'))] = name
+    found = {}
+    for names in by_number.values():
+        first = min(names)
+        if first in FIRST_NUMBERS:
+            numbers = itertools.takewhile(names.__contains__, itertools.count(first))
+            found[names[first]] = [names[number] for number in numbers]
+    return found
 
 
 def resolve_folder(folder: str) -> str:
@@ -81,9 +105,10 @@ def _find_in_folder(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
         by_prefix[output_names.output_prefix(stem)].append(stem)
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, 'no such folder', folder)
-    for name in list_outputs(folder):
-        path = os.path.join(folder, name)
-        found[_owner(name, path, found, by_prefix)].append(path)
+    for _, dumped in sorted(outputs_by_result(folder).items()):
+        for name in dumped[:1] if len(dumped) >= LEAST_WITH_TAPS else dumped:
+            path = os.path.join(folder, name)
+            found[_owner(name, path, found, by_prefix)].append(path)
     for stem, paths in found.items():
         if len(paths) > 1:
             names = ', '.join(map(os.path.basename, paths))
@@ -143,6 +168,14 @@ def read_output(path: str, shape: tuple[int, ...]) -> np.ndarray:
     Raises ValueError, with the file's name, for another number of values, other types, values that
     are not finite, or a file that is still being written.
     """
+    array = read_tap(path, shape)
+    if not np.isfinite(array).all():  # also for what float32 does not hold, 1e300 say
+        raise ValueError(f'{path}: holds nan, inf or a number beyond float32: the device computed no picture')
+    return array
+
+
+def read_tap(path: str, shape: tuple[int, ...]) -> np.ndarray:
+    """As read_output, with values that are not finite as they are: a device that overflows writes such taps."""
     before = _state(path)
     files.check_plain(path, 4096 + 64 * int(np.prod(shape)))  # no notation takes more
     array = _read_values(path, shape)
@@ -151,10 +184,7 @@ def read_output(path: str, shape: tuple[int, ...]) -> np.ndarray:
     if array.size != np.prod(shape):
         raise ValueError(f'{path}: {array.size} values, expected {np.prod(shape)}: {list(shape)}')
     with np.errstate(over='ignore'):
-        array = array.astype(np.float32)
-    if not np.isfinite(array).all():  # also for what float32 does not hold, 1e300 say
-        raise ValueError(f'{path}: holds nan, inf or a number beyond float32: the device computed no picture')
-    return array.reshape(shape)
+        return array.astype(np.float32).reshape(shape)
 
 
 def _read_values(path: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -5,17 +5,26 @@ from __future__ import annotations
 import abc
 import threading
 from types import TracebackType
-from typing import Callable, NamedTuple, TypeVar
+from typing import Callable, NamedTuple, Sequence, TypeVar
 
 from rdn import run_record
 
 import numpy as np
 
 Self = TypeVar('Self', bound='Engine')
+Result = TypeVar('Result')
 
 AUTO = 'auto'  # of an engine or a precision: the best on this machine, by the rules of choice.py
 ENGINES = ('onnxruntime', 'openvino', 'pytorch', 'om')
 PRECISIONS = ('fp32', 'fp16', 'bf16', 'int8')
+
+
+WEIGHTS = ('.pth', '.pt')
+
+
+def is_weights(path: str) -> bool:
+    """Whether a file is weights of PyTorch, by its name."""
+    return path.endswith(WEIGHTS)
 
 
 class Place(NamedTuple):
@@ -45,7 +54,7 @@ class Spent(NamedTuple):
 
 
 class Engine(abc.ABC):
-    """A model of one picture input (N, C, H, W) and one output, ready to run.
+    """A model of one picture input (N, C, H, W), ready to run. Its first output is the result; further ones are taps.
 
     Attributes:
         path: of the model's file.
@@ -58,6 +67,7 @@ class Engine(abc.ABC):
         streams: how many runs at a time, from threads of the caller's, use the device best.
         batch: the number of images in a run; None if the model leaves it free.
         shape: the input's [C, H, W]; None for an axis that the model leaves free.
+        outputs: the names of all outputs, the result's first.
         chip: what computes, by the name that a record gives it.
         spent: the time of all runs so far, for a device whose copies are timed apart.
 
@@ -72,6 +82,7 @@ class Engine(abc.ABC):
     streams: int
     batch: int | None
     shape: list[int | None]
+    outputs: Sequence[str] = ('output',)
     chip: str = run_record.HOST
 
     def __init__(self) -> None:
@@ -109,13 +120,24 @@ class Engine(abc.ABC):
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """float32 (N, C, H, W) -> (N, C, scale*H, scale*W). Raises ValueError, with the file's name, where the model fails."""
+        return self._named(self._run, batch)
+
+    def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        """As __call__, with all outputs, in the order of their names; each is float32 (N, C, H, W) of its own size."""
+        return self._named(self._run_all, batch)
+
+    def _named(self, run: Callable[[np.ndarray], Result], batch: np.ndarray) -> Result:
+        """What a run returns. Raises ValueError, with the file's name, where it fails."""
         try:
-            return self._run(batch)
+            return run(batch)
         except Exception as error:  # the engines' own kinds have no common base
             reason = str(error)
             if reason.startswith(f'{self.path}: '):
                 reason = reason[len(self.path) + 2 :]
             raise ValueError(f'{self.path}: the model failed on an input {batch.shape}: {reason}')
+
+    def show_taps(self) -> None:  # noqa: B027 - a file's outputs are what they are
+        """Have `run_all` return the network's taps too, where the engine holds the network and not an exported graph."""
 
     def set_exact(self, open_exact: Callable[[], Engine]) -> None:
         """Say that nobody asked for this precision, and how the same model is opened in fp32."""
@@ -150,9 +172,13 @@ class Engine(abc.ABC):
     def _run(self, batch: np.ndarray) -> np.ndarray:
         """As __call__, with the engine's own errors."""
 
-    def _set_input(self, path: str, axes: list[int | None] | None, outputs: int) -> None:
-        """Take the sizes of the input's axes. Raises ValueError unless it is one picture input with one output."""
-        if axes is None or len(axes) != 4 or outputs != 1:
-            raise ValueError(f'{path}: expected one float32 input (N, C, H, W) and one output')
-        self.path = path
+    def _run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        """As run_all, with the engine's own errors. An engine whose models may have several outputs overrides it."""
+        return [self._run(batch)]
+
+    def _set_input(self, path: str, axes: list[int | None] | None, outputs: Sequence[str]) -> None:
+        """Take the sizes of the input's axes and the outputs' names. Raises ValueError unless it is one picture input."""
+        if axes is None or len(axes) != 4 or not outputs:
+            raise ValueError(f'{path}: expected one float32 input (N, C, H, W)')
+        self.path, self.outputs = path, list(outputs)
         self.batch, *self.shape = axes

@@ -20,7 +20,7 @@ def largest_difference(model: nn.Module, path: str, shape: exporter.Shape) -> fl
     frozen into the graph shows.
 
     Args:
-        model: the network in PyTorch.
+        model: the network in PyTorch; one that returns a tuple is compared output by output.
         path: of the ONNX file.
         shape: that the file was exported with.
 
@@ -33,19 +33,22 @@ def largest_difference(model: nn.Module, path: str, shape: exporter.Shape) -> fl
     for trial in exporter.TRIALS if None in shape else exporter.TRIALS[:1]:
         batch, height, width = shape.filled(trial)
         image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
-        actual = exported(image)
         with torch.no_grad():
-            expected = model(torch.from_numpy(image)).numpy()
-        if actual.shape != expected.shape:
-            raise ValueError(
-                f'the exported graph gives {actual.shape} for an input {image.shape}, PyTorch {expected.shape}'
-            )
-        if not np.isfinite(expected).all():
-            raise ValueError(
-                'PyTorch computes values that are not finite: the weights are wrong, or too large for fp16'
-            )
-        differences.append(np.abs(actual - expected).max() / (np.ptp(expected) or 1))
+            computed = model(torch.from_numpy(image))
+        expected = computed if isinstance(computed, tuple) else (computed,)
+        differences += [_difference(a, b.numpy(), image.shape) for a, b in zip(exported.run_all(image), expected)]
     return float(np.max(differences))  # nan if one is nan
+
+
+def _difference(actual: np.ndarray, expected: np.ndarray, input_shape: tuple[int, ...]) -> float:
+    """The largest difference of two outputs, as a fraction of the expected one's range; raises as largest_difference."""
+    if actual.shape != expected.shape:
+        raise ValueError(
+            f'the exported graph gives {actual.shape} for an input {input_shape}, PyTorch {expected.shape}'
+        )
+    if not np.isfinite(expected).all():
+        raise ValueError('PyTorch computes values that are not finite: the weights are wrong, or too large for fp16')
+    return float(np.abs(actual - expected).max() / (np.ptp(expected) or 1))
 
 
 def check_difference(difference: float, tolerance: float, output_file: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 from rdn import run_record, toolkit
 from rdn.engines import base, own_thread, pyacl
@@ -27,14 +27,16 @@ PATIENCE_SECONDS = 5  # for a run that goes on when the process ends
 
 
 class Tensor(NamedTuple):
-    """The input or the output of a model.
+    """The input or an output of a model.
 
     Attributes:
+        name: the model's own name for it.
         shape: N, C, H, W.
         dtype: of the values.
         size: bytes that the model wants for it, which may be more than the values need.
     """
 
+    name: str
     shape: tuple[int, ...]
     dtype: np.dtype
     size: int
@@ -45,10 +47,10 @@ class Tensor(NamedTuple):
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
 
-class Buffer(NamedTuple):
-    """Memory on the device, and the dataset that a run finds it by: pointers."""
+class Buffers(NamedTuple):
+    """Memory on the device for each input or each output, and the dataset that a run finds it by: pointers."""
 
-    memory: int
+    memory: Sequence[int]
     dataset: int
 
 
@@ -68,7 +70,7 @@ class Om(base.Engine):
         Raises:
             OSError: there is no such file.
             ValueError: pyACL is not here or a call fails; or the model is of another kind: with dynamic sizes, of other
-                types than float32 and float16, not of one picture input and one output.
+                types than float32 and float16, not of one picture input.
         """
         with open(path, 'rb'):  # so a missing file is called that
             pass
@@ -79,7 +81,7 @@ class Om(base.Engine):
         super().__init__()
         self._session = _Session(pyacl.Calls(module, path), device_id)
         self._session.open()
-        self._set_input(path, list(self._session.input.shape), 1)
+        self._set_input(path, list(self._session.input.shape), [output.name for output in self._session.outputs])
         self.name, self.kind, self.version = NAME, NAME, toolkit.find_version()
         self.precision = None
         self.streams = 1
@@ -102,19 +104,26 @@ class Om(base.Engine):
                 session.close()
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
+        return self._run_parts(batch, 1)[0]
+
+    def _run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        return self._run_parts(batch, len(self.outputs))
+
+    def _run_parts(self, batch: np.ndarray, count: int) -> list[np.ndarray]:
+        """The first `count` outputs for any number of images."""
         size, *shape = self._session.input.shape
         if batch.ndim != 4 or list(batch.shape[1:]) != shape:
             raise ValueError(f'the model takes (N, {", ".join(map(str, shape))})')
         if not len(batch):
-            return np.zeros((0, *self._session.output.shape[1:]), np.float32)
-        outputs = [self._run_part(batch[start : start + size]) for start in range(0, len(batch), size)]
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+            return [np.zeros((0, *output.shape[1:]), np.float32) for output in self._session.outputs[:count]]
+        parts = [self._run_part(batch[start : start + size], count) for start in range(0, len(batch), size)]
+        return parts[0] if len(parts) == 1 else [np.concatenate(output) for output in zip(*parts)]
 
-    def _run_part(self, part: np.ndarray) -> np.ndarray:
+    def _run_part(self, part: np.ndarray, count: int) -> list[np.ndarray]:
         """Run a batch, or the short last one: the model computes the missing images too, on black."""
         full = np.zeros(self._session.input.shape, self._session.input.dtype)
         full[: len(part)] = part
-        return self._session.run(full)[: len(part)]
+        return [output[: len(part)] for output in self._session.run(full, count)]
 
 
 class _Session:
@@ -155,11 +164,11 @@ class _Session:
         finally:
             self._process.remove(self.close)
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
-        """Return the model's output, float32, for a full batch of its own type."""
+    def run(self, batch: np.ndarray, count: int) -> list[np.ndarray]:
+        """Return the model's first `count` outputs, float32, for a full batch of its own type."""
         if self._is_closed:
             raise ValueError(f'{self._calls.path}: is closed')
-        return self._thread.do(lambda: self._run(batch))
+        return self._thread.do(lambda: self._run(batch, count))
 
     def _open(self) -> None:
         calls, held = self._calls, self._held
@@ -172,13 +181,13 @@ class _Session:
         self.chip = toolkit.chip_name(soc_version) if soc_version else run_record.UNKNOWN_CHIP
         self._model = calls.call('mdl.load_from_file', calls.path)
         held.add('mdl.unload', self._model)
-        self.input, self.output = self._describe()
-        self._in, self._out = self._allocate(self.input.size), self._allocate(self.output.size)
-        self._host = calls.call('rt.malloc_host', self.output.size)
+        self.input, *self.outputs = self._describe()
+        self._in, self._out = self._allocate([self.input]), self._allocate(self.outputs)
+        self._host = calls.call('rt.malloc_host', max(output.size for output in self.outputs))
         held.add('rt.free_host', self._host)
 
-    def _describe(self) -> tuple[Tensor, Tensor]:
-        """The model's input and output. Raises ValueError for a model of another kind."""
+    def _describe(self) -> list[Tensor]:
+        """The model's input and its outputs. Raises ValueError for a model of another kind."""
         calls, held = self._calls, self._held
         desc = calls.make('mdl.create_desc')
         held.add('mdl.destroy_desc', desc)
@@ -191,11 +200,13 @@ class _Session:
             raise ValueError(
                 f'{calls.path}: has dynamic sizes: convert the .onnx for one batch size and one image size'
             )
-        if (inputs, outputs) != (1, 1) or any(len(shape) != 4 for shape in shapes):
-            raise ValueError(f'{calls.path}: expected one input (N, C, H, W) and one output')
-        found = self._tensor(desc, 'input', shapes[0]), self._tensor(desc, 'output', shapes[1])
-        if found[0].shape[0] != found[1].shape[0]:
-            raise ValueError(f'{calls.path}: its output is {found[1].shape} for an input {found[0].shape}')
+        if inputs != 1 or any(len(shape) != 4 for shape in shapes):
+            raise ValueError(f'{calls.path}: expected one input (N, C, H, W) and outputs of that form')
+        found = [self._tensor(desc, 'input', 0, dims[0])]
+        found += [self._tensor(desc, 'output', index, each) for index, each in enumerate(dims[1:])]
+        for output in found[1:]:
+            if output.shape[0] != found[0].shape[0]:
+                raise ValueError(f'{calls.path}: its output is {output.shape} for an input {found[0].shape}')
         return found
 
     def _has_gears(self, desc: int, dims: list[dict[str, Any]]) -> bool:
@@ -206,45 +217,51 @@ class _Session:
         counts = [calls.call(name, desc, *rest).get(key) for name, rest, key in GEAR_COUNTS if calls.has(name)]
         return any(counts)
 
-    def _tensor(self, desc: int, side: str, shape: tuple[int, ...]) -> Tensor:
-        """The input or output of a desc. Raises ValueError for another type than float32 and float16."""
+    def _tensor(self, desc: int, side: str, index: int, dims: dict[str, Any]) -> Tensor:
+        """An input or output of a desc. Raises ValueError for another type than float32 and float16."""
         calls = self._calls
-        number = calls.ask(f'mdl.get_{side}_data_type', desc, 0)
+        number = calls.ask(f'mdl.get_{side}_data_type', desc, index)
         if number not in DTYPES:
             kind = OTHER_TYPES.get(number, f'of number {number}')
             raise ValueError(f'{calls.path}: its {side} is {kind}: float32 and float16 are supported')
-        size = calls.make(f'mdl.get_{side}_size_by_index', desc, 0)
-        found = Tensor(shape, DTYPES[number], size)
+        size = calls.make(f'mdl.get_{side}_size_by_index', desc, index)
+        found = Tensor(str(dims.get('name') or f'{side} {index}'), _shape_of(dims), DTYPES[number], size)
         if found.bytes > size:
             raise ValueError(f'{calls.path}: its {side} {found.shape} needs {found.bytes} bytes, the model says {size}')
         return found
 
-    def _allocate(self, size: int) -> Buffer:
-        """Memory on the device in a dataset of its own."""
+    def _allocate(self, tensors: Sequence[Tensor]) -> Buffers:
+        """Memory on the device for these inputs or outputs, in a dataset of their own."""
         calls, held = self._calls, self._held
         dataset = calls.make('mdl.create_dataset')
         held.add('mdl.destroy_dataset', dataset)
-        memory = calls.call('rt.malloc', size, HUGE_PAGES_FIRST)
-        held.add('rt.free', memory)
-        buffer = calls.make('create_data_buffer', memory, size)
-        held.add('destroy_data_buffer', buffer)
-        calls.call('mdl.add_dataset_buffer', dataset, buffer)
-        return Buffer(memory, dataset)
+        memories = []
+        for tensor in tensors:
+            memories.append(calls.call('rt.malloc', tensor.size, HUGE_PAGES_FIRST))
+            held.add('rt.free', memories[-1])
+            buffer = calls.make('create_data_buffer', memories[-1], tensor.size)
+            held.add('destroy_data_buffer', buffer)
+            calls.call('mdl.add_dataset_buffer', dataset, buffer)
+        return Buffers(memories, dataset)
 
-    def _run(self, batch: np.ndarray) -> np.ndarray:
-        calls, size = self._calls, self.output.size
+    def _run(self, batch: np.ndarray, count: int) -> list[np.ndarray]:
+        calls = self._calls
         source, address = self._lend(batch)
         start = time.perf_counter()
-        calls.call('rt.memcpy', self._in.memory, self.input.size, address, self.input.bytes, TO_DEVICE)
+        calls.call('rt.memcpy', self._in.memory[0], self.input.size, address, self.input.bytes, TO_DEVICE)
         copied = time.perf_counter()
         calls.call('mdl.execute', self._model, self._in.dataset, self._out.dataset)
         computed = time.perf_counter()
-        calls.call('rt.memcpy', self._host, size, self._out.memory, size, TO_HOST)
-        end = time.perf_counter()
         del source  # which had to live until here
-        steps = copied - start, computed - copied, end - computed
+        fetched, to_host = [], 0.0
+        for output, memory in zip(self.outputs[:count], self._out.memory):
+            before = time.perf_counter()
+            calls.call('rt.memcpy', self._host, output.size, memory, output.size, TO_HOST)
+            to_host += time.perf_counter() - before
+            fetched.append(self._fetch(output).astype(np.float32))
+        steps = copied - start, computed - copied, to_host
         self.spent = base.Spent(*(so_far + step for so_far, step in zip(self.spent, steps)))
-        return self._fetch().astype(np.float32)
+        return fetched
 
     def _lend(self, batch: np.ndarray) -> tuple[Any, int]:
         """An object that holds a batch, and the address of its bytes, which is good as long as the object lives."""
@@ -254,11 +271,11 @@ class _Session:
             return content, calls.make('util.bytes_to_ptr', content)
         return batch, calls.make('util.numpy_to_ptr', batch)
 
-    def _fetch(self) -> np.ndarray:
-        """The output that was copied to the host; it may be a view of memory that the next run overwrites."""
-        calls, shape, dtype = self._calls, self.output.shape, self.output.dtype
+    def _fetch(self, output: Tensor) -> np.ndarray:
+        """The output that was copied to the host; it may be a view of memory that the next copy overwrites."""
+        calls, shape, dtype = self._calls, output.shape, output.dtype
         if calls.has('util.ptr_to_bytes'):
-            content = calls.make('util.ptr_to_bytes', self._host, self.output.size)
+            content = calls.make('util.ptr_to_bytes', self._host, output.size)
             return np.frombuffer(content, dtype, int(np.prod(shape))).reshape(shape)
         return calls.ask('util.ptr_to_numpy', self._host, shape, dtype.num)
 

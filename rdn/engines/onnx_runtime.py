@@ -93,11 +93,14 @@ class OnnxRuntime(base.Engine):
         axes = None
         if len(inputs) == 1 and inputs[0].type == 'tensor(float)':
             axes = [axis if isinstance(axis, int) else None for axis in inputs[0].shape]
-        self._set_input(path, axes, len(self.session.get_outputs()))
+        self._set_input(path, axes, [output.name for output in self.session.get_outputs()])
         self.input_name = inputs[0].name
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        return self.session.run(None, {self.input_name: batch})[0]
+        return self.session.run(self.outputs[:1], {self.input_name: batch})[0]
+
+    def _run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        return self.session.run(self.outputs, {self.input_name: batch})
 
     def end_trace(self) -> str:
         return self.session.end_profiling()

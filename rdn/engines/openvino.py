@@ -48,7 +48,7 @@ class OpenVino(base.Engine):
         axes = None
         if len(inputs) == 1 and inputs[0].partial_shape.rank == 4:
             axes = [axis.get_length() if axis.is_static else None for axis in inputs[0].partial_shape]
-        self._set_input(path, axes, len(self._model.outputs))
+        self._set_input(path, axes, [output.get_any_name() for output in self._model.outputs])
         self.name, self.kind, self.version = f'OpenVINO, {precision}', 'OpenVINO', f'OpenVINO {get_version()}'
         self.precision, self.streams = precision, streams
         rest = 'bf16' if precision == 'bf16' else 'f32'
@@ -60,6 +60,14 @@ class OpenVino(base.Engine):
         self._lock, self._local = threading.Lock(), threading.local()
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
+        return self._infer(batch)[0].copy()
+
+    def _run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        results = self._infer(batch)
+        return [results[index].copy() for index in range(len(self.outputs))]
+
+    def _infer(self, batch: np.ndarray) -> Any:
+        """OpenVINO's results, by the outputs' numbers: views that this thread's next run overwrites."""
         with self._lock:  # compiled for each size once: OpenVINO is slower on free axes
             if batch.shape not in self._compiled:
                 if len(self._compiled) == MAX_COMPILED:  # pictures of any size have tiles of their own
@@ -72,7 +80,7 @@ class OpenVino(base.Engine):
             if len(requests) == MAX_COMPILED:
                 requests.clear()
             requests[batch.shape] = compiled.create_infer_request()
-        return requests[batch.shape].infer([batch])[0].copy()
+        return requests[batch.shape].infer([batch])
 
 
 def is_installed() -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rdn import run_record, tiles, toolkit
 from rdn.engines import base, torch_device, weights
+from rdn.network import exporter, taps
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class PyTorch(base.Engine):
         path: str,
         precision: str = base.AUTO,
         place: base.Place = base.Place(),  # noqa: B008 - cannot change
-        device: torch_device.Device | None = None,
+        device: torch_device.TorchDevice | None = None,
     ):
         """Load a network.
 
@@ -59,7 +60,7 @@ class PyTorch(base.Engine):
         super().__init__()
         self._device = device or self._find_device(place.device)
         network = weights.network_of(path)
-        self._set_input(path, [None, network.config['num_channels'], None, None], 1)
+        self._set_input(path, [None, network.config['num_channels'], None, None], [taps.RESULT])
         self._scale = network.config['scale_factor']
         self._source, self._may_change = network, precision == base.AUTO
         self._lock, self._turn, self._most_pixels = threading.Lock(), threading.Lock(), float('inf')
@@ -72,7 +73,7 @@ class PyTorch(base.Engine):
         preferred = ('fp32',) if on_cpu else ('fp16', 'bf16', 'fp32')
         self._load(preferred if precision == base.AUTO else (precision,))
 
-    def _find_device(self, name: str | None) -> torch_device.Device:
+    def _find_device(self, name: str | None) -> torch_device.TorchDevice:
         if name:
             return torch_device.find(name)
         found, notes = torch_device.find_accelerator()
@@ -117,6 +118,20 @@ class PyTorch(base.Engine):
             if output is not None:
                 return output
         return self._run_halves(batch) if count > 1 else self._run_parts(batch)
+
+    def show_taps(self) -> None:
+        """Have `run_all` return the network's taps, too."""
+        self.outputs = taps.output_names(exporter.stages_of(self._source))
+
+    def _run_all(self, batch: np.ndarray) -> list[np.ndarray]:
+        """In one run, however large it is, and with values that are not finite as they are."""
+        if len(self.outputs) == 1:
+            return [self._run(batch)]
+        loaded = self._loaded
+        tapped = loaded._replace(network=exporter.with_taps(loaded.network))
+        with torch.no_grad():
+            outputs = self._forward(tapped, torch.from_numpy(np.require(batch, np.float32, ['C', 'W'])))
+            return [output.float().contiguous().cpu().numpy() for output in outputs]
 
     def _try(self, batch: np.ndarray) -> np.ndarray | None:
         """The output of one run; None if it does not fit into the memory. Where that is short, runs take turns."""
@@ -190,7 +205,7 @@ class PyTorch(base.Engine):
                 )
 
 
-def _chip(device: torch_device.Device) -> str:
+def _chip(device: torch_device.TorchDevice) -> str:
     """The device's name for a record."""
     if device.kind == torch_device.CPU:
         return run_record.HOST

@@ -31,7 +31,7 @@ MEMORY_SIGNS = (
 TRIAL_SIDE = 16  # pixels of the convolution that shows whether a device works
 
 
-class Device(NamedTuple):
+class TorchDevice(NamedTuple):
     """A device that works.
 
     Attributes:
@@ -48,7 +48,7 @@ class Device(NamedTuple):
         return self.name.split(':')[0]
 
 
-def find(name: str) -> Device:
+def find(name: str) -> TorchDevice:
     """Return the device of this name.
 
     Raises:
@@ -60,16 +60,16 @@ def find(name: str) -> Device:
     reason = _load(kind) or _absence(kind) or failure(name, 'fp32')
     if reason:
         raise ValueError(f'{_describe(name)} does not work here ({reason}): {INSTALL.get(kind, "take cpu")}')
-    return Device(name, _card(name))
+    return TorchDevice(name, _card(name))
 
 
-def find_accelerator() -> tuple[Device | None, list[str]]:
+def find_accelerator() -> tuple[TorchDevice | None, list[str]]:
     """Return the first accelerator that works, None if none does, and a note on each that is here and does not work."""
     notes = []
     for kind in INSTALL:
         reason = _load(kind) or (failure(kind, 'fp32') if _is_present(kind) else None)
         if reason is None and _is_present(kind):
-            return Device(kind, _card(kind)), notes
+            return TorchDevice(kind, _card(kind)), notes
         if reason:
             notes.append(f'{_describe(kind)} is not used, since it does not work here ({reason}): {INSTALL[kind]}')
     missed = _why_not_cuda()

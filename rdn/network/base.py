@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 from typing import Any, Dict, Tuple
 
+from rdn.network import taps
+
 StateDict = Dict[str, Any]  # name -> torch.Tensor; torch takes seconds to import, and names and titles do not need it
 Config = Dict[str, Any]
 Shapes = Dict[str, Tuple[int, ...]]
@@ -46,6 +48,13 @@ class Architecture(abc.ABC):
     @abc.abstractmethod
     def build(self, config: Config) -> Any:
         """Return the network, an `nn.Module` with any weights."""
+
+    def stages(self, network: Any) -> list[taps.Stage]:
+        """Return the stages of a network that `build` made, whose modules may have been replaced since by equal ones.
+
+        Each stage reads the image or earlier taps. The last one makes the network's result, and its name is taps.RESULT.
+        """
+        return [taps.Stage(taps.RESULT, (taps.IMAGE,), network)]
 
     def is_computed(self, key: str) -> bool:
         """Return whether a key of a state dict is a buffer that the network computes itself; a file's is ignored."""

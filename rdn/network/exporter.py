@@ -6,7 +6,7 @@ import inspect
 import warnings
 from typing import NamedTuple
 
-from rdn.network import architectures, onnx_graph, split_convolutions, upsampling
+from rdn.network import architectures, onnx_graph, split_convolutions, taps, upsampling
 
 import onnx
 import torch
@@ -37,14 +37,16 @@ class Variant(NamedTuple):
         upsampling: what enlarges, a key of upsampling.OPERATORS.
         dense: of a dense block: concat concatenates features, as the guide's graph does; split adds convolutions of
             single features instead, so that the graph has no Concat (split_convolutions.py).
+        with_taps: whether further outputs show the values between the network's stages (taps.py).
     """
 
     upsampling: str = 'shuffle'
     dense: str = 'concat'
+    with_taps: bool = False
 
 
 def export_onnx(model: nn.Module, shape: Shape, opset: int, variant: Variant, path: str) -> None:
-    """Write a network as ONNX: `image` (N, C, height, width) float32 -> `output`.
+    """Write a network as ONNX: `image` (N, C, height, width) float32 -> `output`, and with taps further outputs.
 
     The initializers are named by the state dict's keys; for split ones see split_convolutions.py.
 
@@ -58,7 +60,7 @@ def export_onnx(model: nn.Module, shape: Shape, opset: int, variant: Variant, pa
     Raises:
         ValueError: the graph contains an operator that the offline model must do without.
     """
-    _export_concatenated(model, shape, opset, variant.upsampling, path)
+    _export_concatenated(model, shape, opset, variant, path)
     graph = onnx_graph.load(path)
     _separate_equal_weights(graph.graph)
     if variant.dense == 'split':
@@ -75,19 +77,39 @@ def export_onnx(model: nn.Module, shape: Shape, opset: int, variant: Variant, pa
         )
 
 
-def _export_concatenated(model: nn.Module, shape: Shape, opset: int, how: str, path: str) -> None:
-    """PyTorch's own export of a network with a key of upsampling.OPERATORS."""
-    options = dict(opset_version=opset, input_names=['image'], output_names=['output'])
+def _export_concatenated(model: nn.Module, shape: Shape, opset: int, variant: Variant, path: str) -> None:
+    """PyTorch's own export of a network, with the variant's upsampling and taps."""
+    network, names = upsampling.with_upsampling(model, variant.upsampling), [taps.RESULT]
+    if variant.with_taps:
+        names = taps.output_names(stages_of(network, model))
+        network = with_taps(network, model)
+    options = dict(opset_version=opset, input_names=[taps.IMAGE], output_names=names)
     free = {axis: name for axis, name, size in zip((0, 2, 3), ('batch', 'height', 'width'), shape) if size is None}
     if free:
-        options['dynamic_axes'] = {'image': free, 'output': {axis: f'output_{name}' for axis, name in free.items()}}
+        outputs = {name: {axis: f'{name}_{side}' for axis, side in free.items()} for name in names}
+        options['dynamic_axes'] = {taps.IMAGE: free, **outputs}
     if 'dynamo' in inspect.signature(torch.onnx.export).parameters:
         options['dynamo'] = False  # the newer exporter cannot write opset 9
     batch, height, width = shape.filled()
     image = torch.zeros(batch, model.config['num_channels'], height, width)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')  # that this exporter is the older one, that opset 9 is old
-        torch.onnx.export(upsampling.with_upsampling(model, how), image, path, **options)
+        torch.onnx.export(network, image, path, **options)
+
+
+def with_taps(network: nn.Module, architecture_of: nn.Module | None = None) -> nn.Module:
+    """Return the network with its taps as further outputs, in the order of taps.output_names. Arguments as stages_of."""
+    return taps.with_outputs(network, stages_of(network, architecture_of))
+
+
+def stages_of(network: nn.Module, architecture_of: nn.Module | None = None) -> list[taps.Stage]:
+    """Return the stages of a network.
+
+    Args:
+        network: of an architecture that architectures.py lists.
+        architecture_of: the network whose state dict says which one, where the network's own modules were replaced.
+    """
+    return architectures.find((architecture_of or network).state_dict()).stages(network)
 
 
 def _separate_equal_weights(graph: onnx.GraphProto) -> None:

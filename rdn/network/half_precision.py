@@ -17,9 +17,9 @@ LARGEST = float(np.finfo(np.float16).max)  # 65504
 
 
 def convert(path: str) -> None:
-    """Convert an exported model to float16, in place. Its input and output stay float32, with a Cast node at both ends.
+    """Convert an exported model to float16, in place. Its input and outputs stay float32, with a Cast node at each.
 
-    Every weight and every value between the two Cast nodes is float16, so an engine that obeys a model's types
+    Every weight and every value between the Cast nodes is float16, so an engine that obeys a model's types
     ("strongly typed") computes in fp16 without a flag.
 
     Args:
@@ -36,12 +36,14 @@ def convert(path: str) -> None:
             if np.abs(values).max(initial=0) > LARGEST:
                 raise ValueError(f'{tensor.name} holds values beyond {LARGEST:g}, the largest of fp16')
             tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
-    image, output = graph.input[0].name, graph.output[0].name
+    image, outputs = graph.input[0].name, [output.name for output in graph.output]
+    inner = {name: f'{name}_fp16' for name in (image, *outputs)}
     for node in graph.node:
-        node.input[:] = [f'{name}_fp16' if name == image else name for name in node.input]
-        node.output[:] = [f'{name}_fp16' if name == output else name for name in node.output]
-    graph.node.insert(0, helper.make_node('Cast', [image], [f'{image}_fp16'], to=TensorProto.FLOAT16))
-    graph.node.append(helper.make_node('Cast', [f'{output}_fp16'], [output], to=TensorProto.FLOAT))
+        node.input[:] = [inner.get(name, name) for name in node.input]
+        node.output[:] = [inner.get(name, name) for name in node.output]
+    graph.node.insert(0, helper.make_node('Cast', [image], [inner[image]], to=TensorProto.FLOAT16))
+    for name in outputs:
+        graph.node.append(helper.make_node('Cast', [inner[name]], [name], to=TensorProto.FLOAT))
     del graph.value_info[:]  # they say float32
     onnx.checker.check_model(model)
     onnx.save(model, path)

@@ -88,6 +88,11 @@ def count_operators(path: str) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def output_names(path: str) -> list[str]:
+    """Return the names of a model's outputs, in its order. Raises ValueError as `load` does."""
+    return [output.name for output in load(path).graph.output]
+
+
 def count_parameters(path: str) -> int:
     """Count the numbers in a model's weights and biases, as PyTorch does. Raises ValueError as `load` does."""
     return sum(functools.reduce(operator.mul, tensor.dims, 1) for tensor in learned_tensors(path))

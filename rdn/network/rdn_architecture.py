@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rdn.network import base
+from rdn.network import base, taps
 
 PREFIXES = ('sfe1.', 'sfe2.', 'rdbs.', 'gff.')  # of keys that no other architecture has
 
@@ -77,3 +77,33 @@ class Rdn(base.Architecture):
         import models  # brings torch, which names and titles do not need
 
         return models.RDN(**config)
+
+    def stages(self, network: Any) -> list[taps.Stage]:
+        """Return a stage for sfe1, sfe2, each dense block, both convolutions of the global fusion, upscaling, output."""
+
+        def fuse(*blocks: Any) -> Any:
+            import torch  # loaded already by whoever has a network
+
+            return network.gff[0](torch.cat(blocks, 1))
+
+        def block(rdb: Any) -> dict[str, Any]:
+            return dict(compute=rdb, without_residual=lambda x: rdb(x) - x)
+
+        blocks = [f'rdbs.{index}' for index in range(len(network.rdbs))]
+        return [
+            taps.Stage('sfe1', (taps.IMAGE,), network.sfe1),
+            taps.Stage('sfe2', ('sfe1',), network.sfe2),
+            *(
+                taps.Stage(name, (before,), **block(rdb))
+                for name, before, rdb in zip(blocks, ['sfe2', *blocks], network.rdbs)
+            ),
+            taps.Stage('gff.0', tuple(blocks), fuse),
+            taps.Stage('gff.1', ('gff.0',), network.gff[1]),
+            taps.Stage(
+                'upscale',
+                ('gff.1', 'sfe1'),
+                lambda fused, first: network.upscale(fused + first),  # the global residual
+                lambda fused, first: network.upscale(fused),
+            ),
+            taps.Stage(taps.RESULT, ('upscale',), network.output),
+        ]

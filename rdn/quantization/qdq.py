@@ -1,4 +1,4 @@
-"""Eight bits: the scales with which an exported network computes in them, and the convolutions that better do not."""
+"""Eight bits: an exported network in QDQ form, with its scales given."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import itertools
 from typing import Any, Callable, Dict, Iterable, NamedTuple, Sequence
 
 from rdn import engines
-from rdn.accuracy import metrics
 from rdn.engines import onnx_runtime
 from rdn.network import onnx_graph, split_convolutions
 
@@ -20,9 +19,6 @@ from onnxruntime.quantization import onnx_model
 OPSET = 13  # the first whose DequantizeLinear has a scale for each channel
 ACTIVATION_LEVELS = 255  # steps of a uint8
 WEIGHT_LEVELS = 127  # steps of an int8 to each side: symmetric
-BINS = 2048  # of a histogram of activations
-REFERENCE_PSNR = 38.0  # dB, about Set5's
-CLIPS = np.linspace(0.3, 1, 36)  # fractions of the range that are tried as its ends
 
 
 class Scale(NamedTuple):
@@ -37,6 +33,18 @@ class Scale(NamedTuple):
 
 
 Scales = Dict[str, Scale]  # by the group, see Groups
+
+
+class Part(NamedTuple):
+    """A Conv node of a layer: the whole layer, or its sum over some of the input channels.
+
+    Attributes:
+        weight: (out, in, kernel, kernel), float32.
+        scale: of its input.
+    """
+
+    weight: np.ndarray
+    scale: Scale
 
 
 def load(path: str) -> onnx.ModelProto:
@@ -93,47 +101,46 @@ class Groups:
         return list(itertools.chain.from_iterable(self._assign(part, group) for part in self._parts[name]))
 
 
-def measure_scales(model: onnx.ModelProto, images: Sequence[np.ndarray]) -> Scales:
-    """The Scale of each group that leaves the smallest squared error on what the network computes of the images.
-
-    images: (1, 3, H, W), 0...1, of any number. The network's own input keeps 0...1 in steps of 1/255: pixels are whole.
-    """
+def parts_of(model: onnx.ModelProto, scales: Scales) -> dict[str, list[Part]]:
+    """Return the Conv nodes of each layer, by the layer's name; layers and nodes in the graph's order."""
     groups = Groups(model)
-    source = model.graph.input[0].name
-    names = sorted(set(itertools.chain.from_iterable(groups.leaves.values())) - {source})
-    run = open_exactly(model, names)
-
-    def tensors() -> Iterable[tuple[str, np.ndarray]]:
-        for image in images:
-            values = dict(zip(names, run(image)))
-            for group, leaves in groups.leaves.items():
-                for leaf in leaves:
-                    if leaf != source:
-                        yield group, values[leaf]
-
-    ends: dict[str, list[float]] = collections.defaultdict(lambda: [0.0, 0.0])  # zero is a value of every scale
-    for group, values in tensors():
-        ends[group] = [min(ends[group][0], float(values.min())), max(ends[group][1], float(values.max()))]
-    histograms = {group: np.zeros(BINS) for group in ends}
-    for group, values in tensors():
-        histograms[group] += np.histogram(values, BINS, (ends[group][0], ends[group][1]))[0]
-    scales = {group: best_scale(histograms[group], *ends[group]) for group in ends}
-    scales[source] = Scale(1 / 255, 0)
-    return scales
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    parts: dict[str, list[Part]] = {}
+    for conv in convolutions(model):
+        weight = numpy_helper.to_array(constants[conv.input[1]])
+        parts.setdefault(name_of(conv), []).append(Part(weight, scales[groups.of[conv.input[0]]]))
+    return parts
 
 
-def best_scale(histogram: np.ndarray, low: float, high: float) -> Scale:
-    """The Scale with the smallest squared error on values that are spread so over low...high, low <= 0 <= high."""
-    if low == high:
-        return Scale(1.0, 0)
-    centres = low + (np.arange(len(histogram)) + 0.5) * (high - low) / len(histogram)
+class Sharing(NamedTuple):
+    """The layers whose inputs are rounded together: those of a dense block.
 
-    def error(scale: Scale) -> float:
-        return float(((scale.round(centres) - centres) ** 2 * histogram).sum())
+    Attributes:
+        members: the layers of each group, by the group's name. If one is in eight bits, the group's tensors are rounded.
+        readers: the layers that read concatenated tensors: rounded ones also if the layer itself is in float32.
+    """
 
-    ends = itertools.product(low * CLIPS if low else [0.0], high * CLIPS if high else [0.0])
-    steps = ((first, (last - first) / ACTIVATION_LEVELS) for first, last in ends)
-    return min((Scale(float(step), int(round(-first / step))) for first, step in steps), key=error)
+    members: dict[str, list[str]]
+    readers: set[str]
+
+
+def sharing_of(model: onnx.ModelProto) -> Sharing:
+    """Return the layers that share the rounding of their inputs."""
+    groups = Groups(model)
+    layers: dict[str, list[str]] = collections.defaultdict(list)
+    for conv in convolutions(model):
+        layers[groups.of[conv.input[0]]].append(name_of(conv))
+    members = {group: names for group, names in layers.items() if len(names) > 1 and groups.leaves[group] != [group]}
+    concatenated = {name for node in model.graph.node if node.op_type == 'Concat' for name in node.output}
+    together = {name for names in members.values() for name in names}
+    readers = {name_of(conv) for conv in convolutions(model) if conv.input[0] in concatenated}
+    return Sharing(members, readers & together)
+
+
+def round_weight(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a weight (out, in, kernel, kernel) as int8, and the step of each output channel: float64 (out,)."""
+    step = np.maximum(np.abs(weight).max((1, 2, 3)), 1e-12).astype(np.float64) / WEIGHT_LEVELS
+    return np.rint(weight / step[:, None, None, None]).astype(np.int8), step
 
 
 def quantize(model: onnx.ModelProto, scales: Scales, names: Iterable[str]) -> onnx.ModelProto:
@@ -172,12 +179,13 @@ def quantize(model: onnx.ModelProto, scales: Scales, names: Iterable[str]) -> on
 def _quantize_weights(graph: onnx_model.ONNXModel, conv: onnx.NodeProto, input_step: float) -> None:
     """Put int8 weights and an int32 bias, with a DequantizeLinear each, in the place of a convolution's own."""
     weight, *biases = (numpy_helper.to_array(graph.get_initializer(name)) for name in conv.input[1:])
-    step = np.maximum(np.abs(weight).max((1, 2, 3)), 1e-12).astype(np.float64) / WEIGHT_LEVELS
-    limits = np.iinfo(np.int32)
-    whole = [np.rint(weight / step[:, None, None, None]).astype(np.int8)]
-    for bias in biases:  # none where another part of the layer has it
-        whole.append(np.clip(np.rint(bias / (step * input_step)), limits.min, limits.max).astype(np.int32))
-    for index, (values, steps) in enumerate(zip(whole, (step, step * input_step)), 1):
+    levels, step = round_weight(weight)
+    constants = [(levels, step)]
+    for bias in biases:  # at most one: of a split layer, only one part has it
+        limits = np.iinfo(np.int32)
+        whole = np.clip(np.rint(bias / (step * input_step)), limits.min, limits.max).astype(np.int32)
+        constants.append((whole, step * input_step))
+    for index, (values, steps) in enumerate(constants, 1):
         name = conv.input[index]
         zero = np.zeros(steps.shape, values.dtype)
         inputs = _add_constants(graph, name, q=values, step=steps.astype(np.float32), zero=zero)
@@ -212,64 +220,12 @@ def open_exactly(
     return lambda image: session.run(None, {name: image})
 
 
-class Selection(NamedTuple):
-    """Which layers stay in float32, in the network's order; the fraction of the multiplications in eight bits.
-
-    loss, loss_of_all: in dB, as Chooser has it, with these layers kept and with none.
-    """
-
-    kept: list[str]
-    share: float
-    loss: float
-    loss_of_all: float
-
-
-class Chooser:
-    """Finds the convolutions that stay in floating point: those whose eight bits cost most accuracy for their work.
-
-    A loss is in dB: what the differences to the network in float32 on the images take from the luma PSNR of a picture
-    that float32 restores to REFERENCE_PSNR, as far as both errors are independent: 10 log10(1 + their MSEs' ratio).
-    """
-
-    def __init__(self, model: onnx.ModelProto, scales: Scales, images: Sequence[np.ndarray]):
-        self.model, self.scales, self.images = model, scales, images
-        self.names = list(dict.fromkeys(name_of(conv) for conv in convolutions(model)))
-        self.exact = self._lumas(model)
-
-    def loss(self, kept: Iterable[str]) -> float:
-        """What all convolutions but the kept ones cost in eight bits."""
-        lumas = self._lumas(quantize(self.model, self.scales, set(self.names) - set(kept)))
-        error = np.mean([np.mean((a - b) ** 2) for a, b in zip(lumas, self.exact)])
-        return float(10 * np.log10(1 + error / 255**2 * 10 ** (REFERENCE_PSNR / 10)))
-
-    def choose(self, max_loss: float, progress: Callable[[Sequence[str]], Iterable[str]] = iter) -> Selection:
-        """The layers to keep, so that the loss is `max_loss` at most.
-
-        Each one's share is what the loss of all falls by when it alone stays; those with the largest share for their
-        multiplications are kept first. progress: shows how far this is.
-        """
-        loss = everything = self.loss([])
-        work = multiplications(self.model, self.images[0])
-        share = {name: (everything - self.loss([name])) / work[name] for name in progress(self.names)}
-        order = sorted(self.names, key=lambda name: -share[name])
-        kept: list[str] = []
-        while len(kept) < len(order) and loss > max_loss:
-            kept = order[: len(kept) + 1]
-            loss = self.loss(kept)
-        share_of_work = 1 - sum(work[name] for name in kept) / sum(work.values())
-        return Selection(sorted(kept, key=self.names.index), share_of_work, loss, everything)
-
-    def _lumas(self, model: onnx.ModelProto) -> list[np.ndarray]:
-        run = open_exactly(model)
-        return [metrics.luma(np.clip(run(image)[0][0], 0, 1) * 255) for image in self.images]
-
-
 def multiplications(model: onnx.ModelProto, image: np.ndarray) -> dict[str, int]:
-    """The multiplications of each layer, all parts of it together, for an image (1, 3, H, W)."""
+    """Return the number of multiplications of each layer for an image (1, 3, height, width)."""
     convs = convolutions(model)
     run = open_exactly(model, [conv.output[0] for conv in convs])
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
-    work: dict[str, int] = collections.defaultdict(int)
+    work: dict[str, int] = {}
     for conv, output in zip(convs, run(image)):
-        work[name_of(conv)] += sizes[conv.input[1]] * output.shape[2] * output.shape[3]
-    return dict(work)
+        work[name_of(conv)] = work.get(name_of(conv), 0) + sizes[conv.input[1]] * output.shape[2] * output.shape[3]
+    return work

@@ -224,6 +224,7 @@ def test_providers_are_taken_in_their_order(monkeypatch):
     def available(*names):
         monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: [n + 'ExecutionProvider' for n in names])
 
+    monkeypatch.setattr(onnxruntime, '__version__', '1.22.0')
     available('CPU', 'CUDA', 'Azure', 'CANN')
     assert onnx_runtime.choose_providers(None, 1) == [
         ('CANNExecutionProvider', {'device_id': '1', 'precision_mode': 'must_keep_origin_dtype'}),

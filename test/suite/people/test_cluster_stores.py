@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from pictures import discovery, processing
+from pictures import discovery, naming, processing
 from pictures.cluster import stores, task_source
 
 import pytest
@@ -14,8 +14,8 @@ from helpers import snapshot
 
 
 def listed(source, output):
-    naming, summary = processing.Naming('', '_x2', None, False), processing.Summary()
-    tasks = task_source.find_tasks(stores.Folder(str(source)), stores.Folder(str(output)), naming, summary)
+    names, summary = naming.Naming('', '_x2', None, False), processing.Summary()
+    tasks = task_source.find_tasks(stores.Folder(str(source)), stores.Folder(str(output)), names, summary)
     return list(tasks), summary
 
 
@@ -68,15 +68,15 @@ def test_names_of_a_store_that_would_leave_the_output_are_refused(flaky, tmp_pat
     store = stores.open_store('flaky://pictures')
     monkeypatch.setattr(store, '_keys', lambda: iter(['/pictures/../x.png', '/pictures//a.png', '/pictures/b.png']))
     monkeypatch.setattr(store, '_root', '/pictures')
-    naming, summary = processing.Naming('', '_x2', None, False), processing.Summary()
-    tasks = list(task_source.find_tasks(store, stores.Folder(str(tmp_path)), naming, summary))
+    names, summary = naming.Naming('', '_x2', None, False), processing.Summary()
+    tasks = list(task_source.find_tasks(store, stores.Folder(str(tmp_path)), names, summary))
     assert [isinstance(task, str) and 'is no name for a file' in task for task in tasks] == [True, True, False]
 
 
 def test_a_picture_that_would_replace_itself_is_refused_also_where_results_are_skipped(tmp_path):
     touch(tmp_path, 'a.png')
-    here, naming = stores.Folder(str(tmp_path)), processing.Naming('', '', None, False)
-    (refused,) = task_source.find_tasks(here, here, naming, processing.Summary())
+    here, names = stores.Folder(str(tmp_path)), naming.Naming('', '', None, False)
+    (refused,) = task_source.find_tasks(here, here, names, processing.Summary())
     assert refused == f'{tmp_path}/a.png: would be replaced by its result: name another --output or --suffix'
 
 
@@ -84,8 +84,7 @@ def test_the_views_of_a_report_that_is_being_written_are_no_pictures(tmp_path):
     touch(tmp_path / 'in', 'a.png', 'report/.index_views.0123abcd.partial/a_rdn.png', 'report/index_views/b.png')
     tasks, _ = listed(tmp_path / 'in', tmp_path / 'out')
     assert [task.place for task in tasks] == ['a.png']
-    naming = processing.Naming(str(tmp_path / 'out'), '_x2', None, False)
-    found = discovery.find_pictures([str(tmp_path / 'in')], naming.output)
+    found = discovery.find_pictures([str(tmp_path / 'in')], str(tmp_path / 'out'))
     assert [place for _, place, _ in found] == ['a.png']
 
 

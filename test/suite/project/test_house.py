@@ -9,7 +9,8 @@ from helpers import ROOT
 
 TOP = 'rdn'
 PORT = tuple(
-    f'rdn.{room}' for room in 'network engines devices data accuracy profiling acceptance training quantization'.split()
+    f'rdn.{room}'
+    for room in 'network engines devices data accuracy comparison profiling acceptance training quantization'.split()
 )
 PICTURES = ('pictures', 'pictures.formats', 'pictures.metadata', 'pictures.report', 'pictures.cluster')
 ROOMS = (*PORT, *PICTURES)
@@ -18,6 +19,7 @@ MAY_USE = {
     'rdn.engines': {'rdn.network'},
     'rdn.devices': {'rdn.data', 'rdn.network'},
     'rdn.accuracy': {'rdn.data', 'rdn.network'},
+    'rdn.comparison': {'rdn.accuracy', 'rdn.data', 'rdn.devices', 'rdn.engines', 'rdn.network'},
     'rdn.acceptance': {'rdn.accuracy', 'rdn.data', 'rdn.devices', 'rdn.network'},
     'rdn.training': {'rdn.accuracy', 'rdn.data', 'rdn.network'},
     'rdn.quantization': {'rdn.accuracy', 'rdn.engines', 'rdn.network'},
@@ -27,6 +29,14 @@ WALK = 'rdn.walk'  # stands at the top, and shows and runs what the others have
 SCRIPTS = sorted(name[:-3] for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py')
 # What a script of the guide may use beside the modules at the top of rdn/.
 SCRIPT_MAY_USE = {
+    'RDN_compare': {
+        'rdn.accuracy',
+        'rdn.comparison',
+        'rdn.data',
+        'rdn.devices',
+        'rdn.engines',
+        'rdn.network',
+    },
     'RDN_infer': {'rdn.engines', 'rdn.data', 'rdn.devices', 'rdn.profiling'},
     'RDN_postprocess': {'rdn.acceptance', 'rdn.accuracy', 'rdn.network', 'pictures.report'},
     'RDN_preprocess': {'rdn.data', 'rdn.devices'},

@@ -1,4 +1,4 @@
-"""RDN_quantize.py: scales that lose least, a standard model of eight bits, and the layers that stay in floating point."""
+"""RDN_quantize.py: the standard form of eight bits, exact rounding, and the command line. Scales and the choice of layers: test_selection.py."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from helpers import INFER, LITE, assert_refused
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='refused there, which another test checks')
 
 if sys.version_info >= (3, 8):
-    from rdn.quantization import qdq
+    from rdn.quantization import calibration, qdq
 
     import onnx
 
@@ -48,7 +48,7 @@ def lite(lite_onnx):
 
 @pytest.fixture(scope='module')
 def scales(lite, trials):
-    return qdq.measure_scales(lite, trials[:1])
+    return calibration.measure_scales(lite, trials[:1])
 
 
 def chain(weight, bias):
@@ -67,17 +67,6 @@ def chain(weight, bias):
     return helper.make_model(
         helper.make_graph(nodes, 'chain', *ends, constants), opset_imports=[helper.make_opsetid('', 13)], ir_version=8
     )
-
-
-def test_the_scale_of_evenly_spread_values_takes_in_all_of_them():
-    scale = qdq.best_scale(np.ones(4096), -1.0, 3.0)
-    assert scale.step == pytest.approx(4 / 255, rel=0.03) and scale.zero == pytest.approx(64, abs=2)
-
-
-def test_the_scale_of_many_values_and_a_lonely_one_cuts_that_off():
-    histogram = np.zeros(2048)
-    histogram[:1024], histogram[-1] = 1e6, 1
-    assert qdq.best_scale(histogram, 0.0, 1.0).step == pytest.approx(0.5 / 255, rel=0.05)
 
 
 def test_rounding_is_exact_on_the_scale_and_clips_outside():
@@ -138,17 +127,6 @@ def test_with_no_layer_in_eight_bits_the_network_is_the_same(lite, scales, trial
     assert np.abs(same(trials[0])[0] - exact(trials[0])[0]).max() < 1e-6
 
 
-def test_the_loss_is_that_of_two_independent_errors(lite, scales, trials):
-    chooser = qdq.Chooser(lite, scales, trials[3:4])
-    run = qdq.open_exactly(qdq.quantize(lite, scales, chooser.names))
-    lumas = [metrics.luma(np.clip(f(trials[3])[0][0], 0, 1) * 255) for f in (run, qdq.open_exactly(lite))]
-    agreement = metrics.psnr(*lumas)
-    theirs = 255**2 / 10**3.8  # MSE at 38 dB
-    both = theirs + 255**2 / 10 ** (agreement / 10)
-    assert chooser.loss([]) == pytest.approx(10 * np.log10(both / theirs), rel=1e-6)
-    assert chooser.loss(chooser.names) == pytest.approx(0, abs=1e-6)
-
-
 def test_multiplications_are_those_of_the_weights_at_each_pixel(lite, trials):
     work = qdq.multiplications(lite, trials[0])
     assert work['sfe1'] == 3 * 32 * 9 * 114**2 and work['output'] == 32 * 3 * 9 * 228**2
@@ -163,7 +141,7 @@ def test_the_parts_of_a_split_layer_are_one_layer_and_as_exact_as_the_whole(lite
     assert layers == [qdq.name_of(conv) for conv in qdq.convolutions(lite)]
     assert len(qdq.convolutions(split)) == 6 * (10 + 5) + 6 + 5
     assert qdq.multiplications(split, crop)['rdbs.0.lff'] == (32 + 4 * 32) * 32 * 24**2
-    scales = qdq.measure_scales(split, [crop])
+    scales = calibration.measure_scales(split, [crop])
     half = qdq.quantize(split, scales, ['rdbs.0.layers.3.conv', 'rdbs.0.lff'])
     constants = {tensor.name for tensor in half.graph.initializer}
     assert 'rdbs.0.lff.weight/32-64/q' in constants and 'rdbs.1.lff.weight/32-64' in constants
@@ -176,7 +154,7 @@ def test_the_parts_of_a_split_layer_are_one_layer_and_as_exact_as_the_whole(lite
 def test_eight_bits_lose_less_than_a_tenth_of_a_decibel_on_photographs(quantize, lite_onnx, trials, photos, prepared):
     ended = quantize(lite_onnx)
     assert ended.status == 0, ended.err
-    assert 'of 36 convolutions' in ended.out and 'output' in ended.out.split('float32')[1].splitlines()[0]
+    assert 'of 36 layers' in ended.out and 'output' in ended.out.split('float32')[1].splitlines()[0]
     inputs, labels = prepared
     models: dict = {
         'exact': engines.OnnxRuntime(lite_onnx),
@@ -233,14 +211,33 @@ def test_every_kind_of_export_can_be_quantized(script, quantize, narrow, trials,
     assert 0 < np.abs(exact(trials[0])[0] - eight(trials[0])[0]).max() < 0.1
 
 
+def test_photographs_that_are_too_small_are_skipped_with_a_count(quantize, narrow, image_folder, photo):
+    for index in range(20):
+        photo.save(str(image_folder / f'a{index}.png'))  # 201 x 127
+    ended = quantize(narrow[1], '--max-loss=3')
+    assert ended.status == 0, ended.err
+    skipped = int(ended.out.split('the trials; ')[1].split()[0])
+    assert 1 <= skipped <= 20 and 'too small' in ended.out and 'used up' not in ended.out
+    refused = quantize(narrow[1], '--images=8', '--output-file=other.onnx')
+    assert_refused(refused, '5 of 25 photographs', '228 x 228', '10 are needed', 'add 5 more')
+
+
+def test_a_budget_that_is_used_up_is_said_and_the_model_keeps_the_loss(quantize, narrow):
+    ended = quantize(narrow[1], '--max-loss=0.05', '--budget=1e-9')
+    assert ended.status == 0, ended.err
+    assert '1e-09 s used up after 1 of 4 photographs estimated' in ended.out and 'larger --budget' in ended.out
+    assert float(ended.out.split('loss ')[1].split()[0]) <= 0.05
+
+
 def test_what_cannot_be_quantized_is_refused_and_nothing_written(quantize, narrow, image_folder, tmp_path):
     (tmp_path / 'none').mkdir()
     (tmp_path / 'text.onnx').write_text('no model')
-    assert_refused(quantize(narrow[1], '--images=40'), 'images', '5 photographs', '50')
+    assert_refused(quantize(narrow[1], '--images=40'), 'images', '5 of 5 photographs', '228 x 228', '50', 'add 45 more')
+    assert_refused(quantize(narrow[1], '--images=3'), '--images', 'at least 4')
     assert_refused(quantize(narrow[1], '--calibration=none'), 'none: no images')
     assert_refused(quantize('text.onnx'), 'text.onnx')
     assert_refused(quantize('gone.onnx'), 'gone.onnx')
     assert_refused(quantize(LITE), 'rdn_x2_lite.pth')
     assert_refused(quantize(narrow[1], f'--output-file={narrow[1]}'), 'would overwrite')
-    assert_refused(quantize(narrow[1], '--max-loss=1e-9'), '--max-loss')
+    assert_refused(quantize(narrow[1], '--max-loss=1e-30'), '--max-loss', 'alone in eight bits')
     assert sorted(os.listdir(str(tmp_path))) == ['images', 'none', 'text.onnx']

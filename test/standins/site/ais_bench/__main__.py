@@ -98,11 +98,12 @@ for number, chunk in enumerate(chunks):
         batch[:] = [np.fromfile(path, np.float32).reshape(image.shape[1:]) for path in full]
     for _ in range(args.loop):
         start = time.time()
-        output = session.run(None, {image.name: batch})[0]
+        computed = session.run(None, {image.name: batch})
         times.append((time.time() - start) * 1000)
     written = []
-    for path, picture in zip(chunk or ['pure_infer_data'], output):
-        stem = os.path.basename(path).split('.')[0] + '_0.'
+    for path, index in [(path, index) for path in chunk or ['pure_infer_data'] for index in range(len(computed))]:
+        picture = computed[index][chunk.index(path) if chunk else 0]
+        stem = os.path.basename(path).split('.')[0] + f'_{index}.'
         if folder and args.outfmt == 'BIN':
             picture.tofile(os.path.join(folder, stem + 'bin'))
         elif folder and args.outfmt == 'NPY':

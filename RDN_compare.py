@@ -1,0 +1,129 @@
+"""Find the stage of the network where a device loses accuracy: its values beside PyTorch's, stage by stage.
+
+    python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_taps.onnx --taps
+    python3 RDN_compare.py --weights rdn_x2.pth --outputs result/dumpOutput_device0
+
+The model with taps is converted and run as the plain one (README, steps 3 to 5); its outputs, several for each image, are
+compared with what PyTorch computes of the same prepared inputs. A model is also run here, by any engine:
+
+    python3 RDN_compare.py --weights rdn_x2.pth --model rdn_x2_taps.onnx --precision bf16
+
+A row for each tap: the differences to PyTorch, the error of that stage alone beside the one that rounding explains, and
+how many dB of the result are lost up to there and there. docs/accuracy.md explains the table and the kinds of
+difference. Status 3 says that a stage is out of line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Sequence
+
+import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
+
+from rdn import cli, configuration, engines
+from rdn.accuracy import agreement, assessment, scoring
+from rdn.comparison import measurement, plain_run, rounding, sources, table
+from rdn.data import dataset, protocols
+from rdn.devices import outputs
+from rdn.network import checkpoint
+
+
+def read_cases(labels: str, rules: scoring.Rules) -> list[dataset.Case]:
+    """Read the images of a prepared set, and check its inputs.
+
+    Raises:
+        ValueError: an input or label is missing or changed; with the file's name.
+    """
+    cases = dataset.find_cases(labels, rules.width, rules.height, rules.scale)
+    missing = next((case.stem for case in cases if not case.label_path), None)
+    if missing:
+        raise ValueError(f'{labels}: no label of {missing}, so no PSNR: prepare without --no-label')
+    paths = [dataset.input_path(labels, stem) for case in cases for stem in case.input_stems()]
+    dataset.check_inputs(paths, rules.width, rules.height)
+    return cases
+
+
+def rules_of(labels: str, scale: int) -> scoring.Rules:
+    """Return how a prepared set's PSNR is measured: by its protocol. scale: of the network."""
+    side = configuration.LABEL_SIDE // scale
+    width, height, prepared = dataset.size_of(labels) or (side, side, scale)
+    if prepared != scale:
+        raise ValueError(f'{labels}: prepared for scale {prepared}, the weights are of scale {scale}')
+    protocol = dataset.protocol_of(labels)
+    border, planes = (protocol or protocols.CROP).border(scale), assessment.planes_of(protocol, None)
+    return scoring.Rules(width, height, scale, border, planes, checks=False)
+
+
+def open_folder(folder: str, labels: str, stems: Sequence[str], precision: str | None) -> sources.DeviceTaps:
+    """Return the taps in a folder of outputs. precision: of the device's arithmetic; None: as the record says."""
+    found = outputs.resolve_folder(folder)
+    record = assessment.read_record(found, labels)
+    title = record.describe() if record else 'a tool that left no record'
+    return sources.DumpedTaps(found, stems, title, precision or (record and record.precision))
+
+
+def compare(
+    device_taps: sources.DeviceTaps, weights: str, labels: str, cases: Sequence[dataset.Case], rules: scoring.Rules
+) -> measurement.Comparison:
+    """Compare a device's taps with PyTorch's. The arguments are as elsewhere in this script."""
+    network = checkpoint.load(weights)
+    precision = device_taps.precision or 'fp16'  # what atc computes in unless it is told otherwise
+    meter = measurement.Meter(network, device_taps, precision)
+    steps = len(meter.stages) * sum(len(case.input_stems()) for case in cases)
+    with cli.progress_bar('stage', steps) as advance:
+        losses = measurement.measure(meter, labels, cases, rules, advance)
+    return measurement.Comparison([stage.name for stage in meter.stages], precision, meter.shares, losses)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    scale, _ = checkpoint.identify(args.weights)
+    rules = rules_of(args.label_path, scale)
+    cases = read_cases(args.label_path, rules)
+    stems = [stem for case in cases for stem in case.input_stems()]
+    with contextlib.ExitStack() as stack:
+        if args.outputs:
+            device_taps = open_folder(args.outputs, args.label_path, stems, args.precision)
+        else:
+            wanted = args.engine or engines.guides_engine(args.model, args.precision or 'auto', engines.Place())
+            place = engines.Place(device_id=args.device_id, device=args.device)
+            opened = engines.opened(args.model, wanted, args.precision or 'auto', place)
+            device_taps = sources.ComputedTaps(stack.enter_context(opened))
+        print(f'{args.outputs or args.model}: {device_taps.title}; PyTorch: {args.weights}, fp32', flush=True)
+        if args.plain:
+            print(plain_run.compare(args.plain, args.label_path, cases, rules, device_taps))
+        measured = compare(device_taps, args.weights, args.label_path, cases, rules)
+    rows = table.rows_of(measured)
+    print(table.format_rows(rows, measured.precision))
+    print(table.describe(rows, measured))
+    return agreement.NOT_KEPT if table.first_out_of_line(rows) else 0
+
+
+def parse_args(argv):
+    parser = cli.Parser(__doc__)
+    parser.add_argument('--weights', required=True, help='of the network, .pth')
+    parser.add_argument('--outputs', metavar='FOLDER', help='what a device computed with a model with taps')
+    parser.add_argument('--model', help='model with taps, .onnx or .om, or weights for PyTorch, to run here')
+    parser.add_argument(
+        '--precision',
+        choices=rounding.PRECISIONS,
+        help='of the arithmetic; default: as the record of the run or the model says, else fp16',
+    )
+    parser.add_argument('--engine', choices=engines.ENGINES, help='for --model; default: ONNX Runtime for fp32')
+    parser.add_argument('--device', help="for --model in PyTorch: 'cuda:1', 'npu:0', 'cpu'")
+    parser.add_argument('--device-id', type=cli.not_negative, default=0, help='for an offline model')
+    parser.add_argument(
+        '--label-path',
+        metavar='FOLDER',
+        default='./prep_dataset/label',
+        help="the prepared set's label/, beside which its inputs are; default %(default)s",
+    )
+    parser.add_argument('--plain', metavar='FOLDER', help='outputs of the model without taps, to compare first')
+    args = parser.parse_args(argv)
+    if bool(args.outputs) == bool(args.model):
+        parser.error('give either --outputs or --model')
+    return args
+
+
+if __name__ == '__main__':
+    cli.run(main)

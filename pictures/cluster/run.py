@@ -1,0 +1,84 @@
+"""A run on the machines of a Ray cluster, from a folder or URL to another one."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+
+from pictures import naming, processing, request
+from pictures.cluster import fleet, progress, scheduler, stores, task_source, worker
+from pictures.formats import reader
+from pictures.report import report
+from rdn import engines
+
+FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
+
+
+def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Summary) -> report.Report | None:
+    """Enlarge the pictures of a folder or URL on the machines of a cluster; return the report, None for none.
+
+    Args:
+        address: of the cluster; empty for a Ray of its own on this machine.
+        asked: with one input and an output.
+        summary: is kept up to date.
+
+    Raises:
+        ValueError: the places or the model cannot be used, or the cluster does not answer.
+        OSError: something cannot be read or written.
+    """
+    source, output = open_stores(asked)
+    first = list(itertools.islice(filter(reader.is_picture_name, source.list(output)), FIRST_PICTURES))
+    if not first:
+        raise ValueError(f'{asked.inputs[0]}: no pictures in it')
+    output.check_writable()
+    asked.check_writable([])
+    model = asked.model
+    engines.check_model(model.file)
+    with open(model.file, 'rb') as file:
+        content = file.read()
+    with contextlib.ExitStack() as stack:
+        token = stack.enter_context(scheduler.token_in(output))
+        setup = worker.Setup(
+            content,
+            model.file,
+            model.engine,
+            model.precision,
+            model.place,
+            (source.url, source.absolute()),
+            (output.url, output.absolute()),
+            list(filter(source.exists, first)),  # a link may lead nowhere
+            token,
+            asked.options,
+        )
+        ray = stack.enter_context(fleet.joined(address))
+        shown = stack.enter_context(contextlib.closing(progress.Progress(summary)))
+        page = stack.enter_context(asked.under_way(summary))
+        workers = fleet.Fleet(ray, setup, model.place.threads)
+        handed = scheduler.Scheduler(workers, source, output, shown, page)
+        ready = handed.wait_for_workers()
+        names = naming.make_naming('', asked.suffix, asked.ext, asked.options.lossless, ready.scale)
+        shown.write('\n'.join([model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]))
+        shown.count(source, output)
+        handed.upscale(task_source.find_tasks(source, output, names, summary))
+        workers.close()
+    return page
+
+
+def open_stores(asked: request.UpscaleRequest) -> tuple[stores.Store, stores.Store]:
+    """Return the places of the sources and of the results.
+
+    Raises:
+        ValueError: there are several inputs, one of the places is a file, or both are one URL.
+    """
+    given, target = asked.inputs[0], asked.output or ''
+    if len(asked.inputs) > 1:
+        raise ValueError(f'--cluster takes one --input, a folder or a URL, not {len(asked.inputs)}')
+    if os.path.isfile(given):
+        raise ValueError(f'{given}: a file: --cluster takes a folder or a URL')
+    if reader.is_picture_name(target) and not os.path.isdir(target):
+        raise ValueError(f'{target}: with --cluster, --output is a folder or a URL')
+    source, output = stores.open_store(given), stores.open_store(target)
+    if '://' in target and output.is_same(source):
+        raise ValueError(f'{target}: is the input, too: name another --output')
+    return source, output

@@ -1,0 +1,77 @@
+"""The pictures to enlarge, from the files and folders that the user named, without the results of earlier runs."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple, Sequence
+
+from pictures import discovery, naming, processing
+
+SHOWN_RESULTS = 3  # of those that are passed over
+
+
+class Found(NamedTuple):
+    """The pictures to enlarge, and the paths that are passed over since they are results of earlier runs."""
+
+    jobs: list[processing.PictureJob]
+    results: list[str]
+
+    def describe_results(self) -> str:
+        """A line on the results that are passed over; empty where there are none."""
+        if not self.results:
+            return ''
+        rest = ', …' if len(self.results) > SHOWN_RESULTS else ''
+        shown = ', '.join(self.results[:SHOWN_RESULTS])
+        return f'{len(self.results):,} passed over, results of earlier runs: {shown}{rest}'
+
+
+def find_jobs(inputs: Sequence[str], names: naming.Naming, summary: processing.Summary) -> Found:
+    """Return a job for each picture, in the order of the inputs, those of a folder sorted.
+
+    A result of an earlier run is known by its name: it is the suffix longer than a picture beside it. A file that the
+    user named is a picture whatever its name, unless this run makes it of another one.
+
+    Args:
+        inputs: files and folders.
+        names: how the results are named.
+        summary: counts the files that are no pictures by their names.
+
+    Raises:
+        FileNotFoundError: an input does not exist.
+        ValueError: there is no picture, or there are several for one result.
+    """
+    jobs: dict[tuple[str, str], processing.PictureJob] = {}  # by source and result: what is named twice is made once
+    stems: set[str] = set()  # of results of the pictures in folders
+    in_folders: set[str] = set()
+    for given in inputs:
+        own = names if names.file else names._replace(output=naming.folder_for(given, names))
+        for path, place, is_picture in discovery.find_pictures([given], own.output or os.curdir):
+            if not is_picture:
+                summary.pass_over(path)
+                continue
+            job = processing.PictureJob(path, place, naming.target_of(place, own))
+            source = os.path.abspath(path)
+            jobs.setdefault((source, os.path.abspath(job.target)), job)
+            if os.path.isdir(given):
+                in_folders.add(source)
+                root = source[: len(source) - len(place)]
+                stems.update(root + stem for stem in naming.stems_of_results(place, names.suffix))
+    found = Found([], [])
+    targets = {target for _, target in jobs}
+    for (source, _), job in jobs.items():
+        is_result = source in targets or source in in_folders and os.path.splitext(source)[0] in stems
+        if is_result and names.suffix and not names.file:
+            found.results.append(job.source)
+        else:
+            found.jobs.append(job)
+    _check(inputs, names, found)
+    return found
+
+
+def _check(inputs: Sequence[str], names: naming.Naming, found: Found) -> None:
+    if not found.jobs:
+        raise ValueError(f'{", ".join(inputs)}: no pictures in it')
+    if names.file and len(found.jobs) > 1:
+        raise ValueError(
+            f'{names.file}: --output names a file, and there are {len(found.jobs)} pictures: name a folder'
+        )

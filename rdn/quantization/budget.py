@@ -1,0 +1,62 @@
+"""The time budget of a run: it ends stages that take too long, and shows one progress bar with the time left."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Iterable, Iterator, Sized, TypeVar
+
+from rdn import cli
+
+Item = TypeVar('Item')
+
+
+class Budget:
+    """A limit in seconds for several stages, from the moment of its creation.
+
+    The result of a run depends on the machine's speed only if the budget ends a stage early. `notes` says so.
+
+    Attributes:
+        notes: one phrase for each stage that ended early.
+    """
+
+    def __init__(self, seconds: float, units: float, clock: Callable[[], float] = time.monotonic):
+        """Start the time and the bar.
+
+        Args:
+            seconds: the limit.
+            units: of work, in all stages together: the full length of the bar.
+            clock: returns the time in seconds.
+        """
+        self.seconds, self.notes = seconds, []  # type: float, list[str]
+        self._clock, self._start = clock, clock()
+        self._bar = cli.bar(units)
+
+    def __enter__(self) -> Budget:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def stage(
+        self, name: str, items: Iterable[Item], units: float, until: float = 1.0, at_least: int = 1
+    ) -> Iterator[Item]:
+        """Yield the items, until the stage's part of the budget is used up.
+
+        Args:
+            name: what the stage does to an item, for the bar and the notes: 'photographs calibrated'.
+            items: what the stage works on. The note says how many there are if they have a length.
+            units: of work for each item.
+            until: the fraction of the budget, 0...1, at which the stage ends.
+            at_least: the number of items that are yielded even if the budget is used up.
+        """
+        done = 0
+        for item in items:
+            if done >= at_least and self._clock() - self._start > self.seconds * until:
+                total = f' of {len(items)}' if isinstance(items, Sized) else ''
+                self.notes.append(f'{done}{total} {name}')
+                return
+            self._bar.total = max(self._bar.total, self._bar.n + units)
+            self._bar.set_description(name)
+            yield item
+            self._bar.update(units)
+            done += 1

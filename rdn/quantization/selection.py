@@ -1,0 +1,190 @@
+"""The layers that stay in float32: those that lose most accuracy for their work."""
+
+from __future__ import annotations
+
+from typing import Callable, Iterable, Iterator, NamedTuple, Sequence
+
+from rdn.accuracy import metrics
+from rdn.quantization import qdq, sensitivity
+
+import numpy as np
+import onnx
+
+REFERENCE_PSNR = 38.0  # dB, about Set5's
+REFERENCE_ERROR = 255**2 / 10 ** (REFERENCE_PSNR / 10)  # the mean squared error of the luma that this means
+USUAL_TRIALS = 4  # for the progress bar
+QUICK_TRIALS = 4  # that follow the estimate; later ones halve the interval
+
+
+class Selection(NamedTuple):
+    """The layers that stay in float32, and what that means.
+
+    Attributes:
+        kept: their names, in the network's order.
+        share: the fraction of the multiplications in eight bits, 0...1.
+        loss: in dB, with these layers in float32.
+        loss_of_all: in dB, with no layer in float32.
+        minimal: whether one layer less in float32 was tried, and lost too much.
+    """
+
+    kept: list[str]
+    share: float
+    loss: float
+    loss_of_all: float
+    minimal: bool
+
+
+class Move(NamedTuple):
+    """Layers that go to float32 together.
+
+    Attributes:
+        names: of the layers.
+        error: by which the mean squared error of the luma falls, estimated.
+        work: their multiplications.
+    """
+
+    names: list[str]
+    error: float
+    work: int
+
+
+def loss_of(error: float) -> float:
+    """Return the loss of PSNR in dB that a mean squared error of the luma, 0...255, causes.
+
+    It is that of a picture which float32 restores to REFERENCE_PSNR, if both errors are independent.
+    """
+    return float(10 / np.log(10) * np.log1p(error / REFERENCE_ERROR))
+
+
+def error_of(loss: float) -> float:
+    """Return the mean squared error that causes a loss: the inverse of `loss_of`."""
+    return float(np.expm1(loss * np.log(10) / 10) * REFERENCE_ERROR)
+
+
+def order_moves(errors: sensitivity.Errors, work: dict[str, int]) -> list[Move]:
+    """Return the steps from all layers in eight bits to all in float32: first the largest error for its work.
+
+    A step is a layer, or all layers that share the rounding of their input, since only together do they avoid it.
+    Equal steps keep the order of `work`.
+
+    Args:
+        errors: of all layers in `work`.
+        work: the multiplications of each layer, by its name.
+    """
+    open_groups = {group: list(names) for group, names in errors.members.items()}
+    layers = list(work)
+    moves = []
+
+    def move_of(names: Sequence[str]) -> Move:
+        ended = [group for group, members in open_groups.items() if set(members) <= set(names)]
+        error = sum(errors.own[name] for name in names) + sum(errors.shared[group] for group in ended)
+        return Move(list(names), error, sum(work[name] for name in names))
+
+    while layers:
+        candidates = [move_of([name]) for name in layers] + [move_of(names) for names in open_groups.values()]
+        best = max(candidates, key=lambda move: move.error / move.work)
+        moves.append(best)
+        layers = [name for name in layers if name not in best.names]
+        left = {group: [name for name in names if name not in best.names] for group, names in open_groups.items()}
+        open_groups = {group: names for group, names in left.items() if names}
+    return moves
+
+
+class Trials:
+    """The network in eight bits beside the network in float32, on photographs."""
+
+    def __init__(self, model: onnx.ModelProto, scales: qdq.Scales, images: Sequence[np.ndarray]):
+        """Compute the photographs, (1, 3, height, width), 0...1, in float32."""
+        self._model, self._scales, self._images = model, scales, images
+        self._exact = self._lumas(model)
+
+    def error(self, names: Iterable[str]) -> float:
+        """Return the mean squared error of the luma, 0...255, with these layers in eight bits."""
+        lumas = self._lumas(qdq.quantize(self._model, self._scales, names))
+        return float(np.mean([np.mean((a - b) ** 2) for a, b in zip(lumas, self._exact)]))
+
+    def _lumas(self, model: onnx.ModelProto) -> list[np.ndarray]:
+        run = qdq.open_exactly(model)
+        return [metrics.luma(np.clip(run(image)[0][0], 0, 1) * 255) for image in self._images]
+
+
+class Search:
+    """Finds the smallest number of moves to float32 whose loss is small enough, from few trials.
+
+    Attributes:
+        fails: the largest number that was tried and lost too much; -1 at first.
+        passes: the smallest number that lost little enough; at first all moves.
+        error: the mean squared error of `passes`.
+    """
+
+    def __init__(self, estimates: Sequence[float], limit: float):
+        """Start with the whole interval.
+
+        Args:
+            estimates: the mean squared error after 0, 1, ... all moves; it falls to 0.
+            limit: the largest error that is small enough.
+        """
+        self._estimates, self._limit = np.asarray(estimates), limit
+        self.fails, self.passes, self.error = -1, len(estimates) - 1, 0.0
+        self.errors: dict[int, float] = {}
+
+    def numbers(self) -> Iterator[int]:
+        """Yield the numbers to try, in order; the caller calls `tell` for each before the next."""
+        number = 0
+        while self.passes - self.fails > 1:
+            yield number
+            number = self._next(number)
+
+    def tell(self, number: int, error: float) -> None:
+        """Take the measured error of a number."""
+        self.errors[number] = error
+        if error > self._limit:
+            self.fails = number
+        else:
+            self.passes, self.error = number, error
+
+    def _next(self, last: int) -> int:
+        """The smallest number that passes if the estimate's relative error is that of the last trial."""
+        if len(self.errors) >= QUICK_TRIALS:
+            return (self.fails + self.passes) // 2
+        ratio = self.errors[last] / max(self._estimates[last], 1e-12)
+        fitting = int(np.argmax(ratio * self._estimates <= self._limit))  # the last estimate is 0, which fits
+        return min(max(fitting, self.fails + 1), self.passes - 1)
+
+
+def choose(
+    trials: Trials,
+    errors: sensitivity.Errors,
+    work: dict[str, int],
+    max_loss: float,
+    stage: Callable[[Iterator[int]], Iterator[int]] = iter,
+) -> Selection:
+    """Choose the layers that stay in float32, so that the loss is at most `max_loss`.
+
+    Args:
+        trials: measures the loss of a choice.
+        errors: what each layer adds to the mean squared error, estimated.
+        work: the multiplications of each layer, by its name.
+        max_loss: in dB.
+        stage: yields the trials' numbers, for a progress bar; it may end early. Then more layers stay in float32.
+
+    Raises:
+        ValueError: no layer can be in eight bits, or no trial passed before `stage` ended.
+    """
+    moves = order_moves(errors, work)
+    estimates = [*np.cumsum([move.error for move in reversed(moves)])[::-1], 0.0]
+    search = Search(estimates, error_of(max_loss))
+    for number in stage(search.numbers()):
+        search.tell(number, trials.error([name for move in moves[number:] for name in move.names]))
+    minimal = search.passes - search.fails == 1
+    if search.passes == len(moves):
+        if not minimal:
+            raise ValueError(f'no trial kept --max-loss {max_loss:g} before the budget ended: give a larger --budget')
+        raise ValueError(
+            f'--max-loss {max_loss:g}: {moves[-1].names[-1]} alone in eight bits loses '
+            f'{loss_of(search.errors[len(moves) - 1]):.2g} dB: give a larger --max-loss, or use the model as it is'
+        )
+    kept = {name for move in moves[: search.passes] for name in move.names}
+    share = 1 - sum(work[name] for name in kept) / sum(work.values())
+    kept_in_order = [name for name in work if name in kept]
+    return Selection(kept_in_order, share, loss_of(search.error), loss_of(search.errors[0]), minimal)

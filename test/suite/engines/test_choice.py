@@ -1,0 +1,280 @@
+"""One choice for everyone: which engine auto takes, what is exact, and that a named engine is used or refused."""
+
+import os
+import sys
+
+from pictures import Upscaler
+from rdn import cpu, engines
+from rdn.engines import choice, device_files, onnx_runtime, pytorch, torch_device
+from rdn.network import exporter
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from PIL import Image
+
+import models
+from helpers import INFER, ROOT, assert_refused, opened, run_python, save, snapshot
+
+new_python = pytest.mark.skipif(sys.version_info < (3, 8), reason='there is no OpenVINO, and torch 1.5 has fp32 alone')
+
+
+@pytest.fixture(scope='module')
+def paths(tmp_path_factory):
+    """(weights, ONNX of any size) of a tiny network."""
+    folder = tmp_path_factory.mktemp('model')
+    models.torch.manual_seed(0)
+    network = models.RDN(2, 3, 8, 8, 2, 2).eval()
+    exporter.export_onnx(
+        network, exporter.Shape(None, None, None), 9, exporter.Variant('deconv'), str(folder / 'a.onnx')
+    )
+    return save(folder / 'a.pth', network), str(folder / 'a.onnx')
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """machine(bf16=True, gpu=True): what this one has; the CPU plays the GPU."""
+
+    def install(bf16=False, gpu=False, openvino=True):
+        device = torch_device.TorchDevice('cpu', 'a stand-in')
+        monkeypatch.setattr(cpu, 'has_bf16', lambda: bf16)
+        monkeypatch.setattr('rdn.engines.openvino.is_installed', lambda: openvino)
+        monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (device if gpu else None, []))
+        monkeypatch.setattr(device_files, 'are_present', lambda: gpu)
+        if gpu:
+            monkeypatch.setattr(torch_device, 'CPU', 'host')
+
+    return install
+
+
+def batch(*shape):
+    return np.random.RandomState(0).rand(*shape).astype(np.float32)
+
+
+def renamed(path, target):
+    """The same graph with other names of its weights: of another project, as far as anyone can see."""
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        for node in model.graph.node:
+            node.input[:] = [f'x.{name}' if name == tensor.name else name for name in node.input]
+        tensor.name = f'x.{tensor.name}'
+    onnx.save(model, str(target))
+    return str(target)
+
+
+@new_python
+@pytest.mark.parametrize(
+    'has, precision, name',
+    [
+        ({}, 'auto', 'ONNX Runtime, fp32 (CPU)'),
+        ({'bf16': True}, 'auto', 'OpenVINO, bf16'),
+        ({'bf16': True, 'openvino': False}, 'auto', 'ONNX Runtime, fp32 (CPU)'),
+        ({'bf16': True, 'gpu': True}, 'auto', 'PyTorch, fp16 (a stand-in)'),
+        ({'bf16': True, 'gpu': True}, 'bf16', 'PyTorch, bf16 (a stand-in)'),
+        ({'bf16': True, 'gpu': True}, 'fp32', 'PyTorch, fp32 (a stand-in)'),
+        ({'bf16': True}, 'fp32', 'ONNX Runtime, fp32 (CPU)'),
+        ({'bf16': True}, 'bf16', 'OpenVINO, bf16'),
+    ],
+)
+def test_auto_takes_the_fastest_engine_that_loses_little(paths, lossy, machine, has, precision, name):
+    machine(**has)
+    for path in paths:
+        model = engines.open_model(path, precision=precision)
+        assert model.name == name and model.shape == [3, None, None] and model.path == path
+        assert model.is_lossy == (precision == 'auto' and 'fp32' not in name)
+
+
+@new_python
+def test_a_network_of_another_project_is_computed_in_fp32(paths, lossy, machine, tmp_path):
+    foreign = renamed(paths[1], tmp_path / 'foreign.onnx')
+    machine(bf16=True)
+    assert engines.open_model(foreign).name == 'ONNX Runtime, fp32 (CPU)'
+    machine(bf16=True, gpu=True)
+    model = engines.open_model(foreign)
+    assert model.precision == 'fp32' and 'a stand-in is not used: ' in model.notes[0]
+
+
+@new_python
+@pytest.mark.parametrize('has', [{'bf16': True}, {'gpu': True}])
+def test_pictures_of_16_bits_are_computed_in_fp32(paths, lossy, machine, has):
+    machine(**has)
+    fast, exact = Upscaler(paths[0]), Upscaler(paths[0], precision='fp32')
+    assert fast.model.precision != 'fp32'
+    deep = np.random.RandomState(0).randint(0, 65536, (30, 40, 3)).astype(np.uint16)
+    assert np.abs(fast(deep).astype(int) - exact(deep)).max() <= 1  # the last bit of two engines
+    assert fast.model.exact() is fast.model.exact() and fast.model.exact().precision == 'fp32'
+    named = Upscaler(paths[0], precision=fast.model.precision or '')
+    assert named.model.exact() is named.model
+    fast.model.close()
+
+
+@new_python
+def test_the_first_line_says_how_to_get_exact_fp32(upscale, narrow, photo, lossy, machine):
+    photo.crop((0, 0, 40, 30)).save(str(upscale.source / 'a.png'))
+    machine(gpu=True)
+    ended = upscale('--overwrite')
+    assert ended.status == 0, ended.err
+    assert ended.out.startswith('1 picture, x2 on PyTorch, fp16 (a stand-in) (exact: --precision=fp32)\n')
+    exact = upscale('--overwrite', '--precision=fp32', '--engine=onnxruntime')
+    assert exact.out.startswith('1 picture, x2 on ONNX Runtime, fp32 (CPU)\n')
+
+
+def test_weights_run_in_each_engine_and_leave_nothing_behind(upscale, narrow, photo, tmp_path):
+    photo.crop((0, 0, 40, 30)).save(str(upscale.source / 'a.png'))
+    before = snapshot(os.path.dirname(narrow[0])), sorted(os.listdir(ROOT))
+    results = []
+    for flags in (['--engine=onnxruntime'], ['--engine=pytorch', '--device=cpu'], ['--precision=fp32']):
+        ended = upscale(f'--model={narrow[0]}', '--overwrite', *flags)
+        assert ended.status == 0, ended.err
+        results.append(np.asarray(opened(upscale.target / 'a_x2.png')).astype(int))
+    assert max(np.abs(result - results[0]).max() for result in results) <= 1
+    assert (snapshot(os.path.dirname(narrow[0])), sorted(os.listdir(ROOT))) == before
+
+
+@pytest.mark.parametrize(
+    'file, engine, precision, place, words',
+    [
+        (0, 'om', 'auto', {}, 'leave the engine out'),
+        (1, 'auto', 'fp16', {}, 'needs a GPU'),
+        (1, 'onnxruntime', 'bf16', {}, 'leave the engine and the provider out'),
+        (1, 'openvino', 'fp16', {}, 'OpenVINO does not compute in fp16|pip install openvino'),
+        (1, 'openvino', 'fp32', {'provider': 'CPU'}, 'leave them out'),
+        (1, 'openvino', 'fp32', {'device': 'cuda'}, 'is for PyTorch'),
+        (0, 'pytorch', 'fp32', {'provider': 'CPU'}, 'leave them out'),
+        (0, 'pytorch', 'int8', {}, 'RDN_quantize.py'),
+        (1, 'onnxruntime', 'auto', {'device': 'cuda:1'}, 'is for PyTorch'),
+        (0, 'auto', 'auto', {'device': 'gpu'}, 'not a device'),
+        (0, 'tensorflow', 'auto', {}, 'tensorflow'),
+    ],
+)
+def test_what_was_named_and_is_not_to_be_had_is_an_error(paths, machine, file, engine, precision, place, words):
+    machine()
+    with pytest.raises(ValueError, match=words):
+        engines.open_model(paths[file], engine, precision, engines.Place(**place))
+
+
+@new_python
+def test_openvino_that_was_named_and_is_missing_says_what_to_install(paths, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'openvino', None)
+    with pytest.raises(ValueError, match='pip install openvino'):
+        engines.open_model(paths[1], 'openvino')
+
+
+@new_python
+def test_openvino_computes_in_fp32_too(paths):
+    x = batch(2, 3, 33, 48)
+    expected = engines.OnnxRuntime(paths[1])(x)
+    for path in paths:
+        model = engines.open_model(path, 'openvino')
+        assert model.name == 'OpenVINO, fp32' and np.abs(model(x) - expected).max() < 1e-5
+
+
+def test_the_guides_step_stays_at_fp32_on_onnx_runtime_unless_asked(script, dataset, narrow, lossy, machine):
+    machine(bf16=True, gpu=True)
+    ended = script('RDN_infer', f'-om_path={narrow[1]}', *INFER)
+    assert ended.status == 0 and f'{narrow[1]} on ONNX Runtime, fp32 (CPU), batches of 1' in ended.out, ended.err
+    exact = snapshot('result/dumpOutput_device0')
+    ended = script('RDN_infer', f'-om_path={narrow[1]}', '-engine=pytorch', '-precision=fp32', *INFER)
+    assert ended.status == 0 and 'on PyTorch, fp32 (a stand-in), batches of 1' in ended.out, ended.err
+    found = snapshot('result/dumpOutput_device0')
+    for name, content in exact.items():
+        assert np.abs(np.frombuffer(found[name], np.float32) - np.frombuffer(content, np.float32)).max() < 1e-5
+    with open('result/dumpOutput_device0.run.json') as file:
+        assert '"engine": "PyTorch"' in file.read()
+
+
+def test_the_guides_step_refuses_a_device_that_is_not_here(script, dataset, narrow):
+    assert_refused(script('RDN_infer', f'-om_path={narrow[1]}', '-engine=pytorch', '-device=tpu', *INFER), 'tpu')
+
+
+class Cann:
+    """onnxruntime with the CANN provider, on a chip without convolutions in fp32."""
+
+    def __init__(self, monkeypatch):
+        self.modes = []
+        real = onnxruntime.InferenceSession
+        outer = self
+
+        class Session:
+            def __init__(self, path, options, providers):
+                self.real = real(path, options, providers=['CPUExecutionProvider'])
+                self.mode = providers[0][1]['precision_mode']
+                outer.modes.append(self.mode)
+
+            def get_providers(self):
+                return ['CANNExecutionProvider', 'CPUExecutionProvider']
+
+            def run(self, *arguments):
+                if self.mode == 'must_keep_origin_dtype':
+                    raise RuntimeError('E10001: Conv2D does not support float32')
+                return self.real.run(*arguments)
+
+            def __getattr__(self, name):
+                return getattr(self.real, name)
+
+        providers = ['CANNExecutionProvider', 'CPUExecutionProvider']
+        monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: providers)
+        monkeypatch.setattr(onnxruntime, 'InferenceSession', Session)
+
+
+def test_cann_computes_in_fp32_or_says_that_it_does_not(paths, monkeypatch):
+    chip = Cann(monkeypatch)
+    model = engines.open_model(paths[1], 'onnxruntime')
+    assert chip.modes == ['must_keep_origin_dtype', 'force_fp16']
+    assert (model.precision, model.chip) == ('fp16', 'CANN') and 'Conv2D' in model.notes[0]
+    with pytest.raises(ValueError, match='Conv2D'):
+        engines.open_model(paths[1], 'onnxruntime', 'fp32')
+
+
+def test_tf32_is_off_on_cuda(monkeypatch):
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: ['CUDAExecutionProvider'])
+    monkeypatch.setattr(onnxruntime, '__version__', '1.18.1')
+    assert onnx_runtime.choose_providers('CUDA', 0) == [('CUDAExecutionProvider', {'device_id': '0', 'use_tf32': '0'})]
+    monkeypatch.setattr(onnxruntime, '__version__', '1.10.0')  # which does not know the option
+    monkeypatch.setenv('NVIDIA_TF32_OVERRIDE', '1')
+    monkeypatch.delenv('NVIDIA_TF32_OVERRIDE')
+    assert onnx_runtime.choose_providers('CUDA', 0) == [('CUDAExecutionProvider', {'device_id': '0'})]
+    assert os.environ['NVIDIA_TF32_OVERRIDE'] == '0'
+
+
+@pytest.mark.parametrize(
+    'growth, precision, dense', [(64, 'fp32', 'concat'), (64, 'bf16', 'split'), (32, 'fp32', 'split')]
+)
+def test_weights_are_exported_in_the_form_that_was_measured_to_be_fastest(growth, precision, dense):
+    assert choice.dense_for({'growth_rate': growth}, precision) == dense
+
+
+def test_tiles_of_a_picture_go_through_an_accelerator_in_batches(paths, machine, monkeypatch):
+    machine(gpu=True)
+    enlarge, seen = Upscaler(paths[0], precision='fp32', tile_size=64), []
+    real = pytorch.PyTorch._run
+
+    def run(self, x):
+        seen.append(x.shape)
+        return real(self, x)
+
+    monkeypatch.setattr(pytorch.PyTorch, '_run', run)
+    picture = np.asarray(Image.new('RGB', (200, 150), (90, 10, 200)))
+    assert enlarge(picture).shape == (300, 400, 3)
+    assert len(seen) == 1 and seen[0][0] > 4
+
+
+def test_torch_is_not_imported_for_an_onnx_file_on_a_machine_without_an_accelerator(paths):
+    """It takes seconds, and some machines of a cluster may lack it."""
+    code = (
+        'import sys; from rdn import engines; from rdn.engines import choice, device_files\n'
+        'device_files.are_present = lambda: False; choice._is_ours = lambda path: False\n'
+        f'engines.open_model({paths[1]!r}); assert "torch" not in sys.modules'
+    )
+    done = run_python('-c', code, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_of_drivers_say_that_there_may_be_an_accelerator(monkeypatch):
+    monkeypatch.setattr(device_files.sys, 'platform', 'linux')
+    for found, expected in (([], False), (['/dev/davinci0'], True)):
+        monkeypatch.setattr(device_files.glob, 'glob', lambda pattern, found=found: found)
+        assert device_files.are_present() is expected
+    monkeypatch.setattr(device_files.sys, 'platform', 'darwin')
+    assert device_files.are_present()

@@ -1,0 +1,163 @@
+"""RDN_quantize.py's choices: scales that lose least, estimated errors, the layers that stay in float32, the budget."""
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import tiny_rdn
+
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='refused there, which another test checks')
+
+if sys.version_info >= (3, 8):
+    from rdn.network import exporter
+    from rdn.quantization import budget, calibration, qdq, selection, sensitivity
+
+
+def histogram_of(*arrays):
+    histogram = calibration.Histogram()
+    for values in arrays:
+        histogram.add(np.asarray(values, np.float32))
+    return histogram
+
+
+def exported(path, dense):
+    """(network, model) of a tiny network, whose model takes 24 x 24 pixels."""
+    network = tiny_rdn()
+    with torch.no_grad():
+        network.output.bias += 0.5  # in the middle of 0...1, so that nothing is clipped
+    exporter.export_onnx(network, exporter.Shape(1, 24, 24), 13, exporter.Variant(dense=dense), str(path))
+    return network, qdq.load(str(path))
+
+
+@pytest.fixture(scope='module')
+def images():
+    random = np.random.RandomState(0)
+    return [random.rand(1, 3, 24, 24).astype(np.float32) for _ in range(8)]
+
+
+def test_the_scale_of_evenly_spread_values_takes_in_all_of_them():
+    scale = histogram_of(np.linspace(-1, 3, 1 << 16)).best_scale()
+    assert scale.step == pytest.approx(4 / 255, rel=0.03) and scale.zero == pytest.approx(64, abs=2)
+
+
+def test_the_scale_of_many_values_and_a_lonely_one_cuts_that_off():
+    scale = histogram_of(np.linspace(0, 0.5, 1 << 20), [1]).best_scale()
+    assert scale.step == pytest.approx(0.5 / 255, rel=0.05) and scale.zero == 0
+
+
+def test_a_histogram_counts_the_same_whatever_the_order_of_its_values():
+    small, large = np.linspace(-0.01, 0.01, 999), np.array([-7.5, 3, 8])
+    first, second = histogram_of(small, large), histogram_of(large, small)
+    assert (first.counts == second.counts).all() and first.counts.sum() == 1002
+    assert (first.low, first.high, first.reach) == (-7.5, 8, 16)
+    centres = (np.flatnonzero(first.counts) + 0.5) * 32 / calibration.BINS - 16
+    for value in large:
+        assert np.abs(centres - value).min() <= 16 / calibration.BINS
+
+
+def test_values_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match='not finite'):
+        histogram_of([0, np.inf])
+    with pytest.raises(ValueError, match='not finite'):
+        histogram_of([0, np.nan])
+
+
+@pytest.mark.parametrize('dense', ['concat', 'split'])
+def test_estimated_errors_are_those_of_a_layer_that_alone_is_rounded(tmp_path, images, dense):
+    network, model = exported(tmp_path / 'tiny.onnx', dense)
+    scales = calibration.measure_scales(model, images)
+    rounded = sensitivity.round_layers(qdq.parts_of(model, scales))
+    sharing = qdq.sharing_of(model)
+    errors = sensitivity.measure(network, rounded, sharing, images)
+    trials = selection.Trials(model, scales, images)
+    shared = set(itertools.chain.from_iterable(sharing.members.values()))
+    assert len(shared) == (9 if dense == 'concat' else 0)
+    for name in ('sfe1', 'sfe2', 'gff.0', 'gff.1', 'upscale.0', 'output'):
+        assert errors.own[name] == pytest.approx(trials.error([name]), rel=0.8), name
+    for group, names in sharing.members.items():  # their error includes the rounding that all share
+        both = errors.shared[group] + errors.own[names[-1]]
+        assert both == pytest.approx(trials.error(names[-1:]), rel=0.8), group
+
+
+def test_the_estimate_of_an_output_layer_is_its_exact_error(images):
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1))
+    scale = qdq.Scale(1 / 100, 0)
+    with torch.no_grad():
+        network[0].weight.copy_(torch.eye(3)[:, :, None, None])
+    parts = {'0': [qdq.Part(network[0].weight.detach().numpy(), scale)]}
+    rounded = sensitivity.round_layers(parts)
+    errors = sensitivity.measure(network, rounded, qdq.Sharing({}, set()), images * 8)
+    luma = np.array([64.738, 129.057, 25.064]) / 256 * 255
+    exact = np.mean([np.square(np.tensordot(luma, scale.round(x[0]) - x[0], 1)) for x in images])
+    assert errors.own['0'] == pytest.approx(exact, rel=0.4)
+
+
+def test_layers_go_to_float32_by_their_error_for_their_work_and_a_block_when_all_of_it_pays():
+    own = dict(a=8.0, b=1.0, c=0.5, d=2.0)
+    work = dict(a=2, b=1, c=1, d=4)
+    errors = selection.sensitivity.Errors(own, {'block': 4.5}, {'block': ['b', 'c']})
+    moves = selection.order_moves(errors, work)
+    assert [move.names for move in moves] == [['a'], ['b', 'c'], ['d']]
+    assert [move.error for move in moves] == [8, 6, 2] and [move.work for move in moves] == [2, 2, 4]
+
+
+def test_the_last_layer_of_a_block_takes_the_shared_error_with_it():
+    errors = selection.sensitivity.Errors(dict(b=9.0, c=1.0), {'block': 1.0}, {'block': ['b', 'c']})
+    moves = selection.order_moves(errors, dict(b=1, c=1))
+    assert [(move.names, move.error) for move in moves] == [(['b'], 9), (['c'], 2)]
+
+
+@pytest.mark.parametrize('factor', [0.2, 1, 3])
+def test_the_search_finds_the_least_layers_in_float32_with_few_trials(factor):
+    estimates = [*np.geomspace(9, 0.01, 150), 0.0]
+    truth = np.array(estimates) * factor * np.linspace(1, 1.3, 151)
+    search = selection.Search(estimates, 0.14)
+    for number in search.numbers():
+        search.tell(number, truth[number])
+    assert truth[search.passes] <= 0.14 < truth[search.passes - 1] and search.fails == search.passes - 1
+    assert search.error == truth[search.passes] and len(search.errors) <= 6
+
+
+def test_the_search_ends_even_if_the_estimates_are_useless():
+    search = selection.Search([5.0] * 150 + [0.0], 0.1)
+    for number in search.numbers():
+        search.tell(number, 1.0 if number < 77 else 0.01)
+    assert search.passes == 77 and len(search.errors) <= selection.QUICK_TRIALS + 8
+
+
+def test_no_layer_in_float32_needs_one_trial():
+    search = selection.Search([1.0, 0.5, 0.0], 0.1)
+    for number in search.numbers():
+        search.tell(number, 0.05)
+    assert search.errors == {0: 0.05} and search.passes == 0
+
+
+def test_a_loss_and_its_error_are_two_views_of_one_number():
+    theirs = 255**2 / 10**3.8  # the mean squared error at 38 dB
+    assert selection.loss_of(theirs) == pytest.approx(10 * np.log10(2))
+    assert selection.error_of(selection.loss_of(0.3)) == pytest.approx(0.3)
+
+
+def test_a_stage_ends_with_its_part_of_the_budget_and_says_after_how_many():
+    now = [0.0]
+    limit = budget.Budget(20, 10, lambda: now[0])
+
+    def run(name, items, **options):
+        yielded = []
+        for item in limit.stage(name, items, 1, **options):
+            yielded.append(item)
+            now[0] += 2
+        return yielded
+
+    assert run('photographs calibrated', range(15), until=0.5) == [0, 1, 2, 3, 4, 5]  # at 0, 2, ... 10 seconds
+    assert run('photographs estimated', range(3), until=0.75) == [0, 1]
+    assert run('trials', iter(range(9)), at_least=2) == [0, 1, 2]
+    assert limit.notes == ['6 of 15 photographs calibrated', '2 of 3 photographs estimated', '3 trials']
+
+
+def test_what_a_stage_needs_is_done_after_the_budget():
+    limit = budget.Budget(1e-9, 10)
+    assert list(limit.stage('trials', [1, 2, 3], 1, at_least=2)) == [1, 2]

@@ -1,0 +1,107 @@
+"""A GPU: the engine against a bare PyTorch loop, and a photograph. Called by bench.py."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+import time
+from typing import Callable
+
+from pictures import processing, upscaler
+from rdn import cli, engines, images, tiles
+from rdn.engines import pytorch, torch_device
+from rdn.network import checkpoint
+
+import numpy as np
+import torch
+from torch import nn
+
+import sample_images
+
+BATCHES = (1, 4, 16, 64)
+SIDE = 114  # pixels, the guide's
+PHOTOGRAPH = (4000, 3000)  # pixels, 12 megapixels
+PRECISIONS = ('fp16', 'bf16', 'fp32')
+
+
+def bench(weights: str, name: str | None, rounds: int) -> None:
+    """Print the tables, or one line where no GPU works.
+
+    Args:
+        weights: path of the network's weights.
+        name: of the device; None for the first that works.
+        rounds: of each measurement; the median counts.
+    """
+    device, notes = (torch_device.find(name), []) if name else torch_device.find_accelerator()
+    if device is None:
+        print('; '.join(['no GPU is here that PyTorch can use', *notes]))
+    else:
+        bench_on(weights, device, rounds)
+
+
+def bench_on(weights: str, device: torch_device.TorchDevice, rounds: int) -> None:
+    """Print the tables of a device."""
+    print(f'{device.card}, torch {torch.__version__}, {weights}')
+    print(
+        f'\nimages of 3 x {SIDE} x {SIDE} a second; host to host\n{cli.format_table(batch_rows(weights, device, rounds))}'
+    )
+    print(
+        f'\na photograph of 12 megapixels, without its file\n{cli.format_table(photograph_rows(weights, device, rounds))}'
+    )
+
+
+def batch_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> list[tuple[str, ...]]:
+    """Rows for each precision and batch size: a bare loop, the engine, and their ratio."""
+    rows: list[tuple[str, ...]] = [('precision', 'batch', 'bare loop', 'engine', 'ratio')]
+    for precision in PRECISIONS:
+        if torch_device.failure(device.name, precision):
+            continue
+        network = checkpoint.load(weights).to(device.name, torch_device.DTYPES[precision])
+        network = network.to(memory_format=torch.channels_last)
+        with pytorch.PyTorch(weights, precision, device=device) as model:
+            for size in BATCHES:
+                batch = np.random.RandomState(0).rand(size, 3, SIDE, SIDE).astype(np.float32)
+                bare, ours = alternate([functools.partial(bare_run, network, device), model], batch, rounds)
+                rows.append((precision, str(size), f'{size / bare:.4g}', f'{size / ours:.4g}', f'{bare / ours:.2f}'))
+    return rows
+
+
+def bare_run(network: nn.Module, device: torch_device.TorchDevice, batch: np.ndarray) -> np.ndarray:
+    """What anyone would write: to the device, through the network, back."""
+    parameter = next(network.parameters())
+    with torch.no_grad():
+        x = torch.from_numpy(batch).to(device.name, parameter.dtype).contiguous(memory_format=torch.channels_last)
+        return network(x).float().cpu().numpy()
+
+
+def alternate(ways: list[Callable[[np.ndarray], np.ndarray]], batch: np.ndarray, rounds: int) -> list[float]:
+    """Median seconds of each way, in alternating rounds after two to warm up."""
+    seconds: list[list[float]] = [[] for _ in ways]
+    for number in range(rounds + 2):
+        for way, times in zip(ways, seconds):
+            start = time.perf_counter()
+            way(batch)
+            if number > 1:
+                times.append(time.perf_counter() - start)
+    return [statistics.median(times) for times in seconds]
+
+
+def photograph_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> list[tuple[str, ...]]:
+    """Rows for each precision: megapixels of the source a second, through tiles as RDN_upscale.py cuts them."""
+    pixels = np.asarray(images.read_rgb(sample_images.sample_paths()[0]).resize(PHOTOGRAPH))
+    rows: list[tuple[str, ...]] = [('precision', 'megapixels/s', 'seconds')]
+    for precision in PRECISIONS:
+        if torch_device.failure(device.name, precision):
+            continue
+        with pytorch.PyTorch(weights, precision, device=device) as model:
+            scale = engines.scale_of(model, weights)
+            layout = upscaler.layout_for(model, pixels.shape[:2], processing.TILE_SIZE, tiles.OVERLAP, scale)
+            times = []
+            for _ in range(rounds + 1):
+                start = time.perf_counter()
+                for _ in upscaler.upscale_pixels(pixels, model, layout):
+                    pass
+                times.append(time.perf_counter() - start)
+            median = statistics.median(times[1:])
+            rows.append((precision, f'{pixels.shape[0] * pixels.shape[1] / 1e6 / median:.4g}', f'{median:.3g}'))
+    return rows
