@@ -307,7 +307,8 @@ def main(argv=None):
         cli.say(f'{path} on {model.name}, batches of {args.batch_size}')
         is_chosen = args.engine or args.precision != engines.AUTO
         hint = None if is_chosen or os.environ.get('RDN_HINTED') else engines.faster_way(model, '-precision')
-        print(''.join(f'{line}\n' for line in [*model.notes, hint] if line), end='')
+        for line in filter(None, [*model.notes, hint]):
+            cli.say(line)
         record = make_record(model, path, args.batch_size, infos)
         folder = os.path.join(args.result_path, output_names.output_folder(args.device_id))
         if infos:

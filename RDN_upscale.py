@@ -65,12 +65,14 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
         lines = [model.describe(scale, engines.describe(engine, '--precision'))]
         lines += processing.describe_model(engine, model.precision)
         lines += processing.describe_tiles(engine, options) if model.path else []
-        print('\n'.join(filter(None, [*lines, found.describe_results()])), flush=True)
+        for line in filter(None, [*lines, found.describe_results()]):
+            cli.say(line)
         print(estimate.describe(found.jobs, engine, scale, options), flush=True)
         said = len(engine.notes)
         with asked.under_way(summary) as page:
             local.upscale_all(found.jobs, engine, scale, options, page, summary)
-        print(''.join(f'{note}\n' for note in engine.notes[said:]), end='')
+        for note in engine.notes[said:]:
+            cli.say(note)
     places = ', '.join('this folder' if folder == os.curdir else folder for folder in folders)
     return found.jobs[0].target if len(found.jobs) == 1 else places, page
 

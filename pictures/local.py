@@ -49,7 +49,7 @@ def upscale_all(
                 summary.done += 1
             except (ValueError, OSError, MemoryError) as error:
                 if isinstance(error, OSError) and error.errno in processing.HOPELESS:
-                    raise OSError(error.errno, error.strerror, error.filename or job.target)
+                    raise
                 line = processing.failure_line(job, cli.describe_error(error))
                 summary.fail(line)
                 bar.write(f'failed: {line}')

@@ -110,4 +110,4 @@ def _backslashed(match: re.Match) -> str:
 def _form(code: int) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte
         return f'\\x{code - 0xDC00:02x}'
-    return SHORT.get(chr(code)) or (f'\\x{code:02x}' if code < 0x100 else f'\\u{code:04x}')
+    return SHORT.get(chr(code)) or (f'\\x{code:02x}' if code < 0x80 else f'\\u{code:04x}')  # \xff is a byte

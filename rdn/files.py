@@ -165,6 +165,8 @@ def full_disk_naming(path: str, partial: str | None = None) -> Iterator[None]:
             raise OSError(error.errno, error.strerror, path + inside if inside.startswith(os.sep) else path)
         if error.errno in FULL and not name:
             raise OSError(error.errno, error.strerror, path)
+        if error.errno is None and str(error).endswith(' written'):  # numpy's "20 requested and 10 written"
+            raise OSError(errno.EIO, f'not written completely ({error}): is the disk full?', path)
         raise
 
 
