@@ -250,6 +250,7 @@ def test_a_real_gpu_that_is_nearly_full_computes_in_smaller_runs(network, path):
 
 def test_the_benchmark_prints_its_tables_and_one_line_where_there_is_no_gpu(path, gpu, monkeypatch, capsys):
     monkeypatch.setattr(bench_gpu, 'BATCHES', (1, 2))
+    monkeypatch.setattr(bench_gpu, 'SIDE', 16)
     monkeypatch.setattr(bench_gpu, 'PHOTOGRAPH', (90, 60))
     monkeypatch.setattr(bench_gpu, 'PRECISIONS', ('fp32',))
     bench_gpu.bench_on(path, gpu, 1)
