@@ -8,8 +8,8 @@ its scale: 192 x 192 for x2. Smaller photographs are skipped. 30 are needed: 24 
 
 The script estimates the loss of accuracy of each layer in eight bits. The layers that lose more than their speed is
 worth stay in float32. It tries some choices, and keeps the one with the least layers in float32 whose loss is at most
---max-loss. If --budget is used up first, it uses the photographs and trials so far, and says so: with fewer trials,
-more layers stay in float32.
+--max-loss. If --budget is used up first, it uses the photographs and trials so far, tries with more layers in float32
+until the loss is small enough, and says so.
 
 RDN_infer.py and RDN_upscale.py run the model like any other, in OpenVINO if it is installed. It is for the processor of
 this machine, not for atc: use the vendor's AMCT for an Ascend device.
@@ -115,7 +115,7 @@ def main(argv=None):
             errors,
             qdq.multiplications(model, images[0]),
             args.max_loss,
-            lambda numbers: time.stage('trials', numbers, trial_count, at_least=2),
+            lambda numbers: time.stage('trials', numbers, trial_count),
         )
     with files.atomic_path(args.output_file) as path:
         onnx.save(qdq.quantize(model, scales, set(errors.own) - set(choice.kept)), path)

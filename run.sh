@@ -10,6 +10,9 @@
 # --with         benchmark, ais_bench, acl (pyACL) or host; default: the first of these that is here; all but host need atc
 # --soc-version  the chip's name for atc, Ascend310P3 say; default: what npu-smi shows (beside benchmark also Ascend310)
 # --device-id    number of the device; default 0
+# --compare-modes instead of the walk: each variant of the graph in each precision mode that atc knows, or that this
+#                machine's processor computes in; ends with a table, and the commands for the fastest one that keeps the
+#                accuracy. Minutes on a processor; hours with atc, a conversion for each row
 # --no-reference leaves out the comparison with PyTorch, on which the verdict on accuracy rests
 #
 # Where atc is installed, and benchmark, ais_bench or pyACL (a part of every CANN toolkit), it converts the model and
@@ -33,7 +36,7 @@ absolute() { case $1 in /*) printf '%s\n' "$1" ;; *) printf '%s/%s\n' "$PWD" "$1
 flags=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --no-reference) flags+=("$1"); shift ;;
+        --no-reference | --compare-modes) flags+=("$1"); shift ;;
         --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
         --weights | --dataset | --batch-size | --with | --soc-version | --device-id)
             [ $# -ge 2 ] && [ -n "$2" ] || fail "$1 needs a value (see --help)"

@@ -1,10 +1,11 @@
-"""All pictures that were given, one after the other, on this machine."""
+"""All pictures that were given, on this machine, with a line for each and a bar."""
 
 from __future__ import annotations
 
 from typing import Sequence
 
-from pictures import processing
+from pictures import pipeline, processing
+from pictures.formats import stderr_capture
 from pictures.report import report
 from rdn import cli, engines
 
@@ -21,35 +22,37 @@ def upscale_all(
     page: report.Report | None,
     summary: processing.Summary,
 ) -> None:
-    """Do all Jobs, with a line for each; one that fails does not stop the others, but for a full disk.
+    """Do all Jobs, with a line for each, in their order; one that fails does not stop the others, but for a full disk.
 
     page: to put the results on, those of earlier runs, too; None for none. summary: is kept up to date.
     """
-    sources: dict[str, str] = {}  # target -> source
-    total = sum(processing.megapixels(job.source) for job in jobs)
-    with tqdm(total=total, unit='MP', disable=None, leave=False, bar_format=BAR_FORMAT) as bar:
+    megapixels = [processing.megapixels(job.source) for job in jobs]
+    with stderr_capture.console() as console, tqdm(
+        total=sum(megapixels), unit='MP', file=console, disable=None, leave=False, bar_format=BAR_FORMAT
+    ) as bar:
 
         def advance(amount: float) -> None:
             bar.update(min(amount, bar.total - bar.n))  # the sum of parts may be a rounding more than the whole
 
-        for job in jobs:
-            try:
-                processing.check_job(job, sources)
-                if processing.is_done(job.target, options):
-                    bar.total -= processing.megapixels(job.source)
-                    if page:
-                        page.add(job.place, processing.views_of(job, None, scale))
-                    summary.skipped += 1
-                    continue
-                upscaled = processing.upscale_picture(job, model, scale, options, advance)
-                bar.write(processing.line_of(job.target, upscaled.notes))
-                if page:
-                    page.add(job.place, processing.views_of(job, upscaled, scale))
-                del upscaled  # before the next one is read
-                summary.done += 1
-            except (ValueError, OSError, MemoryError) as error:
-                if isinstance(error, OSError) and error.errno in processing.HOPELESS:
-                    raise OSError(error.errno, error.strerror, error.filename or job.target)
+        def say(line: str) -> None:
+            bar.clear()
+            print(line)
+            bar.refresh()
+
+        def finish(job: processing.PictureJob, outcome: pipeline.PictureResult) -> None:
+            error = outcome.error
+            if outcome.line:
+                say(outcome.line)
+            if isinstance(error, OSError) and error.errno in processing.HOPELESS:
+                raise OSError(error.errno, error.strerror, error.filename or job.target)
+            if outcome.is_skipped:
+                bar.total -= processing.megapixels(job.source)
+                summary.skipped += 1
+            elif error:
                 line = processing.failure_line(job, cli.describe_error(error))
                 summary.fail(line)
-                bar.write(f'failed: {line}')
+                say(f'failed: {line}')
+            else:
+                summary.done += 1
+
+        pipeline.Pipeline(pipeline.Recipe(model, scale, options, page), advance, finish).run(jobs, megapixels)

@@ -33,11 +33,10 @@ class PictureJob(NamedTuple):
 
 
 class Upscaled(NamedTuple):
-    """A picture as it was read, the upscaled one, and what a person should know of both."""
+    """A picture as it was read, and the upscaled one."""
 
     picture: reader.Picture
     canvas: writer.Canvas
-    notes: list[str]
 
 
 class Summary:
@@ -81,7 +80,7 @@ class Summary:
 class Options(NamedTuple):
     """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run, 0 for the engine's own.
 
-    resume: skip results that are there; quality, lossless: as of base.Settings.
+    resume: skip results that are there; quality, lossless, compression: as of base.Settings.
     """
 
     tile_size: int = TILE_SIZE
@@ -92,6 +91,7 @@ class Options(NamedTuple):
     resume: bool = False
     quality: int = base.QUALITY
     lossless: bool = False
+    compression: str = 'fast'
 
 
 def describe_model(model: engines.Engine, precision: str) -> list[str]:
@@ -110,27 +110,30 @@ def describe_tiles(model: engines.Engine, options: Options) -> list[str]:
 
 
 def upscale_picture(
-    job: PictureJob, model: engines.Engine, scale: int, options: Options, advance: Callable[[float], None]
-) -> Upscaled:
-    """Read, run, write. advance: called with the megapixels of the source that are done.
+    job: PictureJob,
+    picture: reader.Picture,
+    model: engines.Engine,
+    scale: int,
+    options: Options,
+    advance: Callable[[float], None],
+) -> writer.Canvas:
+    """Run a picture that was read through the model. advance: called with the megapixels of the source that are done.
 
-    Raises ValueError or OSError, with a file's name, where it cannot be done.
+    Raises ValueError, with a file's name, where it cannot be done.
     """
-    picture = reader.read_picture(job.source)
     canvas = new_canvas(job, picture.pixels.shape, picture.pixels.dtype, scale)
-    layout = upscaler.layout_for(model, picture.pixels.shape[:2], options.tile_size, options.overlap, scale)
-    parts = upscaler.upscale_pixels(picture.pixels, model, layout, options.batch_size, options.self_ensemble)
-    for tile, part in parts:
+    cutting = upscaler.Cutting(options.tile_size, options.overlap, options.batch_size, options.self_ensemble)
+    for tile, part in upscaler.upscale(picture.pixels, model, scale, cutting):
         canvas.put(*tiles.target_slices(tile, scale), part)
         advance(tiles.core_pixels(tile) / 1e6)
-    return Upscaled(picture, canvas, save(job, picture, canvas, options))
+    return canvas
 
 
 def new_canvas(job: PictureJob, shape: Sequence[int], dtype: np.dtype, scale: int) -> writer.Canvas:
     """For the result of pixels (H, W, C). Raises ValueError, with the result's name, where its format is too small."""
     height, width, channels = shape
     check_size(job.target, width * scale, height * scale)
-    return writer.Canvas(width * scale, height * scale, channels, dtype)
+    return writer.Canvas(width * scale, height * scale, channels, dtype, _ending(job.target))
 
 
 def check_size(target: str, width: int, height: int) -> None:
@@ -146,10 +149,10 @@ def save(job: PictureJob, picture: reader.Picture, canvas: writer.Canvas, option
     """
     ending = _ending(job.target)
     said = metadata.of_upright(picture.said, canvas.width, canvas.height)
-    settings = base.Settings(options.quality, options.lossless or picture.is_lossless)
+    settings = base.Settings(options.quality, options.lossless or picture.is_lossless, options.compression)
     with files.atomic_file(job.target) as file:
         try:
-            notes = canvas.save(file, ending, said, settings)
+            notes = canvas.save(file, said, settings)
         except (ValueError, OSError, MemoryError):
             raise
         except Exception as error:  # the libraries raise anything for what they cannot write

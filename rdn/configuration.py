@@ -12,6 +12,7 @@ LABEL_SIDE = 228  # pixels, the guide's; inputs have 228 / scale
 RESULTS = 'result'  # the folder of all that the guide's own walk measures
 RESULT = 'result.json'
 TABLE = f'{RESULTS}/batches.md'  # of several batch sizes
+MODES = f'{RESULTS}/modes'  # the folder of a comparison of precision modes
 GUIDE_SIDE = LABEL_SIDE // GUIDE_SCALE  # pixels of an input
 COMPACT_WEIGHTS = 'weights/rdn_x2_lite.pth'  # of this repository
 WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', COMPACT_WEIGHTS)  # the first one that exists
@@ -25,12 +26,16 @@ class Configuration(NamedTuple):
         scale: of its network: 2, 3 or 4.
         network: the name of its architecture, as file names have it.
         prepared: the folder of the prepared set.
+        graph: the variant of the graph, as file names have it; empty for the guide's.
+        mode: the precision mode that is compared, as file names have it; empty for the walk's own.
     """
 
     weights: str
     scale: int
     network: str = GUIDE_NETWORK
     prepared: str = 'prep_dataset'
+    graph: str = ''
+    mode: str = ''
 
     @property
     def side(self) -> int:
@@ -39,8 +44,8 @@ class Configuration(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The model's name, without batch size and ending: rdn_x2."""
-        return f'{self.network}_x{self.scale}'
+        """The model's name, without batch size and ending: rdn_x2; of a variant of the graph rdn_x2_split."""
+        return '_'.join(filter(None, (f'{self.network}_x{self.scale}', self.graph)))
 
     @property
     def onnx(self) -> str:
@@ -48,8 +53,8 @@ class Configuration(NamedTuple):
         return f'{self.name}.onnx'
 
     def model(self, batch_size: int) -> str:
-        """The name of the model for a batch size, without ending: rdn_x2_bs4."""
-        return f'{self.name}_bs{batch_size}'
+        """The name of the model for a batch size, without ending: rdn_x2_bs4; in a mode rdn_x2_bs4_fp16."""
+        return '_'.join(filter(None, (f'{self.name}_bs{batch_size}', self.mode)))
 
     def shape(self, batch_size: int) -> str:
         """The input's name and shape as atc takes them: image:4,3,114,114."""
@@ -76,8 +81,8 @@ class Configuration(NamedTuple):
         return './RDN_prep_bin.info'
 
     def result_folder(self, batch_size: int) -> str:
-        """The folder for outputs, logs and records of a batch size."""
-        return f'{RESULTS}/bs{batch_size}'
+        """The folder for outputs, logs and records of a batch size; of a mode below MODES."""
+        return f'{MODES}/{self.model(batch_size)}' if self.mode else f'{RESULTS}/bs{batch_size}'
 
 
 def find_weights(given: str | None) -> str:

@@ -18,47 +18,14 @@ from typing import NamedTuple, Sequence
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 import rdn
-from rdn import cli, configuration, files, run_record
+from rdn import cli, configuration, files, mode_comparison, run_record, walk_steps
 from rdn.acceptance import reference as models_weights
 from rdn.accuracy import agreement, result
-from rdn.devices import base, choice, outputs, runner
+from rdn.devices import choice, outputs, runner
 from rdn.network import architectures, checkpoint
 
-SET5 = '/root/dataset/set5'
 NO_VERDICT = 'none: the outputs were not compared with PyTorch'
 NO_WEIGHTS = f'{NO_VERDICT}: the model has no record of its weights; --weights=FILE names them'
-
-
-class Plan(NamedTuple):
-    """What a walk is to do.
-
-    Attributes:
-        steps: all, convert or measure, as the flag has them.
-        config: the network, and the paths of all files.
-        machine: what it runs on.
-        batch_sizes: of the models, in their order.
-        reference: the weights whose outputs the device's are compared with; None for no comparison.
-        no_verdict: why there is none then.
-        dataset: the folder of images; None for the default.
-    """
-
-    steps: str
-    config: configuration.Configuration
-    machine: choice.Machine
-    batch_sizes: Sequence[int]
-    reference: str | None
-    no_verdict: str
-    dataset: str | None
-
-    @property
-    def is_guides_own(self) -> bool:
-        """Whether the walk is the guide's, whose files have their places in the guide."""
-        return self.machine.device.has_guides_places and list(self.batch_sizes) == [1]
-
-    @property
-    def is_acceptance(self) -> bool:
-        """Whether only the figures count, without pictures."""
-        return self.steps == 'measure'
 
 
 class Measured(NamedTuple):
@@ -79,33 +46,11 @@ class Measured(NamedTuple):
     verdict: agreement.Verdict | None
 
 
-def step(*command: str) -> None:
-    """Show a command of the guide and run it; end as it ends where it fails, since it has said why."""
-    status = run_step(*command)
-    if status:
-        sys.exit(status)
-
-
-def run_step(*command: str) -> int:
-    """Show a command of the guide, run it, and return its status."""
-    runner.show(command)
-    program = [sys.executable, *command[1:]] if command[0] == 'python3' else list(command)
-    status = subprocess.run(program).returncode
-    return status if status >= 0 else 128 - status
-
-
 def configure(weights: str | None) -> configuration.Configuration:
     """The configuration for weights, whose scale is read from them; without weights here, export says so."""
     path = configuration.find_weights(weights)
     network = checkpoint.identify(path) if os.path.isfile(path) else configuration.GUIDE
     return configuration.Configuration(path, *network)
-
-
-def sizes(config: configuration.Configuration) -> list[str]:
-    """The flags of the input's size and the scale where they are not the guide's, which are the scripts' defaults."""
-    if config.scale == configuration.GUIDE_SCALE:
-        return []
-    return [f'--height={config.side}', f'--width={config.side}', f'--scale={config.scale}']
 
 
 def choose_reference(
@@ -122,106 +67,46 @@ def choose_reference(
     return models_weights.choose_weights(filter(os.path.isfile, models), given)
 
 
-def export(config: configuration.Configuration) -> None:
-    """Step 3.1."""
-    flags = sizes(config) or [f'--scale={config.scale}']
-    weights = files.digest(config.weights) if os.path.isfile(config.weights) else None
-    step('python3', 'RDN_pth2onnx.py', f'--input-file={config.weights}', f'--output-file={config.onnx}', *flags)
-    exported = run_record.Record(
-        'RDN_pth2onnx.py', None, None, None, run_record.HOST, 1, files.digest(config.onnx), None
-    )
-    run_record.write(config.onnx, exported._replace(weights=config.weights, weights_digest=weights))
-
-
-def convert(config: configuration.Configuration, machine: choice.Machine, batch_sizes: Sequence[int]) -> list[str]:
-    """Step 3.2, for each batch size; returns the paths of the models, none where nothing is converted."""
-    if not (machine.converter and machine.soc_version):
-        return []
-    return [machine.converter.convert(config, batch_size, machine.soc_version) for batch_size in batch_sizes]
-
-
-def prepare(config: configuration.Configuration, dataset: str | None) -> str:
-    """Step 4; returns the folder of images: the given one, else Set5 where the guide has it, else five photographs."""
-    if dataset is None and os.path.isdir(SET5):
-        dataset = SET5
-    elif dataset is None:
-        dataset = './sample_images'
-        step('python3', 'sample_images.py', dataset)
-    step('python3', 'RDN_preprocess.py', f'--src-path={dataset}', f'--save-path=./{config.prepared}', *sizes(config))
-    step('python3', 'gen_dataset_info.py', 'bin', config.inputs, config.info, str(config.side), str(config.side))
-    return dataset
-
-
-def infer(plan: Plan, batch_size: int) -> base.Run:
-    """Step 5, on the prepared images and, outside of the guide's own walk, without data."""
-    folder = None if plan.is_guides_own else plan.config.result_folder(batch_size)
-    machine = plan.machine
-    job = base.Job(plan.config, batch_size, machine.device_id, machine.chip, folder, step)
-    return machine.device.infer_and_record(job)
-
-
-def judge(plan: Plan, run: base.Run, result_path: str, images: str | None) -> list[str]:
-    """Step 6; returns its command. A lost accuracy is a verdict, which stands at the end of the walk.
-
-    images: a folder for pictures to look at; None for none.
-    """
-    config = plan.config
-    flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}', *config.caption_flags]
-    if images:
-        ending = (*(f'_x{scale}.png' for scale in cli.SCALES), '_sheet.png')
-        for name in os.listdir(images) if os.path.isdir(images) else []:
-            if name.endswith(ending):  # of an earlier walk
-                os.remove(os.path.join(images, name))
-        flags.append(f'--save-images=./{images}')
-    places = [f'--pred-path=./{run.outputs}', f'--label-path={config.labels}', f'--result-path=./{result_path}']
-    reference = [f'--reference={plan.reference}'] if plan.reference else []
-    command = ['python3', 'RDN_postprocess.py', *places, *flags, *reference]
-    status = run_step(*command)
-    if status not in (0, agreement.NOT_KEPT):
-        sys.exit(status)
-    return command
-
-
-def measure(plan: Plan) -> list[Measured]:
+def measure(plan: walk_steps.Plan) -> list[Measured]:
     """Steps 4 to 7."""
-    dataset = prepare(plan.config, plan.dataset)
+    dataset = walk_steps.prepare(plan.config, plan.dataset)
     measured = [measure_batch(plan, batch_size) for batch_size in plan.batch_sizes]
     if not plan.is_guides_own:
         make_table(plan, measured, dataset)
     elif not plan.is_acceptance:
-        step('python3', 'test/parse.py', measured[0].speed)
+        walk_steps.step('python3', 'test/parse.py', measured[0].speed)
     if plan.is_acceptance:
         print_figures(measured)
     return measured
 
 
-def measure_batch(plan: Plan, batch_size: int) -> Measured:
+def measure_batch(plan: walk_steps.Plan, batch_size: int) -> Measured:
     """Steps 5 and 6 for a batch size."""
     folder = configuration.RESULTS if plan.is_guides_own else plan.config.result_folder(batch_size)
-    run = infer(plan, batch_size)
+    run = walk_steps.infer(plan, batch_size)
     if not plan.is_guides_own:
         outputs.remove_others(folder, run)
     result_path = configuration.RESULT if plan.is_guides_own else f'{folder}/{configuration.RESULT}'
-    command = judge(plan, run, result_path, None if plan.is_acceptance else f'{folder}/images')
+    command = walk_steps.judge(plan, run, result_path, None if plan.is_acceptance else f'{folder}/images')
     origin = result.read_origin(result_path)
     return Measured(folder, result_path, run.pure_speed or run.speed, command, origin.verdict if origin else None)
 
 
-def make_table(plan: Plan, measured: Sequence[Measured], dataset: str) -> None:
+def make_table(plan: walk_steps.Plan, measured: Sequence[Measured], dataset: str) -> None:
     """Step 7 for all batch sizes. The guide's result.json is that of the only one; of several there is none."""
     path = measured[0].result
     if len(measured) == 1:
-        step('cp', path, run_record.path_of(path), '.')
+        walk_steps.step('cp', path, run_record.path_of(path), '.')
     else:  # that of an earlier walk would look like theirs
         for name in (configuration.RESULT, run_record.path_of(configuration.RESULT)):
             with contextlib.suppress(FileNotFoundError):
                 os.remove(name)
     flags = [f'--dataset={os.path.basename(os.path.abspath(dataset))}', f'--model={plan.config.onnx}']
     flags.append(f'--markdown={configuration.TABLE}')
-    step('python3', 'test/batches.py', *[each.folder for each in measured], *flags)
+    walk_steps.step('python3', 'test/batches.py', *[each.folder for each in measured], *flags)
 
 
-def describe_end(plan: Plan, measured: Sequence[Measured]) -> list[str]:
+def describe_end(plan: walk_steps.Plan, measured: Sequence[Measured]) -> list[str]:
     """The last lines: what ran, which files say what, the verdict, the next command."""
     lines = []
     if not plan.is_acceptance:
@@ -239,7 +124,7 @@ def describe_end(plan: Plan, measured: Sequence[Measured]) -> list[str]:
     return [*lines, *(f'next       {line}' for line in next_commands(plan, measured))]
 
 
-def next_commands(plan: Plan, measured: Sequence[Measured]) -> list[str]:
+def next_commands(plan: walk_steps.Plan, measured: Sequence[Measured]) -> list[str]:
     """What to do next, a command each."""
     for each in measured:
         if each.verdict and not each.verdict.is_kept:  # look where it is lost
@@ -309,16 +194,23 @@ def main(argv=None):
         if not args.no_reference:
             reference = choose_reference(args.steps, config, machine, args.batch_size, args.weights)
         no_verdict = NO_VERDICT if args.no_reference else NO_WEIGHTS
-        return walk(Plan(args.steps, config, machine, args.batch_size, reference, no_verdict, args.dataset))
+        plan = walk_steps.Plan(args.steps, config, machine, args.batch_size, reference, no_verdict, args.dataset)
+        return compare_modes(plan) if args.compare_modes else walk(plan)
 
 
-def walk(plan: Plan) -> int:
+def compare_modes(plan: walk_steps.Plan) -> int:
+    """Say what runs, compare all variants of the graph in all precision modes, and return the script's status."""
+    print(f'inference: {plan.machine.describe(plan.batch_sizes)}', flush=True)
+    return mode_comparison.compare(plan)
+
+
+def walk(plan: walk_steps.Plan) -> int:
     """Take the steps that the flags ask for, and return the script's status."""
     if plan.steps != 'convert':
         print(f'inference: {plan.machine.describe(plan.batch_sizes)}', flush=True)
     if plan.steps != 'measure':
-        export(plan.config)
-        converted = convert(plan.config, plan.machine, plan.batch_sizes)
+        walk_steps.export(plan.config)
+        converted = walk_steps.convert(plan.config, plan.machine, plan.batch_sizes)
     if plan.steps == 'convert':
         print(f'{", ".join(converted)} ready')
         return 0
@@ -349,14 +241,23 @@ def parse_args(argv):
     parser.add_argument(
         '--no-reference', action='store_true', help='leave out the comparison with PyTorch, so that there is no verdict'
     )
-    parser.add_argument('--dataset', help=f'folder of images; default: {SET5} where it is, else five photographs')
+    parser.add_argument(
+        '--compare-modes',
+        action='store_true',
+        help='every graph in every precision mode: the fastest that keeps accuracy',
+    )
+    usual = f'{walk_steps.SET5} where it is, else five photographs'
+    parser.add_argument('--dataset', help=f'folder of images; default: {usual}')
     parser.add_argument(
         '--soc-version', default=os.environ.get('SOC_VERSION') or None, help='default: asked of npu-smi'
     )
     parser.add_argument('--batch-size', type=batch_sizes, default=[1], help='one or several: 1,4,8; default 1')
     parser.add_argument('--device-id', type=number, default=0)
     parser.add_argument('--with', dest='tool', choices=choice.NAMES, help='default: the first of these that is here')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.compare_modes and (args.no_reference or args.steps != 'all' or len(args.batch_size) > 1):
+        parser.error('--compare-modes goes with one batch size, and without --no-reference and --steps')
+    return args
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@
     python3 -m tools.bench whole --images SET14
     python3 -m tools.bench tiles
     python3 -m tools.bench host
+    python3 -m tools.bench files
     python3 -m tools.bench train
     python3 -m tools.bench gpu --default-network
     python3 -m tools.bench cluster --precision bf16
@@ -20,7 +21,8 @@ ONEDNN_MAX_CPU_ISA=AVX2 in front holds OpenVINO to a processor with AVX2, but no
 onnxruntime session. whole: megapixels a second of whole pictures, RDN_upscale.py's path against a plain loop over tiles
 that do not overlap, and against PyTorch on the whole picture. tiles: the same for a model of free height and width, over
 sizes of tiles. host: the scripts before and after the device, from the shell, against the way of the public ModelZoo
-scripts (peers.py). train: images a second that RDN_train.py learns from. gpu: the network on a GPU, batches of 1 to 64
+scripts (peers.py). files: megapixels of source a second that RDN_upscale.py reads and writes around a network that does
+nothing but bicubic (bench_files.py). train: images a second that RDN_train.py learns from. gpu: the network on a GPU, batches of 1 to 64
 through the engine and through a bare PyTorch loop, and a photograph of 12 megapixels through RDN_upscale.py's path. cluster: RDN_upscale.py --cluster with 1, 2, 3 workers
 of a core each, against RDN_upscale.py on the same cores; the driver's memory for 1,000 and 100,000 tiny pictures.
 Machines are noisy: compare within a table only.
@@ -49,12 +51,13 @@ from PIL import Image
 import models
 import RDN_infer
 import sample_images
-from tools import bench_cluster, bench_gpu, bench_graphs, bench_scripts, timing
+from tools import bench_cluster, bench_files, bench_gpu, bench_graphs, bench_scripts, timing
 
 BASE_ENGINE = 'onnxruntime, fp32 (RDN_infer.py)'
 BARE_SESSION = 'bare onnxruntime session'
 INFER_INPUTS = 20
 BATCHES = (1, 2, 4, 8, 16)
+WAYS = ('engines', 'graphs', 'batches', 'infer', 'whole', 'tiles', 'host', 'files', 'train', 'gpu', 'cluster')
 
 
 def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: int) -> None:
@@ -291,6 +294,9 @@ def main(argv=None):
             bench_scripts.bench(paths, args.many, args.rounds)
         elif args.what == 'gpu':
             bench_gpu.bench(weights, args.device, args.rounds)
+        elif args.what == 'files':
+            others = [os.path.join(args.beside, 'RDN_upscale.py')] if args.beside else []
+            bench_files.bench(paths, args.pictures, ['RDN_upscale.py', *others], args.rounds)
         elif args.what == 'cluster':
             bench_cluster.bench(model_path, paths, [f'--precision={args.precision}'], args.tiny, args.rounds)
         else:
@@ -299,9 +305,7 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument(
-        'what', choices=['engines', 'graphs', 'batches', 'infer', 'whole', 'tiles', 'host', 'train', 'gpu', 'cluster']
-    )
+    parser.add_argument('what', choices=WAYS)
     parser.add_argument('--model', default='rdn_x2.onnx')
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
     parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
@@ -322,6 +326,10 @@ def parse_args(argv):
     )
     parser.add_argument('--megapixels', type=float, default=1.0, help='tiles: of the picture; default 1')
     parser.add_argument('--device', metavar='NAME', help='gpu: as of RDN_upscale.py; default: the first that works')
+    parser.add_argument(
+        '--pictures', type=cli.positive, nargs='+', default=[50], help='files: numbers of pictures; default 50'
+    )
+    parser.add_argument('--beside', metavar='FOLDER', help='files: another checkout of this project to compare with')
     parser.add_argument('--rounds', type=cli.positive, default=5)
     return parser.parse_args(argv)
 

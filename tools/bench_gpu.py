@@ -9,7 +9,7 @@ from typing import Callable
 
 from pictures import processing, upscaler
 from rdn import cli, engines, images, tiles
-from rdn.engines import torch_device
+from rdn.engines import pytorch, torch_device
 from rdn.network import checkpoint
 
 import numpy as np
@@ -58,7 +58,7 @@ def batch_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> l
             continue
         network = checkpoint.load(weights).to(device.name, torch_device.DTYPES[precision])
         network = network.to(memory_format=torch.channels_last)
-        with engines.PyTorch(weights, precision, device=device) as model:
+        with pytorch.PyTorch(weights, precision, device=device) as model:
             for size in BATCHES:
                 batch = np.random.RandomState(0).rand(size, 3, SIDE, SIDE).astype(np.float32)
                 bare, ours = alternate([functools.partial(bare_run, network, device), model], batch, rounds)
@@ -93,7 +93,7 @@ def photograph_rows(weights: str, device: torch_device.TorchDevice, rounds: int)
     for precision in PRECISIONS:
         if torch_device.failure(device.name, precision):
             continue
-        with engines.PyTorch(weights, precision, device=device) as model:
+        with pytorch.PyTorch(weights, precision, device=device) as model:
             scale = engines.scale_of(model, weights)
             layout = upscaler.layout_for(model, pixels.shape[:2], processing.TILE_SIZE, tiles.OVERLAP, scale)
             times = []

@@ -188,10 +188,15 @@ class Worker:
             with self._target(task) as target:
                 job = processing.PictureJob(source, task.place, target)
                 processing.check_not_itself(job)
-                upscaled = processing.upscale_picture(job, self._model, self._scale, self._options, lambda _: None)
-            height, width = upscaled.picture.pixels.shape[:2]
+                picture = reader.read_picture(source)
+                canvas = processing.upscale_picture(
+                    job, picture, self._model, self._scale, self._options, lambda _: None
+                )
+                notes = processing.save(job, picture, canvas, self._options)
+            height, width = picture.pixels.shape[:2]
+            upscaled = processing.Upscaled(picture, canvas)
             views = processing.views_of(job, upscaled, self._scale) if task.is_shown else None
-        return Outcome('done', self._line(task, upscaled.notes), height * width / 1e6, views)
+        return Outcome('done', self._line(task, notes), height * width / 1e6, views)
 
     def _cut(self, task: PictureTask, count: int) -> list:
         with self._source(task) as source:
@@ -233,7 +238,7 @@ class Worker:
         views = None
         if task.is_shown:
             with self._source(task) as source:
-                upscaled = processing.Upscaled(reader.read_picture(source), canvas, [])
+                upscaled = processing.Upscaled(reader.read_picture(source), canvas)
             views = processing.views_of(job, upscaled, self._scale)
         return Outcome('done', self._line(task, notes), head.shape[0] * head.shape[1] / 1e6, views)
 

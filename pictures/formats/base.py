@@ -17,10 +17,11 @@ Content = Tuple[np.ndarray, metadata.Metadata, Any]
 
 
 class Settings(NamedTuple):
-    """How a picture is written. quality: 1 to 100, of JPEG, WebP and AVIF; lossless: of WebP."""
+    """How a picture is written. quality: 1 to 100, of JPEG, WebP and AVIF; lossless: of WebP; compression: of PNG."""
 
     quality: int = QUALITY
     lossless: bool = False
+    compression: str = 'fast'
 
 
 def size_by_pillow(path: str) -> tuple[int, int]:
@@ -61,7 +62,8 @@ class Format(NamedTuple):
         size: (width, height) of a file by its header; (0, 0) if that is not known.
         save: 8-bit pixels, a PIL image, into a binary file, open for reading too, with what was said and notes; None if it
             is only read.
-        save_16_bits: pixels (H, W, C), uint16, into a binary file, with what was said; None if it holds 8 bits.
+        save_8_bits: pixels (H, W, C), uint8, into a binary file, with what was said; None: as a PIL image.
+        save_16_bits: the same of uint16; None if it holds 8 bits.
         max_side: pixels; None for as many as one likes.
         has_grey: whether grey stays grey.
         has_alpha: whether it holds transparency.
@@ -77,7 +79,8 @@ class Format(NamedTuple):
     size: Callable[[str], tuple[int, int]] = size_by_pillow
     written: tuple[str, ...] = ()
     save: Callable[..., None] | None = None
-    save_16_bits: Callable[[BinaryIO, np.ndarray, metadata.Metadata], None] | None = None
+    save_8_bits: Callable[[BinaryIO, np.ndarray, metadata.Metadata, Settings], None] | None = None
+    save_16_bits: Callable[[BinaryIO, np.ndarray, metadata.Metadata, Settings], None] | None = None
     max_side: int | None = None
     has_grey: bool = True
     has_alpha: bool = True

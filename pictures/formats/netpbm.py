@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 
 from pictures.formats import base, pixels
 from pictures.metadata import metadata
@@ -44,10 +43,10 @@ def _read_words(data: bytes, kind: int, start: int, count: int) -> np.ndarray:
         letters = letters[~np.isin(letters, np.frombuffer(b' \t\n\v\f\r', np.uint8))]
         values, is_whole = letters[:count] - np.uint8(ord('0')), True
     else:
-        with warnings.catch_warnings(record=True) as caught:  # numpy's way to say that it ends at another thing
-            warnings.simplefilter('always')
-            values = np.fromstring(body, np.int64, count=-1, sep=' ')[:count]
-        is_whole = not caught
+        numbers = re.match(rb'[\d\s]*', body)
+        assert numbers  # it may be empty
+        values = np.fromstring(numbers.group().strip(), np.int64, count=-1, sep=' ')[:count]
+        is_whole = numbers.end() == len(body)
     if len(values) < count:
         raise ValueError('is cut off' if is_whole else 'holds other things than numbers')
     if count and (int(values.min()) < 0 or kind == 1 and int(values.max()) > 1):

@@ -1,6 +1,6 @@
 """PNG: read with all of its depths, transparency and colour chunks; written with them (PNG, third edition).
 
-imagecodecs (libpng) reads and, for 16 bits, writes the pixels; the chunks beside them are read and written here.
+imagecodecs (libpng) reads the pixels; the chunks beside them are read and written here, rows are written by png_rows.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import struct
 import zlib
 from typing import Any, BinaryIO, Iterator
 
-from pictures.formats import base, pixels, stderr_capture
+from pictures.formats import base, pixels, png_rows, stderr_capture
 from pictures.metadata import exif, metadata
 from rdn import images
 
@@ -19,6 +19,7 @@ from PIL import Image
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
 END_OF_HEADER = len(SIGNATURE) + 25  # of the chunk IHDR
+COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of channels
 CRITICAL_CHUNKS = (b'IHDR', b'PLTE', b'IDAT', b'IEND')
 PART_BYTES = 1 << 20  # of rows that are checked at a time
 # Passes of interlacing: the first column and row, and the steps between them.
@@ -28,7 +29,7 @@ XMP_KEYWORD = 'XML:com.adobe.xmp'
 MAX_SIDE_PIXELS = 1_000_000  # libpng's own limit
 MAX_CHUNK_BYTES = 1 << 24  # of what lies compressed in one, and of all texts
 INCHES_A_METRE = 39.37007874
-COMPRESSION = 6  # zlib's usual
+COMPRESSION = 6  # zlib's usual, of profiles
 
 
 def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
@@ -225,26 +226,6 @@ def _read_text(name: bytes, content: bytes) -> tuple[str, str]:
     return key.decode('latin-1'), text.decode(encoding, 'surrogateescape')
 
 
-class Writer:
-    """A file that puts chunks behind the header of the PNG that is written to it, by whatever library."""
-
-    def __init__(self, file: BinaryIO, said: metadata.Metadata):
-        self._file, self._chunks, self._seen = file, b''.join(_chunks_for(said)), 0
-
-    def write(self, data: bytes) -> int:
-        data = bytes(data)
-        before = max(0, END_OF_HEADER - self._seen)
-        self._seen += len(data)
-        if before and self._seen >= END_OF_HEADER:
-            data, length = data[:before] + self._chunks + data[before:], len(data)
-            self._file.write(data)
-            return length
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-
 def _chunks_for(said: metadata.Metadata) -> Iterator[bytes]:
     if said.icc_profile:
         yield _chunk(b'iCCP', b'ICC profile\0\0' + zlib.compress(said.icc_profile, COMPRESSION))
@@ -265,13 +246,14 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
 
 
-def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata) -> None:
-    """Write (H, W, C) uint16 to a binary file."""
-    import imagecodecs
-
-    with stderr_capture.libraries():
-        coded = imagecodecs.png_encode(array if array.shape[2] > 1 else array[:, :, 0], level=COMPRESSION)
-    Writer(file, said).write(bytes(coded))
+def write(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.Settings) -> None:
+    """Write (H, W, C), uint8 or uint16, to a binary file, a part at a time."""
+    height, width, channels = array.shape
+    header = struct.pack('>IIBBBBB', width, height, 8 * array.itemsize, COLOUR_TYPES[channels], 0, 0, 0)
+    file.write(SIGNATURE + _chunk(b'IHDR', header) + b''.join(_chunks_for(said)))
+    for part in png_rows.compress(array, how.compression):
+        file.write(_chunk(b'IDAT', part))
+    file.write(_chunk(b'IEND', b''))
 
 
 def read_checked(data: bytes, notes: list[str]) -> base.Content:
@@ -280,9 +262,9 @@ def read_checked(data: bytes, notes: list[str]) -> base.Content:
     return read(data, notes)
 
 
-def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Settings, notes: list[str]) -> None:
+def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
     """Write a PIL image of 8 bits."""
-    image.save(Writer(file, said), 'PNG')
+    write(file, pixels.as_planes_last(np.asarray(image)), said, how)
 
 
 FORMAT = base.Format(
@@ -293,6 +275,7 @@ FORMAT = base.Format(
     size=base.size_by_head(size_of),
     written=('.png',),
     save=save,
-    save_16_bits=write_16_bits,
+    save_8_bits=write,
+    save_16_bits=write,
     has_colour_chunks=True,
 )

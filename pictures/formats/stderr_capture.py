@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import threading
-from typing import IO, Iterator
+from typing import IO, Iterator, TextIO
 
 _lock = threading.RLock()  # one descriptor for all threads
 
@@ -28,6 +28,19 @@ def overheard() -> Iterator[list[str]]:
             yield lines
         file.seek(0)
         lines += file.read().decode('utf-8', errors='replace').splitlines()
+
+
+@contextlib.contextmanager
+def console() -> Iterator[TextIO]:
+    """Yield a stream to where sys.stderr goes now, for what has to arrive there while another thread redirects that."""
+    try:
+        with _lock:
+            descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, AttributeError):  # it is closed, or another object that has no descriptor
+        yield sys.stderr
+        return
+    with open(descriptor, 'w', encoding=sys.stderr.encoding, errors=sys.stderr.errors) as stream:
+        yield stream
 
 
 @contextlib.contextmanager

@@ -162,7 +162,7 @@ def _bytes(value: Any) -> bytes | None:
     return value if isinstance(value, bytes) and value else None
 
 
-def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata) -> None:
+def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, _: base.Settings) -> None:
     """Write (H, W, C) uint16 to a binary file that is open for reading, too; compressed without loss, as 8 bits are."""
     channels = array.shape[2]
     tags = []

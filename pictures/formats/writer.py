@@ -26,20 +26,25 @@ def check_size(width: int, height: int, ending: str) -> None:
 class Canvas:
     """An upscaled picture that is filled part by part, then saved.
 
-    8-bit pixels go straight into Pillow's image: two copies of a picture of 400 megapixels are too many.
+    Pixels lie where the format's writer takes them from, in an array or in Pillow's image: two copies of a picture of 400
+    megapixels are too many.
     """
 
-    def __init__(self, width: int, height: int, channels: int, dtype: np.dtype):
+    def __init__(self, width: int, height: int, channels: int, dtype: np.dtype, ending: str):
+        """ending: of the result's file name, which says its format."""
         self.width, self.height = width, height
         self.has_16_bits = dtype == np.uint16
-        if self.has_16_bits:
-            self.pixels = np.empty((height, width, channels), np.uint16)
+        self._format = registry.BY_ENDING[ending]
+        self.pixels: np.ndarray | None = None
+        if self.has_16_bits or self._format.save_8_bits:
+            self.pixels = np.empty((height, width, channels), dtype)
         else:
             self.image = Image.new(MODES[channels], (width, height))
+        self._is_grey = channels < 3
 
     def put(self, rows: slice, columns: slice, part: np.ndarray) -> None:
         """Put pixels (h, w, C) at slices of rows and columns."""
-        if self.has_16_bits:
+        if self.pixels is not None:
             self.pixels[rows, columns] = part
         else:
             image = Image.fromarray(part[:, :, 0] if part.shape[2] == 1 else part)
@@ -47,26 +52,26 @@ class Canvas:
 
     def crop(self, box: tuple[int, int, int, int]) -> np.ndarray:
         """The pixels (h, w, C) of a part; box: left, top, right, bottom."""
-        if self.has_16_bits:
+        if self.pixels is not None:
             return self.pixels[box[1] : box[3], box[0] : box[2]]
         return pixels.as_planes_last(np.asarray(self.image.crop(box)))
 
-    def save(self, file: BinaryIO, ending: str, said: metadata.Metadata, settings: base.Settings) -> list[str]:
-        """Write to a binary file, open for reading too, in the format of a file name's ending, with what was said.
+    def save(self, file: BinaryIO, said: metadata.Metadata, settings: base.Settings) -> list[str]:
+        """Write to a binary file, open for reading too, with what was said.
 
         Returns notes of what the format could not hold.
         """
-        target = registry.BY_ENDING[ending]
+        target = self._format
         assert target.save  # or nobody would have named a file so
         notes: list[str] = []
-        is_grey = (self.pixels.shape[2] if self.has_16_bits else len(self.image.getbands())) < 3
         if not target.has_colour_chunks:
-            said = _without_png_colour(said, is_grey, notes)
-        said = _with_fitting_profile(said, is_grey and target.has_grey, notes)
-        if self.has_16_bits and target.save_16_bits:
-            target.save_16_bits(file, self.pixels, said)
+            said = _without_png_colour(said, self._is_grey, notes)
+        said = _with_fitting_profile(said, self._is_grey and target.has_grey, notes)
+        save_pixels = target.save_16_bits if self.has_16_bits else target.save_8_bits
+        if self.pixels is not None and save_pixels:
+            save_pixels(file, self.pixels, said, settings)
         else:
-            image = _to_image(self.pixels) if self.has_16_bits else self.image
+            image = self.image if self.pixels is None else _to_image(self.pixels)
             if self.has_16_bits:
                 notes.append(f'8 bits: {target.name} holds no 16')
             if image.mode in ('LA', 'RGBA') and not target.has_alpha:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 from rdn import configuration, toolkit
-from rdn.devices import atc, base, chip
+from rdn.devices import atc, atc_modes, base, chip, runner
 
 
 class Ascend(base.Device):
@@ -44,9 +46,21 @@ class Ascend(base.Device):
             print(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
         return base.Target(found, soc_version)
 
-    def convert(self, config: configuration.Configuration, batch_size: int, soc_version: str) -> str:
+    def convert(
+        self, config: configuration.Configuration, batch_size: int, soc_version: str, flags: Sequence[str] = ()
+    ) -> str:
         """Convert the exported model by atc, and return the offline model's path. Raises ValueError if atc fails."""
-        return atc.convert(config, batch_size, soc_version, self.programs)
+        return atc.convert(config, batch_size, soc_version, self.programs, flags)
+
+    def modes(self) -> list[base.Mode]:
+        """The modes that the installed atc names in its help. Raises ValueError if it does not run."""
+        return atc_modes.read(self.programs.ask([self.programs.find('atc') or 'atc', '--help']).text)
+
+    def mode_command(self, job: base.Job, soc_version: str | None, mode: base.Mode) -> str:
+        """The line of atc with the mode's flags."""
+        assert soc_version
+        command = atc.command(job.config, job.batch_size, soc_version, mode.flags)
+        return runner.format_call(command, outer=True, toolkit=True)
 
     def version(self) -> str | None:
         """The version of CANN."""

@@ -4,22 +4,49 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
+from typing import Sequence
 
 from rdn import configuration, files, run_record, toolkit
 from rdn.devices import chip, places, record, runner
 
+REASON = re.compile(
+    r'\bE[A-Z0-9][0-9]{4}: *(.{1,300})'
+)  # atc's own line about an error: E10001: Value [...] is invalid
+MAX_LOG_CHARACTERS = 1 << 22
+
+
+def command(
+    config: configuration.Configuration, batch_size: int, soc_version: str, flags: Sequence[str] = ()
+) -> list[str]:
+    """The guide's command for atc. flags: further ones, of a mode."""
+    model, shape = config.model(batch_size), config.shape(batch_size)
+    files_and_format = [f'--model={config.onnx}', f'--output={model}', '--input_format=NCHW', f'--input_shape={shape}']
+    return ['atc', '--framework=5', *files_and_format, '--log=error', f'--soc_version={soc_version}', *flags]
+
 
 def convert(
-    config: configuration.Configuration, batch_size: int, soc_version: str, programs: runner.Runner = runner.LOCAL
+    config: configuration.Configuration,
+    batch_size: int,
+    soc_version: str,
+    programs: runner.Runner = runner.LOCAL,
+    flags: Sequence[str] = (),
 ) -> str:
     """Convert the exported model by atc, and return the offline model's path.
 
     The log goes to the batch size's folder of results; the model's record names the ONNX file by its digest,
     and the weights where that file's record names them.
 
+    Args:
+        config: names the files.
+        batch_size: of the model.
+        soc_version: atc's name of the chip.
+        programs: runs atc.
+        flags: further ones for atc, of a mode.
+
     Raises:
-        ValueError: atc fails or writes nothing.
+        ValueError: atc fails, with its reason where it names one, or writes nothing.
     """
     name, folder = config.model(batch_size), config.result_folder(batch_size)
     log = os.path.join(folder, 'atc.log')
@@ -31,13 +58,24 @@ def convert(
         exported = run_record.read(config.onnx)
         if exported:
             of_onnx = of_onnx._replace(weights=exported.weights, weights_digest=exported.weights_digest)
-        command = ['atc', '--framework=5', f'--model={config.onnx}', f'--output={name}', '--input_format=NCHW']
-        shape = f'--input_shape={config.shape(batch_size)}'
-        command += [shape, '--log=error', f'--soc_version={soc_version}']
-        programs.run(runner.Call(command, log, work, is_of_toolkit=True))
+        call = command(config, batch_size, soc_version, flags)
+        try:
+            programs.run(runner.Call(call, log, work, is_of_toolkit=True))
+        except ValueError as error:
+            reason = read_reason(log)
+            raise ValueError(f'{error}: {reason}' if reason else str(error))
         written = glob.glob(os.path.join(glob.escape(work), f'{name}*.om'))  # some versions add _linux_x86_64
         if len(written) != 1:
             raise ValueError(f'atc wrote no {name}.om; its output is in {log}')
         files.copy(written[0], f'{name}.om')
         run_record.write(f'{name}.om', of_onnx)
     return f'{name}.om'
+
+
+def read_reason(log: str) -> str | None:
+    """Return the first error in a log of atc, with its code; None if there is none."""
+    if not os.path.isfile(log):
+        return None
+    with open(log, encoding='utf-8', errors='replace') as file:
+        found = REASON.search(file.read(MAX_LOG_CHARACTERS))
+    return ' '.join(found.group().split()) if found else None

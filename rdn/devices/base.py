@@ -7,7 +7,7 @@ trtexec.py is a SpeedSource only, because its GPU is what the device is compared
 from __future__ import annotations
 
 import abc
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Sequence
 
 from rdn import configuration, run_record
 from rdn.devices import chip, record, runner, speed
@@ -27,6 +27,26 @@ class Run(NamedTuple):
     pure_speed: str | None
 
 
+class Mode(NamedTuple):
+    """A precision that a device can compute in.
+
+    Attributes:
+        title: for the console.
+        name: for file names: letters, digits and _.
+        flags: of the converter where the device's models are converted, else of the program that runs the model.
+        is_quantized: the mode runs a model of eight bits, which has to be made first.
+        is_of_graph: the speed depends on the variant of the graph; False if the network is computed from its weights.
+        is_slow: it takes minutes, so the speed is measured with few runs.
+    """
+
+    title: str
+    name: str
+    flags: Sequence[str] = ()
+    is_quantized: bool = False
+    is_of_graph: bool = True
+    is_slow: bool = False
+
+
 class Job(NamedTuple):
     """An inference that a device has to do.
 
@@ -37,6 +57,8 @@ class Job(NamedTuple):
         chip: the device's chip.
         folder: where the results go; None for the places of the guide's own walk, and no run without data.
         step: shows a command of the guide and runs it.
+        flags: of a mode, for a device whose models are not converted.
+        is_slow: as of a Mode.
     """
 
     config: configuration.Configuration
@@ -45,10 +67,12 @@ class Job(NamedTuple):
     chip: chip.Chip
     folder: str | None
     step: Callable[..., None]
+    flags: Sequence[str] = ()
+    is_slow: bool = False
 
     def rounds(self, usual: int, least: int) -> int:
-        """How often to run without data: `usual` images, but `least` batches."""
-        return max(least, usual // self.batch_size)
+        """How often to run without data: `usual` images, but `least` batches, and no more than these if it is slow."""
+        return least if self.is_slow else max(least, usual // self.batch_size)
 
 
 class SpeedSource(abc.ABC):
@@ -152,8 +176,16 @@ class Device(SpeedSource):
             ValueError: the machine does not say it, and the user did not; with what to do.
         """
 
-    def convert(self, config: configuration.Configuration, batch_size: int, soc_version: str) -> str:
+    def convert(
+        self, config: configuration.Configuration, batch_size: int, soc_version: str, flags: Sequence[str] = ()
+    ) -> str:
         """Make the model that the device runs from the exported one, and return its path.
+
+        Args:
+            config: names the models.
+            batch_size: of the model.
+            soc_version: the converter's name of the chip.
+            flags: of a mode, for the converter.
 
         Raises:
             ValueError: the conversion fails.
@@ -161,8 +193,28 @@ class Device(SpeedSource):
         return config.onnx
 
     def model(self, config: configuration.Configuration, batch_size: int) -> str:
-        """The path of the model that it runs."""
+        """The path of the model that it runs. A mode has a model of its own only where models are converted."""
+        if self.converter is None:
+            config = config._replace(mode='')
         return f'{config.model(batch_size)}{self.model_ending}'
+
+    @abc.abstractmethod
+    def modes(self) -> list[Mode]:
+        """The precisions that its models can have, the usual one first.
+
+        Raises:
+            ValueError: the converter cannot be asked.
+        """
+
+    @abc.abstractmethod
+    def mode_command(self, job: Job, soc_version: str | None, mode: Mode) -> str:
+        """The line, to be copied, that has the mode's flags: the conversion where models are converted, else the inference.
+
+        Args:
+            job: names the model.
+            soc_version: the converter's name of the chip; None where nothing is converted.
+            mode: one of `modes`.
+        """
 
     def version(self) -> str | None:
         """The version of its toolkit, for records; None if it is not known."""

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from rdn import run_record
-from rdn.devices import base, chip, rdn_infer
+from rdn.devices import base, chip, rdn_infer, runner
 
 CHIP = chip.Chip(run_record.HOST)
+# Those that this machine cannot compute in fail, and say why.
+MODES = (
+    base.Mode('fp32, ONNX Runtime', 'onnxruntime_fp32', ('-engine=onnxruntime', '-precision=fp32')),
+    base.Mode('fp32, OpenVINO', 'openvino_fp32', ('-engine=openvino', '-precision=fp32')),
+    base.Mode('bf16, OpenVINO', 'openvino_bf16', ('-engine=openvino', '-precision=bf16')),
+    base.Mode('int8', 'int8', ('-precision=int8',), is_quantized=True),
+    base.Mode(
+        'fp16, PyTorch',
+        'pytorch_fp16',
+        ('-engine=pytorch', '-device=cpu', '-precision=fp16'),
+        is_of_graph=False,
+        is_slow=True,
+    ),
+)
 
 
 class Host(rdn_infer.RdnInfer):
@@ -26,3 +40,11 @@ class Host(rdn_infer.RdnInfer):
     def identify(self, soc_version: str | None) -> base.Target:
         """This machine, for which nothing is converted."""
         return base.Target(CHIP, None)
+
+    def modes(self) -> list[base.Mode]:
+        """Pairs of an engine and a precision."""
+        return list(MODES)
+
+    def mode_command(self, job: base.Job, soc_version: str | None, mode: base.Mode) -> str:
+        """The line of RDN_infer.py with the mode's flags."""
+        return runner.line_of(self.over_images(job._replace(flags=mode.flags)))

@@ -66,16 +66,12 @@ class RdnInfer(base.Device):
 
     def infer(self, job: base.Job) -> base.Run:
         """Run RDN_infer.py, which exits with its own message if it fails."""
-        config, place = job.config, job.folder or configuration.RESULTS
-        model = self.model(config, job.batch_size)
-        common = [f'-device_id={job.device_id}', f'-batch_size={job.batch_size}', f'-om_path=./{model}']
-        common += [f'-result_path={job.folder}'] if job.folder else []
-        size = [f'-input_width={config.side}', f'-input_height={config.side}']
-        flags = [f'-input_text_path={config.info}', '-output_binary=False', '-useDvpp=False']
-        job.step(*COMMAND, '-model_type=vision', *common, *size, *flags)
+        place, model = job.folder or configuration.RESULTS, self.model(job.config, job.batch_size)
+        job.step(*self.over_images(job))
         os.environ['RDN_HINTED'] = '1'  # it repeats no hint in later runs
         if job.folder:
-            job.step(*COMMAND, f'-round={job.rounds(ROUNDS, LEAST_ROUNDS)}', *common, *size)
+            rounds = f'-round={job.rounds(ROUNDS, LEAST_ROUNDS)}'
+            job.step(*COMMAND, rounds, *self._common(job), *_size(job.config), *job.flags)
         pure = f'{place}/{output_names.pure_performance_name(model, job.device_id)}' if job.folder else None
         speed_path = f'{place}/{output_names.performance_name(job.batch_size, job.device_id)}'
         return base.Run(f'{place}/{output_names.output_folder(job.device_id)}', speed_path, pure)
@@ -83,3 +79,17 @@ class RdnInfer(base.Device):
     def infer_and_record(self, job: base.Job) -> base.Run:
         """Run `infer`: RDN_infer.py leaves the records itself."""
         return self.infer(job)
+
+    def over_images(self, job: base.Job) -> list[str]:
+        """The command that runs the model over the prepared images."""
+        flags = [f'-input_text_path={job.config.info}', '-output_binary=False', '-useDvpp=False', *job.flags]
+        return [*COMMAND, '-model_type=vision', *self._common(job), *_size(job.config), *flags]
+
+    def _common(self, job: base.Job) -> list[str]:
+        model = self.model(job.config, job.batch_size)
+        common = [f'-device_id={job.device_id}', f'-batch_size={job.batch_size}', f'-om_path=./{model}']
+        return [*common, f'-result_path={job.folder}'] if job.folder else common
+
+
+def _size(config: configuration.Configuration) -> list[str]:
+    return [f'-input_width={config.side}', f'-input_height={config.side}']

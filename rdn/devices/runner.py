@@ -132,7 +132,12 @@ LOCAL = Runner()
 
 
 def show(command: Sequence[str], outer: bool = False, toolkit: bool = False) -> None:
-    """Print a command so that it can be copied.
+    """Print a command so that it can be copied. The arguments are those of `format_call`."""
+    print(f'\n$ {format_call(command, outer, toolkit)}', flush=True)
+
+
+def format_call(command: Sequence[str], outer: bool = False, toolkit: bool = False) -> str:
+    """A command as a person can copy it.
 
     Args:
         command: the program and its arguments.
@@ -142,7 +147,7 @@ def show(command: Sequence[str], outer: bool = False, toolkit: bool = False) -> 
     inside = outer and sys.prefix != sys.base_prefix
     # `deactivate` restores the earlier PATH, without what env.sh added since.
     source = 'source env.sh; ' if toolkit and os.environ.get('RDN_SOURCED') else ''
-    print(f'\n$ {f"(deactivate; {source}{line_of(command)})" if inside else line_of(command)}', flush=True)
+    return f'(deactivate; {source}{line_of(command)})' if inside else line_of(command)
 
 
 def line_of(command: Sequence[str]) -> str:

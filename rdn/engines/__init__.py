@@ -12,7 +12,6 @@ from rdn.engines.choice import check_model, describe, faster_way, guides_engine,
 from rdn.engines.om import Om
 from rdn.engines.onnx_runtime import PROVIDERS, OnnxRuntime
 from rdn.engines.openvino import OpenVino
-from rdn.engines.pytorch import PyTorch
 from rdn.engines.scale import scale_of
 from rdn.network.architectures import title_of_model as title_of_network
 
@@ -26,7 +25,6 @@ __all__ = [
     'OnnxRuntime',
     'OpenVino',
     'Place',
-    'PyTorch',
     'Spent',
     'check_model',
     'describe',

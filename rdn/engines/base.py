@@ -19,6 +19,14 @@ ENGINES = ('onnxruntime', 'openvino', 'pytorch', 'om')
 PRECISIONS = ('fp32', 'fp16', 'bf16', 'int8')
 
 
+WEIGHTS = ('.pth', '.pt')
+
+
+def is_weights(path: str) -> bool:
+    """Whether a file is weights of PyTorch, by its name."""
+    return path.endswith(WEIGHTS)
+
+
 class Place(NamedTuple):
     """Where a model computes.
 

@@ -11,14 +11,14 @@ import functools
 import os
 import re
 import tempfile
-from typing import Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 from rdn import cpu, guides_stack, run_record
-from rdn.engines import base, om, onnx_runtime, openvino, pyacl, pytorch, torch_device, weights
-from rdn.network import checkpoint, exporter, onnx_graph, onnx_weights
+from rdn.engines import base, device_files, om, onnx_runtime, openvino, pyacl
+from rdn.network import onnx_graph
 
 OPSET = 9  # of weights that are exported for an engine
-ANY_SIZE = exporter.Shape(None, None, None)
+CPU = 'cpu'  # the device, in PyTorch's words
 WIDE_GROWTH = 64  # of the default network, whose concatenations cost little beside its convolutions
 LOSSY = {'int8': 'of eight bits', 'fp16': 'in fp16'}  # precisions of a model's own, in words
 
@@ -74,7 +74,7 @@ def open_model(
 
 
 def _own_precision(path: str) -> str:
-    return 'fp32' if weights.is_weights(path) else onnx_graph.precision_of(path)
+    return 'fp32' if base.is_weights(path) else onnx_graph.precision_of(path)
 
 
 def _open_offline_model(request: Request) -> base.Engine:
@@ -107,7 +107,7 @@ def _open_fastest(request: Request) -> base.Engine:
     if request.own == 'int8':
         can_openvino = cpu.has_int8() and openvino.is_installed()
         return (_open_openvino if can_openvino else _open_onnx_runtime)(_without_device(request))
-    if place.device not in (None, torch_device.CPU):
+    if place.device not in (None, CPU):
         return _open_pytorch(request)
     found, notes = (_open_lossy if request.precision == base.AUTO else _open_on_accelerator)(request)
     if found is None:
@@ -135,8 +135,10 @@ def _open_lossy(request: Request) -> tuple[base.Engine | None, list[str]]:
 
 def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str]]:
     """The network in PyTorch on the first accelerator that works, or None; and notes on those that do not work."""
-    if request.place.device == torch_device.CPU or request.own != 'fp32':
+    if request.place.device == CPU or request.own != 'fp32' or not device_files.are_present():
         return None, []
+    from rdn.engines import torch_device  # imports torch, which takes seconds and most machines need not
+
     device, notes = torch_device.find_accelerator()
     if device is None:
         return None, notes
@@ -148,8 +150,10 @@ def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str
 
 def _is_ours(path: str) -> bool:
     """Whether a file's network is one whose loss in lower precisions was measured: of RDN_pth2onnx.py, or its weights."""
-    if weights.is_weights(path):
+    if base.is_weights(path):
         return True
+    from rdn.network import onnx_weights  # imports torch
+
     try:
         onnx_weights.state_dict_of(path)
     except ValueError:
@@ -170,7 +174,7 @@ def _open_half(request: Request) -> base.Engine:
 def _without_device(request: Request) -> Request:
     """The request for an engine of the CPU, which a person may have named in PyTorch's words."""
     place = request.place
-    return request._replace(place=place._replace(device=None)) if place.device == torch_device.CPU else request
+    return request._replace(place=place._replace(device=None)) if place.device == CPU else request
 
 
 def _open_onnx_runtime(request: Request) -> base.Engine:
@@ -201,8 +205,10 @@ def _open_openvino(request: Request) -> base.Engine:
     return _with_onnx(request, precision, lambda path: openvino.OpenVino(path, precision, place.threads, place.streams))
 
 
-def _open_pytorch(request: Request, device: torch_device.TorchDevice | None = None) -> base.Engine:
-    """Open a model's weights in PyTorch. device: one that is known to work."""
+def _open_pytorch(request: Request, device: Any = None) -> base.Engine:
+    """Open a model's weights in PyTorch. device: the torch_device.TorchDevice that is known to work."""
+    from rdn.engines import pytorch  # imports torch
+
     if request.place.provider or request.trace_folder:
         raise ValueError(f'{request.path}: PyTorch has no providers and no profile here: leave them out')
     if request.own != 'fp32':
@@ -214,7 +220,7 @@ def _open_pytorch(request: Request, device: torch_device.TorchDevice | None = No
 
 
 def _check_no_device(request: Request) -> None:
-    if request.place.device not in (None, torch_device.CPU):
+    if request.place.device not in (None, CPU):
         raise ValueError(
             f'{request.path}: a device ({request.place.device}) is for PyTorch: leave it or the engine {request.engine} out'
         )
@@ -228,13 +234,15 @@ def _with_onnx(request: Request, precision: str, open_engine: Callable[[str], ba
         precision: that the engine will compute in.
         open_engine: opens the engine, from the path of the ONNX file.
     """
-    if not weights.is_weights(request.path):
+    if not base.is_weights(request.path):
         return open_engine(request.path)
+    from rdn.network import checkpoint, exporter  # these import torch
+
     network = checkpoint.load(request.path)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'network.onnx')
         variant = exporter.Variant('deconv', dense_for(network.config, precision))
-        exporter.export_onnx(network, ANY_SIZE, OPSET, variant, path)
+        exporter.export_onnx(network, exporter.Shape(None, None, None), OPSET, variant, path)
         engine = open_engine(path)
     engine.path = request.path
     return engine
@@ -299,7 +307,9 @@ def check_model(path: str) -> None:
 
     An offline model is such a file: it needs a device of the chip that it was converted for.
     """
-    if weights.is_weights(path):
+    if base.is_weights(path):
+        from rdn.network import checkpoint  # imports torch
+
         checkpoint.load(path)
     else:
         onnx_graph.check_whole(path)

@@ -10,14 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-ENDINGS = ('.pth', '.pt')
 TRIAL_SIDES = (40, 24)  # pixels: height and width for a model that takes any size
 TOLERANCE = 1e-5  # fraction of the output's range, between ONNX Runtime and PyTorch
-
-
-def is_weights(path: str) -> bool:
-    """Whether a file is weights, by its name."""
-    return path.endswith(ENDINGS)
 
 
 def network_of(path: str) -> nn.Module:
@@ -30,7 +24,7 @@ def network_of(path: str) -> nn.Module:
         OSError: there is no such file.
         ValueError: the file holds no weights of ours, or PyTorch does not compute with them as the ONNX file does.
     """
-    if is_weights(path):
+    if base.is_weights(path):
         return checkpoint.load(path)
     state_dict = onnx_weights.state_dict_of(path)
     with files.errors_naming(path):

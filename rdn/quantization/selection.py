@@ -13,6 +13,7 @@ import onnx
 REFERENCE_PSNR = 38.0  # dB, about Set5's
 REFERENCE_ERROR = 255**2 / 10 ** (REFERENCE_PSNR / 10)  # the mean squared error of the luma that this means
 USUAL_TRIALS = 4  # for the progress bar
+LATE_MARGIN = 2.0  # after the budget, a trial should pass at once
 QUICK_TRIALS = 4  # that follow the estimate; later ones halve the interval
 
 
@@ -24,14 +25,12 @@ class Selection(NamedTuple):
         share: the fraction of the multiplications in eight bits, 0...1.
         loss: in dB, with these layers in float32.
         loss_of_all: in dB, with no layer in float32.
-        minimal: whether one layer less in float32 was tried, and lost too much.
     """
 
     kept: list[str]
     share: float
     loss: float
     loss_of_all: float
-    minimal: bool
 
 
 class Move(NamedTuple):
@@ -128,12 +127,14 @@ class Search:
         self.fails, self.passes, self.error = -1, len(estimates) - 1, 0.0
         self.errors: dict[int, float] = {}
 
-    def numbers(self) -> Iterator[int]:
-        """Yield the numbers to try, in order; the caller calls `tell` for each before the next."""
-        number = 0
+    def numbers(self, margin: float = 1) -> Iterator[int]:
+        """Yield the numbers to try, in order; the caller calls `tell` for each before the next.
+
+        Args:
+            margin: a larger one yields larger numbers, which more probably pass: it divides the limit.
+        """
         while self.passes - self.fails > 1:
-            yield number
-            number = self._next(number)
+            yield self._next(margin) if self.errors else 0
 
     def tell(self, number: int, error: float) -> None:
         """Take the measured error of a number."""
@@ -143,12 +144,13 @@ class Search:
         else:
             self.passes, self.error = number, error
 
-    def _next(self, last: int) -> int:
+    def _next(self, margin: float) -> int:
         """The smallest number that passes if the estimate's relative error is that of the last trial."""
         if len(self.errors) >= QUICK_TRIALS:
             return (self.fails + self.passes) // 2
+        last = list(self.errors)[-1]
         ratio = self.errors[last] / max(self._estimates[last], 1e-12)
-        fitting = int(np.argmax(ratio * self._estimates <= self._limit))  # the last estimate is 0, which fits
+        fitting = int(np.argmax(ratio * self._estimates <= self._limit / margin))  # the last estimate, 0, always fits
         return min(max(fitting, self.fails + 1), self.passes - 1)
 
 
@@ -169,17 +171,21 @@ def choose(
         stage: yields the trials' numbers, for a progress bar; it may end early. Then more layers stay in float32.
 
     Raises:
-        ValueError: no layer can be in eight bits, or no trial passed before `stage` ended.
+        ValueError: no layer can be in eight bits.
     """
     moves = order_moves(errors, work)
     estimates = [*np.cumsum([move.error for move in reversed(moves)])[::-1], 0.0]
     search = Search(estimates, error_of(max_loss))
-    for number in stage(search.numbers()):
+
+    def attempt(number: int) -> None:
         search.tell(number, trials.error([name for move in moves[number:] for name in move.names]))
-    minimal = search.passes - search.fails == 1
+
+    for number in stage(search.numbers()):
+        attempt(number)
+    late = search.numbers(LATE_MARGIN)
+    while search.passes == len(moves) and search.passes - search.fails > 1:  # the stage ended before a number passed
+        attempt(next(late))
     if search.passes == len(moves):
-        if not minimal:
-            raise ValueError(f'no trial kept --max-loss {max_loss:g} before the budget ended: give a larger --budget')
         raise ValueError(
             f'--max-loss {max_loss:g}: {moves[-1].names[-1]} alone in eight bits loses '
             f'{loss_of(search.errors[len(moves) - 1]):.2g} dB: give a larger --max-loss, or use the model as it is'
@@ -187,4 +193,4 @@ def choose(
     kept = {name for move in moves[: search.passes] for name in move.names}
     share = 1 - sum(work[name] for name in kept) / sum(work.values())
     kept_in_order = [name for name in work if name in kept]
-    return Selection(kept_in_order, share, loss_of(search.error), loss_of(search.errors[0]), minimal)
+    return Selection(kept_in_order, share, loss_of(search.error), loss_of(search.errors[0]))

@@ -5,7 +5,7 @@ import sys
 
 from pictures import Upscaler
 from rdn import cpu, engines
-from rdn.engines import choice, onnx_runtime, torch_device
+from rdn.engines import choice, device_files, onnx_runtime, pytorch, torch_device
 from rdn.network import exporter
 
 import numpy as np
@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import models
-from helpers import INFER, ROOT, assert_refused, opened, save, snapshot
+from helpers import INFER, ROOT, assert_refused, opened, run_python, save, snapshot
 
 new_python = pytest.mark.skipif(sys.version_info < (3, 8), reason='there is no OpenVINO, and torch 1.5 has fp32 alone')
 
@@ -26,7 +26,9 @@ def paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp('model')
     models.torch.manual_seed(0)
     network = models.RDN(2, 3, 8, 8, 2, 2).eval()
-    exporter.export_onnx(network, choice.ANY_SIZE, 9, exporter.Variant('deconv'), str(folder / 'a.onnx'))
+    exporter.export_onnx(
+        network, exporter.Shape(None, None, None), 9, exporter.Variant('deconv'), str(folder / 'a.onnx')
+    )
     return save(folder / 'a.pth', network), str(folder / 'a.onnx')
 
 
@@ -39,6 +41,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(cpu, 'has_bf16', lambda: bf16)
         monkeypatch.setattr('rdn.engines.openvino.is_installed', lambda: openvino)
         monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (device if gpu else None, []))
+        monkeypatch.setattr(device_files, 'are_present', lambda: gpu)
         if gpu:
             monkeypatch.setattr(torch_device, 'CPU', 'host')
 
@@ -112,9 +115,9 @@ def test_the_first_line_says_how_to_get_exact_fp32(upscale, narrow, photo, lossy
     machine(gpu=True)
     ended = upscale('--overwrite')
     assert ended.status == 0, ended.err
-    assert ended.out.startswith('1 picture, x2 on PyTorch, fp16 (a stand-in) (exact: --precision=fp32)\n')
+    assert ended.out.splitlines()[0].endswith(', x2 on PyTorch, fp16 (a stand-in) (exact: --precision=fp32)')
     exact = upscale('--overwrite', '--precision=fp32', '--engine=onnxruntime')
-    assert exact.out.startswith('1 picture, x2 on ONNX Runtime, fp32 (CPU)\n')
+    assert exact.out.splitlines()[0].endswith(', x2 on ONNX Runtime, fp32 (CPU)')
 
 
 def test_weights_run_in_each_engine_and_leave_nothing_behind(upscale, narrow, photo, tmp_path):
@@ -245,13 +248,33 @@ def test_weights_are_exported_in_the_form_that_was_measured_to_be_fastest(growth
 def test_tiles_of_a_picture_go_through_an_accelerator_in_batches(paths, machine, monkeypatch):
     machine(gpu=True)
     enlarge, seen = Upscaler(paths[0], precision='fp32', tile_size=64), []
-    real = engines.PyTorch._run
+    real = pytorch.PyTorch._run
 
     def run(self, x):
         seen.append(x.shape)
         return real(self, x)
 
-    monkeypatch.setattr(engines.PyTorch, '_run', run)
+    monkeypatch.setattr(pytorch.PyTorch, '_run', run)
     picture = np.asarray(Image.new('RGB', (200, 150), (90, 10, 200)))
     assert enlarge(picture).shape == (300, 400, 3)
     assert len(seen) == 1 and seen[0][0] > 4
+
+
+def test_torch_is_not_imported_for_an_onnx_file_on_a_machine_without_an_accelerator(paths):
+    """It takes seconds, and some machines of a cluster may lack it."""
+    code = (
+        'import sys; from rdn import engines; from rdn.engines import choice, device_files\n'
+        'device_files.are_present = lambda: False; choice._is_ours = lambda path: False\n'
+        f'engines.open_model({paths[1]!r}); assert "torch" not in sys.modules'
+    )
+    done = run_python('-c', code, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_of_drivers_say_that_there_may_be_an_accelerator(monkeypatch):
+    monkeypatch.setattr(device_files.sys, 'platform', 'linux')
+    for found, expected in (([], False), (['/dev/davinci0'], True)):
+        monkeypatch.setattr(device_files.glob, 'glob', lambda pattern, found=found: found)
+        assert device_files.are_present() is expected
+    monkeypatch.setattr(device_files.sys, 'platform', 'darwin')
+    assert device_files.are_present()

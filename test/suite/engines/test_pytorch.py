@@ -127,7 +127,7 @@ def test_a_device_without_any_memory_is_an_error_that_names_it(path):
 
 
 def test_another_failure_is_not_taken_for_a_lack_of_memory(path):
-    model = engines.PyTorch(path)
+    model = pytorch.PyTorch(path)
 
     class Broken(torch.nn.Module):
         def forward(self, x):
@@ -141,7 +141,7 @@ def test_another_failure_is_not_taken_for_a_lack_of_memory(path):
 
 @has_half
 def test_an_accelerator_computes_in_fp16_and_is_exact_on_demand(network, path, gpu):
-    model, x = engines.PyTorch(path), batch(1, 3, 20, 16)
+    model, x = pytorch.PyTorch(path), batch(1, 3, 20, 16)
     assert (model.name, model.chip, model.streams) == ('PyTorch, fp16 (a stand-in)', 'a stand-in', 2)
     assert 1e-6 < np.abs(model(x) - expected(network, x)).max() < 1e-2
     assert model.tiles_a_run(114, 114) == 32 and model.tiles_a_run(5000, 5000) == 1
@@ -162,7 +162,7 @@ def loud(tmp_path):
 
 @has_half
 def test_a_network_that_overflows_in_fp16_runs_in_bf16_with_a_note(loud, gpu):
-    model, x = engines.PyTorch(loud[0]), batch(1, 3, 20, 16)
+    model, x = pytorch.PyTorch(loud[0]), batch(1, 3, 20, 16)
     exact = expected(loud[1], x)
     assert np.abs(model(x) - exact).max() < 0.05 * np.ptp(exact)
     assert model.precision == 'bf16' and model.name == 'PyTorch, bf16 (a stand-in)'
@@ -171,7 +171,7 @@ def test_a_network_that_overflows_in_fp16_runs_in_bf16_with_a_note(loud, gpu):
 
 @has_half
 def test_fp16_that_was_named_is_not_replaced(loud, gpu):
-    model = engines.PyTorch(loud[0], 'fp16')
+    model = pytorch.PyTorch(loud[0], 'fp16')
     with pytest.raises(ValueError, match='fp16 overflows in this network: take fp32'):
         model(batch(1, 3, 20, 16))
 
@@ -250,6 +250,7 @@ def test_a_real_gpu_that_is_nearly_full_computes_in_smaller_runs(network, path):
 
 def test_the_benchmark_prints_its_tables_and_one_line_where_there_is_no_gpu(path, gpu, monkeypatch, capsys):
     monkeypatch.setattr(bench_gpu, 'BATCHES', (1, 2))
+    monkeypatch.setattr(bench_gpu, 'SIDE', 16)
     monkeypatch.setattr(bench_gpu, 'PHOTOGRAPH', (90, 60))
     monkeypatch.setattr(bench_gpu, 'PRECISIONS', ('fp32',))
     bench_gpu.bench_on(path, gpu, 1)

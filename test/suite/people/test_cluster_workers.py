@@ -220,6 +220,6 @@ def test_the_packages_that_are_sent_are_all_that_a_worker_needs(tmp_path):
         copy = shutil.copytree if os.path.isdir(path) else shutil.copy
         copy(path, str(tmp_path / os.path.basename(path)))
     environment = dict(os.environ, PYTHONPATH=str(tmp_path))
-    code = 'from pictures.cluster import worker; print(worker.__file__)'
+    code = 'import rdn.engines.pytorch; from pictures.cluster import worker; print(worker.__file__)'
     done = run_python('-c', code, cwd=str(tmp_path), env=environment)
     assert done.returncode == 0 and done.stdout.startswith(str(tmp_path)), done.stderr

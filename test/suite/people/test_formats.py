@@ -58,10 +58,10 @@ def test_a_format_unknown_to_the_writer_is_written_by_its_own_module(monkeypatch
     said = metadata.Metadata(png_colour={b'gAMA': (100000).to_bytes(4, 'big')})
     for has_chunks in (False, True):
         monkeypatch.setitem(registry.BY_ENDING, '.own', own._replace(has_colour_chunks=has_chunks))
-        canvas = writer.Canvas(201, 127, 3, np.dtype(np.uint8))
+        canvas = writer.Canvas(201, 127, 3, np.dtype(np.uint8), '.own')
         canvas.put(slice(0, 127), slice(0, 201), colour)
         file = io.BytesIO()
-        assert canvas.save(file, '.own', said, base.Settings()) == []
+        assert canvas.save(file, said, base.Settings()) == []
         assert file.getvalue() == b'mine' + bytes([201, 127])
     assert saved[0].icc_profile and not saved[1].icc_profile and saved[1].png_colour == said.png_colour
 

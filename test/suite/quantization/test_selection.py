@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,6 +127,31 @@ def test_the_search_ends_even_if_the_estimates_are_useless():
     for number in search.numbers():
         search.tell(number, 1.0 if number < 77 else 0.01)
     assert search.passes == 77 and len(search.errors) <= selection.QUICK_TRIALS + 8
+
+
+class KnownErrors:
+    """Stands for the trials: each layer in eight bits adds its own error."""
+
+    def __init__(self, errors):
+        self.errors, self.calls = errors, 0
+
+    def error(self, names):
+        self.calls += 1
+        return sum(self.errors[name] for name in names)
+
+
+@pytest.mark.parametrize('finished', [True, False])
+def test_a_choice_keeps_the_loss_also_if_its_trials_end_early(finished):
+    own = {f'layer{i}': 2.0**-i for i in range(20)}
+    work = dict.fromkeys(own, 1)
+    trials: Any = KnownErrors(own)
+    stage = iter if finished else (lambda numbers: itertools.islice(numbers, 1))
+    choice = selection.choose(trials, sensitivity.Errors(own, {}, {}), work, 0.01, stage)
+    limit = 255**2 / 10**3.8 * (10**0.001 - 1)
+    kept = next(k for k in range(20) if sum(list(own.values())[k:]) <= limit)
+    assert choice.kept == list(own)[: kept + (0 if finished else 1)]  # half the error is one layer more
+    assert choice.loss <= 0.01 and trials.calls == (3 if finished else 2)
+    assert choice.share == pytest.approx(1 - len(choice.kept) / 20)
 
 
 def test_no_layer_in_float32_needs_one_trial():

@@ -5,7 +5,7 @@ import sys
 import types
 from typing import Any
 
-from rdn import configuration, walk
+from rdn import configuration, walk, walk_steps
 
 import pytest
 
@@ -19,7 +19,7 @@ def next_lines(weights=configuration.COMPACT_WEIGHTS, is_accelerator=False, verd
     device = types.SimpleNamespace(is_accelerator=is_accelerator)
     machine: Any = types.SimpleNamespace(device=device, describe=lambda sizes: 'there')
     config = configuration.Configuration(weights, 2)
-    plan = walk.Plan(steps, config, machine, [1], weights, '', None)
+    plan = walk_steps.Plan(steps, config, machine, [1], weights, '', None)
     measured = walk.Measured('result', 'result.json', 'speed.txt', ['python3', 'RDN_postprocess.py'], verdict)
     return [line[11:] for line in walk.describe_end(plan, [measured]) if line.startswith('next ')]
 

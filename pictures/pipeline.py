@@ -1,0 +1,187 @@
+"""Pictures on their way: read ahead by threads, upscaled one after the other, written by threads, reported in order.
+
+A few pictures and megapixels are on their way at a time, so the memory does not grow with the number of pictures. A picture
+that is larger than that is alone.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+from typing import Callable, NamedTuple, Sequence
+
+from pictures import processing
+from pictures.formats import reader, writer
+from pictures.report import report
+from rdn import cpu, engines
+
+MOST_MEGAPIXELS = 48  # of sources on their way: three of a usual camera
+UNKNOWN_MEGAPIXELS = 12  # of a picture whose header does not say its size, until it is read
+AHEAD = 2  # pictures on their way beside those that threads work on
+FAILURES = (ValueError, OSError, MemoryError)  # of one picture; the others go on
+
+
+class Recipe(NamedTuple):
+    """What is done with every picture. page: to put the results on; None for none."""
+
+    model: engines.Engine
+    scale: int
+    options: processing.Options
+    page: report.Report | None = None
+
+
+class PictureResult(NamedTuple):
+    """The end of a picture's way.
+
+    line: on the result, once it is written; error: why it failed, which may also be the page after the result was written;
+    is_skipped: an earlier run made the result.
+    """
+
+    line: str | None = None
+    error: Exception | None = None
+    is_skipped: bool = False
+
+
+@dataclasses.dataclass
+class _Underway:
+    """A picture on its way. work: reading it or, once it is upscaled, writing it; is_upscaled: or will never be."""
+
+    number: int
+    job: processing.PictureJob
+    megapixels: float
+    work: concurrent.futures.Future
+    is_upscaled: bool = False
+
+
+class _RunError(Exception):
+    """An error that is not the one of the picture that is being upscaled."""
+
+
+class Pipeline:
+    """Brings pictures from their files through the model to their results.
+
+    All calls of `advance` and `finish` come from the thread that calls `run`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        advance: Callable[[float], None],
+        finish: Callable[[processing.PictureJob, PictureResult], None],
+    ):
+        """Prepare a run.
+
+        Args:
+            recipe: what is done with every picture.
+            advance: called with the megapixels of a source that went through the model.
+            finish: called with each job and its outcome, in the order of the jobs; what it raises ends the run.
+        """
+        self._recipe, self._advance, self._finish = recipe, advance, finish
+        self._workers = cpu.available_cores()
+        self._waiting: collections.deque[tuple[int, processing.PictureJob, float]] = collections.deque()
+        self._underway: collections.deque[_Underway] = collections.deque()  # in the order of the jobs
+        self._sources: dict[str, str] = {}  # target -> source
+
+    def run(self, jobs: Sequence[processing.PictureJob], megapixels: Sequence[float]) -> None:
+        """Do all jobs.
+
+        Args:
+            jobs: the pictures.
+            megapixels: of each by its header; 0 where that does not say it.
+        """
+        self._waiting.extend((number, job, size) for number, (job, size) in enumerate(zip(jobs, megapixels)))
+        with concurrent.futures.ThreadPoolExecutor(self._workers) as self._pool:
+            try:
+                while self._waiting or self._underway:
+                    self._move_on()
+                    following = next((each for each in self._underway if not each.is_upscaled), None)
+                    if following:
+                        self._upscale(following)
+                    elif self._underway:
+                        concurrent.futures.wait([self._underway[0].work])
+            except _RunError as end:
+                assert end.__cause__
+                raise end.__cause__.with_traceback(None) from None
+            finally:  # what is being written is completed; what is not begun is left
+                for each in self._underway:
+                    each.work.cancel()
+
+    def _move_on(self) -> None:
+        """Finish pictures that are through, and begin as many as there is room for."""
+        try:
+            while self._underway and self._underway[0].is_upscaled and self._underway[0].work.done():
+                first = self._underway.popleft()
+                self._finish(first.job, _outcome_of(first.work))
+            while self._waiting and self._has_room(self._waiting[0][2] or UNKNOWN_MEGAPIXELS):
+                self._underway.append(self._begin(*self._waiting.popleft()))
+        except Exception as error:
+            raise _RunError from error
+
+    def _has_room(self, megapixels: float) -> bool:
+        if not self._underway:
+            return True
+        total = megapixels + sum(each.megapixels for each in self._underway)
+        return len(self._underway) < self._workers + AHEAD and total <= MOST_MEGAPIXELS
+
+    def _begin(self, number: int, job: processing.PictureJob, megapixels: float) -> _Underway:
+        try:
+            processing.check_job(job, self._sources)
+            if processing.is_done(job.target, self._recipe.options):
+                return _Underway(number, job, megapixels, self._pool.submit(self._skip, number, job), True)
+        except FAILURES as error:
+            return _Underway(number, job, 0, _failed(error), True)
+        reading = self._pool.submit(reader.read_picture, job.source)
+        return _Underway(number, job, megapixels or UNKNOWN_MEGAPIXELS, reading)
+
+    def _upscale(self, underway: _Underway) -> None:
+        """Run a picture through the model, and have it written."""
+        recipe, job = self._recipe, underway.job
+        try:
+            picture = underway.work.result()
+            height, width = picture.pixels.shape[:2]
+            underway.megapixels = height * width / 1e6
+            canvas = processing.upscale_picture(job, picture, recipe.model, recipe.scale, recipe.options, self._go_on)
+        except FAILURES as error:
+            underway.work = _failed(error)
+        else:
+            if not recipe.page:  # which shows the source, too
+                picture = picture._replace(pixels=picture.pixels[:0].copy())
+            underway.work = self._pool.submit(self._write, underway.number, job, picture, canvas)
+        underway.is_upscaled = True
+
+    def _go_on(self, megapixels: float) -> None:
+        self._advance(megapixels)
+        self._move_on()
+
+    def _write(
+        self, number: int, job: processing.PictureJob, picture: reader.Picture, canvas: writer.Canvas
+    ) -> PictureResult:
+        line = processing.line_of(job.target, processing.save(job, picture, canvas, self._recipe.options))
+        try:
+            self._show(number, job, processing.Upscaled(picture, canvas))
+        except FAILURES as error:
+            return PictureResult(line, error)
+        return PictureResult(line)
+
+    def _skip(self, number: int, job: processing.PictureJob) -> PictureResult:
+        self._show(number, job, None)
+        return PictureResult(is_skipped=True)
+
+    def _show(self, number: int, job: processing.PictureJob, upscaled: processing.Upscaled | None) -> None:
+        if self._recipe.page:
+            views = processing.views_of(job, upscaled, self._recipe.scale)
+            self._recipe.page.add(job.place, views, position=number)
+
+
+def _failed(error: BaseException) -> concurrent.futures.Future:
+    work: concurrent.futures.Future = concurrent.futures.Future()
+    work.set_exception(error)
+    return work
+
+
+def _outcome_of(work: concurrent.futures.Future) -> PictureResult:
+    try:
+        return work.result()
+    except FAILURES as error:
+        return PictureResult(error=error)

@@ -1,0 +1,236 @@
+"""pictures/pipeline.py: reading, upscaling and writing overlap, and a person sees the same as if they did not."""
+
+import errno
+import os
+import signal
+import threading
+import time
+
+from pictures import pipeline, processing, upscaler
+from pictures.formats import reader, stderr_capture, writer
+from pictures.metadata import metadata
+from rdn import cpu, engines
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from helpers import assert_refused, opened, snapshot
+from tools import bench_files
+
+
+class Doubling(engines.Engine):
+    """A model that repeats each pixel."""
+
+    name, version, precision, streams = 'doubling', None, 'fp32', 1
+
+    def __init__(self):
+        self._set_input('doubling', [None, 3, None, None], ['output'])
+
+    def _run(self, batch):
+        return batch.repeat(2, 2).repeat(2, 3)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """run(count) brings so many pictures of 20 x 10 pixels through on two cores; returns (job, outcome) of each."""
+    monkeypatch.setattr(cpu, 'available_cores', lambda: 2)
+    (tmp_path / 'out').mkdir()
+
+    def call(count, size=(20, 10), megapixels=None, advance=lambda _: None):
+        jobs = []
+        for number in range(count):
+            source = tmp_path / f'{number}.png'
+            Image.new('RGB', size, (number, 0, 0)).save(str(source))
+            jobs.append(processing.PictureJob(str(source), source.name, str(tmp_path / 'out' / source.name)))
+        finished = []
+        recipe = pipeline.Recipe(Doubling(), 2, processing.Options())
+        sizes = [processing.megapixels(job.source) if megapixels is None else megapixels for job in jobs]
+        pipeline.Pipeline(recipe, advance, lambda *pair: finished.append(pair)).run(jobs, sizes)
+        return finished
+
+    vars(call).update(target=tmp_path / 'out')
+    return call
+
+
+def slow(function, seconds, monkeypatch, module, name):
+    """Let a function of a module take so many seconds longer, or as many as a function of its arguments gives."""
+
+    def slower(*arguments):
+        time.sleep(seconds(*arguments) if callable(seconds) else seconds)
+        return function(*arguments)
+
+    monkeypatch.setattr(module, name, slower)
+
+
+def test_outcomes_come_in_the_order_of_the_jobs_though_the_first_is_written_last(run, monkeypatch):
+    slow(processing.save, lambda job, *_: 0.2 * job.source.endswith('0.png'), monkeypatch, processing, 'save')
+    finished = run(4)
+    assert [job.place for job, _ in finished] == ['0.png', '1.png', '2.png', '3.png']
+    assert [outcome.line for _, outcome in finished] == [job.target for job, _ in finished]
+    for number, (job, _) in enumerate(finished):
+        assert (np.asarray(opened(job.target)) == (number, 0, 0)).all() and opened(job.target).size == (40, 20)
+
+
+def test_a_picture_is_read_and_one_written_while_one_is_upscaled(run, monkeypatch):
+    """Each of the three waits for the other two: one after another they would wait until the barrier breaks."""
+    all_three = threading.Barrier(3, timeout=20)
+    read, upscale, save = reader.read_picture, processing.upscale_picture, processing.save
+
+    def meeting(function, number):
+        def call(first, *arguments):
+            if str(getattr(first, 'source', first)).endswith(f'{number}.png'):
+                all_three.wait()
+            return function(first, *arguments)
+
+        return call
+
+    monkeypatch.setattr(reader, 'read_picture', meeting(read, 2))
+    monkeypatch.setattr(processing, 'upscale_picture', meeting(upscale, 1))
+    monkeypatch.setattr(processing, 'save', meeting(save, 0))
+    assert [outcome.error for _, outcome in run(3)] == [None] * 3
+
+
+@pytest.mark.parametrize('megapixels, most', [(0.1, 2 + pipeline.AHEAD), (0, 4), (20, 2), (100, 1)])
+def test_few_pictures_and_megapixels_are_on_their_way_before_a_slow_writer(run, monkeypatch, megapixels, most):
+    """0: of a header that does not say it."""
+    underway, counts, lock = set(), [], threading.Lock()
+    pixels = np.broadcast_to(np.uint8(0), (1000, int(1000 * (megapixels or 1)), 3))
+
+    def read(path):
+        with lock:
+            underway.add(path)
+            counts.append(len(underway))
+        return reader.Picture(pixels, metadata.Metadata(), False, [])
+
+    def save(job, *_):
+        time.sleep(0.02)
+        with lock:
+            underway.remove(job.source)
+        return []
+
+    monkeypatch.setattr(reader, 'read_picture', read)
+    monkeypatch.setattr(processing, 'upscale_picture', lambda *_: None)
+    monkeypatch.setattr(processing, 'save', save)
+    finished = run(12, megapixels=megapixels)
+    assert [outcome.error for _, outcome in finished] == [None] * 12
+    assert len(counts) == 12 and max(counts) <= most and not underway
+
+
+@pytest.mark.parametrize('module, name', [
+    (reader, 'read_picture'),
+    (processing, 'upscale_picture'),
+    (processing, 'save'),
+])  # fmt: skip
+@pytest.mark.parametrize('error', [ValueError('broken'), OSError(errno.EIO, 'broken'), MemoryError()])
+def test_a_failure_anywhere_is_the_failure_of_its_picture_alone(run, monkeypatch, module, name, error):
+    function = getattr(module, name)
+
+    def fails(first, *arguments):
+        if str(getattr(first, 'source', first)).endswith('1.png'):
+            raise error
+        return function(first, *arguments)
+
+    monkeypatch.setattr(module, name, fails)
+    finished = run(4)
+    assert [outcome.error for _, outcome in finished] == [None, error, None, None]
+    assert sorted(os.listdir(str(run.target))) == ['0.png', '2.png', '3.png']
+
+
+def test_what_finish_raises_ends_the_run_within_the_next_picture(tmp_path, upscale, photo, monkeypatch):
+    """A disk that is full for the first picture, seen while the second is upscaled, is not the second one's failure."""
+    for name in 'abcdefgh':
+        photo.save(str(upscale.source / f'{name}.png'))
+    full, second = threading.Event(), threading.Event()
+    begun = []
+    through = upscaler.upscale
+
+    def save(*_):
+        assert second.wait(20)
+        full.set()
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    def parts(*arguments):
+        begun.append(len(begun))
+        for pair in through(*arguments):
+            if len(begun) > 1:
+                second.set()
+                assert full.wait(20)
+                time.sleep(0.05)
+            yield pair
+
+    monkeypatch.setattr(writer.Canvas, 'save', save)
+    monkeypatch.setattr(upscaler, 'upscale', parts)
+    ended = upscale()
+    assert_refused(ended, 'a_x2.png', 'No space left')
+    assert 'b_x2.png' not in ended.out + ended.err and len(begun) == 2
+    assert snapshot(upscale.target) == {}
+
+
+@pytest.mark.parametrize('stop, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_leaves_whole_files_alone(upscale, photo, monkeypatch, stop, status):
+    for name in 'abcdefgh':
+        photo.save(str(upscale.source / f'{name}.png'))
+    writing = threading.Event()
+    save, through = writer.Canvas.save, processing.upscale_picture
+
+    def slowly(canvas, file, *arguments):
+        writing.set()
+        file.write(b'half')
+        time.sleep(0.2)
+        file.seek(0)
+        file.truncate()
+        return save(canvas, file, *arguments)
+
+    def stopped(job, *arguments):
+        if job.place == 'b.png':
+            assert writing.wait(20)
+            os.kill(os.getpid(), stop)
+        return through(job, *arguments)
+
+    monkeypatch.setattr(writer.Canvas, 'save', slowly)
+    monkeypatch.setattr(processing, 'upscale_picture', stopped)
+    ended = upscale()
+    assert ended.status == status and 'Traceback' not in ended.err
+    assert list(snapshot(upscale.target)) == ['a_x2.png'] and opened(upscale.target / 'a_x2.png').size == (402, 254)
+
+
+def test_the_megapixels_that_are_counted_are_those_of_the_pictures(run):
+    counted = []
+    run(3, size=(600, 300), advance=counted.append)
+    assert len(counted) > 3 and abs(sum(counted) - 3 * 0.18) < 1e-9
+
+
+def test_the_bar_arrives_while_a_library_is_kept_silent(capfd):
+    with stderr_capture.console() as console, stderr_capture.libraries():
+        os.write(2, b'a library')
+        print('the bar', file=console, flush=True)
+    assert capfd.readouterr().err == 'the bar\n'
+
+
+def test_tiles_far_smaller_than_a_run_are_handed_over_together(monkeypatch):
+    handed = []
+    in_order = cpu.map_in_order
+    monkeypatch.setattr(cpu, 'map_in_order', lambda function, items, workers: in_order(function, noted(items), workers))
+
+    def noted(groups):
+        for group in groups:
+            handed.append(len(group))
+            yield group
+
+    pixels = np.random.RandomState(0).randint(0, 256, (300, 200, 3)).astype(np.uint8)
+    result = np.zeros((600, 400, 3), np.uint8)
+    for tile, part in upscaler.upscale(pixels, Doubling(), 2, upscaler.Cutting(tile_size=24, overlap=8)):
+        result[2 * tile.rows.core_start :, 2 * tile.columns.core_start :][: part.shape[0], : part.shape[1]] = part
+    assert np.array_equal(result, pixels.repeat(2, 0).repeat(2, 1))
+    assert sum(handed) > 200 and len(handed) < 5
+
+
+def test_the_benchmarks_network_is_bicubic(tmp_path, photo):
+    bench_files.write_bicubic(str(tmp_path / 'bicubic.onnx'))
+    session = onnxruntime.InferenceSession(str(tmp_path / 'bicubic.onnx'), providers=['CPUExecutionProvider'])
+    planes = [plane.convert('F') for plane in photo.split()]
+    output = session.run(None, {'image': np.stack([np.asarray(plane) for plane in planes])[np.newaxis]})[0][0]
+    expected = np.stack([np.asarray(plane.resize((402, 254), Image.BICUBIC)) for plane in planes])
+    assert np.abs(output - expected)[:, 8:-8, 8:-8].max() < 0.01
