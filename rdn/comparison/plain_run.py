@@ -40,6 +40,6 @@ def compare(
     if not differences[worst]:
         return 'plain   the taps change nothing: the plain model has the same results'
     return (
-        f'plain   the results differ by up to {differences[worst]:.2g} ({worst}) from those of the plain model, '
-        'in which the device may fuse more'
+        f'plain   the taps change the result by up to {differences[worst]:.2g} ({worst}): '
+        'without them the device may fuse more operators'
     )
