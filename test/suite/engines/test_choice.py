@@ -175,6 +175,7 @@ def test_openvino_handles_signals_on_one_stack_however_many_models_come_and_go(p
     """With a Core for each model the stack of one that was freed came back, and Ctrl-C crashed."""
     code = f"""
 import ctypes, gc
+import numpy as np
 from rdn import engines
 
 class Stack(ctypes.Structure):
@@ -186,6 +187,9 @@ def stack():
     return found.address
 
 first, second = (engines.open_model({paths[1]!r}, 'openvino') for _ in range(2))
+for model in (first, second):
+    model(np.zeros([1, 3, 20, 16], np.float32))  # brings the plugin of the processor
+del model
 with_both = stack()
 del first
 gc.collect()
