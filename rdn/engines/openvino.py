@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import threading
 from typing import Any
@@ -36,10 +37,11 @@ class OpenVino(base.Engine):
         if precision == 'bf16' and not cpu.has_bf16():
             raise ValueError('this processor does not compute in bf16 (no avx512_bf16, amx_bf16 or bf16): take fp32')
         try:
-            from openvino import Core, get_version
+            from openvino import get_version
+
+            self._core = _core()
         except ImportError:
             raise ValueError(f'{precision} in OpenVINO needs OpenVINO 2023.1 or later, which is not here: {INSTALL}')
-        self._core = Core()
         try:
             self._model = self._core.read_model(path)
         except Exception as error:
@@ -81,6 +83,18 @@ class OpenVino(base.Engine):
                 requests.clear()
             requests[batch.shape] = compiled.create_infer_request()
         return requests[batch.shape].infer([batch])
+
+
+@functools.lru_cache(maxsize=None)
+def _core() -> Any:
+    """The one Core of this process, which lives as long as it does.
+
+    A Core replaces the stack on which this thread handles signals, and puts the earlier one back when it goes. Of two,
+    the second puts back the stack of the first, which may be freed by then: the next Ctrl-C crashes.
+    """
+    from openvino import Core
+
+    return Core()
 
 
 def is_installed() -> bool:

@@ -170,6 +170,37 @@ def test_openvino_computes_in_fp32_too(paths):
         assert model.name == 'OpenVINO, fp32' and np.abs(model(x) - expected).max() < 1e-5
 
 
+@new_python
+def test_openvino_handles_signals_on_one_stack_however_many_models_come_and_go(paths):
+    """With a Core for each model the stack of one that was freed came back, and Ctrl-C crashed."""
+    code = f"""
+import ctypes, gc
+import numpy as np
+from rdn import engines
+
+class Stack(ctypes.Structure):
+    _fields_ = [('address', ctypes.c_void_p), ('flags', ctypes.c_int), ('size', ctypes.c_size_t)]
+
+def stack():
+    found = Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+    return found.address
+
+first, second = (engines.open_model({paths[1]!r}, 'openvino') for _ in range(2))
+for model in (first, second):
+    model(np.zeros([1, 3, 20, 16], np.float32))  # brings the plugin of the processor
+del model
+with_both = stack()
+del first
+gc.collect()
+del second
+gc.collect()
+print(stack() == with_both)
+"""
+    done = run_python('-c', code, cwd=ROOT)
+    assert done.stdout == 'True\n', done
+
+
 def test_the_guides_step_stays_at_fp32_on_onnx_runtime_unless_asked(script, dataset, narrow, lossy, machine):
     machine(bf16=True, gpu=True)
     ended = script('RDN_infer', f'-om_path={narrow[1]}', *INFER)
