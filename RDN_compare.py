@@ -89,8 +89,8 @@ def main(argv=None):
             place = engines.Place(device_id=args.device_id, device=args.device)
             opened = engines.opened(args.model, wanted, args.precision or 'auto', place)
             device_taps = sources.ComputedTaps(stack.enter_context(opened))
-        print(f'device  {args.outputs or args.model}: {device_taps.title}')
-        print(f'PyTorch {args.weights}, fp32', flush=True)
+        cli.say(f'device  {args.outputs or args.model}: {device_taps.title}')
+        cli.say(f'PyTorch {args.weights}, fp32')
         if args.plain:
             print(plain_run.compare(args.plain, args.label_path, cases, rules, device_taps))
         measured = compare(device_taps, args.weights, args.label_path, cases, rules)

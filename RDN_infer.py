@@ -213,7 +213,7 @@ def run_dataset(
             earlier += outputs.list_outputs(places.outputs)
         run_record.write(places.outputs, record, digests[0])
         with_taps = f', each with {cli.count(len(model.outputs) - 1, "tap")}' if len(model.outputs) > 1 else ''
-        print(f'{cli.count(len(infos), "output")}{with_taps} in {places.outputs}')
+        cli.say(f'{cli.count(len(infos), "output")}{with_taps} in {places.outputs}')
         stages, spent = inferred.stages, spent_since(model, before)
         if spent:
             stages['infer'] = spent.compute
@@ -241,7 +241,8 @@ def write_report(path: str, report: str, record: run_record.Record) -> None:
     text = rdn_infer.format_mark(record.chip, record.batch_size) + report
     files.write_text(path, text)
     run_record.write(path, record, files.digest_of_text(text))
-    print(f'{text}written to {path}')
+    print(text, end='')
+    cli.say(f'written to {path}')
 
 
 def run_pure(
@@ -286,7 +287,7 @@ def write_profile(trace: str, model_name: str, folder: str, device_id: int) -> N
     summary, statistic = (os.path.join(folder, f'{kind}_{device_id}_1.csv') for kind in ('op_summary', 'op_statistic'))
     files.write_text(summary, msprof.format_tasks(tasks))
     files.write_text(statistic, msprof.format_statistics(msprof.statistics_of(tasks)))
-    print(f'profile: {statistic}, {summary}; RDN_profile.py reads them')
+    cli.say(f'profile: {statistic}, {summary}; RDN_profile.py reads them')
 
 
 def main(argv=None):
@@ -303,10 +304,11 @@ def main(argv=None):
         check_model(model, path, args.batch_size)
         if infos:
             check_inputs(model, path, infos)
-        print(f'{path} on {model.name}, batches of {args.batch_size}')
+        cli.say(f'{path} on {model.name}, batches of {args.batch_size}')
         is_chosen = args.engine or args.precision != engines.AUTO
         hint = None if is_chosen or os.environ.get('RDN_HINTED') else engines.faster_way(model, '-precision')
-        print(''.join(f'{line}\n' for line in [*model.notes, hint] if line), end='')
+        for line in filter(None, [*model.notes, hint]):
+            cli.say(line)
         record = make_record(model, path, args.batch_size, infos)
         folder = os.path.join(args.result_path, output_names.output_folder(args.device_id))
         if infos:

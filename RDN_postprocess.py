@@ -81,7 +81,7 @@ def main(argv=None):
         shown = show if args.save_images or args.report else None
         found = assessment.assess(outputs, args.label_path, criteria, shown)
     if page:
-        print(f'report: {page.path}')
+        cli.say(f'report: {page.path}')
     if not found.scores:
         return
     found.write(args.result_path)

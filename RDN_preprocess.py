@@ -45,7 +45,9 @@ def note_clashes(data_path: str) -> None:
     """Say which inputs ais_bench would write the outputs of under one name: it cuts names at the first dot."""
     clashes = output_names.clashing_stems(map(files.stem_of, os.listdir(data_path)))
     for group in clashes[:3]:
-        print(f'note: {" and ".join(group[:3])} agree up to the first dot: for ais_bench, give the images other names')
+        cli.say(
+            f'note: {" and ".join(group[:3])} agree up to the first dot: for ais_bench, give the images other names'
+        )
     if len(clashes) > 3:
         print(f'note: the same goes for {cli.count(len(clashes) - 3, "more group")} of inputs')
 
@@ -66,8 +68,8 @@ def main(argv=None):
         with contextlib.closing(prepared):
             count = sum(cli.progress(prepared, 'image', len(paths)))
     print(cli.count(len(paths), 'image'))
-    print(f'{cli.count(count, "input")} of {args.width} x {args.height} in {data_path}')
-    print(f'{"layouts, no labels," if args.no_label else "labels"} in {label_path}')
+    cli.say(f'{cli.count(count, "input")} of {args.width} x {args.height} in {data_path}')
+    cli.say(f'{"layouts, no labels," if args.no_label else "labels"} in {label_path}')
     note_clashes(data_path)
 
 

@@ -175,7 +175,8 @@ def main(argv=None):
     args = parse_args(argv)
     for path in [*args.profile, *(args.after or [])]:
         if os.path.isdir(path) and msprof.newest_profile(path) != path:
-            print(f'{path}: the newest of its profiles, {msprof.newest_profile(path)}\n')
+            cli.say(f'{path}: the newest of its profiles, {msprof.newest_profile(path)}')
+            print()
     profile = read_profile(args.profile)
     if args.after:
         after = read_profile(args.after)
@@ -183,7 +184,9 @@ def main(argv=None):
         profile = after
     else:
         print(format_profile(profile))
-    print('\n' + '\n'.join(advise(profile)))
+    print()
+    for line in advise(profile):
+        cli.say(line)
 
 
 def parse_args(argv):

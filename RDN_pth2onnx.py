@@ -65,12 +65,12 @@ def main(argv=None):
     image = f'({batch}, {model.config["num_channels"]}, {height}, {width})'
     print('network     ' + ', '.join(f'{name}={value}' for name, value in model.config.items()))
     print(f'parameters  {sum(p.numel() for p in model.parameters()):,}')
-    print('operators   ' + ', '.join(f'{count} {name}' for name, count in operators.items()))
+    cli.say('operators   ' + ', '.join(f'{count} {name}' for name, count in operators.items()))
     print(f'difference  {difference:.1e} of the range, largest between ONNX Runtime and PyTorch')
     half = ', fp16 with float32 input and output' if args.half else ''
-    print(f'written     {args.output_file}: opset {args.opset}, image {image}{half}')
+    cli.say(f'written     {args.output_file}: opset {args.opset}, image {image}{half}')
     if args.taps:
-        print(f'outputs     {", ".join(names)}')
+        cli.say(f'outputs     {", ".join(names)}')
 
 
 def parse_args(argv):

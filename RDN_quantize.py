@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from rdn import cli, engines, files, guides_stack
+from rdn import cli, engines, escaping, files, guides_stack
 from rdn.training import patches
 
 import numpy as np
@@ -125,7 +125,7 @@ def main(argv=None):
     if time.notes:
         print(f'budget      {args.budget:g} s used up after {", ".join(time.notes)}')
         print('            a larger --budget gives the same result on every machine')
-    print(f'written     {args.output_file}')
+    cli.say(f'written     {args.output_file}')
 
 
 def describe(choice: selection.Selection, layers: int) -> str:
@@ -133,7 +133,7 @@ def describe(choice: selection.Selection, layers: int) -> str:
     eight = layers - len(choice.kept)
     return (
         f'eight bits  {eight} of {layers} layers, {choice.share:.0%} of the multiplications\n'
-        f'float32     {", ".join(choice.kept) or "none"}\n'
+        f'float32     {escaping.escape(", ".join(choice.kept) or "none")}\n'
         f'loss        {choice.loss:.3f} dB, {choice.loss_of_all:.3f} with all layers in eight bits; '
         'of a picture that float32 restores to 38 dB'
     )

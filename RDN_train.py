@@ -147,7 +147,7 @@ def main(argv=None):
     os.remove(checkpoint_path)
     with ways.memory_errors('the images of --eval-path: measure with python3 -m tools.evaluate'):
         progress.print_end()
-    print(f'written to {args.output_file} after {cli.count(run.step, "step")}')
+    cli.say(f'written to {args.output_file} after {cli.count(run.step, "step")}')
 
 
 def parse_args(argv):

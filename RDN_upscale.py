@@ -42,12 +42,12 @@ def main(argv=None):
     except KeyboardInterrupt:
         raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume continues')
     if page and page.entries:
-        print(f'report: {page.path}')
+        cli.say(f'report: {page.path}')
     if summary.skipped:
         print(f'{summary.skipped} skipped: done before')
     if summary.passed:
-        print(f'{summary.passed} passed over, not pictures by their names: {", ".join(summary.passed_names)}')
-    print(f'{summary.done} done, in {target}')
+        cli.say(f'{summary.passed} passed over, not pictures by their names: {", ".join(summary.passed_names)}')
+    cli.say(f'{summary.done} done, in {target}')
     check_failures(summary, args.log)
 
 
@@ -65,12 +65,14 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
         lines = [model.describe(scale, engines.describe(engine, '--precision'))]
         lines += processing.describe_model(engine, model.precision)
         lines += processing.describe_tiles(engine, options) if model.path else []
-        print('\n'.join(filter(None, [*lines, found.describe_results()])), flush=True)
+        for line in filter(None, [*lines, found.describe_results()]):
+            cli.say(line)
         print(estimate.describe(found.jobs, engine, scale, options), flush=True)
         said = len(engine.notes)
         with asked.under_way(summary) as page:
             local.upscale_all(found.jobs, engine, scale, options, page, summary)
-        print(''.join(f'{note}\n' for note in engine.notes[said:]), end='')
+        for note in engine.notes[said:]:
+            cli.say(note)
     places = ', '.join('this folder' if folder == os.curdir else folder for folder in folders)
     return found.jobs[0].target if len(found.jobs) == 1 else places, page
 

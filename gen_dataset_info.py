@@ -54,7 +54,7 @@ def main(argv=None):
     else:
         lines = list_pictures(args.folder, args.type)
     files.write_text(args.info, benchmark.format_info(lines))
-    print(f'{cli.count(len(lines), "file")} listed in {args.info}')
+    cli.say(f'{cli.count(len(lines), "file")} listed in {args.info}')
 
 
 def parse_args(argv):

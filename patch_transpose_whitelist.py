@@ -93,7 +93,7 @@ def revert(path: str, dry_run: bool) -> None:
         print_diff(path, patched, original)
         return
     os.replace(kept, path)
-    print(f'{path}: the original is back')
+    cli.say(f'{path}: the original is back')
 
 
 def print_diff(path: str, old: bytes, new: bytes) -> None:
@@ -109,14 +109,14 @@ def patch(path: str, shapes: list[list[int]], dry_run: bool, forced: bool, profi
     """
     source = read_source(path)
     if not forced and whitelist.takes_any_shape(source):
-        print(f'{path}: {NOT_NEEDED}')
+        cli.say(f'{path}: {NOT_NEEDED}')
         if profiled:
             print('Its transposes are slow all the same: export the model without, RDN_pth2onnx.py --upsample=deconv')
         return
     present = whitelist.shapes_of(source)
     for shape in shapes:
         if shape in present:
-            print(f'{path}: {shape} is in white_list_shape already')
+            cli.say(f'{path}: {shape} is in white_list_shape already')
     missing = [shape for shape in shapes if shape not in present]
     if not missing:
         return
@@ -127,8 +127,8 @@ def patch(path: str, shapes: list[list[int]], dry_run: bool, forced: bool, profi
     keep_original(path, source)
     install(path, patched)
     for shape in missing:
-        print(f'{path}: {shape} added to white_list_shape')
-    print(f'the original is kept as {path + KEPT_ENDING}; convert the model again with atc')
+        cli.say(f'{path}: {shape} added to white_list_shape')
+    cli.say(f'the original is kept as {path + KEPT_ENDING}; convert the model again with atc')
 
 
 def profiled_shapes(paths: list[str]) -> list[list[int]]:

@@ -32,7 +32,7 @@ def main(argv=None):
         target = os.path.join(args.folder, os.path.basename(source))
         with files.atomic_file(target) as copy, open(source, 'rb') as original:
             shutil.copyfileobj(original, copy)
-    print(f'{cli.count(len(NAMES), "photograph")} in {args.folder}')
+    cli.say(f'{cli.count(len(NAMES), "photograph")} in {args.folder}')
 
 
 def parse_args(argv):

@@ -61,9 +61,6 @@ def describe(
         model: the engine, which is timed on one tile.
         scale: how many times it enlarges.
         options: of the run.
-
-    Raises:
-        ValueError: the model fails.
     """
     left = [job for job in jobs if options.overwrite or not os.path.exists(job.target)]
     if not left:
@@ -73,7 +70,11 @@ def describe(
     if not work.megapixels:
         return f'{pictures}, of a size that its header does not say'
     size = f'{"about " if work.is_sampled else ""}{megapixels_in_words(work.megapixels)} megapixels'
-    return f'{pictures}, {size}, {in_words(seconds(work, model, options))} on this machine ({model.name})'
+    try:
+        spent = f'{in_words(seconds(work, model, options))} '
+    except (ValueError, MemoryError):  # each picture says what fails
+        spent = ''
+    return f'{pictures}, {size}, {spent}on this machine ({model.name})'
 
 
 def measure_work(

@@ -9,6 +9,8 @@ import pickle
 import tempfile
 from typing import BinaryIO, Iterable, Iterator
 
+from rdn import files
+
 HELD = 50_000
 BLOCK = 500  # of a part in a file, read at a time
 
@@ -25,7 +27,8 @@ def external_sort(items: Iterable[str], held: int = HELD) -> Iterator[str]:
         while part:
             file = stack.enter_context(tempfile.TemporaryFile())
             for start in range(0, len(part), BLOCK):
-                pickle.dump(part[start : start + BLOCK], file)
+                with files.full_disk_naming(tempfile.gettempdir()):
+                    pickle.dump(part[start : start + BLOCK], file)
             file.seek(0)
             parts.append(_read(file))
             part = sorted(itertools.islice(rest, held))

@@ -44,7 +44,7 @@ def upscale_all(
             if outcome.line:
                 say(outcome.line)
             if isinstance(error, OSError) and error.errno in processing.HOPELESS:
-                raise OSError(error.errno, error.strerror, error.filename or job.target)
+                raise error
             if outcome.is_skipped:
                 bar.total -= processing.megapixels(job.source)
                 summary.skipped += 1

@@ -12,7 +12,7 @@ from pictures import upscaler
 from pictures.formats import base, reader, registry, writer
 from pictures.metadata import metadata
 from pictures.report import report
-from rdn import engines, files, images, tiles
+from rdn import engines, escaping, files, images, tiles
 
 import numpy as np
 
@@ -58,9 +58,11 @@ class Summary:
         return self.done + self.skipped + self.failed
 
     def fail(self, line: str) -> None:
-        """Count a picture that failed. line: why."""
+        """Count a picture that failed. line: why; it is escaped here, so that it is one line of the log."""
+        line = escaping.escape(line)
         self.failed += 1
-        self._failures.write(line.encode('utf-8', 'surrogateescape') + b'\n')
+        with files.full_disk_naming(tempfile.gettempdir()):
+            self._failures.write(line.encode() + b'\n')
         if len(self.first_failures) < NAMED_FAILURES:
             self.first_failures.append(line)
 
@@ -68,7 +70,7 @@ class Summary:
         """Count a file that is no picture by its name."""
         self.passed += 1
         if len(self.passed_names) < NAMED_PASSED:
-            self.passed_names.append(path)
+            self.passed_names.append(escaping.escape(path))
 
     def write_failures(self, path: str) -> None:
         """Put a file with a line for each failure at the path."""
@@ -156,7 +158,7 @@ def save(job: PictureJob, picture: reader.Picture, canvas: writer.Canvas, option
         except (ValueError, OSError, MemoryError):
             raise
         except Exception as error:  # the libraries raise anything for what they cannot write
-            raise ValueError(f'{job.target}: cannot be written: {error}')
+            raise ValueError(f'{job.target}: cannot be written: {escaping.one_line(error)}')
     own = _ending(job.source)
     if ending == '.png' and own not in registry.WRITABLE:
         notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
@@ -164,13 +166,15 @@ def save(job: PictureJob, picture: reader.Picture, canvas: writer.Canvas, option
 
 
 def failure_line(job: PictureJob, line: str) -> str:
-    """Why a picture failed, with its name, or its result's, in front where the line has neither."""
-    return line if job.source in line or job.target in line else f'{job.source}: {line}'
+    """Why a picture failed, escaped, with its name, or its result's, in front where the line has neither."""
+    line = escaping.escape(line)
+    names = escaping.escape(job.source), escaping.escape(job.target)
+    return line if any(name in line for name in names) else f'{names[0]}: {line}'
 
 
 def line_of(target: str, notes: Sequence[str]) -> str:
-    """What the console says of a result."""
-    return f'{target}: {"; ".join(notes)}' if notes else target
+    """What the console says of a result, escaped."""
+    return escaping.escape(f'{target}: {"; ".join(notes)}' if notes else target)
 
 
 def _ending(path: str) -> str:
@@ -191,13 +195,24 @@ def check_not_itself(job: PictureJob) -> None:
         raise ValueError(f'{job.source}: would be replaced by its result: name another --output or --suffix')
 
 
-def is_done(target: str, options: Options, exists: Callable[[str], bool] = os.path.exists) -> bool:
-    """Whether a result is there and to be skipped. Raises ValueError where it is there and no flag says what to do."""
-    if options.overwrite or not exists(target):
+def is_done(target: str, options: Options, is_filled: Callable[[str], bool | None] = files.is_filled) -> bool:
+    """Whether a result is there and to be skipped; an empty file is no result.
+
+    Args:
+        target: the result's path.
+        options: what the flags say.
+        is_filled: as of files.is_filled, for results elsewhere.
+
+    Raises:
+        ValueError: a file is there and no flag says what to do.
+        OSError: a folder or a device is there.
+    """
+    filled = is_filled(target)
+    if options.overwrite or filled is None:
         return False
     if not options.resume:
         raise ValueError(f'{target}: is there already: --overwrite replaces, --resume skips it')
-    return True
+    return filled
 
 
 def views_of(job: PictureJob, upscaled: Upscaled | None, scale: int) -> report.Views:

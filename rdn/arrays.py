@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from rdn import files
+from rdn import escaping, files
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def read_npy(path: str) -> np.ndarray:
         with NPY_HEADER_LOCK:
             array = np.load(path, mmap_mode='r', allow_pickle=False)
     except Exception as error:  # numpy's reader of headers raises many kinds
-        raise ValueError(f'{path}: not a whole .npy file: {error}')
+        raise ValueError(f'{path}: not a whole .npy file: {escaping.one_line(error)}')
     if not isinstance(array, np.ndarray) or array.dtype.kind != 'f':
         raise ValueError(f'{path}: not an array of floating-point numbers')
     return array

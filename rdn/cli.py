@@ -12,7 +12,7 @@ import sys
 import warnings
 from typing import Callable, Iterable, Iterator, NoReturn, Sequence
 
-from rdn import configuration, steps
+from rdn import configuration, escaping, steps
 
 from tqdm import tqdm
 
@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f'{self.prog}: {message} (see --help)\n')
+        self.exit(2, f'{self.prog}: {escaping.escape(message)} (see --help)\n')
 
     def add_input_size(self) -> None:
         """Add --height and --width of the network's input, in pixels; those of the guide by default."""
@@ -42,9 +42,11 @@ def run(main: Callable[[], int | None]) -> None:
     Ctrl-C in status 130, SIGTERM in 143, a terminal that goes in 129: these still unwind, so that half-written files go.
     RDN_TRACEBACK=1 in the environment shows where an error came from.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, 'reconfigure'):  # a file's name may hold bytes that are not text
-            stream.reconfigure(errors='backslashreplace')
+    with escaping.console():
+        _run(main)
+
+
+def _run(main: Callable[[], int | None]) -> None:
     silence_libraries()
     if 'rdn.start' in sys.modules:  # which only scripts import
         sys.modules['rdn.start'].end_of_loading()
@@ -72,18 +74,27 @@ def silence_libraries() -> None:
 
 
 def describe_error(error: BaseException) -> str:
-    """One line that says what is wrong; for an OSError the file and the system's words, and which step makes the file."""
+    """One line that says what is wrong, escaped; for an OSError the file and the system's words, and which step makes it."""
+    return escaping.escape(_words_of(error).rstrip())
+
+
+def _words_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         maker = steps.who_makes(str(error.filename)) if error.filename and error.errno == errno.ENOENT else None
         said = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
         return f'{said}: {maker}' if maker else said
     if isinstance(error, MemoryError):
         return f'not enough memory: {error}' if str(error) else 'not enough memory'
-    return ' '.join(str(error).split())
+    return str(error)
+
+
+def say(line: str) -> None:
+    """Print a line that holds text from outside: with an escaped line break in a file's name, it is one line still."""
+    print(escaping.escape(line), flush=True)
 
 
 def _fail(message: str, status: int) -> None:
-    print(f'{os.path.basename(sys.argv[0])}: {message}', file=sys.stderr)
+    print(escaping.escape(f'{os.path.basename(sys.argv[0])}: {message}'), file=sys.stderr)
     sys.exit(status)
 
 
@@ -111,7 +122,8 @@ def count(number: int, noun: str) -> str:
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells, the header first, as aligned lines. Columns of numbers stand to the right."""
+    """Rows of cells, the header first, as aligned lines, escaped. Columns of numbers stand to the right."""
+    rows = [[*map(escaping.escape, row)] for row in rows]
     numeric = [all(map(_is_number, column[1:])) for column in zip(*rows)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return '\n'.join(
@@ -126,8 +138,8 @@ def format_row(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def format_markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells, the header first, as a Markdown table."""
-    lines = [f'| {" | ".join(row)} |' for row in rows]
+    """Rows of cells, the header first, as a Markdown table, escaped."""
+    lines = [f'| {" | ".join(map(escaping.escape, row))} |' for row in rows]
     return '\n'.join(lines[:1] + ['|' + ' --- |' * len(rows[0])] + lines[1:])
 
 

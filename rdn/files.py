@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Callable, Iterable, Iterator
 LOCK_ENDING = '.lock'
 MANY_NAMES = 10000  # in a folder: listing it for each file that is written would take longer than the writing
 LISTING_SECONDS = 60
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that only writing meets
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
@@ -148,6 +149,28 @@ def exchange_names(a: str, b: str) -> bool:
 
 
 @contextlib.contextmanager
+def full_disk_naming(path: str, partial: str | None = None) -> Iterator[None]:
+    """Put a file's name into an OSError of a full disk inside the block, since a failed write names no file.
+
+    Args:
+        path: of the file.
+        partial: a file or folder that takes this name once it is complete; an OSError on it names the file as well.
+    """
+    try:
+        yield
+    except OSError as error:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ''
+        if partial and name.startswith(partial):
+            inside = name[len(partial) :]
+            raise OSError(error.errno, error.strerror, path + inside if inside.startswith(os.sep) else path)
+        if error.errno in FULL and not name:
+            raise OSError(error.errno, error.strerror, path)
+        if error.errno is None and str(error).endswith(' written'):  # numpy's "20 requested and 10 written"
+            raise OSError(errno.EIO, f'not written completely ({error}): is the disk full?', path)
+        raise
+
+
+@contextlib.contextmanager
 def errors_naming(path: str) -> Iterator[None]:
     """Put the file's name before what a ValueError inside the block says."""
     try:
@@ -189,6 +212,17 @@ def check_writable(folder: str) -> None:
             file.write(b'0')
     except OSError as error:
         raise OSError(error.errno, f'cannot be written to: {error.strerror}', folder)
+
+
+def is_filled(path: str) -> bool | None:
+    """Whether a file holds something; None if there is none. Raises OSError for a folder or a device of that name."""
+    if not os.path.exists(path):
+        return None
+    if not os.path.islink(path):
+        _check_target(path)
+    elif not os.path.isfile(path):
+        raise FileExistsError(errno.EEXIST, 'is a symbolic link to what is no file: remove it', path)
+    return os.path.getsize(path) > 0
 
 
 def check_plain(path: str, max_bytes: int) -> None:
@@ -252,12 +286,14 @@ def _partial_name(path: str) -> Iterator[str]:
     clean_up(path, anew=False)
     while True:
         partial = os.path.join(folder, f'.{_short(name)}.{secrets.token_hex(4)}.partial')
-        descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        with full_disk_naming(path, partial):
+            descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         if _try_lock(descriptor) is not False and os.path.exists(partial + LOCK_ENDING):
             break
         os.close(descriptor)  # another process took it for a dead one's before it was locked
     try:
-        yield partial
+        with full_disk_naming(path, partial):
+            yield partial
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(partial + LOCK_ENDING)

@@ -18,6 +18,11 @@ def check_eight_bits() -> None:
         raise ValueError('needs Python 3.8 or later: ONNX Runtime for 3.7 does not compute its eight bits exactly')
 
 
+def has_unknown_parts(model: Any) -> bool:
+    """Whether an onnx.ModelProto has fields that onnx 1.7 cannot read: functions, for instance, which ONNX Runtime 1.10 runs."""
+    return IS_ACTIVE and len(model.UnknownFields()) > 0
+
+
 def set_counter(slots: dict[str, Any], name: str, value: Any) -> None:
     """Set Adam's count of steps, which torch 1.5 keeps as an int."""
     slots[name] = int(value)

@@ -25,7 +25,7 @@ BUDGET_SECONDS = 120  # for the model of eight bits; without a limit it may lose
 CALIBRATION_IMAGES = 4  # with one more for the trials: the five photographs of sample_images.py
 
 
-class Graph(NamedTuple):
+class GraphVariant(NamedTuple):
     """A variant of the graph; all of them compute the same numbers.
 
     Attributes:
@@ -40,10 +40,10 @@ class Graph(NamedTuple):
 
 
 GRAPHS = (
-    Graph('shuffle, concat', '', ()),
-    Graph('deconv, concat', 'deconv', ('--upsample=deconv',)),
-    Graph('shuffle, split', 'split', ('--dense=split',)),
-    Graph('deconv, split', 'deconv_split', ('--upsample=deconv', '--dense=split')),
+    GraphVariant('shuffle, concat', '', ()),
+    GraphVariant('deconv, concat', 'deconv', ('--upsample=deconv',)),
+    GraphVariant('shuffle, split', 'split', ('--dense=split',)),
+    GraphVariant('deconv, split', 'deconv_split', ('--upsample=deconv', '--dense=split')),
 )
 QUANTIZED = 'quick_int8'  # the graph's name for file names; a careful model may be called int8
 
@@ -59,7 +59,7 @@ class ModeRow(NamedTuple):
         reason: why it failed; empty if it did not.
     """
 
-    graph: Graph
+    graph: GraphVariant
     mode: base.Mode
     verdict: agreement.Verdict | None = None
     rate: float = 0
@@ -80,7 +80,7 @@ def compare(plan: walk_steps.Plan) -> int:
     pairs = pairs_of(plan.machine.device.modes())
     print(f'{cli.count(len(pairs), "row")} to measure; {TABLE} always has those that are done', flush=True)
     walk_steps.prepare(plan.config, plan.dataset)
-    failures: dict[Graph, str] = {}
+    failures: dict[GraphVariant, str] = {}
     rows: list[ModeRow] = []
     start = time.monotonic()
     try:
@@ -99,7 +99,7 @@ def compare(plan: walk_steps.Plan) -> int:
     return 0 if fastest(rows) else agreement.NOT_KEPT
 
 
-def pairs_of(modes: Sequence[base.Mode]) -> list[tuple[Graph, base.Mode]]:
+def pairs_of(modes: Sequence[base.Mode]) -> list[tuple[GraphVariant, base.Mode]]:
     """All rows: each graph in each mode; modes that do not depend on the graph, and eight bits, once."""
     first = GRAPHS[0]
     return [
@@ -140,12 +140,12 @@ def attempt(action: Callable[[walk_steps.Run], None]) -> str:
         return reason
 
 
-def export(config: configuration.Configuration, graph: Graph, run: walk_steps.Run) -> None:
+def export(config: configuration.Configuration, graph: GraphVariant, run: walk_steps.Run) -> None:
     """Step 3.1 for a variant of the graph."""
     walk_steps.export(config._replace(graph=graph.name), graph.flags, run)
 
 
-def measure(plan: walk_steps.Plan, graph: Graph, mode: base.Mode) -> ModeRow:
+def measure(plan: walk_steps.Plan, graph: GraphVariant, mode: base.Mode) -> ModeRow:
     """Convert, run and judge a graph that was exported, in a mode."""
     rows: list[ModeRow] = []
 
@@ -159,7 +159,7 @@ def measure(plan: walk_steps.Plan, graph: Graph, mode: base.Mode) -> ModeRow:
     return rows[0] if rows else ModeRow(graph, mode, reason=reason)
 
 
-def row_plan(plan: walk_steps.Plan, graph: Graph, mode: base.Mode) -> walk_steps.Plan:
+def row_plan(plan: walk_steps.Plan, graph: GraphVariant, mode: base.Mode) -> walk_steps.Plan:
     """The plan with the names of a row's files."""
     name = QUANTIZED if mode.is_quantized else graph.name
     return plan._replace(config=plan.config._replace(graph=name, mode=mode.name))
@@ -171,7 +171,7 @@ def make_samples(run: walk_steps.Run) -> None:
         walk_steps.check(run('python3', 'sample_images.py', walk_steps.SAMPLES))
 
 
-def quantize_command(config: configuration.Configuration, graph: Graph) -> list[str]:
+def quantize_command(config: configuration.Configuration, graph: GraphVariant) -> list[str]:
     """The command that makes the model of eight bits of a graph."""
     source, target = (config._replace(graph=name).onnx for name in (graph.name, QUANTIZED))
     places = [f'--input-file={source}', f'--calibration={walk_steps.SAMPLES}', f'--output-file={target}']
@@ -239,11 +239,16 @@ def cells_of(rows: Sequence[ModeRow]) -> list[tuple[str, ...]]:
     for row in rows:
         begin = MARK if row is best else '', row.graph.title, row.mode.title
         if row.verdict:
-            losses = f'{-row.verdict.change:.3f}', f'{-row.verdict.image_change:.3f}'
+            losses = format_loss(row.verdict.change), format_loss(row.verdict.image_change)
             cells.append((*begin, *losses, f'{row.rate:.4g}', 'kept' if row.is_kept else 'not kept'))
         else:
             cells.append((*begin, '-', '-', '-', 'failed'))
     return cells
+
+
+def format_loss(change: float) -> str:
+    """A loss in dB with three decimals, no -0.000. change: of the PSNR, negative for a loss."""
+    return f'{round(-change, 3) + 0.0:.3f}'
 
 
 def describe(plan: walk_steps.Plan, rows: Sequence[ModeRow]) -> list[str]:

@@ -1,7 +1,7 @@
 """What a script does before its other imports: errors while they load end in one line, too.
 
-Scripts import this first. It concerns Ctrl-C, and a Python that does not have the packages or cannot load them. In a
-program that only uses a module of ours, it changes nothing.
+Scripts import this first. It concerns Ctrl-C, standard streams that are closed, and a Python that does not have the
+packages or cannot load them. In a program that only uses a module of ours, it changes nothing.
 """
 
 from __future__ import annotations
@@ -13,17 +13,36 @@ import signal
 import sys
 from types import TracebackType
 
-from rdn import ROOT
+from rdn import ROOT, escaping
+
+
+def open_standard_streams() -> None:
+    """Put /dev/null in the place of standard streams that are closed, as after 2>&-.
+
+    Otherwise the next file that is opened takes the number, and receives what libraries and programs print.
+    """
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it has the number, the lowest that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, 'r' if number == 0 else 'w', closefd=False))
 
 
 def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    with escaping.console():
+        _show(kind, error, traceback)
+
+
+def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     name = getattr(error, 'name', None) or 'a library'
     if os.environ.get('RDN_TRACEBACK') or name.split('.')[0] in ('rdn', 'pictures', 'models'):
         sys.__excepthook__(kind, error, traceback)
     elif isinstance(error, ModuleNotFoundError):
         print(f'{SCRIPT}: {sys.executable} has no module {name}: {_what_to_do(name)}', file=sys.stderr)
     elif isinstance(error, ImportError):  # a library of the system's is missing, say
-        print(f'{SCRIPT}: {sys.executable} cannot load {name}: {" ".join(str(error).split())}', file=sys.stderr)
+        print(f'{SCRIPT}: {sys.executable} cannot load {name}: {escaping.one_line(error)}', file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
 
@@ -59,6 +78,7 @@ FOLDERS = [
     ),
 ]
 if os.path.isfile(sys.argv[0]) and os.path.dirname(os.path.realpath(sys.argv[0])) in FOLDERS:  # no file: python3 -c
+    open_standard_streams()
     sys.excepthook = _on_uncaught  # not in another program that uses a module of ours
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background has it ignored
         signal.signal(signal.SIGINT, _on_interrupt)

@@ -207,15 +207,17 @@ def compare_modes(plan: walk_steps.Plan) -> int:
 def walk(plan: walk_steps.Plan) -> int:
     """Take the steps that the flags ask for, and return the script's status."""
     if plan.steps != 'convert':
-        print(f'inference: {plan.machine.describe(plan.batch_sizes)}', flush=True)
+        cli.say(f'inference: {plan.machine.describe(plan.batch_sizes)}')
     if plan.steps != 'measure':
         walk_steps.export(plan.config)
         converted = walk_steps.convert(plan.config, plan.machine, plan.batch_sizes)
     if plan.steps == 'convert':
-        print(f'{", ".join(converted)} ready')
+        cli.say(f'{", ".join(converted)} ready')
         return 0
     measured = measure(plan)
-    print('\n' + '\n'.join(describe_end(plan, measured)))
+    print()
+    for line in describe_end(plan, measured):
+        cli.say(line)
     return 0 if all(each.verdict.is_kept for each in measured if each.verdict) else agreement.NOT_KEPT
 
 

@@ -37,7 +37,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 Ways = Dict[str, Run]  # engine and precision -> a function (1, 3, H, W) -> (1, 3, scale*H, scale*W)
 
 
-class Graph(NamedTuple):
+class BenchGraph(NamedTuple):
     """A network to export.
 
     Attributes:
@@ -86,11 +86,15 @@ def photograph(side: int) -> np.ndarray:
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]) / np.float32(255)
 
 
-def graphs_of(network: nn.Module) -> dict[str, Graph]:
+def graphs_of(network: nn.Module) -> dict[str, BenchGraph]:
     """The graphs of a network by their names."""
-    graphs = {CONCAT: Graph(network, 'concat'), FLAT: Graph(network, 'concat'), SPLIT: Graph(network, 'split')}
+    graphs = {
+        CONCAT: BenchGraph(network, 'concat'),
+        FLAT: BenchGraph(network, 'concat'),
+        SPLIT: BenchGraph(network, 'split'),
+    }
     if len(network.upscale) == 2:  # x4 enlarges twice, with a convolution in between
-        graphs[ON_HOST] = Graph(output_first(network), 'split', network.config['scale_factor'])
+        graphs[ON_HOST] = BenchGraph(output_first(network), 'split', network.config['scale_factor'])
     return graphs
 
 
@@ -115,7 +119,7 @@ def output_first(network: nn.Module) -> nn.Module:
     return result.eval()
 
 
-def open_graph(name: str, graph: Graph, side: int, folder: str) -> Ways:
+def open_graph(name: str, graph: BenchGraph, side: int, folder: str) -> Ways:
     """A graph in each engine and precision that is here."""
     path = os.path.join(folder, f'{name}.onnx')
     export(name, graph, side, path)
@@ -144,7 +148,7 @@ def is_allowed(*parts: str) -> bool:
     return most in ('DEFAULT', 'ALL') or any(part in most for part in parts)
 
 
-def export(name: str, graph: Graph, side: int, path: str) -> None:
+def export(name: str, graph: BenchGraph, side: int, path: str) -> None:
     """Write a graph for one image of side x side pixels."""
     shape, variant = exporter.Shape(1, side, side), exporter.Variant(dense=graph.dense)
     exporter.export_onnx(graph.network, shape, OPSET, variant, path)

@@ -17,7 +17,7 @@ from typing import Any, Iterator, NamedTuple
 import rdn
 from pictures import processing
 from pictures.cluster import worker
-from rdn import cpu
+from rdn import cpu, escaping
 
 NODES_SECONDS = 5  # how often machines that came or went are looked for
 NO_WORKER_SECONDS = 300  # without any before the run ends
@@ -71,7 +71,7 @@ def joined(address: str) -> Iterator[Any]:
                 ray.init('local', num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             hint = f': {TOKEN_HINT}' if address else ''
-            raise ValueError(f'--cluster {address}: {" ".join(str(error).split())}{hint}')
+            raise ValueError(f'--cluster {address}: {escaping.one_line(error)}{hint}')
         signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
         stack.callback(ray.shutdown)
         try:
@@ -79,7 +79,7 @@ def joined(address: str) -> Iterator[Any]:
         except ray.exceptions.RayTaskError:
             raise
         except ray.exceptions.RayError as error:
-            words = ' '.join(str(error).split())
+            words = escaping.one_line(error)
             raise ValueError(f'the cluster does not answer any more: {words}: the same command with --resume goes on')
 
 
@@ -210,7 +210,7 @@ class Fleet:
             return None
         self._failed_starts[node] = 0
         self._rests[node] = time.monotonic() + REST_SECONDS
-        self._trouble = f'they die at their start: {" ".join(str(error).split())[:300]}'
+        self._trouble = f'they die at their start: {escaping.one_line(error)[:300]}'
         if self.kind is None and os.environ.get('RAY_AUTH_MODE') == 'token':
             self._trouble += f': {TOKEN_HINT}'
         return f'a machine is left out for {REST_SECONDS} seconds: {self.address(node)}: its workers: {self._trouble}'

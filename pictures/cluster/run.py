@@ -10,7 +10,7 @@ from pictures import naming, processing, request
 from pictures.cluster import fleet, progress, scheduler, stores, task_source, worker
 from pictures.formats import reader
 from pictures.report import report
-from rdn import engines
+from rdn import engines, escaping
 
 FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
 
@@ -58,7 +58,8 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
         handed = scheduler.Scheduler(workers, source, output, shown, page)
         ready = handed.wait_for_workers()
         names = naming.make_naming('', asked.suffix, asked.ext, asked.options.lossless, ready.scale)
-        shown.write('\n'.join([model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]))
+        lines = [model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]
+        shown.write('\n'.join(map(escaping.escape, lines)))
         shown.count(source, output)
         handed.upscale(task_source.find_tasks(source, output, names, summary))
         workers.close()

@@ -18,7 +18,7 @@ from typing import Any, Callable, Iterator, Sequence, TypeVar
 
 from pictures import discovery
 from pictures.report import report
-from rdn import files
+from rdn import escaping, files
 
 Result = TypeVar('Result')
 
@@ -51,6 +51,13 @@ class Store(abc.ABC):
     @abc.abstractmethod
     def exists(self, place: str) -> bool:
         """Whether there is a file. Raises OSError where the store does not answer."""
+
+    @abc.abstractmethod
+    def is_filled(self, place: str) -> bool | None:
+        """Whether a file holds something; None if there is none.
+
+        Raises OSError, with the file's path or URL, for a folder of that name, or where the store does not answer.
+        """
 
     @abc.abstractmethod
     def reading(self, place: str, scratch: str) -> contextlib.AbstractContextManager[str]:
@@ -100,6 +107,12 @@ class Folder(Store):
     def exists(self, place: str) -> bool:
         return os.path.exists(os.path.join(self._root, place))
 
+    def is_filled(self, place: str) -> bool | None:
+        try:
+            return files.is_filled(os.path.join(self._root, place))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path(place))
+
     @contextlib.contextmanager
     def reading(self, place: str, scratch: str) -> Iterator[str]:
         yield os.path.join(self._root, place)
@@ -136,7 +149,7 @@ class Bucket(Store):
 
             self._system, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError, TypeError, OSError) as error:
-            raise ValueError(f'{url}: cannot be opened: {error}')
+            raise ValueError(f'{url}: cannot be opened: {escaping.one_line(error)}')
         self.url, self._root = url, root.rstrip('/')
 
     def list(self, passing_over: Store) -> Iterator[str]:
@@ -178,6 +191,15 @@ class Bucket(Store):
     def exists(self, place: str) -> bool:
         return persistently(lambda: self._system.exists(self._key(place)), self.path(place))
 
+    def is_filled(self, place: str) -> bool | None:
+        try:
+            found = persistently(lambda: self._system.info(self._key(place)), self.path(place))
+        except FileNotFoundError:
+            return None
+        if found['type'] == 'directory':
+            raise IsADirectoryError(errno.EISDIR, 'is a folder, not a file', self.path(place))
+        return found.get('size') != 0  # some stores do not know sizes
+
     @contextlib.contextmanager
     def reading(self, place: str, scratch: str) -> Iterator[str]:
         with _local_file(place, scratch) as local:
@@ -211,7 +233,7 @@ class Bucket(Store):
             with tempfile.TemporaryDirectory() as scratch, self.writing(name, scratch) as local:
                 with open(local, 'wb') as file:
                     file.write(b'0')
-            self.exists(name)  # as for each result
+            self.is_filled(name)  # as for each result
         except OSError as error:
             raise OSError(error.errno, f'cannot be written to: {error.strerror}', self.url)
         with contextlib.suppress(OSError):  # it may be forbidden
@@ -259,7 +281,7 @@ def persistently(ask: Callable[[], Result], url: str) -> Result:
             if isinstance(error, FINAL) or attempt == TRIES - 1:
                 number = getattr(error, 'errno', None) or NUMBERS.get(type(error), errno.EIO)
                 words = getattr(error, 'strerror', None) or str(error) or type(error).__name__
-                raise OSError(number, ' '.join(words.split()), url)
+                raise OSError(number, escaping.one_line(words), url)
         time.sleep(FIRST_PAUSE_SECONDS * 2**attempt)
     raise AssertionError
 

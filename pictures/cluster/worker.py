@@ -15,7 +15,7 @@ from pictures import processing, upscaler
 from pictures.cluster import stores
 from pictures.formats import reader
 from pictures.report import report
-from rdn import cli, engines, files, tiles
+from rdn import cli, engines, escaping, files, tiles
 
 import numpy as np
 
@@ -119,7 +119,7 @@ class Worker:
         self._scratch = self._stack.enter_context(files.scratch_folder(place))  # what a killed worker left goes
         path = os.path.join(self._scratch, f'model{os.path.splitext(setup.model_path)[1]}')
         self._names[path] = setup.model_path
-        with open(path, 'wb') as file:
+        with files.full_disk_naming(self._scratch), open(path, 'wb') as file:
             file.write(setup.model)
         streams = min(threads, processing.MAX_STREAMS)
         where = setup.place._replace(threads=threads, streams=streams)
@@ -163,7 +163,7 @@ class Worker:
         except (ValueError, OSError, MemoryError) as error:
             line = cli.describe_error(error)
             for local, name in self._names.items():
-                line = line.replace(local, name)
+                line = line.replace(escaping.escape(local), escaping.escape(name))
             if not isinstance(error, OSError) or error.errno not in processing.HOPELESS:
                 return Outcome('failed', line)
             # A URL's local copies fill one machine only.
@@ -245,7 +245,9 @@ class Worker:
     def _is_done(self, task: PictureTask) -> bool:
         """As processing.is_done; what a worker that died had written is done."""
         options = self._options._replace(resume=True) if task.is_retry else self._options
-        return processing.is_done(self._output.path(task.target), options, lambda _: self._output.exists(task.target))
+        return processing.is_done(
+            self._output.path(task.target), options, lambda _: self._output.is_filled(task.target)
+        )
 
     @contextlib.contextmanager
     def _source(self, task: PictureTask) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pictures.formats import base, pillow, pixels, registry
 from pictures.metadata import metadata
-from rdn import files
+from rdn import escaping, files
 
 import numpy as np
 
@@ -52,8 +52,10 @@ def read_picture(path: str) -> Picture:
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:  # the libraries raise anything for a broken file
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise ValueError(reason if reason.startswith(path) else f'{path}: cannot be used as an image: {reason}')
+        if str(error).startswith(path):
+            raise ValueError(str(error))
+        reason = escaping.one_line(error) or type(error).__name__
+        raise ValueError(f'{path}: cannot be used as an image: {reason}')
     array = pixels.upright(array, orientation)
     return Picture(array, said, found is not None and found.is_lossless(path), notes)
 

@@ -89,7 +89,7 @@ class Report:
 
     def __init__(self, path: str, scratch: str):
         self.path = path
-        self._scratch = scratch
+        self._views, self._scratch = os.path.join(os.path.dirname(path), VIEWS_NAME), scratch
         self._numbers = itertools.count()  # like list.append, one step for threads
         self._added: list[tuple[float, int, Entry]] = []
 
@@ -134,7 +134,8 @@ class Report:
         ending = 'png' if image.width * image.height <= MAX_PNG_PIXELS else 'webp'
         content = _encode(image, ending, WEBP_QUALITY)
         view_name = f'{_slug(name)}_{kind}.{_digest(content)}.{ending}'
-        with open(os.path.join(self._scratch, view_name), 'wb') as file:
+        path, partial = (os.path.join(folder, view_name) for folder in (self._views, self._scratch))
+        with files.full_disk_naming(path, partial), open(partial, 'wb') as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rdn import cli
 from rdn.accuracy import assessment
 from rdn.devices import outputs
 
@@ -14,5 +15,5 @@ def open_folder(path: str) -> assessment.Outputs:
     """
     folder = outputs.resolve_folder(path)
     if folder != path:
-        print(f'{path}: the outputs of its newest run, {folder}')
+        cli.say(f'{path}: the outputs of its newest run, {folder}')
     return assessment.Outputs(folder, outputs.find_outputs, outputs.read_outputs)

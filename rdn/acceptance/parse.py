@@ -50,7 +50,7 @@ def main(argv=None):
         print(f'PSNR:{figure:g}')
         return
     with files.errors_naming(args.file):
-        print(format_speed(figure, run_record.read(args.file), args.chips, args.device))
+        cli.say(format_speed(figure, run_record.read(args.file), args.chips, args.device))
 
 
 def parse_args(argv):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from typing import NamedTuple, Sequence
 
-from rdn import cli
+from rdn import cli, escaping
 from rdn.accuracy import agreement
 from rdn.comparison import explanation, measurement
 
@@ -53,7 +53,7 @@ def rows_of(measured: measurement.Comparison) -> list[StageRow]:
         cosine = min(error.cosine for error in errors)
         largest = max((error.largest for error in errors), key=lambda value: (np.isnan(value), value))
         figures = largest, relative, cosine, worst.share, worst.predicted
-        rows.append(StageRow(name, *figures, so_far, so_far - before, kind_of(errors)))
+        rows.append(StageRow(name, *figures, so_far, so_far - before, escaping.escape(kind_of(errors))))
         before = so_far
     return rows
 

@@ -7,7 +7,7 @@ import os
 import sys
 
 import rdn
-from rdn import run_record, toolkit
+from rdn import escaping, run_record, toolkit
 from rdn.devices import ascend, base, rdn_infer, runner
 
 # For a process of its own, since the module takes the device's runtime with it: does it load, and which chip is the device?
@@ -45,7 +45,7 @@ class Acl(rdn_infer.RdnInfer, ascend.Ascend):
     def missing(self) -> str:
         """Why it is not here, and what to do."""
         if self._has_module():
-            return f'pyACL does not run: {" ".join(self._ask().text.split())}'
+            return f'pyACL does not run: {escaping.one_line(self._ask().text)}'
         return 'no pyACL (the module acl of the CANN toolkit: source env.sh)'
 
     def identify(self, soc_version: str | None) -> base.Target:

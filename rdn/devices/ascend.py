@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from rdn import configuration, toolkit
+from rdn import cli, configuration, toolkit
 from rdn.devices import atc, atc_modes, base, chip, runner
 
 
@@ -43,7 +43,7 @@ class Ascend(base.Device):
         if found is None or chip.is_family(found.name, known):
             return base.Target(chip.Chip(named, found.card_devices if found else None), soc_version)
         if chip.name_of(found.name, known) != named:
-            print(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
+            cli.say(f'npu-smi shows {found.name}; atc converts for {soc_version}, as asked')
         return base.Target(found, soc_version)
 
     def convert(

@@ -12,13 +12,14 @@ import contextlib
 import ctypes
 import functools
 import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 from typing import IO, Iterator, NamedTuple, Sequence
+
+from rdn import escaping
 
 LAST_LINES = 10  # of a failing program's output
 SECONDS = 60  # that a program may take to answer a question
@@ -151,8 +152,8 @@ def format_call(command: Sequence[str], outer: bool = False, toolkit: bool = Fal
 
 
 def line_of(command: Sequence[str]) -> str:
-    """The command as a shell takes it."""
-    return ' '.join(map(shlex.quote, command))
+    """The command as bash takes it, in one line."""
+    return ' '.join(map(escaping.quote, command))
 
 
 @contextlib.contextmanager

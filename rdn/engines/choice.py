@@ -13,7 +13,7 @@ import re
 import tempfile
 from typing import Any, Callable, Iterator, NamedTuple
 
-from rdn import cpu, guides_stack, run_record
+from rdn import cpu, escaping, guides_stack, run_record
 from rdn.engines import base, device_files, om, onnx_runtime, openvino, pyacl
 from rdn.network import onnx_graph
 
@@ -145,7 +145,7 @@ def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str
     try:
         return _open_pytorch(request, device), notes
     except ValueError as error:  # a network of another project, for example
-        return None, [*notes, f'{device.card} is not used: {error}']
+        return None, [*notes, f'{device.card} is not used: {escaping.one_line(error)}']
 
 
 def _is_ours(path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rdn import escaping
 from rdn.engines import base
 from rdn.network import onnx_graph
 
@@ -64,7 +65,7 @@ class OnnxRuntime(base.Engine):
                 self._run(np.zeros([self.batch or 1, *(size or TRIAL_SIDE for size in self.shape)], np.float32))
         except Exception as error:  # onnxruntime's own kinds have no common base
             if is_named or not _is_cann(place.provider) or self.precision != 'fp32':
-                raise ValueError(f'{path}: onnxruntime cannot load it: {error}')
+                raise ValueError(f'{path}: onnxruntime cannot load it: {escaping.one_line(error)}')
             self.notes.append(f'this chip does not compute it in fp32, so CANN computes in fp16 ({_first_line(error)})')
             self.precision = 'fp16'
             self._start(path, FAST)

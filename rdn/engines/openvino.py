@@ -6,7 +6,7 @@ import importlib.util
 import threading
 from typing import Any
 
-from rdn import cpu, guides_stack
+from rdn import cpu, escaping, guides_stack
 from rdn.engines import base
 from rdn.network import onnx_graph
 
@@ -43,7 +43,7 @@ class OpenVino(base.Engine):
         try:
             self._model = self._core.read_model(path)
         except Exception as error:
-            raise ValueError(f'{path}: OpenVINO cannot load it: {error}')
+            raise ValueError(f'{path}: OpenVINO cannot load it: {escaping.one_line(error)}')
         inputs = self._model.inputs
         axes = None
         if len(inputs) == 1 and inputs[0].partial_shape.rank == 4:

@@ -15,7 +15,7 @@ import sys
 import threading
 from typing import Any, Callable
 
-from rdn import toolkit
+from rdn import escaping, toolkit
 
 MODULE = 'acl'
 ALREADY_INITIALISED = 100002  # by another library of this process, which then also finalizes
@@ -42,7 +42,7 @@ def load_module() -> Any:
         try:
             module = _import(spec)
         except Exception as error:  # a library of the toolkit is missing, for instance
-            problem = f'{spec.origin} cannot be loaded ({error})'
+            problem = f'{spec.origin} cannot be loaded ({escaping.one_line(error)})'
             continue
         if _is_pyacl(module):
             return module
@@ -94,7 +94,7 @@ class Calls:
                 raise ValueError('this toolkit does not have it')
             return function(*arguments)
         except Exception as error:  # of any kind: wrong arguments, for instance
-            raise ValueError(f'{self.path}: acl.{name}: {error}')
+            raise ValueError(f'{self.path}: acl.{name}: {escaping.one_line(error)}')
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Call a function that returns `ret`, or a value and `ret`, and return the value or None.
@@ -243,7 +243,7 @@ class Process:
             try:
                 end()
             except ValueError as error:
-                print(' '.join(str(error).split()), file=sys.stderr)
+                print(escaping.one_line(error), file=sys.stderr)
 
 
 _processes: list[Process] = []  # more than one only if the module acl is replaced, in tests

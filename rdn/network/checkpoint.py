@@ -9,7 +9,7 @@ import warnings
 import zipfile
 from typing import Any
 
-from rdn import files
+from rdn import escaping, files
 from rdn.network import architectures, base
 
 import torch
@@ -135,7 +135,7 @@ def _check_archive(path: str) -> None:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
-        raise ValueError(f'{path}: not a whole checkpoint ({error})')
+        raise ValueError(f'{path}: not a whole checkpoint ({escaping.one_line(error)})')
     if unpacked > 2 * os.path.getsize(path) + (1 << 20):  # torch.save compresses nothing
         raise ValueError(f'{path}: would unpack to {unpacked} bytes: torch.save wrote no such file')
 

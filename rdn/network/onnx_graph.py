@@ -10,7 +10,7 @@ import os
 import shlex
 from typing import Any, Iterator
 
-from rdn import files
+from rdn import escaping, files, guides_stack
 
 MAX_MODEL_BYTES = 1 << 31  # protobuf's own limit
 # Whose constants were not learned: the kernel of 0 and 1 of RDN_pth2onnx.py --upsample=deconv, the scales of eight bits.
@@ -28,7 +28,7 @@ def load(path: str) -> Any:
     try:
         return onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's own kinds
-        raise ValueError(f'{path}: not an ONNX model: {error}')
+        raise ValueError(f'{path}: not an ONNX model: {escaping.one_line(error)}')
 
 
 def check_whole(path: str) -> None:
@@ -50,7 +50,10 @@ def check_whole(path: str) -> None:
     with open(path, 'rb') as file:
         if b'location' not in file.read():
             return
-    if any(tensor.data_location == tensor.EXTERNAL for tensor in _tensors(load(path).graph)):
+    model = load(path)
+    if guides_stack.has_unknown_parts(model):
+        raise ValueError(f'{path}: has parts that onnx of Python 3.7 cannot check: use Python 3.8 or later')
+    if any(tensor.data_location == tensor.EXTERNAL for tensor in _tensors(model)):
         raise ValueError(f'{path}: keeps weights in other files, which are not read: save it as one file')
 
 
@@ -63,22 +66,20 @@ def precision_of(path: str) -> str:
         return 'int8'
     if b'Cast' not in content:  # so most models need not be parsed
         return 'fp32'
-    return 'fp16' if any(tensor.data_type == tensor.FLOAT16 for tensor in _tensors(load(path).graph)) else 'fp32'
+    return 'fp16' if any(tensor.data_type == tensor.FLOAT16 for tensor in _tensors(load(path))) else 'fp32'
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
-    """All tensors of an ONNX graph and of the graphs inside it."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for attribute in (attribute for node in graph.node for attribute in node.attribute):
-        yield attribute.t
-        yield from attribute.tensors
-        for sparse in [attribute.sparse_tensor] + list(attribute.sparse_tensors):
-            yield from (sparse.values, sparse.indices)
-        for inner in [attribute.g] + list(attribute.graphs):
-            if inner.node or inner.initializer:
-                yield from _tensors(inner)
+def _tensors(message: Any) -> Iterator[Any]:
+    """All tensors inside a message of ONNX: of graphs, of graphs inside them, of functions, whatever holds them."""
+    from onnx import TensorProto
+
+    if isinstance(message, TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for part in [value] if hasattr(value, 'ListFields') else value:
+                yield from _tensors(part)
 
 
 def count_operators(path: str) -> dict[str, int]:

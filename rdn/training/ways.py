@@ -10,7 +10,7 @@ import os
 import shutil
 from typing import Iterator, NamedTuple, Sequence
 
-from rdn import cpu
+from rdn import cli, cpu, escaping
 from rdn.training import graph, patches, steps
 
 import torch
@@ -109,8 +109,8 @@ def begin(
                     if is_out_of_memory(error):
                         raise
                     what = 'compiling the blocks' if compiled else 'recording a CUDA graph'
-                    reason = ' '.join(str(error).split())[:200] or type(error).__name__
-                    print(f'{what} failed, a slower way runs: {reason}')
+                    reason = escaping.one_line(error)[:200] or type(error).__name__
+                    cli.say(f'{what} failed, a slower way runs: {reason}')
                 free_memory()  # of what failed
         host = patches.HostPatches(pairs, scale, patch)
         return steps.PlainSteps(model, host, batch_size, seed, way.device, way.precision == 'bf16')

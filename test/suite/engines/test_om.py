@@ -491,7 +491,7 @@ def test_pictures_are_enlarged_in_batches_of_the_models_size(on_device, offline,
         assert difference(large, reference(narrow, np.asarray(photo) / 255)) <= 1
 
 
-@pytest.mark.parametrize('call, named', [('mdl.execute:2', 'a.png'), ('rt.reset_device', 'rdn_x2_bs4.om')])
+@pytest.mark.parametrize('call, named', [('mdl.execute:4', 'a.png'), ('rt.reset_device', 'rdn_x2_bs4.om')])
 def test_a_failing_call_ends_the_enlarging_in_one_line(on_device, offline, photo, tmp_path, call, named):
     photo.save(str(tmp_path / 'a.png'))
     flags = [f'--input={tmp_path}/a.png', f'--output={tmp_path}/large.png', f'--model={offline(4)}']

@@ -222,8 +222,8 @@ def test_outputs_that_are_not_finite_are_no_agreement(script, tmp_path, monkeypa
     flags = ['--input-file', save(tmp_path / 'rdn.pth', model), '--output-file', target]
     assert_refused(script('RDN_pth2onnx', *flags), 'not finite')
     weights = save(tmp_path / 'rdn.pth', tiny_rdn())
-    broken = lambda self, batch: np.full((len(batch), 3, 228, 228), np.nan, np.float32)  # noqa: E731
-    monkeypatch.setattr(engines.OnnxRuntime, '_run', broken)
+    broken = lambda self, batch: [np.full((len(batch), 3, 228, 228), np.nan, np.float32)]  # noqa: E731
+    monkeypatch.setattr(engines.OnnxRuntime, '_run_all', broken)
     assert_refused(script('RDN_pth2onnx', '--input-file', weights, '--output-file', target), 'differs', 'nan')
     assert not target.exists()
 

@@ -4,7 +4,7 @@ import os
 import pickle
 import zipfile
 
-from rdn.network import checkpoint, rdn_architecture
+from rdn.network import checkpoint, onnx_graph, rdn_architecture
 
 import numpy as np
 import pytest
@@ -95,6 +95,34 @@ def test_other_files_are_seen_in_constants_and_inner_graphs_too(limited):
     np.zeros(16, np.float32).tofile('beside.bin')
     write_onnx('a.onnx', helper.make_tensor('w', TensorProto.FLOAT, [1], [0.0]), nodes)
     assert_refused(limited('RDN_infer.py', '-round=1', '-om_path=a.onnx', '-batch_size=1'), 'a.onnx', 'other files')
+
+
+def varint(number):
+    return bytes([number]) if number < 0x80 else bytes([number & 0x7F | 0x80]) + varint(number >> 7)
+
+
+def field(number, content):
+    """A field of protobuf with bytes in it, for parts of ONNX that onnx 1.7 cannot write."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def test_other_files_are_seen_in_the_functions_of_a_model(tmp_path):
+    """onnx 1.7, of Python 3.7, knows no functions, ONNX Runtime 1.10 runs them: there any function is refused."""
+    np.zeros(16, np.float32).tofile(str(tmp_path / 'beside.bin'))
+    inner = helper.make_graph([helper.make_node('Constant', [], ['k'], value=external('beside.bin'))], 'inner', [], [])
+    nodes = [
+        helper.make_node('Constant', [], ['c'], value=external('beside.bin')),
+        helper.make_node('If', ['x'], ['c'], then_branch=inner, else_branch=inner),
+    ]
+    for node in nodes:
+        path = str(tmp_path / 'a.onnx')
+        write_onnx(path, helper.make_tensor('w', TensorProto.FLOAT, [1], [0.0]))
+        onnx_graph.check_whole(path)
+        function = field(1, b'Function') + field(4, b'x') + field(5, b'c') + field(7, node.SerializeToString())
+        with open(path, 'ab') as file:
+            file.write(field(25, function + field(10, b'domain')))
+        with pytest.raises(ValueError, match='a.onnx: (keeps weights in other files|has parts that)'):
+            onnx_graph.check_whole(path)
 
 
 def test_an_onnx_tensor_of_50_gigabytes_is_refused(limited):

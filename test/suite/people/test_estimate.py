@@ -145,6 +145,15 @@ def test_a_size_that_no_header_says_is_that_of_the_others(tmp_path, on_its_clock
     assert said(engine, [other]) == '1 picture, of a size that its header does not say'
 
 
+def test_a_model_that_fails_on_a_tile_leaves_the_time_out(tmp_path):
+    class Failing(Standin):
+        def _run(self, batch):
+            raise MemoryError
+
+    line = said(Failing(1, side=114), [job(tmp_path, 'a.png', (114, 114))])
+    assert line == '1 picture, 0.013 megapixels, on this machine (a stand-in)'
+
+
 def test_a_palette_with_transparency_has_alpha(tmp_path):
     write_png(tmp_path / 'a.png', (2, 1, 8, 3), [b'\0\1'], (b'PLTE', bytes(6)), (b'tRNS', b'\0\xff'))
     assert estimate.look_at(str(tmp_path / 'a.png')) == estimate.Header(2, 1, True)

@@ -25,7 +25,8 @@ MAY_USE = {
     'rdn.quantization': {'rdn.accuracy', 'rdn.engines', 'rdn.network'},
     **dict.fromkeys(PICTURES, {'rdn.engines', *PICTURES}),
 }
-WALK = 'rdn.walk'  # stands at the top, and shows and runs what the others have
+# They stand at the top, and show and run what the others have.
+WALKS = {'rdn.walk', 'rdn.walk_steps', 'rdn.mode_comparison'}
 SCRIPTS = sorted(name[:-3] for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py')
 # What a script of the guide may use beside the modules at the top of rdn/.
 SCRIPT_MAY_USE = {
@@ -53,9 +54,9 @@ SCRIPT_MAY_USE = {
     'test/parse': {'rdn.acceptance'},
 }
 # Modules that start processes: the walk those of the guide, a runner those of the vendor.
-STARTERS = {WALK, 'rdn.devices.runner'}
+STARTERS = {'rdn.walk', 'rdn.walk_steps', 'rdn.devices.runner'}
 # Modules that name a script in order to start it; host.py gives the name to the walk.
-NAMERS = {WALK, 'rdn.devices.rdn_infer'}
+NAMERS = {*WALKS, 'rdn.devices.rdn_infer'}
 
 
 def parsed(path):
@@ -115,7 +116,7 @@ def room_of(name):
 
 def test_arrows_between_the_rooms_go_one_way():
     for name, used in modules().items():
-        if name == WALK:
+        if name in WALKS:
             continue
         allowed = {TOP, room_of(name)} | MAY_USE.get(room_of(name), set())
         assert {other for other in used if room_of(other) not in allowed} == set(), name
@@ -201,7 +202,7 @@ def test_names_of_scripts_are_seen_in_commands_and_not_in_prose():
     assert script_names_of(ast.parse(prose)) == set()
 
 
-def test_the_walk_alone_starts_the_projects_scripts():
+def test_the_walks_alone_start_the_projects_scripts():
     paths = module_paths()
     starting = {name: starts_of(parsed(path)) for name, path in paths.items()}
     assert {name for name, found in starting.items() if found} == STARTERS

@@ -1,5 +1,6 @@
 """files.py: results that are there whole or not at all."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import time
 
 from rdn import files
 
+import numpy as np
 import pytest
 
 from helpers import ROOT, snapshot
@@ -68,6 +70,61 @@ def test_foreign_file_of_a_results_name_is_not_overwritten(tmp_path):
         with files.atomic_folder(str(path), []) as new:
             open(os.path.join(new, 'x'), 'w').close()
     assert snapshot(tmp_path) == {'out': None, 'out/x': b'mine'}
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+
+def test_a_full_disk_is_named_by_the_file_that_was_to_be(tmp_path, monkeypatch):
+    with pytest.raises(OSError) as raised, files.atomic_file(str(tmp_path / 'result')):
+        monkeypatch.setattr(os, 'fsync', full)
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(tmp_path / 'result'))
+
+
+def test_no_error_names_a_hidden_file(tmp_path):
+    with pytest.raises(OSError) as raised, files.atomic_path(str(tmp_path / 'result')) as partial:
+        raise OSError(errno.ENOSPC, 'No space left on device', partial)
+    assert raised.value.filename == str(tmp_path / 'result')
+
+
+def test_an_error_on_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised, files.atomic_path(str(tmp_path / 'result')):
+        open(str(tmp_path / 'source'))
+    assert raised.value.filename == str(tmp_path / 'source')
+
+
+def test_a_full_disk_below_a_new_folder_is_named_by_the_place_in_it(tmp_path, monkeypatch):
+    with pytest.raises(OSError) as raised, files.atomic_folder(str(tmp_path / 'out'), []) as new:
+        monkeypatch.setattr(os, 'fsync', full)
+        files.write_text(os.path.join(new, 'sub', 'x.bin'), 'text')
+    assert raised.value.filename == str(tmp_path / 'out' / 'sub' / 'x.bin')
+
+
+def test_an_array_that_does_not_fit_on_the_disk_is_named_by_its_folder(tmp_path):
+    with pytest.raises(OSError, match='not written completely') as raised:
+        with files.atomic_folder(str(tmp_path / 'out'), []), open('/dev/full', 'wb') as file:
+            np.zeros(99999, np.float32).tofile(file)
+    assert raised.value.filename == str(tmp_path / 'out')
+
+
+@pytest.mark.parametrize('link', [False, True])
+def test_a_file_is_filled_empty_or_not_there_and_a_folder_is_none(tmp_path, link):
+    (tmp_path / 'real').mkdir()
+    (tmp_path / 'real' / 'full').write_bytes(b'x')
+    (tmp_path / 'real' / 'empty').write_bytes(b'')
+    (tmp_path / 'real' / 'folder').mkdir()
+    if link:
+        (tmp_path / 'link').mkdir()
+        for name in ('full', 'empty', 'folder', 'absent'):
+            (tmp_path / 'link' / name).symlink_to(tmp_path / 'real' / name)
+    place = str(tmp_path / ('link' if link else 'real'))
+    assert [files.is_filled(f'{place}/{name}') for name in ('full', 'empty', 'absent')] == [True, False, None]
+    with pytest.raises(OSError) as raised:
+        files.is_filled(f'{place}/folder')
+    assert raised.value.filename == f'{place}/folder'
+    with pytest.raises(OSError, match='not a plain file'):
+        files.is_filled(os.devnull)
 
 
 def test_file_in_the_place_of_a_folder_stays(tmp_path):
