@@ -13,6 +13,7 @@ result.run.json beside result.json says where the figures come from, for test/ac
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import math
 import os
@@ -23,7 +24,7 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 from pictures.report import report, sheet
 from rdn import cli, configuration, files, images
 from rdn.acceptance import dumped
-from rdn.accuracy import agreement, assessment, metrics, scoring
+from rdn.accuracy import agreement, assessment, metrics, result, scoring
 from rdn.network import architectures
 
 
@@ -108,6 +109,12 @@ def parse_args(argv):
             raise ValueError(text)
         return value
 
+    def limit(text):
+        value = decibels(text)
+        if not 0 <= value <= result.MAX_PSNR:
+            raise argparse.ArgumentTypeError(f'{text}: a number of dB from 0 to {result.MAX_PSNR}')
+        return value
+
     parser = cli.Parser(__doc__)
     parser.add_argument('--pred-path', required=True, help="folder of the device's outputs, or of ais_bench's runs")
     parser.add_argument('--label-path', required=True, help='folder of the labels, .npy')
@@ -131,14 +138,14 @@ def parse_args(argv):
     parser.add_argument('--reference', metavar='WEIGHTS', help='compare with what PyTorch makes of the same inputs')
     parser.add_argument(
         '--max-loss',
-        type=decibels,
+        type=limit,
         default=agreement.MAX_LOSS,
         metavar='DB',
         help='with --reference: by how much the average may change, either way; default %(default)s',
     )
     parser.add_argument(
         '--max-image-loss',
-        type=decibels,
+        type=limit,
         default=agreement.MAX_IMAGE_LOSS,
         metavar='DB',
         help="with --reference: by how much any image's PSNR may change; default %(default)s",

@@ -74,15 +74,22 @@ def whole_number(least: int, most: int) -> Field:
     return Field(lambda value: is_whole(value, least, most), f'a whole number from {least:,} to {most:,}')
 
 
-def decibels(limit: float, is_finite: bool) -> Field:
-    """A field of differences in dB up to a limit. is_finite: whether inf and nan, of equal pictures, are refused."""
+def decibels(limit: float) -> Field:
+    """A field of differences in dB, up to a limit in either direction, or inf or nan, as of equal pictures."""
 
     def is_valid(value: Any) -> bool:
-        if type(value) not in (int, float):
-            return False
-        return abs(value) <= limit if is_finite or math.isfinite(value) else True
+        return _is_number(value) and (abs(value) <= limit or value in (math.inf, -math.inf) or value != value)
 
-    return Field(is_valid, f'a number of dB, at most {limit:g}')
+    return Field(is_valid, f'a number of dB, from -{limit:g} to {limit:g}, or not finite')
+
+
+def decibel_limit(limit: float) -> Field:
+    """A field of limits in dB, which are from 0 to a highest one."""
+    return Field(lambda value: _is_number(value) and 0 <= value <= limit, f'a number of dB, from 0 to {limit:g}')
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)  # true and false are none
 
 
 def list_of(field: Field) -> Field:

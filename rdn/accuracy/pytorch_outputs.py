@@ -59,8 +59,10 @@ def find(job: ReferenceRun) -> Callable[[str], np.ndarray]:
 
     def read(stem: str) -> np.ndarray:
         path = os.path.join(folder, _name(stem))
+        if not os.path.exists(path):
+            raise ValueError(f'{path}: is missing: remove {folder}, and all are computed again')
         if files.digest(path) != digests.get(_name(stem)):
-            raise ValueError(f'{path}: not as PyTorch computed it: remove {folder}, and it is computed again')
+            raise ValueError(f'{path}: not as PyTorch computed it: remove {folder}, and all are computed again')
         return arrays.read_npy(path)
 
     return read
@@ -86,9 +88,9 @@ def _read_digests(folder: str, of: dict[str, str]) -> dict[str, str] | None:
             fields.check(content, _FIELDS)
         except ValueError as error:
             raise ValueError(f'not {what} ({error})')
-        for name, digest in of.items():
-            if content[name] != digest:
-                raise ValueError(f'of another {name} than this: remove {folder}, and it is computed again')
+        for name, words in (('weights', 'other weights'), ('manifest', 'another manifest')):
+            if content[name] != of[name]:
+                raise ValueError(f'computed with {words}: remove {folder}, and the outputs are computed again')
     return content['sha256']
 
 

@@ -74,10 +74,10 @@ class Origin(NamedTuple):
 
 
 _VERDICT = {
-    'change': fields.decibels(MAX_PSNR, is_finite=False),
-    'image_change': fields.decibels(MAX_PSNR, is_finite=False),
-    'max_loss': fields.decibels(MAX_PSNR, is_finite=True),
-    'max_image_loss': fields.decibels(MAX_PSNR, is_finite=True),
+    'change': fields.decibels(MAX_PSNR),
+    'image_change': fields.decibels(MAX_PSNR),
+    'max_loss': fields.decibel_limit(MAX_PSNR),
+    'max_image_loss': fields.decibel_limit(MAX_PSNR),
 }
 _LABEL_SIZE = fields.Field(
     lambda value: (

@@ -29,7 +29,8 @@ def wrong_values(expected):
             '\uff11' * 64,
             DIGEST + '\n',
         ],
-        'dB': ['0', True, [0], {}, None, 1e308, -501],
+        'dB': ['0', True, [0], {}, None, 1e308, -501, 10**400, -(10**400)],
+        'limit': ['0', True, [0], {}, None, 1e308, 10**400, -0.01, float('nan')],
         'object': [4, 'x', True, [1], {'x': 1}],
         'size': [228, [228], [228, 228, 3], [228, 0], [228, -1], [228, 228.0], ['228', '228'], [True, True]],
     }[expected]
@@ -226,7 +227,8 @@ def test_a_value_of_another_form_beside_a_result_is_refused_with_files_and_field
 @pytest.mark.parametrize('part, name', [('verdict', name) for name in VERDICT] + [('outputs', 'batch_size')])
 def test_a_value_of_another_form_within_it_is_refused(judged, part, name):
     path, record_path, content = judged
-    for value in wrong_values('dB' if part == 'verdict' else 'number'):
+    expected = 'number' if part == 'outputs' else 'limit' if name.startswith('max_') else 'dB'
+    for value in wrong_values(expected):
         record_path.write_text(json.dumps(changed(content, part, changed(content[part], name, value))))
         with pytest.raises(ValueError, match=rf'result\.run\.json: not a record .*\({name} is '):
             result.read_origin(path)

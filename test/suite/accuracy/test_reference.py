@@ -41,6 +41,11 @@ def test_fp32_agrees_with_pytorch_on_the_same_inputs(script, inferred, narrow):
         assert abs(json.load(file)['verdict']['change']) < 1e-4
 
 
+@pytest.mark.parametrize('flag', ['--max-loss=-0.1', '--max-loss=501', '--max-image-loss=-1', '--max-image-loss=nan'])
+def test_a_limit_that_no_record_can_hold_is_refused(script, flag):
+    assert_refused(script('RDN_postprocess', '--pred-path=a', '--label-path=b', flag), flag.split('=')[0])
+
+
 def test_an_error_in_one_image_is_found_though_the_average_hardly_moves(script, inferred):
     picture = np.fromfile(output('coffee'), np.float32)
     noise = np.random.RandomState(0).normal(0, 0.02, picture.shape).astype(np.float32)
@@ -169,6 +174,12 @@ def test_a_kept_output_that_changed_is_not_believed(kept, change):
     assert np.array_equal(kept(), picture)
 
 
+def test_a_kept_output_that_is_gone_is_named_with_what_to_do(kept):
+    kept.path.unlink()
+    with pytest.raises(ValueError, match='a.npy: is missing: remove '):
+        kept()
+
+
 def test_outputs_that_older_versions_kept_are_computed_again(kept):
     picture = np.load(str(kept.path))
     kept.record.unlink()
@@ -179,8 +190,8 @@ def test_outputs_that_older_versions_kept_are_computed_again(kept):
 @pytest.mark.parametrize(
     'change, said',
     [
-        ({'weights': DIGEST}, 'of another weights'),
-        ({'manifest': DIGEST}, 'of another manifest'),
+        ({'weights': DIGEST}, 'computed with other weights'),
+        ({'manifest': DIGEST}, 'computed with another manifest'),
         ({'weights': 3}, 'weights is 3'),
         ({'sha256': {'a.npy': 1}}, 'sha256 is'),
         ({'sha256': []}, 'sha256 is'),
