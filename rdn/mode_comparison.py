@@ -21,6 +21,7 @@ TABLE = f'{configuration.MODES}/modes.md'
 HEAD = ('', 'graph', 'mode', 'loss dB', 'worst image', 'images/s', 'accuracy')
 MARK = '>'  # before the fastest mode within the limits
 INTERRUPTED = 130  # the status of a script that Ctrl-C ended
+TERMINATED = (129, 143)  # of one that SIGHUP or SIGTERM ended
 BUDGET_SECONDS = 120  # for the model of eight bits; without a limit it may lose less
 CALIBRATION_IMAGES = 4  # with one more for the trials: the five photographs of sample_images.py
 
@@ -93,7 +94,7 @@ def compare(plan: walk_steps.Plan) -> int:
             rows.append(row if row.reason else measure(plan, graph, mode))
             os.makedirs(configuration.MODES, exist_ok=True)
             files.write_text(TABLE, cli.format_markdown(cells_of(rows)) + '\n')
-    finally:  # after Ctrl-C too
+    finally:  # after Ctrl-C or SIGTERM too
         if rows:
             print('\n' + '\n'.join(describe(plan, rows)), flush=True)
     return 0 if fastest(rows) else agreement.NOT_KEPT
@@ -125,6 +126,7 @@ def attempt(action: Callable[[walk_steps.Run], None]) -> str:
 
     Raises:
         KeyboardInterrupt: Ctrl-C ended a command.
+        SystemExit: SIGHUP or SIGTERM ended a command, or is to end this process.
     """
     said: list[str] = []
     try:
@@ -133,6 +135,8 @@ def attempt(action: Callable[[walk_steps.Run], None]) -> str:
     except SystemExit as ended:  # of a command, whose last line says why
         if ended.code == INTERRUPTED:
             raise KeyboardInterrupt
+        if ended.code in TERMINATED:
+            raise
         return said[-1] if said else f'ended with status {ended.code}'
     except (OSError, ValueError) as error:
         reason = cli.describe_error(error)

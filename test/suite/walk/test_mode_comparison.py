@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from typing import Any
 
 from rdn import configuration, mode_comparison, walk, walk_steps
@@ -63,6 +64,16 @@ def test_a_command_that_fails_is_a_reason_and_ctrl_c_ends_all():
     assert ended(0) == '' and ended(1) == 'ended with status 1'
     with pytest.raises(KeyboardInterrupt):
         ended(130)
+
+
+@pytest.mark.parametrize('status', [129, 143])
+def test_a_signal_to_end_is_no_row_that_failed(status):
+    def signalled(run):
+        sys.exit(status)  # as the handlers of SIGHUP and SIGTERM do, wherever the process is
+
+    with pytest.raises(SystemExit) as ended:
+        mode_comparison.attempt(signalled)
+    assert ended.value.code == status
 
 
 def test_the_reason_is_the_last_line_that_a_command_wrote_to_stderr():
