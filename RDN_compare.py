@@ -15,8 +15,9 @@ for each kind of difference. The status is 3 if a stage is out of line.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-from typing import Sequence
+from typing import ContextManager, Sequence
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
@@ -62,12 +63,24 @@ def open_folder(folder: str, labels: str, stems: Sequence[str], precision: str |
     return sources.DumpedTaps(found, stems, title, precision or (record and record.precision))
 
 
+def open_model(args: argparse.Namespace) -> ContextManager[engines.Engine]:
+    """Open the model that the flags name. An offline one has atc's precision, which --precision only tells."""
+    is_offline = args.model.endswith('.om')
+    precision = engines.AUTO if is_offline else args.precision or engines.AUTO
+    engine = args.engine or engines.guides_engine(args.model, precision, engines.Place())
+    return engines.opened(args.model, engine, precision, engines.Place(device_id=args.device_id, device=args.device))
+
+
 def compare(
     device_taps: sources.DeviceTaps, weights: str, labels: str, cases: Sequence[dataset.Case], rules: scoring.Rules
 ) -> measurement.Comparison:
     """Compare a device's taps with PyTorch's. The arguments are as elsewhere in this script."""
-    network = checkpoint.load(weights)
     precision = device_taps.precision or 'fp16'  # what atc computes in unless it is told otherwise
+    if precision not in rounding.PRECISIONS:
+        raise ValueError(
+            f"the run's record says {precision}: give --precision, one of {', '.join(rounding.PRECISIONS)}"
+        )
+    network = checkpoint.load(weights)
     meter = measurement.Meter(network, device_taps, precision)
     steps = len(meter.stages) * sum(len(case.input_stems()) for case in cases)
     with cli.progress_bar('stage', steps) as advance:
@@ -85,14 +98,12 @@ def main(argv=None):
         if args.outputs:
             device_taps = open_folder(args.outputs, args.label_path, stems, args.precision)
         else:
-            wanted = args.engine or engines.guides_engine(args.model, args.precision or 'auto', engines.Place())
-            place = engines.Place(device_id=args.device_id, device=args.device)
-            opened = engines.opened(args.model, wanted, args.precision or 'auto', place)
-            device_taps = sources.ComputedTaps(stack.enter_context(opened))
+            device_taps = sources.ComputedTaps(stack.enter_context(open_model(args)))
+            device_taps.precision = device_taps.precision or args.precision
         cli.say(f'device  {args.outputs or args.model}: {device_taps.title}')
         cli.say(f'PyTorch {args.weights}, fp32')
         if args.plain:
-            print(plain_run.compare(args.plain, args.label_path, cases, rules, device_taps))
+            cli.say(plain_run.compare(args.plain, args.label_path, cases, rules, device_taps))
         measured = compare(device_taps, args.weights, args.label_path, cases, rules)
     rows = table.rows_of(measured)
     print(table.format_rows(rows, measured.precision))

@@ -64,7 +64,7 @@ def _change(psnr: float, reference: float) -> float:
 
 def _format_change(decibels: float) -> str:
     """With its sign, which a change that rounds to 0 does not have."""
-    return f'{decibels:+.4f}' if abs(decibels) >= 5e-5 else '0.0000'
+    return '0.0000' if abs(decibels) < 5e-5 else f'{decibels:+.4f}'.replace('+nan', 'nan')
 
 
 def _is_kept(losses: Sequence[measurement.ImageLoss]) -> bool:

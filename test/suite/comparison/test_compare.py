@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 
-from rdn import cpu, engines
+from rdn import cpu, engines, run_record
 from rdn.comparison import measurement, table
 from rdn.devices import ais_bench, outputs
 from rdn.network import base, exporter, rdn_architecture, taps
@@ -343,6 +343,21 @@ def test_rounding_that_costs_more_than_the_limits_leads_to_a_finer_precision(psn
     assert (len(lines) == 3 and 'bf16 alone costs too much' in lines[2]) == costs_too_much
 
 
+def test_a_result_without_a_psnr_is_not_shown_as_unchanged():
+    measured = in_line([float('nan')])
+    rows = table.rows_of(measured)
+    assert table.format_rows(rows, 'bf16').splitlines()[1].split()[-2:] == ['nan', 'nan']
+    assert 'change nan dB' in table.describe(rows, measured)
+
+
+def test_a_record_of_a_precision_that_is_not_known_leads_to_the_flag(script, place, network):
+    dump(network)
+    record = run_record.Record('a tool', None, None, 'fp8', 'a chip', 1, 64 * '0', None)
+    run_record.write(DUMP, record)
+    assert_refused(compare(script), 'fp8', '--precision')
+    assert compare(script, '--precision=fp16').status == 0
+
+
 def test_a_change_that_rounds_to_zero_has_no_sign():
     rows = table.rows_of(in_line([30 - 1e-7]))
     assert table.format_rows(rows, 'bf16').split()[-2:] == ['0.0000', '0.0000']
@@ -431,6 +446,16 @@ def test_an_offline_model_with_taps_runs_by_pyacl(script, place, network, monkey
     module = sys.modules.pop('acl')
     assert ended.status == 0 and 'pyACL' in ended.out and 'fp16 rounding' in ended.out, ended
     assert module.complaints == [] and not any(module.live.values())
+
+
+def test_the_precision_of_an_offline_model_is_as_the_user_says(script, place, network, monkeypatch):
+    monkeypatch.syspath_prepend(os.path.join(ROOT, 'test', 'standins', 'pyacl'))
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)
+    monkeypatch.delitem(sys.modules, 'acl', raising=False)
+    offline(network, 'taps.om', 1)
+    ended = compare(script, '--precision=bf16', source='--model=taps.om')
+    sys.modules.pop('acl')
+    assert ended.status == 0 and 'bf16 rounding' in ended.out, ended
 
 
 def test_benchmarks_outputs_of_a_model_with_taps_are_compared(script, place, network):
