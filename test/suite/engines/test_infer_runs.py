@@ -35,7 +35,7 @@ def runs(script, narrow, tmp_path, monkeypatch):
 
     def run(self, batch):
         sizes.append(len(batch))
-        return vars(call)['change'](batch.repeat(2, 2).repeat(2, 3))
+        return [vars(call)['change'](batch.repeat(2, 2).repeat(2, 3))]
 
     def call(*flags, info='three.info'):
         del sizes[:]
@@ -43,7 +43,7 @@ def runs(script, narrow, tmp_path, monkeypatch):
         return script('RDN_infer', *usual, *flags)
 
     vars(call).update(sizes=sizes, change=lambda output: output)
-    monkeypatch.setattr(onnx_runtime.OnnxRuntime, '_run', run)
+    monkeypatch.setattr(onnx_runtime.OnnxRuntime, '_run_all', run)
     return call
 
 
@@ -171,12 +171,12 @@ def test_outputs_that_are_no_pictures_are_kept_and_end_the_run(runs, change, sai
 def test_a_run_whose_precision_changed_keeps_the_earlier_outputs(runs, monkeypatch):
     assert runs().status == 0
     before = files.digest(f'{DUMP}/a_1.bin')
-    run = onnx_runtime.OnnxRuntime._run
+    run = onnx_runtime.OnnxRuntime._run_all
 
     def change(self, batch):
         self.precision = 'bf16'
         return run(self, 1 - batch)
 
-    monkeypatch.setattr(onnx_runtime.OnnxRuntime, '_run', change)
+    monkeypatch.setattr(onnx_runtime.OnnxRuntime, '_run_all', change)
     assert_refused(runs(), 'overflowed in fp32, so later outputs are in bf16: run it again with -precision=bf16')
     assert files.digest(f'{DUMP}/a_1.bin') == before and run_record.read(DUMP)
