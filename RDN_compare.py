@@ -85,9 +85,12 @@ def main(argv=None):
         if args.outputs:
             device_taps = open_folder(args.outputs, args.label_path, stems, args.precision)
         else:
-            wanted = args.engine or engines.guides_engine(args.model, args.precision or 'auto', engines.Place())
             place = engines.Place(device_id=args.device_id, device=args.device)
-            opened = engines.opened(args.model, wanted, args.precision or 'auto', place)
+            precision = args.precision or engines.AUTO
+            guides = (
+                'pytorch' if engines.is_weights(args.model) else engines.guides_engine(args.model, precision, place)
+            )
+            opened = engines.opened(args.model, args.engine or guides, precision, place)
             device_taps = sources.ComputedTaps(stack.enter_context(opened))
         cli.say(f'device  {args.outputs or args.model}: {device_taps.title}')
         cli.say(f'PyTorch {args.weights}, fp32')
@@ -112,7 +115,11 @@ def parse_args(argv):
         choices=rounding.PRECISIONS,
         help="of the device's arithmetic; default: as the run's record or the model says, else fp16, as atc computes",
     )
-    parser.add_argument('--engine', choices=engines.ENGINES, help='for --model; default: ONNX Runtime for fp32')
+    parser.add_argument(
+        '--engine',
+        choices=engines.ENGINES,
+        help='for --model; default: ONNX Runtime for fp32, PyTorch for weights or a --device',
+    )
     parser.add_argument('--device', help="for --model in PyTorch: 'cuda:1', 'npu:0', 'cpu'")
     parser.add_argument('--device-id', type=cli.not_negative, default=0, help='for an offline model')
     parser.add_argument(
