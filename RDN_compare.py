@@ -67,8 +67,9 @@ def open_model(args: argparse.Namespace) -> ContextManager[engines.Engine]:
     """Open the model that the flags name. An offline one has atc's precision, which --precision only tells."""
     is_offline = args.model.endswith('.om')
     precision = engines.AUTO if is_offline else args.precision or engines.AUTO
-    engine = args.engine or engines.guides_engine(args.model, precision, engines.Place())
-    return engines.opened(args.model, engine, precision, engines.Place(device_id=args.device_id, device=args.device))
+    place = engines.Place(device_id=args.device_id, device=args.device)
+    usual = 'pytorch' if engines.is_weights(args.model) else engines.guides_engine(args.model, precision, place)
+    return engines.opened(args.model, args.engine or usual, precision, place)
 
 
 def compare(
@@ -123,7 +124,11 @@ def parse_args(argv):
         choices=rounding.PRECISIONS,
         help="of the device's arithmetic; default: as the run's record or the model says, else fp16, as atc computes",
     )
-    parser.add_argument('--engine', choices=engines.ENGINES, help='for --model; default: ONNX Runtime for fp32')
+    parser.add_argument(
+        '--engine',
+        choices=engines.ENGINES,
+        help='for --model; default: ONNX Runtime for fp32, PyTorch for weights or a --device',
+    )
     parser.add_argument('--device', help="for --model in PyTorch: 'cuda:1', 'npu:0', 'cpu'")
     parser.add_argument('--device-id', type=cli.not_negative, default=0, help='for an offline model')
     parser.add_argument(

@@ -298,9 +298,10 @@ def main(argv=None):
         infos = read_infos(args.input_text_path, args.input_width, args.input_height)
     place = engines.Place(args.provider, args.device_id, args.threads, device=args.device)
     engine = args.engine or engines.guides_engine(path, args.precision, place)
+    precision = 'fp32' if engine == 'pytorch' and args.precision == engines.AUTO else args.precision
     with contextlib.ExitStack() as stack:
         trace = stack.enter_context(tempfile.TemporaryDirectory()) if args.profiling else None
-        model = stack.enter_context(engines.opened(path, engine, args.precision, place, trace))
+        model = stack.enter_context(engines.opened(path, engine, precision, place, trace))
         check_model(model, path, args.batch_size)
         if infos:
             check_inputs(model, path, infos)
@@ -357,7 +358,7 @@ def parse_args(argv):
         '-precision',
         choices=[engines.AUTO, *engines.PRECISIONS],
         default=engines.AUTO,
-        help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8',
+        help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8; of -engine=auto the fastest',
     )
     parser.add_argument('-device', metavar='NAME', help='for PyTorch: cuda:1, mps, npu:0, xpu, cpu; default: the first')
     parser.add_argument(

@@ -5,7 +5,7 @@
     python3 RDN_upscale.py --cluster --input s3://pictures/in --output s3://pictures/out
 
 photo.jpg becomes photo_x2.jpg beside it, and a folder photos becomes photos_x2 with the same structure; with --output
-all results go there. Results of earlier runs are passed over. The pictures go through the model in overlapping tiles
+all results go there. Results of earlier runs are not enlarged again. The pictures go through the model in overlapping tiles
 that join without seams. With --cluster the machines of a Ray cluster share the work: docs/cluster.md.
 """
 
@@ -46,7 +46,8 @@ def main(argv=None):
     if summary.skipped:
         print(f'{summary.skipped} skipped: done before')
     if summary.passed:
-        cli.say(f'{summary.passed} passed over, not pictures by their names: {", ".join(summary.passed_names)}')
+        files = cli.count(summary.passed, 'file')
+        cli.say(f'left out, not pictures by their names: {files}: {", ".join(summary.passed_names)}')
     cli.say(f'{summary.done} done, in {target}')
     check_failures(summary, args.log)
 
@@ -64,11 +65,11 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
         asked.check_writable(folders)
         lines = [model.describe(scale, engines.describe(engine, '--precision'))]
         lines += processing.describe_model(engine, model.precision)
+        said = len(engine.notes)
         lines += processing.describe_tiles(engine, options) if model.path else []
         for line in filter(None, [*lines, found.describe_results()]):
             cli.say(line)
         print(estimate.describe(found.jobs, engine, scale, options), flush=True)
-        said = len(engine.notes)
         with asked.under_way(summary) as page:
             local.upscale_all(found.jobs, engine, scale, options, page, summary)
         for note in engine.notes[said:]:

@@ -6,30 +6,31 @@ import os
 from typing import NamedTuple, Sequence
 
 from pictures import discovery, naming, processing
+from rdn import cli
 
-SHOWN_RESULTS = 3  # of those that are passed over
+SHOWN_RESULTS = 3  # of those that are left out
 
 
 class Found(NamedTuple):
-    """The pictures to enlarge, and the paths that are passed over since they are results of earlier runs."""
+    """The pictures to enlarge, and the paths that are left out, since they are results of earlier runs."""
 
     jobs: list[processing.PictureJob]
     results: list[str]
 
     def describe_results(self) -> str:
-        """A line on the results that are passed over; empty where there are none."""
+        """A line on the results that are left out; empty where there are none."""
         if not self.results:
             return ''
         rest = ', …' if len(self.results) > SHOWN_RESULTS else ''
         shown = ', '.join(self.results[:SHOWN_RESULTS])
-        return f'{len(self.results):,} passed over, results of earlier runs: {shown}{rest}'
+        return f'not enlarged again: {cli.count(len(self.results), "result")} of earlier runs: {shown}{rest}'
 
 
 def find_jobs(inputs: Sequence[str], names: naming.Naming, summary: processing.Summary) -> Found:
     """Return a job for each picture, in the order of the inputs, those of a folder sorted.
 
-    A result of an earlier run is known by its name: it is the suffix longer than a picture beside it. A file that the
-    user named is a picture whatever its name, unless this run makes it of another one.
+    A result of an earlier run is known by its name: it is the suffix, or the usual one of another scale, longer than a
+    picture beside it. A file that the user named is a picture whatever its name, unless this run makes it of another one.
 
     Args:
         inputs: files and folders.
@@ -41,8 +42,7 @@ def find_jobs(inputs: Sequence[str], names: naming.Naming, summary: processing.S
         ValueError: there is no picture, or there are several for one result.
     """
     jobs: dict[tuple[str, str], processing.PictureJob] = {}  # by source and result: what is named twice is made once
-    stems: set[str] = set()  # of results of the pictures in folders
-    in_folders: set[str] = set()
+    in_folders: dict[str, str] = {}  # source -> place
     for given in inputs:
         own = names if names.file else names._replace(output=naming.folder_for(given, names))
         for path, place, is_picture in discovery.find_pictures([given], own.output or os.curdir):
@@ -53,10 +53,8 @@ def find_jobs(inputs: Sequence[str], names: naming.Naming, summary: processing.S
             source = os.path.abspath(path)
             jobs.setdefault((source, os.path.abspath(job.target)), job)
             if os.path.isdir(given):
-                in_folders.add(source)
-                root = source[: len(source) - len(place)]
-                stems.update(root + stem for stem in naming.stems_of_results(place, names.suffix))
-    found = Found([], [])
+                in_folders[source] = place
+    found, stems = Found([], []), _stems_of_results(in_folders, names.suffix)
     targets = {target for _, target in jobs}
     for (source, _), job in jobs.items():
         is_result = source in targets or source in in_folders and os.path.splitext(source)[0] in stems
@@ -66,6 +64,18 @@ def find_jobs(inputs: Sequence[str], names: naming.Naming, summary: processing.S
             found.jobs.append(job)
     _check(inputs, names, found)
     return found
+
+
+def _stems_of_results(places: dict[str, str], suffix: str) -> set[str]:
+    """The paths, without an ending, where results of pictures in folders may lie. places: source -> its place."""
+    ends = {os.path.splitext(source)[0][-3:] for source in places}  # of most folders none is a usual suffix
+    suffixes = {suffix, *ends.intersection(naming.USUAL_SUFFIXES)}
+    return {
+        source[: len(source) - len(place)] + stem
+        for source, place in places.items()
+        for each in suffixes
+        for stem in naming.stems_of_results(place, each)
+    }
 
 
 def _check(inputs: Sequence[str], names: naming.Naming, found: Found) -> None:

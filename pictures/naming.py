@@ -7,6 +7,8 @@ from typing import Iterator, NamedTuple
 
 from pictures.formats import reader, registry
 
+USUAL_SUFFIXES = ('_x2', '_x3', '_x4')  # of results of our networks
+
 
 class Naming(NamedTuple):
     """How results are named.

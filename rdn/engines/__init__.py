@@ -7,7 +7,7 @@
 base.py has the type of all engines, onnx_runtime.py, openvino.py, pytorch.py and om.py one each, choice.py chooses.
 """
 
-from rdn.engines.base import AUTO, ENGINES, PRECISIONS, Engine, Place, Spent
+from rdn.engines.base import AUTO, ENGINES, PRECISIONS, Engine, Place, Spent, is_weights
 from rdn.engines.choice import check_model, describe, faster_way, guides_engine, open_model, opened, resolve_model
 from rdn.engines.om import Om
 from rdn.engines.onnx_runtime import PROVIDERS, OnnxRuntime
@@ -30,6 +30,7 @@ __all__ = [
     'describe',
     'faster_way',
     'guides_engine',
+    'is_weights',
     'open_model',
     'opened',
     'resolve_model',

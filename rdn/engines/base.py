@@ -153,7 +153,7 @@ class Engine(abc.ABC):
         with self._exact_lock:
             if self._exact is None:
                 self._exact = self._open_exact()
-                self.notes.extend(self._exact.notes)
+                self.notes.extend(note for note in self._exact.notes if note not in self.notes)
                 self._exact.notes = self.notes
             return self._exact
 

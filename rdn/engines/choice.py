@@ -105,14 +105,16 @@ def _open_fastest(request: Request) -> base.Engine:
             raise ValueError('bf16 needs OpenVINO or PyTorch: leave the provider and profiling out')
         return _open_onnx_runtime(request)
     if request.own == 'int8':
-        can_openvino = cpu.has_int8() and openvino.is_installed()
-        return (_open_openvino if can_openvino else _open_onnx_runtime)(_without_device(request))
+        found, notes = _try_openvino(request) if cpu.has_int8() and openvino.is_installed() else (None, [])
+        found = found or _open_onnx_runtime(request)
+        found.notes.extend(notes)
+        return found
     if place.device not in (None, CPU):
         return _open_pytorch(request)
     found, notes = (_open_lossy if request.precision == base.AUTO else _open_on_accelerator)(request)
     if found is None:
         opener = {'bf16': _open_openvino, 'fp16': _open_half}.get(request.precision, _open_onnx_runtime)
-        found = opener(_without_device(request))
+        found = opener(request)
     found.notes.extend(notes)
     return found
 
@@ -122,15 +124,26 @@ def _open_lossy(request: Request) -> tuple[base.Engine | None, list[str]]:
     engine, notes = _open_on_accelerator(request)
     if request.own != 'fp32' or engine:
         return engine, notes
-    if onnx_runtime.has_accelerator():
-        engine = _open_onnx_runtime(_without_device(request))
+    if request.place.device != CPU and onnx_runtime.has_accelerator():
+        engine = _open_onnx_runtime(request)
         if engine.chip != run_record.HOST:
             return engine, notes
     if not (cpu.has_bf16() and openvino.is_installed() and _is_ours(request.path)):
         return None, notes
-    engine = _open_openvino(_without_device(request)._replace(precision='bf16'))
-    engine.set_exact(functools.partial(_open_fastest, request._replace(precision='fp32')))
-    return engine, notes
+    engine, more = _try_openvino(request._replace(precision='bf16'))
+    if engine:
+        engine.set_exact(functools.partial(_open_fastest, request._replace(precision='fp32')))
+    return engine, [*notes, *more]
+
+
+def _try_openvino(request: Request) -> tuple[base.Engine | None, list[str]]:
+    """The model in OpenVINO, which nobody named; or None, and a note: of an installation that is too old, for example."""
+    try:
+        return _open_openvino(request), []
+    except ValueError as error:
+        if request.place.device not in (None, CPU):
+            raise
+        return None, [f'OpenVINO is not used: {escaping.one_line(error)}']
 
 
 def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str]]:
@@ -171,12 +184,6 @@ def _open_half(request: Request) -> base.Engine:
     )
 
 
-def _without_device(request: Request) -> Request:
-    """The request for an engine of the CPU, which a person may have named in PyTorch's words."""
-    place = request.place
-    return request._replace(place=place._replace(device=None)) if place.device == CPU else request
-
-
 def _open_onnx_runtime(request: Request) -> base.Engine:
     """Open a model in ONNX Runtime, in the precision of its values."""
     if request.precision not in (base.AUTO, request.own):
@@ -185,9 +192,11 @@ def _open_onnx_runtime(request: Request) -> base.Engine:
             f'{request.precision}: leave the engine and the provider out'
         )
     _check_no_device(request)
-    is_named = request.precision != base.AUTO
+    is_named, place = request.precision != base.AUTO, request.place
+    if place.device == CPU and not place.provider:
+        place = place._replace(provider='CPU')
     return _with_onnx(
-        request, 'fp32', lambda path: onnx_runtime.OnnxRuntime(path, request.place, request.trace_folder, is_named)
+        request, 'fp32', lambda path: onnx_runtime.OnnxRuntime(path, place, request.trace_folder, is_named)
     )
 
 
@@ -222,7 +231,7 @@ def _open_pytorch(request: Request, device: Any = None) -> base.Engine:
 def _check_no_device(request: Request) -> None:
     if request.place.device not in (None, CPU):
         raise ValueError(
-            f'{request.path}: a device ({request.place.device}) is for PyTorch: leave it or the engine {request.engine} out'
+            f'{request.path}: the device {request.place.device} is for PyTorch, which does not compute here: leave it out'
         )
 
 
@@ -295,10 +304,13 @@ def opened(
 def guides_engine(path: str, precision: str, place: base.Place) -> str:
     """The engine of the guide's steps where none is named: ONNX Runtime, which computes fp32 as PyTorch does.
 
-    A precision that is named, a model of eight bits, or an offline model may need another: AUTO.
+    A precision that is named, a model of eight bits, or an offline model may need another: AUTO. A device is
+    PyTorch's.
     """
-    if path.endswith(om.ENDING) or precision != base.AUTO or place.device:
+    if path.endswith(om.ENDING) or precision != base.AUTO:
         return base.AUTO
+    if place.device:
+        return 'pytorch'
     return base.AUTO if onnx_graph.precision_of(path) == 'int8' else 'onnxruntime'
 
 

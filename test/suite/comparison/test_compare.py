@@ -503,7 +503,7 @@ def test_the_compact_network_on_photographs_in_bf16_and_with_a_lost_residual(
 
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])
 def test_pytorch_has_the_taps_of_weights_themselves(script, place, precision):
-    ended = compare(script, f'--precision={precision}', '--device=cpu', '--engine=pytorch', source='--model=rdn.pth')
+    ended = compare(script, f'--precision={precision}', '--device=cpu', source='--model=rdn.pth')
     if 'does not compute in' in ended.err:
         pytest.skip('this PyTorch does not convolve in this type on a CPU')
     assert ended.status == 0 and f'PyTorch, {precision}' in ended.out, ended

@@ -96,6 +96,61 @@ def test_a_network_of_another_project_is_computed_in_fp32(paths, lossy, machine,
 
 
 @new_python
+def test_auto_takes_the_next_engine_where_openvino_does_not_load(paths, lossy, machine, monkeypatch):
+    machine(bf16=True)
+    monkeypatch.setitem(sys.modules, 'openvino', None)  # as a broken or too old installation
+    model = engines.open_model(paths[1])
+    assert model.name == 'ONNX Runtime, fp32 (CPU)' and 'OpenVINO is not used: ' in model.notes[0]
+    with pytest.raises(ValueError, match='pip install openvino'):
+        engines.open_model(paths[1], precision='bf16')
+
+
+def test_the_device_cpu_is_the_processor_for_onnx_runtime_too(paths, lossy, machine, monkeypatch):
+    machine()
+    monkeypatch.setattr(
+        onnxruntime, 'get_available_providers', lambda: ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    )
+    asked = []
+    real = onnxruntime.InferenceSession
+
+    def session(path, options, providers):
+        asked.append(providers)
+        return real(path, options, providers=['CPUExecutionProvider'])
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', session)
+    for engine in ('auto', 'onnxruntime'):
+        engines.open_model(paths[1], engine, place=engines.Place(device='cpu'))
+    assert asked == [['CPUExecutionProvider']] * 2
+
+
+@new_python
+def test_a_note_on_what_fails_is_said_once(paths, lossy, machine, monkeypatch):
+    machine(bf16=True)
+    monkeypatch.setattr(device_files, 'are_present', lambda: True)
+    monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (None, ['cuda is not used']))
+    model = engines.open_model(paths[1])
+    model.exact()
+    assert model.notes == ['cuda is not used']
+
+
+@new_python
+def test_a_note_of_the_tile_that_is_timed_is_shown(upscale, narrow, photo, lossy, machine, monkeypatch):
+    """fp16 overflows, and bf16 is taken, on the first tile: that of the estimate."""
+    photo.crop((0, 0, 40, 30)).save(str(upscale.source / 'a.png'))
+    machine(gpu=True)
+    real = pytorch.PyTorch._forward
+
+    def forward(self, loaded, x):
+        return real(self, loaded, x) * (float('inf') if loaded.precision == 'fp16' else 1)
+
+    monkeypatch.setattr(pytorch.PyTorch, '_forward', forward)
+    ended = upscale('--overwrite')
+    assert ended.status == 0 and ended.out.count('fp16 overflows in this network, so it is computed in bf16') == 1, (
+        ended
+    )
+
+
+@new_python
 @pytest.mark.parametrize('has', [{'bf16': True}, {'gpu': True}])
 def test_pictures_of_16_bits_are_computed_in_fp32(paths, lossy, machine, has):
     machine(**has)
@@ -213,6 +268,16 @@ def test_the_guides_step_stays_at_fp32_on_onnx_runtime_unless_asked(script, data
         assert np.abs(np.frombuffer(found[name], np.float32) - np.frombuffer(content, np.float32)).max() < 1e-5
     with open('result/dumpOutput_device0.run.json') as file:
         assert '"engine": "PyTorch"' in file.read()
+
+
+@new_python
+@pytest.mark.parametrize('flag', ['-engine=pytorch', '-device=cpu'])
+def test_the_guides_step_computes_in_fp32_where_only_the_engine_was_named(
+    script, dataset, narrow, lossy, machine, flag
+):
+    machine(bf16=True, gpu='engine' in flag)
+    ended = script('RDN_infer', f'-om_path={narrow[1]}', flag, *INFER)
+    assert ended.status == 0 and 'on PyTorch, fp32 (' in ended.out, ended
 
 
 def test_the_guides_step_refuses_a_device_that_is_not_here(script, dataset, narrow):

@@ -104,7 +104,7 @@ def test_a_result_that_is_there_is_kept_unless_a_flag_says_otherwise(run, photo)
         assert file.read() == before
 
 
-# --- results are no sources
+# --- results are not enlarged again
 
 
 def test_the_second_run_over_a_folder_takes_no_result(run, photo, tmp_path):
@@ -119,7 +119,15 @@ def test_the_second_run_over_a_folder_takes_no_result(run, photo, tmp_path):
         ended = run('photos', *flags)
         assert ended.status == 0, ended.err
         assert pictures_in(tmp_path / 'photos_x2') == ['a_x2.jpg', 'trip/b_x2.jpg', 'trip/day/c_x2.png']
-        assert re.search(r'^6 passed over, results of earlier runs: photos/a_x2.jpg, .*…$', ended.out, re.MULTILINE)
+        assert re.search(
+            r'^not enlarged again: 6 results of earlier runs: photos/a_x2.jpg, .*…$', ended.out, re.MULTILINE
+        )
+
+
+def test_results_of_another_scale_are_known_too(run, photo, tmp_path):
+    put(photo, 'photos/a.jpg', 'photos/a_x3.png', 'photos/trip/b.jpg', 'photos/trip_x4/b_x4.jpg', 'photos/c_x3.jpg')
+    assert run('photos').status == 0
+    assert pictures_in(tmp_path / 'photos_x2') == ['a_x2.jpg', 'c_x3_x2.jpg', 'trip/b_x2.jpg']
 
 
 def test_a_result_that_is_named_alone_is_taken(run, photo):
@@ -140,7 +148,7 @@ def test_all_files_of_a_folder_by_their_names_are_taken_once(run, photo, tmp_pat
 
 def test_a_name_that_only_looks_like_a_result_is_a_picture(tmp_path, photo, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    put(photo, 'in/a_x2.jpg', 'in/b.png', 'in/b_x4.png', 'in/c_x2/b.png', 'in/d_x2/e_x2.png')
+    put(photo, 'in/a_x2.jpg', 'in/b.png', 'in/b_x5.png', 'in/c_x2/b.png', 'in/d_x2/e_x2.png')
     found = jobs.find_jobs(['in'], naming.make_naming(None, None, None, False, 2), processing.Summary())
     assert not found.results and len(found.jobs) == 5
 
