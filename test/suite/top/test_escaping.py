@@ -1,5 +1,6 @@
 """Text from outside on a console, in a log and in an error: nothing of it is obeyed, and no letter is lost."""
 
+import glob
 import io
 import logging
 import os
@@ -17,6 +18,8 @@ from helpers import ROOT, run_python
 
 HOSTILE = '\x1b]0;title\x07\x1b[2J\u202egnp.\x9b31m\x00\x08'
 SHOWN = r'\x1b]0;title\x07\x1b[2J\u202egnp.\u009b31m\x00\x08'
+HEADER = 'Model Name,OP Type,Core Type,Count,Total Time(us),Min Time(us),Avg Time(us),Max Time(us),Ratio(%)'
+OPERATOR = 'Cast\x1b[2J\nAdd'
 LANGUAGES = [
     'photo (1) ~ $HOME "quoted" \\ back.png',
     'Ünï̈cödé été.png',
@@ -118,15 +121,32 @@ def test_nothing_that_a_script_prints_is_obeyed_by_the_terminal(main, capsys, mo
         assert out == '' and err.count('\n') == 1 and '\\x1b[2J\\u202e' in err
 
 
+@pytest.mark.parametrize('folder', ['', 'test', 'rdn', 'rdn/acceptance', 'rdn/devices', 'pictures'])
+def test_every_program_runs_where_all_that_it_prints_is_escaped(folder):
+    """tools/ is for developers, whose files are their own."""
+    for path in glob.glob(os.path.join(ROOT, folder, '*.py')):
+        with open(path, encoding='utf-8') as file:
+            _, guard, ending = file.read().partition("\nif __name__ == '__main__':\n")
+        assert not guard or re.search(r'^    cli\.run\(', ending, re.MULTILINE), path
+
+
+def test_an_operator_of_a_profile_is_one_line_of_its_table(script, tmp_path):
+    table = tmp_path / 'op_statistic_0_1.csv'
+    table.write_text(f'{HEADER}\nm,"{OPERATOR}",AI Core,1,90,90,90,90,90\nm,Add,AI Core,1,10,10,10,10,10\n')
+    ended = script('RDN_profile', table)
+    assert ended.status == 0, ended.err
+    assert ended.out.splitlines()[1].startswith('m') and ended.out.count('\n') == 5
+    assert ended.out.count(r'Cast\x1b[2J\nAdd') == 2
+
+
 def test_a_table_is_aligned_by_what_is_shown():
     rows = cli.format_table([['operator', 'us'], ['Conv\x1b[2J', '1'], ['Add', '22']]).splitlines()
     assert rows == ['operator     us', r'Conv\x1b[2J   1', 'Add          22']
 
 
 def test_a_terminal_of_ascii_alone_shows_numbers_of_letters(tmp_path):
-    header = 'Model Name,OP Type,Core Type,Count,Total Time(us),Min Time(us),Avg Time(us),Max Time(us),Ratio(%)'
     table = tmp_path / 'op_statistic_0_1.csv'
-    table.write_text(f'{header}\nm,图Ünion,AI Core,1,10,10,10,10,100\n', encoding='utf-8')
+    table.write_text(f'{HEADER}\nm,图Ünion,AI Core,1,10,10,10,10,100\n', encoding='utf-8')
     environment = dict(os.environ, LC_ALL='C', PYTHONCOERCECLOCALE='0', PYTHONUTF8='0')
     done = run_python('RDN_profile.py', table, cwd=ROOT, env=environment)
     assert done.returncode == 0 and r'\u56fe\xdcnion' in done.stdout, done.stderr
