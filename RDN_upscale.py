@@ -55,6 +55,7 @@ def main(argv=None):
 def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> tuple[str, report.Report | None]:
     """Enlarge the pictures on this machine; return where the results are, and the report."""
     model, options = asked.model, asked.options
+    discovery.check_existence(asked.inputs)  # before an engine starts, which takes seconds
     with engines.opened(model.file, model.engine, model.precision, model.busy_place()) as engine:
         scale = engines.scale_of(engine, model.file)
         upscaler.check_tiles(engine, options.tile_size, options.overlap)

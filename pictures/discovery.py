@@ -17,15 +17,21 @@ def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str
     A picture in a folder keeps its place. An earlier run's results in `output` are passed over.
     Raises FileNotFoundError for what is not there.
     """
+    check_existence(inputs)
     for given in inputs:
-        if not os.path.exists(given):
-            check_no_url(given)
-            raise FileNotFoundError(errno.ENOENT, 'no such file or folder', given)
         if not os.path.isdir(given):
             yield given, os.path.basename(given), True
             continue
         for place in walk(given, output):
             yield os.path.join(given, place), place, reader.is_picture_name(place)
+
+
+def check_existence(inputs: Sequence[str]) -> None:
+    """Raise FileNotFoundError for the first input that does not exist, ValueError for a URL."""
+    for given in inputs:
+        if not os.path.exists(given):
+            check_no_url(given)
+            raise FileNotFoundError(errno.ENOENT, 'no such file or folder', given)
 
 
 def check_no_url(path: str) -> None:

@@ -5,7 +5,7 @@ import re
 import shutil
 
 from pictures import defaults, jobs, naming, processing
-from rdn import files
+from rdn import engines, files
 
 import pytest
 
@@ -196,3 +196,8 @@ def test_a_model_is_told_by_its_digest_on_the_console_and_on_the_page(script, na
 
 def test_the_default_weights_are_there():
     assert os.path.samefile(defaults.WEIGHTS, LITE)
+
+
+def test_a_picture_that_does_not_exist_is_refused_before_an_engine_starts(script, monkeypatch, tmp_path):
+    monkeypatch.setattr(engines, 'opened', None)
+    assert_refused(script('RDN_upscale', str(tmp_path / 'nosuch.jpg')), 'nosuch.jpg: no such file or folder')
