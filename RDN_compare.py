@@ -105,7 +105,11 @@ def main(argv=None):
         cli.say(f'PyTorch {args.weights}, fp32')
         if args.plain:
             cli.say(plain_run.compare(args.plain, args.label_path, cases, rules, device_taps))
+        elif args.outputs:
+            print('plain   not compared: taps can change what a device computes; --plain FOLDER compares the results')
         measured = compare(device_taps, args.weights, args.label_path, cases, rules)
+        for note in device_taps.notes():
+            cli.say(f'note    {note}')
     rows = table.rows_of(measured)
     print(table.format_rows(rows, measured.precision))
     print(table.describe(rows, measured))

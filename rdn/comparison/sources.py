@@ -38,6 +38,10 @@ class DeviceTaps(abc.ABC):
             ValueError: a tap is missing or of another shape; with the file's name.
         """
 
+    def notes(self) -> list[str]:
+        """Return what a person should know of the computation, once it is done."""
+        return []
+
     @abc.abstractmethod
     def read_result(self, stem: str, lr: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Return the result alone, float32 of the shape. Arguments and errors as of `read`."""
@@ -78,6 +82,9 @@ class ComputedTaps(DeviceTaps):
         self.title, self.precision = engine.name, engine.precision
         self._engine = engine
         engine.show_taps()
+
+    def notes(self) -> list[str]:
+        return self._engine.notes
 
     def read(self, stem: str, lr: np.ndarray, shapes: Shapes) -> dict[str, np.ndarray]:
         path, names = self._engine.path, list(self._engine.outputs)

@@ -8,7 +8,7 @@ import shutil
 import sys
 
 from rdn import cpu, engines, run_record
-from rdn.comparison import measurement, table
+from rdn.comparison import measurement, sources, table
 from rdn.devices import ais_bench, outputs
 from rdn.network import base, exporter, rdn_architecture, taps
 
@@ -393,6 +393,7 @@ def test_the_plain_models_results_are_compared_first(script, place, network):
         os.makedirs('plain', exist_ok=True)
         shutil.copy(f'{DUMP}/{stem}_1.bin', 'plain')
     assert 'the taps change nothing' in compare(script, '--plain=plain').out
+    assert 'plain   not compared: taps can change what a device computes' in compare(script).out
     changed = np.fromfile(f'plain/{stems()[0]}_1.bin', np.float32)
     changed[7] += 0.125
     changed.tofile(f'plain/{stems()[0]}_1.bin')
@@ -525,3 +526,9 @@ def test_weights_of_another_scale_are_refused(script, place):
     torch.manual_seed(0)
     save('rdn.pth', RDN(3, 3, 8, 8, 2, 2))
     assert_refused(compare(script), 'prepared for scale 2', 'scale 3')
+
+
+def test_what_an_engine_fell_back_to_is_said(script, place, network, monkeypatch):
+    exporter.export_onnx(network, exporter.Shape(None, SIDE, SIDE), 9, exporter.Variant(with_taps=True), 'taps.onnx')
+    monkeypatch.setattr(sources.ComputedTaps, 'notes', lambda self: [*self._engine.notes, 'fp16 overflows'])
+    assert 'note    fp16 overflows\n' in compare(script, source='--model=taps.onnx').out
