@@ -123,11 +123,12 @@ def open_graph(name: str, graph: BenchGraph, side: int, folder: str) -> Ways:
     """A graph in each engine and precision that is here."""
     path = os.path.join(folder, f'{name}.onnx')
     export(name, graph, side, path)
-    ways: Ways = {'ONNX Runtime, fp32': engines.OnnxRuntime(path, engines.Place('CPU'))}
+    cores = cpu.available_cores()  # taskset leaves fewer, which ONNX Runtime does not see
+    ways: Ways = {'ONNX Runtime, fp32': engines.OnnxRuntime(path, engines.Place('CPU', threads=cores))}
     if openvino.is_installed():
-        ways['OpenVINO, fp32'] = engines.OpenVino(path, 'fp32')
+        ways['OpenVINO, fp32'] = engines.OpenVino(path, 'fp32', cores)
         if cpu.has_bf16() and is_allowed('AMX', 'BF16', 'FP16'):
-            ways['OpenVINO, bf16'] = engines.OpenVino(path, 'bf16')
+            ways['OpenVINO, bf16'] = engines.OpenVino(path, 'bf16', cores)
         if cpu.has_int8() and is_allowed('AMX', 'BF16', 'FP16', 'VNNI'):
             eight = os.path.join(folder, f'{name}_int8.onnx')
             small = os.path.join(folder, f'{name}_small.onnx')
@@ -136,7 +137,7 @@ def open_graph(name: str, graph: BenchGraph, side: int, folder: str) -> Ways:
             model = qdq.load(path)
             layers = {qdq.name_of(conv) for conv in qdq.convolutions(model)}
             onnx.save(qdq.quantize(model, scales, layers - IN_FLOAT), eight)
-            ways['OpenVINO, int8'] = engines.OpenVino(eight, 'int8')
+            ways['OpenVINO, int8'] = engines.OpenVino(eight, 'int8', cores)
     if graph.shuffled > 1:
         return {engine: functools.partial(shuffle, way, graph.shuffled) for engine, way in ways.items()}
     return ways
