@@ -24,6 +24,12 @@ def next_lines(weights=configuration.COMPACT_WEIGHTS, is_accelerator=False, verd
     return [line[11:] for line in walk.describe_end(plan, [measured]) if line.startswith('next ')]
 
 
+@pytest.fixture(autouse=True)
+def project_folder(monkeypatch):
+    """The walk runs in the project's folder."""
+    monkeypatch.chdir(ROOT)
+
+
 @pytest.fixture
 def activated(monkeypatch):
     monkeypatch.setattr(sys, 'prefix', os.path.join(ROOT, '.venv'))
