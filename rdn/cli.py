@@ -112,7 +112,7 @@ def progress_bar(unit: str, total: int) -> Iterator[Callable[[], object]]:
 
 def bar(total: float) -> tqdm:
     """Return a bar of `total` units on stderr with the time left, if that is a terminal; otherwise it stays silent."""
-    form = '{desc}: {percentage:3.0f}% {bar} {elapsed}, {remaining} left'
+    form = '{desc}{percentage:3.0f}% {bar} {elapsed}, {remaining} left'
     return tqdm(total=total, bar_format=form, smoothing=0.1, disable=None, leave=False)
 
 
