@@ -288,6 +288,7 @@ def test_a_model_that_nobody_holds_any_more_is_freed(acl, offline, expected):
     assert not any(module.live.values()) and module.complaints == []
 
 
+@pytest.mark.slow
 def test_a_program_that_closes_nothing_frees_all_at_its_end(offline, tmp_path):
     code = (
         'import sys, numpy as np; from rdn import engines\n'

@@ -156,6 +156,7 @@ def test_a_name_that_only_looks_like_a_result_is_a_picture(tmp_path, photo, monk
 # --- weights
 
 
+@pytest.mark.slow
 def test_without_a_model_the_compact_weights_of_the_repository_are_taken(photo, tmp_path):
     """From any folder; and neither there nor in the repository anything else is written."""
     put(photo, str(tmp_path / 'photo.png'))

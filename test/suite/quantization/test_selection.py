@@ -67,6 +67,7 @@ def test_values_that_are_not_finite_are_refused():
 
 
 @pytest.mark.parametrize('dense', ['concat', 'split'])
+@pytest.mark.slow
 def test_estimated_errors_are_those_of_a_layer_that_alone_is_rounded(tmp_path, images, dense):
     network, model = exported(tmp_path / 'tiny.onnx', dense)
     scales = calibration.measure_scales(model, images)

@@ -80,6 +80,7 @@ def test_a_familys_name_asks_for_the_chip(modern, name):
     assert found.chip.name == f'{name}4' and found.soc_version == f'Ascend{name}4'
 
 
+@pytest.mark.slow
 def test_a_chip_that_the_toolkit_does_not_know_is_refused_before_anything_is_converted(modern, monkeypatch, tmp_path):
     modern('310B')
     monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(list_chips(tmp_path / 'cann', '310B1', '310B3', '310P3')))
@@ -325,6 +326,7 @@ def bare_server(modern, monkeypatch):
     return install
 
 
+@pytest.mark.slow
 def test_pyacl_is_taken_where_the_other_tools_are_not_here(bare_server, monkeypatch):
     folder = bare_server()
     found = machine()
