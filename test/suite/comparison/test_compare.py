@@ -163,7 +163,7 @@ def test_a_device_that_rounds_as_its_precision_does_is_in_line(script, place, ne
         dump(network, in_bf16(network))
     ended = compare(script, f'--precision={precision}')
     assert ended.status == 0 and f'rounding to {precision}' in ended.out, ended
-    assert [line.split()[0] for line in ended.out.splitlines()[3:11]] == STAGES
+    assert [line.split()[0] for line in ended.out.splitlines()[4:12]] == STAGES
 
 
 def in_type(network, dtype):
@@ -366,7 +366,7 @@ def test_a_change_that_rounds_to_zero_has_no_sign():
 def test_decibels_are_those_of_the_devices_taps_before_pytorchs_rest(script, place, network):
     dump(network, at('rdbs.0', lambda tap: tap + 0.05))
     lines = compare(script).out.splitlines()
-    table = {line[2:].split()[0]: line[2:].split() for line in lines[3:11]}
+    table = {line[2:].split()[0]: line[2:].split() for line in lines[4:12]}
     label = {stem: np.load(f'prep_dataset/label/{stem}.npy')[0] for stem in stems()}
     luma = np.array([64.738, 129.057, 25.064]) / 256
 
