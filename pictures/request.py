@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Iterator, NamedTuple, Sequence
+from typing import ContextManager, Iterator, NamedTuple, Sequence
 
 from pictures import defaults, processing
 from pictures.report import report
@@ -83,11 +83,14 @@ class UpscaleRequest(NamedTuple):
     @contextlib.contextmanager
     def under_way(self, summary: processing.Summary) -> Iterator[report.Report | None]:
         """Yield the report while pictures are enlarged; at the end, whatever it is, write the log of failures."""
-        network = engines.title_of_network(self.model.file)
-        model = report.ModelFile(os.path.basename(self.model.file), files.digest(self.model.file))
         try:
-            with report.writing(self.page, network, model) if self.page else contextlib.nullcontext() as page:
+            with self._writing_report(self.page) if self.page else contextlib.nullcontext() as page:
                 yield page
         finally:
             if self.log:
                 summary.write_failures(self.log)
+
+    def _writing_report(self, page: str) -> ContextManager[report.Report]:
+        """The report in the folder `page`, which names the model."""
+        model = report.ModelFile(os.path.basename(self.model.file), files.digest(self.model.file))
+        return report.writing(page, engines.title_of_network(self.model.file), model)

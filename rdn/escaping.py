@@ -39,6 +39,12 @@ def one_line(text: object) -> str:
     return ' '.join(str(text).split())
 
 
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """The first line of a library's message that is not blank, `limit` characters at most; the error's type if there is none."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:limit] if lines else type(error).__name__
+
+
 def quote(argument: str) -> str:
     """An argument as bash takes it, in one line: as of shlex.quote, and $'a\\nb' where it has unsafe characters."""
     if not re.search(f'[{UNSAFE}]', argument):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import statistics
 import time
-from typing import Callable
 
 from pictures import processing, upscaler
 from rdn import cli, engines, images, tiles
@@ -17,6 +16,7 @@ import torch
 from torch import nn
 
 import sample_images
+from tools import timing
 
 BATCHES = (1, 4, 16, 64)
 SIDE = 114  # pixels, the guide's
@@ -61,7 +61,8 @@ def batch_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> l
         with pytorch.PyTorch(weights, precision, device=device) as model:
             for size in BATCHES:
                 batch = np.random.RandomState(0).rand(size, 3, SIDE, SIDE).astype(np.float32)
-                bare, ours = alternate([functools.partial(bare_run, network, device), model], batch, rounds)
+                ways = functools.partial(bare_run, network, device, batch), functools.partial(model, batch)
+                bare, ours = timing.alternate(dict(enumerate(ways)), rounds).values()
                 rows.append((precision, str(size), f'{size / bare:.4g}', f'{size / ours:.4g}', f'{bare / ours:.2f}'))
     return rows
 
@@ -72,18 +73,6 @@ def bare_run(network: nn.Module, device: torch_device.TorchDevice, batch: np.nda
     with torch.no_grad():
         x = torch.from_numpy(batch).to(device.name, parameter.dtype).contiguous(memory_format=torch.channels_last)
         return network(x).float().cpu().numpy()
-
-
-def alternate(ways: list[Callable[[np.ndarray], np.ndarray]], batch: np.ndarray, rounds: int) -> list[float]:
-    """Median seconds of each way, in alternating rounds after two to warm up."""
-    seconds: list[list[float]] = [[] for _ in ways]
-    for number in range(rounds + 2):
-        for way, times in zip(ways, seconds):
-            start = time.perf_counter()
-            way(batch)
-            if number > 1:
-                times.append(time.perf_counter() - start)
-    return [statistics.median(times) for times in seconds]
 
 
 def photograph_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> list[tuple[str, ...]]:

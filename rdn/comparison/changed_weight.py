@@ -6,6 +6,7 @@ from typing import Callable, NamedTuple
 
 from rdn.network import taps
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -55,7 +56,7 @@ def find(network: nn.Module, stage: taps.Stage, values: taps.Values, device: tor
         finally:
             flat[candidate.position] = kept
         if change is not None:
-            place = ', '.join(map(str, _unravel(candidate.position, tuple(candidate.tensor.shape))))
+            place = ', '.join(map(str, np.unravel_index(candidate.position, tuple(candidate.tensor.shape))))
             return f'changed weight: {candidate.name}[{place}] is {kept + change:.3g}, not {kept:.3g}'
     return None
 
@@ -109,12 +110,3 @@ def _fit(
                 break
             change *= float((moved * difference).sum()) / length
     return change if remains <= REMAINS * missing else None
-
-
-def _unravel(index: int, shape: tuple[int, ...]) -> list[int]:
-    """The index of an element in a tensor, from that in the flat one."""
-    found = []
-    for size in reversed(shape):
-        index, rest = divmod(index, size)
-        found.append(rest)
-    return found[::-1]

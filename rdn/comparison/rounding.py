@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any, Sequence
 
-from rdn.network import exporter, taps
+from rdn.network import exporter, half_precision, taps
 
 import torch
 from torch import nn
 
-LARGEST_FP16 = 65504.0
+LARGEST_FP16 = half_precision.LARGEST
 PRECISIONS = ('fp32', 'fp16', 'bf16', 'int8')  # from fine to coarse
 LEVELS = 255  # steps of eight bits over the range of a convolution's input
 WEIGHT_LEVELS = 127  # of an int8 weight, to each side

@@ -17,8 +17,7 @@ Result = TypeVar('Result')
 AUTO = 'auto'  # of an engine or a precision: the best on this machine, by the rules of choice.py
 ENGINES = ('onnxruntime', 'openvino', 'pytorch', 'om')
 PRECISIONS = ('fp32', 'fp16', 'bf16', 'int8')
-
-
+CPU = 'cpu'  # the device, in PyTorch's words
 WEIGHTS = ('.pth', '.pt')
 
 

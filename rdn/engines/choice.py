@@ -18,7 +18,6 @@ from rdn.engines import base, device_files, om, onnx_runtime, openvino, pyacl
 from rdn.network import onnx_graph
 
 OPSET = 9  # of weights that are exported for an engine
-CPU = 'cpu'  # the device, in PyTorch's words
 WIDE_GROWTH = 64  # of the default network, whose concatenations cost little beside its convolutions
 LOSSY = {'int8': 'of eight bits', 'fp16': 'in fp16'}  # precisions of a model's own, in words
 
@@ -109,7 +108,7 @@ def _open_fastest(request: Request) -> base.Engine:
         found = found or _open_onnx_runtime(request)
         found.notes.extend(notes)
         return found
-    if place.device not in (None, CPU):
+    if place.device not in (None, base.CPU):
         return _open_pytorch(request)
     found, notes = (_open_lossy if request.precision == base.AUTO else _open_on_accelerator)(request)
     if found is None:
@@ -124,7 +123,7 @@ def _open_lossy(request: Request) -> tuple[base.Engine | None, list[str]]:
     engine, notes = _open_on_accelerator(request)
     if request.own != 'fp32' or engine:
         return engine, notes
-    if request.place.device != CPU and onnx_runtime.has_accelerator():
+    if request.place.device != base.CPU and onnx_runtime.has_accelerator():
         engine = _open_onnx_runtime(request)
         if engine.chip != run_record.HOST:
             return engine, notes
@@ -141,14 +140,14 @@ def _try_openvino(request: Request) -> tuple[base.Engine | None, list[str]]:
     try:
         return _open_openvino(request), []
     except ValueError as error:
-        if request.place.device not in (None, CPU):
+        if request.place.device not in (None, base.CPU):
             raise
         return None, [f'OpenVINO is not used: {escaping.one_line(error)}']
 
 
 def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str]]:
     """The network in PyTorch on the first accelerator that works, or None; and notes on those that do not work."""
-    if request.place.device == CPU or request.own != 'fp32' or not device_files.are_present():
+    if request.place.device == base.CPU or request.own != 'fp32' or not device_files.are_present():
         return None, []
     from rdn.engines import torch_device  # imports torch, which takes seconds and most machines need not
 
@@ -193,7 +192,7 @@ def _open_onnx_runtime(request: Request) -> base.Engine:
         )
     _check_no_device(request)
     is_named, place = request.precision != base.AUTO, request.place
-    if place.device == CPU and not place.provider:
+    if place.device == base.CPU and not place.provider:
         place = place._replace(provider='CPU')
     return _with_onnx(
         request, 'fp32', lambda path: onnx_runtime.OnnxRuntime(path, place, request.trace_folder, is_named)
@@ -229,7 +228,7 @@ def _open_pytorch(request: Request, device: Any = None) -> base.Engine:
 
 
 def _check_no_device(request: Request) -> None:
-    if request.place.device not in (None, CPU):
+    if request.place.device not in (None, base.CPU):
         raise ValueError(
             f'{request.path}: the device {request.place.device} is for PyTorch, which does not compute here: leave it out'
         )

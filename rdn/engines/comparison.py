@@ -31,13 +31,31 @@ def largest_difference(model: nn.Module, path: str, shape: exporter.Shape) -> fl
     random = np.random.RandomState(0)
     differences = []
     for trial in exporter.TRIALS if None in shape else exporter.TRIALS[:1]:
-        batch, height, width = shape.filled(trial)
-        image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
-        with torch.no_grad():
-            computed = model(torch.from_numpy(image))
-        expected = computed if isinstance(computed, tuple) else (computed,)
-        differences += [_difference(a, b.numpy(), image.shape) for a, b in zip(exported.run_all(image), expected)]
+        differences.append(difference_on(model, exported, shape.filled(trial), random))
     return float(np.max(differences))  # nan if one is nan
+
+
+def difference_on(
+    model: nn.Module, exported: base.Engine, sizes: tuple[int, int, int], random: np.random.RandomState
+) -> float:
+    """Return the largest difference on one random input, as a fraction of the output's range.
+
+    Args:
+        model: the network in PyTorch; one that returns a tuple is compared output by output.
+        exported: the engine that is compared with it.
+        sizes: (N, height, width) of the input.
+        random: makes the input's values, 0...1.
+
+    Raises:
+        ValueError: as `largest_difference`.
+    """
+    batch, height, width = sizes
+    image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
+    with torch.no_grad():
+        computed = model(torch.from_numpy(image))
+    expected = computed if isinstance(computed, tuple) else (computed,)
+    differences = [_difference(a, b.numpy(), image.shape) for a, b in zip(exported.run_all(image), expected)]
+    return float(np.max(differences))
 
 
 def _difference(actual: np.ndarray, expected: np.ndarray, input_shape: tuple[int, ...]) -> float:

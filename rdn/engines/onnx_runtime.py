@@ -66,7 +66,9 @@ class OnnxRuntime(base.Engine):
         except Exception as error:  # onnxruntime's own kinds have no common base
             if is_named or not _is_cann(place.provider) or self.precision != 'fp32':
                 raise ValueError(f'{path}: onnxruntime cannot load it: {escaping.one_line(error)}')
-            self.notes.append(f'this chip does not compute it in fp32, so CANN computes in fp16 ({_first_line(error)})')
+            self.notes.append(
+                f'this chip does not compute it in fp32, so CANN computes in fp16 ({escaping.first_line(error)})'
+            )
             self.precision = 'fp16'
             self._start(path, FAST)
         if place.provider and self.kind != PROVIDERS[place.provider]:  # ONNX Runtime falls back to the CPU
@@ -157,7 +159,3 @@ def _is_cann(name: str | None) -> bool:
 
 def _version() -> tuple[int, ...]:
     return tuple(int(part) for part in onnxruntime.__version__.split('.')[:2])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -7,10 +7,13 @@ import shutil
 import warnings
 from typing import Any, NamedTuple
 
+from rdn import escaping
+from rdn.engines import base
+
 import torch
 from torch import nn
 
-CPU = 'cpu'
+CPU = base.CPU
 # Kinds of accelerators in the order of preference, and what makes each of them available.
 INSTALL = {
     'cuda': 'install the driver of the card and a PyTorch built for it (pytorch.org/get-started/locally)',
@@ -84,7 +87,7 @@ def failure(name: str, precision: str) -> str | None:
             layer = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).to(name, DTYPES[precision])
             output = layer(torch.ones(1, 3, TRIAL_SIDE, TRIAL_SIDE).to(name, DTYPES[precision])).float().cpu()
     except Exception as error:  # of a driver: any kind
-        return _first_line(error)
+        return escaping.first_line(error)
     return None if bool(torch.isfinite(output).all()) else 'a convolution gives values that are not finite'
 
 
@@ -120,7 +123,7 @@ def _load(kind: str) -> str | None:
     try:
         importlib.import_module('torch_npu')
     except Exception as error:  # it loads the toolkit's libraries
-        return _first_line(error)
+        return escaping.first_line(error)
     return None
 
 
@@ -171,8 +174,3 @@ def _describe(name: str) -> str:
         return f'{name} ({_card(name)})'
     except Exception:  # of a driver: any kind
         return name
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__

@@ -100,8 +100,9 @@ def load_plain(path: str) -> Any:
             warnings.simplefilter('ignore')  # of what is about to be refused anyway
             return torch.load(path, map_location='cpu', **safe)
     except Exception as error:  # torch raises about ten kinds for a bad file, most of many lines
+        reason = escaping.first_line(error, 120)
         raise ValueError(
-            f'{path}: not a state dict of plain tensors that torch {torch.__version__} can load ({_first_line(error)})'
+            f'{path}: not a state dict of plain tensors that torch {torch.__version__} can load ({reason})'
         )
 
 
@@ -138,11 +139,6 @@ def _check_archive(path: str) -> None:
         raise ValueError(f'{path}: not a whole checkpoint ({escaping.one_line(error)})')
     if unpacked > 2 * os.path.getsize(path) + (1 << 20):  # torch.save compresses nothing
         raise ValueError(f'{path}: would unpack to {unpacked} bytes: torch.save wrote no such file')
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:120] if lines else type(error).__name__
 
 
 class _TensorsOnly:
