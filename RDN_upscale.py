@@ -17,7 +17,21 @@ import warnings
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from pictures import defaults, discovery, estimate, jobs, local, naming, processing, request, upscaler
+from pictures import (
+    channels,
+    clashes,
+    defaults,
+    discovery,
+    estimate,
+    history,
+    jobs,
+    local,
+    naming,
+    pipeline,
+    processing,
+    request,
+    upscaler,
+)
 from pictures.formats import base, png_rows, registry
 from pictures.report import report
 from rdn import cli, engines, tiles
@@ -44,7 +58,8 @@ def main(argv=None):
     if page and page.entries:
         cli.say(f'report: {page.path}')
     if summary.skipped:
-        print(f'{summary.skipped} skipped: done before')
+        rest = '' if args.resume else '; --resume skips them, --overwrite makes them again'
+        print(f'{summary.skipped} skipped: done before{rest}')
     if summary.passed:
         files = cli.count(summary.passed, 'file')
         cli.say(f'left out, not pictures by their names: {files}: {", ".join(summary.passed_names)}')
@@ -61,7 +76,9 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
         upscaler.check_tiles(engine, options.tile_size, options.overlap)
         discovery.check_no_url(asked.output or '')
         names = naming.make_naming(asked.output, asked.suffix, asked.ext, options.lossless, scale)
-        found = jobs.find_jobs(asked.inputs, names, summary)
+        names = names._replace(numbers=options.on_clash == clashes.NUMBER, in_place=options.in_place)
+        past = history.History(asked.made())
+        found = jobs.find_jobs(asked.inputs, names, summary, past)
         folders = sorted({naming.folder_for(given, names) or os.curdir for given in asked.inputs})
         asked.check_writable(folders)
         lines = [model.describe(scale, engines.describe(engine, '--precision'))]
@@ -72,7 +89,7 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
             cli.say(line)
         print(estimate.describe(found.jobs, engine, scale, options), flush=True)
         with asked.under_way(summary) as page:
-            local.upscale_all(found.jobs, engine, scale, options, page, summary)
+            local.upscale_all(found.jobs, pipeline.Recipe(engine, scale, options, page, past), summary)
         for note in engine.notes[said:]:
             cli.say(note)
     places = ', '.join('this folder' if folder == os.curdir else folder for folder in folders)
@@ -118,6 +135,16 @@ def parse_args(argv):
     add('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
     add('--overwrite', action='store_true', help='replace existing results')
     add('--resume', action='store_true', help='skip existing results')
+    add(
+        '--on-clash',
+        choices=clashes.WAYS,
+        default=clashes.REFUSE,
+        help='of several pictures with one result, p.gif and p.png for example: refuse all but one, or number the results '
+        '(p_x2.png, p_x2-2.png); default %(default)s',
+    )
+    add('--keep-dates', action='store_true', help='give results the dates of their pictures')
+    add('--in-place', action='store_true', help='replace photo.jpg by its result; the original becomes photo.jpg.orig')
+    add('--no-backup', action='store_true', help='with --in-place: do not keep the original')
     add('--report', metavar='DIR', help='write DIR/index.html, a page with before/after sliders')
     add('--log', metavar='FILE', help='write to FILE a line for each picture that failed')
     add = parser.add_argument_group('model').add_argument
@@ -144,6 +171,15 @@ def parse_args(argv):
     tile = processing.TILE_SIZE
     add('--tile-size', type=cli.positive, default=tile, metavar='N', help=f'pixels, unless it is fixed; default {tile}')
     add('--overlap', type=cli.not_negative, default=tiles.OVERLAP, help='of tiles, pixels; default %(default)s')
+    add(
+        '--wrap', action='store_true', help='for textures that tile: opposite edges meet, and so do those of the result'
+    )
+    add(
+        '--alpha',
+        choices=channels.ALPHAS,
+        default=channels.OPACITY,
+        help='data: colours and alpha are independent, nothing is hidden; default %(default)s',
+    )
     add('--batch-size', type=cli.positive, default=0, help='tiles a run; default: what the engine runs fastest')
     add = parser.add_argument_group('cluster').add_argument
     add(
@@ -161,11 +197,32 @@ def parse_args(argv):
         parser.error('--cluster: name a folder or URL for the results by --output')
     if args.cluster is not None and args.log is None:
         args.log = 'failures.txt'
+    check_places(parser, args)
     if args.cluster is not None and args.device_id:
         parser.error('--device-id: a cluster chooses the devices')
+    if args.wrap and not args.overlap:
+        parser.error('--wrap: the tiles reach beyond the edges by the --overlap, which is 0')
     if args.overwrite and args.resume:
         parser.error('give one of --overwrite and --resume')
     return args
+
+
+def check_places(parser, args):
+    """End with a line for flags on results and their places that do not go together."""
+    chosen = {
+        '--on-clash=number': args.on_clash == clashes.NUMBER,
+        '--keep-dates': args.keep_dates,
+        '--in-place': args.in_place,
+    }
+    for flag, is_given in chosen.items():
+        if is_given and args.cluster is not None:
+            parser.error(f'{flag}: a cluster does not do that')
+    given = {'--output': args.output, '--suffix': args.suffix, '--ext': args.ext}
+    for flag, value in given.items():
+        if args.in_place and value is not None:
+            parser.error(f'{flag}: --in-place gives results the names of their pictures')
+    if args.no_backup and not args.in_place:
+        parser.error('--no-backup: only with --in-place')
 
 
 if __name__ == '__main__':

@@ -92,7 +92,8 @@ class Upscaler:
             raise ValueError(f'an array {array.shape}: 1 to 4 channels are expected, last')
         result = np.empty((height * self.scale, width * self.scale, channels), array.dtype)
         layout = upscaler.layout_for(self.model, (height, width), self.tile_size, self.overlap, self.scale)
-        for tile, part in upscaler.upscale_pixels(planes, self.model, layout, self_ensemble=self.self_ensemble):
+        cutting = upscaler.USUAL._replace(overlap=self.overlap, self_ensemble=self.self_ensemble)
+        for tile, part in upscaler.upscale_pixels(planes, self.model, layout, cutting):
             rows, columns = tiles.target_slices(tile, self.scale)
             result[rows, columns] = part
         return result if array.ndim == 3 else result[:, :, 0]

@@ -62,7 +62,7 @@ def describe(
         scale: how many times it enlarges.
         options: of the run.
     """
-    left = [job for job in jobs if options.overwrite or not os.path.exists(job.target)]
+    left = [job for job in jobs if options.overwrite or not processing.is_there(job, options)]
     if not left:
         return f'nothing to enlarge: {cli.count(len(jobs), "result")} there already'
     work = measure_work(left, model, scale, options)
@@ -154,14 +154,14 @@ def _at_a_time(model: engines.Engine, tile: Sequence[int], batch_size: int) -> i
 
 def _layout(header: Header, model: engines.Engine, scale: int, options: processing.Options) -> tiles.Layout:
     size = header.height, header.width
-    return upscaler.layout_for(model, size, options.tile_size, options.overlap, scale)
+    return upscaler.layout_for(model, size, options.tile_size, options.overlap, scale, options.wrap)
 
 
 def _network_pixels(header: Header, model: engines.Engine, scale: int, options: processing.Options) -> int:
     """How many pixels of a picture go through the network. Alpha goes through it like a second picture."""
     layout = _layout(header, model, scale, options)
-    (height, width), sides = layout.tile, (header.height, header.width)
-    rows, columns = (tiles.count_tiles(side, size, layout.overlap) for side, size in zip(sides, layout.tile))
+    height, width = layout.tile
+    rows, columns = map(len, tiles.axes(layout))
     runs = rows * columns * (2 if header.has_alpha else 1)
     full = -(-runs // model.batch) * model.batch if model.batch else runs
     return full * height * width * (len(upscaler.SYMMETRIES) if options.self_ensemble else 1)

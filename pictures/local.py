@@ -6,25 +6,17 @@ from typing import Sequence
 
 from pictures import pipeline, processing
 from pictures.formats import stderr_capture
-from pictures.report import report
-from rdn import cli, engines
+from rdn import cli
 
 from tqdm import tqdm
 
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]'
 
 
-def upscale_all(
-    jobs: Sequence[processing.PictureJob],
-    model: engines.Engine,
-    scale: int,
-    options: processing.Options,
-    page: report.Report | None,
-    summary: processing.Summary,
-) -> None:
+def upscale_all(jobs: Sequence[processing.PictureJob], recipe: pipeline.Recipe, summary: processing.Summary) -> None:
     """Do all Jobs, with a line for each, in their order; one that fails does not stop the others, but for a full disk.
 
-    page: to put the results on, those of earlier runs, too; None for none. summary: is kept up to date.
+    recipe: its page shows the results of earlier runs, too. summary: is kept up to date.
     """
     megapixels = [processing.megapixels(job.source) for job in jobs]
     with stderr_capture.console() as console, tqdm(
@@ -55,4 +47,4 @@ def upscale_all(
             else:
                 summary.done += 1
 
-        pipeline.Pipeline(pipeline.Recipe(model, scale, options, page), advance, finish).run(jobs, megapixels)
+        pipeline.Pipeline(recipe, advance, finish).run(jobs, megapixels)

@@ -19,6 +19,8 @@ class Naming(NamedTuple):
         ending: of all results, with its dot; None: the source's own where it can be written.
         lossless: whether formats that always lose something become PNG.
         file: the path of the only result; None: it follows from the source's name.
+        numbers: whether several pictures of one result are numbered.
+        in_place: whether each result takes the name of its source.
     """
 
     output: str | None
@@ -26,6 +28,8 @@ class Naming(NamedTuple):
     ending: str | None
     lossless: bool
     file: str | None = None
+    numbers: bool = False
+    in_place: bool = False
 
 
 def make_naming(output: str | None, suffix: str | None, ext: str | None, lossless: bool, scale: int) -> Naming:
@@ -67,6 +71,8 @@ def folder_for(given: str, naming: Naming) -> str:
         return naming.output
     if not os.path.isdir(given):
         return os.path.dirname(given)
+    if naming.in_place:
+        return given
     if not naming.suffix:
         raise ValueError(f'{given}: with an empty --suffix its results would lie in it: name an --output')
     path = os.path.normpath(given)

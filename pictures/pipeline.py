@@ -11,7 +11,7 @@ import concurrent.futures
 import dataclasses
 from typing import Callable, NamedTuple, Sequence
 
-from pictures import processing
+from pictures import history, processing
 from pictures.formats import reader, writer
 from pictures.report import report
 from rdn import cpu, engines
@@ -23,12 +23,13 @@ FAILURES = (ValueError, OSError, MemoryError)  # of one picture; the others go o
 
 
 class Recipe(NamedTuple):
-    """What is done with every picture. page: to put the results on; None for none."""
+    """What is done with every picture. page: to put the results on, past: records of earlier runs; None for none."""
 
     model: engines.Engine
     scale: int
     options: processing.Options
     page: report.Report | None = None
+    past: history.History | None = None
 
 
 class PictureResult(NamedTuple):
@@ -126,8 +127,7 @@ class Pipeline:
 
     def _begin(self, number: int, job: processing.PictureJob, megapixels: float) -> _Underway:
         try:
-            processing.check_job(job, self._sources)
-            if processing.is_done(job.target, self._recipe.options):
+            if processing.is_job_done(job, self._recipe.options, self._sources, self._recipe.past):
                 return _Underway(number, job, megapixels, self._pool.submit(self._skip, number, job), True)
         except FAILURES as error:
             return _Underway(number, job, 0, _failed(error), True)
@@ -157,7 +157,8 @@ class Pipeline:
     def _write(
         self, number: int, job: processing.PictureJob, picture: reader.Picture, canvas: writer.Canvas
     ) -> PictureResult:
-        line = processing.line_of(job.target, processing.save(job, picture, canvas, self._recipe.options))
+        notes = processing.save(job, picture, canvas, self._recipe.options, self._recipe.past)
+        line = processing.line_of(job.target, notes)
         try:
             self._show(number, job, processing.Upscaled(picture, canvas))
         except FAILURES as error:
@@ -165,7 +166,7 @@ class Pipeline:
         return PictureResult(line)
 
     def _skip(self, number: int, job: processing.PictureJob) -> PictureResult:
-        self._show(number, job, None)
+        self._show(number, processing.source_kept(job, self._recipe.options), None)
         return PictureResult(is_skipped=True)
 
     def _show(self, number: int, job: processing.PictureJob, upscaled: processing.Upscaled | None) -> None:

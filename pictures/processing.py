@@ -6,9 +6,9 @@ import errno
 import os
 import shutil
 import tempfile
-from typing import Callable, NamedTuple, Sequence
+from typing import BinaryIO, Callable, NamedTuple, Sequence
 
-from pictures import upscaler
+from pictures import channels, history, in_place, upscaler
 from pictures.formats import base, reader, registry, writer
 from pictures.metadata import metadata
 from pictures.report import report
@@ -82,18 +82,39 @@ class Summary:
 class Options(NamedTuple):
     """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run, 0 for the engine's own.
 
-    resume: skip results that are there; quality, lossless, compression: as of base.Settings.
+    wrap: whether opposite edges meet; alpha: as of upscaler.Cutting; overwrite, resume: replace or skip results that are
+    there; on_clash: one of clashes.WAYS; keep_dates: of the sources' files; in_place: results replace their sources;
+    no_backup: without keeping these; quality, lossless, compression: as of base.Settings.
     """
 
     tile_size: int = TILE_SIZE
     overlap: int = tiles.OVERLAP
     batch_size: int = 0
     self_ensemble: bool = False
+    wrap: bool = False
+    alpha: str = channels.OPACITY
     overwrite: bool = False
     resume: bool = False
+    on_clash: str = 'refuse'
+    keep_dates: bool = False
+    in_place: bool = False
+    no_backup: bool = False
     quality: int = base.QUALITY
     lossless: bool = False
     compression: str = 'fast'
+
+    def cutting(self) -> upscaler.Cutting:
+        """How pictures go through the model."""
+        return upscaler.Cutting(
+            self.tile_size, self.overlap, self.batch_size, self.self_ensemble, self.wrap, self.alpha
+        )
+
+
+# Options that no pixel of a result depends on.
+NO_CHANGE: dict = {
+    name: Options._field_defaults[name]
+    for name in ('overwrite', 'resume', 'on_clash', 'keep_dates', 'in_place', 'no_backup')
+}
 
 
 def describe_model(model: engines.Engine, precision: str) -> list[str]:
@@ -124,8 +145,7 @@ def upscale_picture(
     Raises ValueError, with a file's name, where it cannot be done.
     """
     canvas = new_canvas(job, picture.pixels.shape, picture.pixels.dtype, scale)
-    cutting = upscaler.Cutting(options.tile_size, options.overlap, options.batch_size, options.self_ensemble)
-    for tile, part in upscaler.upscale(picture.pixels, model, scale, cutting):
+    for tile, part in upscaler.upscale(picture.pixels, model, scale, options.cutting()):
         canvas.put(*tiles.target_slices(tile, scale), part)
         advance(tiles.core_pixels(tile) / 1e6)
     return canvas
@@ -144,25 +164,54 @@ def check_size(target: str, width: int, height: int) -> None:
         writer.check_size(width, height, _ending(target))
 
 
-def save(job: PictureJob, picture: reader.Picture, canvas: writer.Canvas, options: Options) -> list[str]:
+def save(
+    job: PictureJob,
+    picture: reader.Picture,
+    canvas: writer.Canvas,
+    options: Options,
+    past: history.History | None = None,
+) -> list[str]:
     """Write a full canvas with what the picture's file said; returns notes on reading and writing.
+
+    past: notes the result in the record of its folder; None for no record.
 
     Raises ValueError or OSError, with the result's name, where it cannot be written.
     """
     ending = _ending(job.target)
     said = metadata.of_upright(picture.said, canvas.width, canvas.height)
     settings = base.Settings(options.quality, options.lossless or picture.is_lossless, options.compression)
-    with files.atomic_file(job.target) as file:
+    with in_place.replacing(job.target) if options.in_place else files.atomic_file(job.target) as file:
         try:
             notes = canvas.save(file, said, settings)
         except (ValueError, OSError, MemoryError):
             raise
         except Exception as error:  # the libraries raise anything for what they cannot write
             raise ValueError(f'{job.target}: cannot be written: {escaping.one_line(error)}')
-    own = _ending(job.source)
-    if ending == '.png' and own not in registry.WRITABLE:
-        notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
-    return picture.notes + notes
+        own = _ending(job.source)
+        if ending == '.png' and own not in registry.WRITABLE:
+            notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
+        notes = picture.notes + notes
+        _finish_file(job, file, options, notes, past)
+    return notes
+
+
+def _finish_file(
+    job: PictureJob, file: BinaryIO, options: Options, notes: list[str], past: history.History | None
+) -> None:
+    """Do what is left before a complete result takes its name: dates, the backup of the picture, the record."""
+    file.flush()
+    source = job.source
+    if options.keep_dates:
+        dates = os.stat(job.source)
+        os.utime(file.fileno(), ns=(dates.st_atime_ns, dates.st_mtime_ns))
+    if options.in_place:
+        in_place.complete(file, job.target)
+        if notes or not options.no_backup:
+            source = in_place.keep_original(job.target)
+        if notes and options.no_backup:
+            notes.append(f'{source} is kept, since the result has less')
+    if past:
+        past.add(source, job.target, file.fileno())
 
 
 def failure_line(job: PictureJob, line: str) -> str:
@@ -181,12 +230,48 @@ def _ending(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-def check_job(job: PictureJob, sources: dict[str, str]) -> None:
+def check_job(job: PictureJob, sources: dict[str, str], may_be_itself: bool = False) -> None:
     """Raises ValueError for a picture whose result would be another's too, or itself. sources: target -> source."""
     if job.target in sources:
         raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: rename one')
     sources[job.target] = job.source
-    check_not_itself(job)
+    if not may_be_itself:
+        check_not_itself(job)
+
+
+def is_job_done(job: PictureJob, options: Options, sources: dict[str, str], past: history.History | None) -> bool:
+    """Return whether the result of a picture is there and to be skipped, after the checks that every picture needs.
+
+    A result that a record proves to be of this picture, model and settings is skipped without being asked.
+
+    Args:
+        job: the picture.
+        options: what the flags say.
+        sources: target -> source of the pictures before it; it is added.
+        past: the records of earlier runs; None for none.
+
+    Raises:
+        ValueError: the picture and its result cannot be as they were asked for, or a file is there already.
+        OSError: a folder or a device is there.
+    """
+    if options.in_place:
+        real = os.path.realpath(job.source)
+        check_job(job._replace(target=real), sources, may_be_itself=True)
+        in_place.check_replaceable(job.source, options.lossless)
+        return in_place.is_done(job.source, past or history.History(), options.overwrite, options.resume)
+    check_job(job, sources)
+    is_ours = past is not None and not options.overwrite and past.proves(job.source, job.target)
+    return is_done(job.target, options._replace(resume=options.resume or is_ours))
+
+
+def is_there(job: PictureJob, options: Options) -> bool:
+    """Return whether there is a result already, of any kind."""
+    return os.path.exists(job.target + in_place.ENDING if options.in_place else job.target)
+
+
+def source_kept(job: PictureJob, options: Options) -> PictureJob:
+    """Return the job with the path where its source lies now: a result in its place has another name for it."""
+    return job._replace(source=job.source + in_place.ENDING) if options.in_place else job
 
 
 def check_not_itself(job: PictureJob) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import ContextManager, Iterator, NamedTuple, Sequence
 
-from pictures import defaults, processing
+from pictures import defaults, history, processing
 from pictures.report import report
 from rdn import cpu, engines, files
 
@@ -73,6 +73,12 @@ class UpscaleRequest(NamedTuple):
     page: str | None
     log: str | None
     options: processing.Options
+
+    def made(self) -> str:
+        """Return a digest of what results depend on: the model and the settings, not the places."""
+        model = self.model
+        chosen = files.digest(model.file), model.engine, model.precision
+        return history.digest_of(*chosen, self.options._replace(**processing.NO_CHANGE))
 
     def check_writable(self, folders: Sequence[str]) -> None:
         """Make the folders for results, report and log; raise OSError where one of them cannot be written."""

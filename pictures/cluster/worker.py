@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-from pictures import processing, upscaler
+from pictures import channels, processing, upscaler
 from pictures.cluster import stores
 from pictures.formats import reader
 from pictures.report import report
@@ -201,27 +201,26 @@ class Worker:
     def _cut(self, task: PictureTask, count: int) -> list:
         with self._source(task) as source:
             picture = reader.read_picture(source)
-        height, width, channels = shape = picture.pixels.shape
+        height, width = picture.pixels.shape[:2]
         processing.check_size(self._output.path(task.target), width * self._scale, height * self._scale)
         options = self._options
-        layout = upscaler.layout_for(self._model, (height, width), options.tile_size, options.overlap, self._scale)
-        rows = tiles.tile_rows(layout)
+        layout = upscaler.layout_for(
+            self._model, (height, width), options.tile_size, options.overlap, self._scale, options.wrap
+        )
+        rows, pixels = tiles.tile_rows(layout), channels.narrowed(picture.pixels)
         bands = [
-            _band(picture.pixels, [tile for index in group for tile in rows[index]])
+            _band(pixels, [tile for index in group for tile in rows[index]], options.wrap)
             for group in np.array_split(range(len(rows)), count)
             if len(group)
         ]
-        head = Head(picture._replace(pixels=picture.pixels[:0].copy()), shape)
+        head = Head(picture._replace(pixels=picture.pixels[:0].copy()), picture.pixels.shape)
         return [Outcome('part', ''), head, *bands, *[None] * (count - len(bands))]
 
     def _upscale_band(self, band: Band) -> np.ndarray:
         first, last = band.tiles[0].rows.core_start * self._scale, band.tiles[-1].rows.core_stop * self._scale
         result = np.empty((last - first, band.pixels.shape[1] * self._scale, band.pixels.shape[2]), band.pixels.dtype)
-        options = self._options
-        parts = upscaler.upscale_tiles(
-            band.pixels, band.tiles, self._model, self._scale, options.batch_size, options.self_ensemble
-        )
-        for tile, part in parts:
+        cutting = self._options.cutting()
+        for tile, part in upscaler.upscale_tiles(band.pixels, band.tiles, self._model, self._scale, cutting):
             rows, columns = tiles.target_slices(tile, self._scale)
             result[rows.start - first : rows.stop - first, columns] = part
         return result
@@ -232,6 +231,7 @@ class Worker:
             canvas = processing.new_canvas(job, head.shape, head.picture.pixels.dtype, self._scale)
             start = 0
             for part in parts:
+                part = channels.widened(part, head.shape[2])
                 canvas.put(slice(start, start + len(part)), slice(0, canvas.width), part)
                 start += len(part)
             notes = processing.save(job, head.picture, canvas, self._options)
@@ -265,8 +265,9 @@ class Worker:
         return processing.line_of(self._output.path(task.target), notes)
 
 
-def _band(picture: np.ndarray, those: list[tiles.Tile]) -> Band:
-    """The Band of some rows of tiles of a picture (H, W, C)."""
+def _band(picture: np.ndarray, those: list[tiles.Tile], wraps: bool) -> Band:
+    """The Band of some rows of tiles of a picture (H, W, C). Of one that wraps they may begin before it or end beyond."""
     start, stop = those[0].rows.start, those[-1].rows.stop
     moved = [tile._replace(rows=tiles.Span(*(row - start for row in tile.rows))) for tile in those]
-    return Band(np.ascontiguousarray(picture[start:stop]), moved)
+    rows = np.take(picture, range(start, stop), 0, mode='wrap') if wraps else picture[start:stop]
+    return Band(np.ascontiguousarray(rows), moved)

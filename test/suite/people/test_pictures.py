@@ -5,7 +5,7 @@ import os
 import struct
 import zlib
 
-from pictures import upscaler
+from pictures import channels
 from rdn import images
 
 import cv2
@@ -107,10 +107,10 @@ def test_bleeding_takes_the_nearest_visible_colour():
     colour = np.random.RandomState(0).rand(3, 9, 9).astype(np.float32)
     alpha = np.zeros((9, 9), np.float32)
     alpha[2, 3] = alpha[7, 7] = 1
-    filled = upscaler.bleed(colour, alpha)
+    filled = channels.bleed(colour, alpha)
     assert np.array_equal(filled[:, 0, 0], colour[:, 2, 3]) and np.array_equal(filled[:, 8, 8], colour[:, 7, 7])
     assert np.array_equal(filled[:, 2, 3], colour[:, 2, 3])
-    assert upscaler.bleed(colour, alpha * 0) is colour
+    assert channels.bleed(colour, alpha * 0) is colour
 
 
 def test_palette_and_bilevel_and_cmyk(upscale, photo):
