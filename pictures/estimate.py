@@ -10,7 +10,7 @@ import os
 import time
 from typing import NamedTuple, Sequence
 
-from pictures import processing, upscaler
+from pictures import earlier_results, processing, upscaler
 from pictures.formats import reader
 from rdn import cli, cpu, engines, images, tiles
 
@@ -62,7 +62,7 @@ def describe(
         scale: how many times it enlarges.
         options: of the run.
     """
-    left = [job for job in jobs if options.overwrite or not processing.is_there(job, options)]
+    left = [job for job in jobs if options.overwrite or not earlier_results.is_there(job, options)]
     if not left:
         return f'nothing to enlarge: {cli.count(len(jobs), "result")} there already'
     work = measure_work(left, model, scale, options)

@@ -11,7 +11,7 @@ import concurrent.futures
 import dataclasses
 from typing import Callable, NamedTuple, Sequence
 
-from pictures import history, processing
+from pictures import earlier_results, history, processing
 from pictures.formats import reader, writer
 from pictures.report import report
 from rdn import cpu, engines
@@ -127,7 +127,7 @@ class Pipeline:
 
     def _begin(self, number: int, job: processing.PictureJob, megapixels: float) -> _Underway:
         try:
-            if processing.is_job_done(job, self._recipe.options, self._sources, self._recipe.past):
+            if earlier_results.is_job_done(job, self._recipe.options, self._sources, self._recipe.past):
                 return _Underway(number, job, megapixels, self._pool.submit(self._skip, number, job), True)
         except FAILURES as error:
             return _Underway(number, job, 0, _failed(error), True)
@@ -166,7 +166,9 @@ class Pipeline:
         return PictureResult(line)
 
     def _skip(self, number: int, job: processing.PictureJob) -> PictureResult:
-        self._show(number, processing.source_kept(job, self._recipe.options), None)
+        shown = earlier_results.shown_job(job, self._recipe.options)
+        if shown:
+            self._show(number, shown, None)
         return PictureResult(is_skipped=True)
 
     def _show(self, number: int, job: processing.PictureJob, upscaled: processing.Upscaled | None) -> None:

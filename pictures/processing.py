@@ -110,13 +110,6 @@ class Options(NamedTuple):
         )
 
 
-# Options that no pixel of a result depends on.
-NO_CHANGE: dict = {
-    name: Options._field_defaults[name]
-    for name in ('overwrite', 'resume', 'on_clash', 'keep_dates', 'in_place', 'no_backup')
-}
-
-
 def describe_model(model: engines.Engine, precision: str) -> list[str]:
     """Lines on how a model will work: its notes, what would be faster. precision: as asked for."""
     hint = engines.faster_way(model, '--precision') if precision == engines.AUTO else None
@@ -237,41 +230,6 @@ def check_job(job: PictureJob, sources: dict[str, str], may_be_itself: bool = Fa
     sources[job.target] = job.source
     if not may_be_itself:
         check_not_itself(job)
-
-
-def is_job_done(job: PictureJob, options: Options, sources: dict[str, str], past: history.History | None) -> bool:
-    """Return whether the result of a picture is there and to be skipped, after the checks that every picture needs.
-
-    A result that a record proves to be of this picture, model and settings is skipped without being asked.
-
-    Args:
-        job: the picture.
-        options: what the flags say.
-        sources: target -> source of the pictures before it; it is added.
-        past: the records of earlier runs; None for none.
-
-    Raises:
-        ValueError: the picture and its result cannot be as they were asked for, or a file is there already.
-        OSError: a folder or a device is there.
-    """
-    if options.in_place:
-        real = os.path.realpath(job.source)
-        check_job(job._replace(target=real), sources, may_be_itself=True)
-        in_place.check_replaceable(job.source, options.lossless)
-        return in_place.is_done(job.source, past or history.History(), options.overwrite, options.resume)
-    check_job(job, sources)
-    is_ours = past is not None and not options.overwrite and past.proves(job.source, job.target)
-    return is_done(job.target, options._replace(resume=options.resume or is_ours))
-
-
-def is_there(job: PictureJob, options: Options) -> bool:
-    """Return whether there is a result already, of any kind."""
-    return os.path.exists(job.target + in_place.ENDING if options.in_place else job.target)
-
-
-def source_kept(job: PictureJob, options: Options) -> PictureJob:
-    """Return the job with the path where its source lies now: a result in its place has another name for it."""
-    return job._replace(source=job.source + in_place.ENDING) if options.in_place else job
 
 
 def check_not_itself(job: PictureJob) -> None:

@@ -10,6 +10,11 @@ from pictures import defaults, history, processing
 from pictures.report import report
 from rdn import cpu, engines, files
 
+# Options that no pixel of a result depends on, with one value for all runs.
+PLACES: dict = dict(
+    overwrite=False, resume=False, on_clash='', keep_dates=False, in_place=False, no_backup=False, batch_size=0
+)
+
 
 class ChosenModel(NamedTuple):
     """The model to use.
@@ -78,7 +83,7 @@ class UpscaleRequest(NamedTuple):
         """Return a digest of what results depend on: the model and the settings, not the places."""
         model = self.model
         chosen = files.digest(model.file), model.engine, model.precision
-        return history.digest_of(*chosen, self.options._replace(**processing.NO_CHANGE))
+        return history.digest_of(*chosen, self.options._replace(**PLACES))
 
     def check_writable(self, folders: Sequence[str]) -> None:
         """Make the folders for results, report and log; raise OSError where one of them cannot be written."""

