@@ -18,7 +18,7 @@ import warnings
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from pictures import (
-    channels,
+    channel_roles,
     clashes,
     defaults,
     discovery,
@@ -176,8 +176,8 @@ def parse_args(argv):
     )
     add(
         '--alpha',
-        choices=channels.ALPHAS,
-        default=channels.OPACITY,
+        choices=channel_roles.ALPHAS,
+        default=channel_roles.OPACITY,
         help='data: colours and alpha are independent, nothing is hidden; default %(default)s',
     )
     add('--batch-size', type=cli.positive, default=0, help='tiles a run; default: what the engine runs fastest')

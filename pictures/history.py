@@ -19,7 +19,7 @@ NAME = '.rdn-upscale.jsonl'
 MAX_BYTES = 1 << 28  # of a million results
 
 
-class Entry(NamedTuple):
+class Made(NamedTuple):
     """A line of a record.
 
     Attributes:
@@ -43,7 +43,7 @@ class History:
     def __init__(self, made: str = ''):
         """Prepare to read and write records. made: a digest of the model and the settings of this run."""
         self._made = made
-        self._folders: dict[str, dict[str, Entry]] = {}  # folder -> result -> its last line
+        self._folders: dict[str, dict[str, Made]] = {}  # folder -> result -> its last line
         self._lock = threading.Lock()
 
     def proves(self, source: str, target: str) -> bool:
@@ -81,34 +81,34 @@ class History:
         """
         folder = os.path.dirname(os.path.abspath(target))
         states = _state(os.fstat(partial)), _state_of(source) or []
-        entry = Entry(os.path.basename(target), _from_folder(source, target), self._made, *states)
+        entry = Made(os.path.basename(target), _from_folder(source, target), self._made, *states)
         line = '\n' + json.dumps(entry._asdict())  # the line break first: an earlier line may have been cut short
         with self._lock, contextlib.suppress(OSError):
             self._load_locked(folder)[entry.result] = entry
             _append(os.path.join(folder, NAME), line.encode())
 
-    def _entry(self, target: str) -> Entry | None:
+    def _entry(self, target: str) -> Made | None:
         return self._load(os.path.dirname(os.path.abspath(target))).get(os.path.basename(target))
 
-    def _load(self, folder: str) -> dict[str, Entry]:
+    def _load(self, folder: str) -> dict[str, Made]:
         with self._lock:
             return self._load_locked(os.path.abspath(folder))
 
-    def _load_locked(self, folder: str) -> dict[str, Entry]:
+    def _load_locked(self, folder: str) -> dict[str, Made]:
         if folder not in self._folders:
             self._folders[folder] = _read(os.path.join(folder, NAME))
         return self._folders[folder]
 
 
-def _read(path: str) -> dict[str, Entry]:
+def _read(path: str) -> dict[str, Made]:
     """The last line on each result. A line that was cut short or that someone edited says nothing."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, Made] = {}
     with contextlib.suppress(OSError, ValueError):
         files.check_plain(path, MAX_BYTES)
         with open(path, 'rb') as file:
             for line in file:
                 with contextlib.suppress(ValueError, TypeError, RecursionError):
-                    entry = Entry(**files.parse_json(line.decode()))
+                    entry = Made(**files.parse_json(line.decode()))
                     if all(isinstance(text, str) for text in entry[:3]):
                         entries[entry.result] = entry
     return entries

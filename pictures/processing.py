@@ -8,8 +8,8 @@ import shutil
 import tempfile
 from typing import BinaryIO, Callable, NamedTuple, Sequence
 
-from pictures import channels, history, in_place, upscaler
-from pictures.formats import base, reader, registry, writer
+from pictures import channel_roles, history, in_place, upscaler
+from pictures.formats import base, pixels, reader, registry, writer
 from pictures.metadata import metadata
 from pictures.report import report
 from rdn import engines, escaping, files, images, tiles
@@ -92,7 +92,7 @@ class Options(NamedTuple):
     batch_size: int = 0
     self_ensemble: bool = False
     wrap: bool = False
-    alpha: str = channels.OPACITY
+    alpha: str = channel_roles.OPACITY
     overwrite: bool = False
     resume: bool = False
     on_clash: str = 'refuse'
@@ -137,6 +137,7 @@ def upscale_picture(
 
     Raises ValueError, with a file's name, where it cannot be done.
     """
+    check_alpha(job.target, picture.pixels.shape[2], options)
     canvas = new_canvas(job, picture.pixels.shape, picture.pixels.dtype, scale)
     for tile, part in upscaler.upscale(picture.pixels, model, scale, options.cutting()):
         canvas.put(*tiles.target_slices(tile, scale), part)
@@ -155,6 +156,19 @@ def check_size(target: str, width: int, height: int) -> None:
     """Raises ValueError, with the result's name, where its format does not hold so many pixels a side."""
     with files.errors_naming(target):
         writer.check_size(width, height, _ending(target))
+
+
+def check_alpha(target: str, count: int, options: Options) -> None:
+    """Raise ValueError, with the result's name, where its format would lose an alpha that is data.
+
+    Args:
+        target: the result's path.
+        count: of the picture's channels.
+        options: of the run.
+    """
+    wanted = registry.BY_ENDING[_ending(target)]
+    if options.alpha == channel_roles.DATA and count in pixels.ALPHA and not wanted.has_alpha:
+        raise ValueError(f'{target}: {wanted.name} holds no alpha, which --alpha=data keeps: choose --ext=png')
 
 
 def save(

@@ -6,7 +6,7 @@ import collections
 import itertools
 from typing import Callable, Iterable, Iterator, NamedTuple
 
-from pictures import channels
+from pictures import channel_roles
 from rdn import cpu, engines, sanity, tiles
 
 import cv2
@@ -26,7 +26,7 @@ class Cutting(NamedTuple):
         batch_size: tiles a run; 0: as many as the model runs fastest.
         self_ensemble: whether to average the eight flips and turns.
         wraps: whether the picture's opposite edges meet, as those of a tileable texture.
-        alpha: what an alpha channel holds, one of channels.ALPHAS.
+        alpha: what an alpha channel holds, one of channel_roles.ALPHAS.
     """
 
     tile_size: int
@@ -34,7 +34,7 @@ class Cutting(NamedTuple):
     batch_size: int = 1
     self_ensemble: bool = False
     wraps: bool = False
-    alpha: str = channels.OPACITY
+    alpha: str = channel_roles.OPACITY
 
     @property
     def reach(self) -> int:
@@ -91,10 +91,10 @@ def upscale_pixels(
         cutting: its batch_size, self_ensemble and alpha; the layout says the rest.
     """
     every = itertools.chain.from_iterable(tiles.tile_rows(layout))
-    shown = channels.narrowed(pixels)
+    shown = channel_roles.narrowed(pixels)
     cutting = cutting._replace(wraps=layout.wraps)
     for tile, part in upscale_tiles(shown, every, model, layout.scale, cutting):
-        yield tile, channels.widened(part, pixels.shape[2])
+        yield tile, channel_roles.widened(part, pixels.shape[2])
 
 
 def upscale_tiles(
@@ -121,7 +121,7 @@ def upscale_tiles(
         alpha = None
         if _runs_alpha(part, cutting):
             alpha = next(outputs)
-            alpha = alpha if cutting.alpha == channels.DATA else channels.keep_flat(alpha, part[-1], scale)
+            alpha = alpha if cutting.alpha == channel_roles.DATA else channel_roles.keep_flat(alpha, part[-1], scale)
             alpha = tiles.crop_core(alpha, tile, scale)
         planes = _assemble(part, tiles.crop_core(colour, tile, scale), alpha)
         yield tile, _to_numbers(planes, top, pixels.dtype)
@@ -142,14 +142,14 @@ def pixels_last(planes: np.ndarray) -> np.ndarray:
 
 def _runs_alpha(part: np.ndarray, cutting: Cutting) -> bool:
     """Whether planes (C, h, w) have an alpha that the model upscales: opacity that is the same all over stays so."""
-    return channels.has_alpha(part) and (cutting.alpha == channels.DATA or np.ptp(part[-1]) > 0)
+    return channel_roles.has_alpha(part) and (cutting.alpha == channel_roles.DATA or np.ptp(part[-1]) > 0)
 
 
 def _colour_input(part: np.ndarray, cutting: Cutting) -> np.ndarray:
     """The model's input (3, h, w) for the colours of a tile's planes (C, h, w), 0...1."""
-    colour = part[:-1] if channels.has_alpha(part) else part
-    if channels.has_alpha(part) and cutting.alpha == channels.OPACITY:
-        colour = channels.bleed(colour, part[-1], cutting.reach)
+    colour = part[:-1] if channel_roles.has_alpha(part) else part
+    if channel_roles.has_alpha(part) and cutting.alpha == channel_roles.OPACITY:
+        colour = channel_roles.bleed(colour, part[-1], cutting.reach)
     return colour if len(colour) == 3 else np.repeat(colour, 3, 0)
 
 
@@ -157,7 +157,7 @@ def _assemble(part: np.ndarray, colour: np.ndarray, alpha: np.ndarray | None) ->
     """The upscaled planes (C, ...) of a tile's `part`, from the model's outputs (3, ...) for its colour and alpha."""
     if len(part) < 3:
         colour = colour.mean(0, keepdims=True)
-    if not channels.has_alpha(part):
+    if not channel_roles.has_alpha(part):
         return colour
     opacity = np.full(colour.shape[1:], part[-1, 0, 0]) if alpha is None else alpha.mean(0)
     return np.concatenate([colour, opacity[np.newaxis]])

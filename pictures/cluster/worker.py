@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-from pictures import channels, processing, upscaler
+from pictures import channel_roles, processing, upscaler
 from pictures.cluster import stores
 from pictures.formats import reader
 from pictures.report import report
@@ -204,10 +204,11 @@ class Worker:
         height, width = picture.pixels.shape[:2]
         processing.check_size(self._output.path(task.target), width * self._scale, height * self._scale)
         options = self._options
+        processing.check_alpha(self._output.path(task.target), picture.pixels.shape[2], options)
         layout = upscaler.layout_for(
             self._model, (height, width), options.tile_size, options.overlap, self._scale, options.wrap
         )
-        rows, pixels = tiles.tile_rows(layout), channels.narrowed(picture.pixels)
+        rows, pixels = tiles.tile_rows(layout), channel_roles.narrowed(picture.pixels)
         bands = [
             _band(pixels, [tile for index in group for tile in rows[index]], options.wrap)
             for group in np.array_split(range(len(rows)), count)
@@ -231,7 +232,7 @@ class Worker:
             canvas = processing.new_canvas(job, head.shape, head.picture.pixels.dtype, self._scale)
             start = 0
             for part in parts:
-                part = channels.widened(part, head.shape[2])
+                part = channel_roles.widened(part, head.shape[2])
                 canvas.put(slice(start, start + len(part)), slice(0, canvas.width), part)
                 start += len(part)
             notes = processing.save(job, head.picture, canvas, self._options)

@@ -110,6 +110,13 @@ def test_webp_without_loss_keeps_colours_that_alpha_hides(upscale, texture):
     assert np.array_equal(png, webp)
 
 
+def test_alpha_as_data_is_refused_by_a_format_without_alpha(upscale, texture):
+    Image.fromarray(texture).save(str(upscale.source / 'a.png'))
+    assert_refused(upscale('--alpha=data', '--ext=jpg'), 'a_x2.jpg', 'no alpha', '--ext=png')
+    Image.fromarray(texture[:, :, :3]).save(str(upscale.source / 'a.png'))
+    assert upscale('--alpha=data', '--ext=jpg').status == 0
+
+
 # --- grey as RGB
 
 
