@@ -1,6 +1,7 @@
 """One choice for everyone: which engine auto takes, what is exact, and that a named engine is used or refused."""
 
 import os
+import subprocess
 import sys
 
 from pictures import Upscaler
@@ -374,3 +375,20 @@ def test_files_of_drivers_say_that_there_may_be_an_accelerator(monkeypatch):
         assert device_files.are_present() is expected
     monkeypatch.setattr(device_files.sys, 'platform', 'darwin')
     assert device_files.are_present()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason='needs two cores')
+def test_a_process_on_some_cores_computes_on_those_alone(paths):
+    body = (
+        'import os, sys; from rdn import engines; engine = engines.OnnxRuntime(sys.argv[1], engines.Place("CPU"));'
+        "print({core for task in os.listdir('/proc/self/task') for core in os.sched_getaffinity(int(task))})"
+    )
+    core = min(os.sched_getaffinity(0))
+    done = subprocess.run(
+        [sys.executable, '-c', body, paths[1]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    assert (done.returncode, done.stdout) == (0, f'{{{core}}}\n'), done.stderr
