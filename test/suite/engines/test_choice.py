@@ -6,7 +6,7 @@ import sys
 
 from pictures import Upscaler
 from rdn import cpu, engines
-from rdn.engines import choice, device_files, onnx_runtime, pytorch, torch_device
+from rdn.engines import device_files, onnx_runtime, pytorch, torch_device
 from rdn.network import exporter
 
 import numpy as np
@@ -333,13 +333,6 @@ def test_tf32_is_off_on_cuda(monkeypatch):
     monkeypatch.delenv('NVIDIA_TF32_OVERRIDE')
     assert onnx_runtime.choose_providers('CUDA', 0) == [('CUDAExecutionProvider', {'device_id': '0'})]
     assert os.environ['NVIDIA_TF32_OVERRIDE'] == '0'
-
-
-@pytest.mark.parametrize(
-    'growth, precision, dense', [(64, 'fp32', 'concat'), (64, 'bf16', 'split'), (32, 'fp32', 'split')]
-)
-def test_weights_are_exported_in_the_form_that_was_measured_to_be_fastest(growth, precision, dense):
-    assert choice.dense_for({'growth_rate': growth}, precision) == dense
 
 
 def test_tiles_of_a_picture_go_through_an_accelerator_in_batches(paths, machine, monkeypatch):
