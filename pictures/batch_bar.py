@@ -40,6 +40,7 @@ class BatchBar:
         self._done = self._dropped = 0.0  # weights
         self._bar = cli.bar(1.0, FORM, console)
         self._show()
+        self._bar.refresh()
 
     def __enter__(self) -> BatchBar:
         return self
