@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 from typing import TypeVar
 
-from pictures import passes, processing, request, target_size, upscaler
+from pictures import passes, processing, request, spill, target_size, upscaler
 from pictures.formats import pillow, pixels
 from pictures.metadata import colour
 from rdn import engines, tiles
@@ -98,6 +98,7 @@ class Upscaler:
         if channels > 4:
             raise ValueError(f'an array {array.shape}: 1 to 4 channels are expected, last')
         plan = passes.make_plan(height, width, self.scale, wanted)
+        spill.check_memory(plan.size, channels, array.dtype)
         result = np.empty((plan.size[1], plan.size[0], channels), array.dtype)
         cutting = upscaler.Cutting(self.tile_size, self.overlap, 0, self.self_ensemble)
         folder = tempfile.gettempdir()

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from typing import Callable, NamedTuple, Sequence
 
-from pictures import passes, target_size, upscaler
+from pictures import passes, spill, target_size, upscaler
 from pictures.formats import base, reader, registry, writer
 from pictures.metadata import metadata
 from rdn import engines, escaping, files, tiles
@@ -128,6 +128,8 @@ def upscale_picture(
     """
     height, width, channels = picture.pixels.shape
     plan = passes.make_plan(height, width, scale, options.size)
+    with files.errors_naming(job.target):
+        spill.check_memory(plan.size, channels, picture.pixels.dtype)
     canvas = new_canvas(job, plan.size, channels, picture.pixels.dtype)
     cutting = upscaler.Cutting(options.tile_size, options.overlap, options.batch_size, options.self_ensemble)
     folder = os.path.dirname(os.path.abspath(job.target))

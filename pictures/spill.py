@@ -32,19 +32,39 @@ def new_planes(shape: Sequence[int], folder: str) -> np.ndarray:
     size = spilled_bytes(shape)
     if not size:
         return np.empty(shape, np.float32)
+    folder = _existing(folder)
     with tempfile.TemporaryFile(dir=folder) as file:
         _reserve(file.fileno(), size, folder)
         return np.memmap(file, np.float32, 'r+', shape=tuple(shape))
 
 
 def check_room(needed: int, folder: str) -> None:
-    """Raise ValueError where a folder has less room than so many bytes."""
+    """Raise ValueError where a folder, or the one in which it will be made, has less room than so many bytes."""
+    folder = _existing(folder)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
             f'{folder}: {_gigabytes(free)} are free, and this size needs {_gigabytes(needed)} between the passes of the '
             'model: free some, ask for a smaller size, or name an --output on another disk'
         )
+
+
+def check_memory(size: tuple[int, int], channels: int, dtype: np.dtype) -> None:
+    """Raise ValueError for a result (width, height) that is larger than the machine's memory, which has to hold it."""
+    needed = size[0] * size[1] * channels * np.dtype(dtype).itemsize
+    there = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    if needed > there:
+        raise ValueError(
+            f'{size[0]} x {size[1]} pixels take {_gigabytes(needed)}, and this machine has {_gigabytes(there)} of memory: '
+            'ask for a smaller size'
+        )
+
+
+def _existing(folder: str) -> str:
+    """The folder, or the nearest one above it that exists: those of results are made when the first result is written."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def _reserve(descriptor: int, size: int, folder: str) -> None:

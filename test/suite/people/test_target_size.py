@@ -7,6 +7,8 @@ import shutil
 import tempfile
 
 from pictures import Upscaler, jobs, naming, passes, processing, reduction, spill, target_size, upscaler
+from pictures.formats import reader
+from pictures.metadata import metadata
 from pictures.target_size import TargetSize
 from rdn import engines
 
@@ -239,6 +241,24 @@ def test_a_disk_without_room_is_said_before_the_network_runs(upscale, photo, mon
     # 402 x 254 and 804 x 508 pixels of three floats: 1.2 and 4.9 MB.
     assert_refused(ended, 'a.png', str(upscale.target), 'free', '--output')
     assert snapshot(upscale.target) == {}
+
+
+def test_a_result_in_a_folder_that_is_not_there_yet_spills_above_it(upscale, photo, monkeypatch):
+    (upscale.source / 'deep').mkdir()
+    photo.crop((0, 0, 20, 10)).save(str(upscale.source / 'deep' / 'a.png'))
+    monkeypatch.setattr(spill, 'HELD_BYTES', 1000)
+    ended = upscale('--scale=3')
+    assert ended.status == 0, ended.err
+    assert list(snapshot(upscale.target)) == ['deep', 'deep/a_x3.png']
+
+
+def test_a_result_larger_than_the_memory_is_refused_in_words(tmp_path):
+    """Of a line of 500 pixels, to be wide."""
+    job = processing.PictureJob('line.png', 'line.png', str(tmp_path / 'line.png'))
+    picture = reader.Picture(np.zeros((500, 1, 3), np.uint8), metadata.Metadata(), False, [])
+    options = processing.Options(size=TargetSize('width', 384000))
+    with pytest.raises(ValueError, match=r'line.png: 384000 x 192000000 pixels take .* of memory'):
+        processing.upscale_picture(job, picture, Repeating(), 2, options, lambda _: None)
 
 
 def test_a_disk_that_fills_up_meanwhile_is_an_error_of_the_picture(tmp_path, monkeypatch):
