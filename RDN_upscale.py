@@ -27,10 +27,12 @@ from pictures import (
     jobs,
     local,
     naming,
-    pipeline,
+    passes,
     processing,
     request,
+    target_size,
     upscaler,
+    workload,
 )
 from pictures.formats import base, png_rows, registry
 from pictures.report import report
@@ -74,8 +76,10 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
     with engines.opened(model.file, model.engine, model.precision, model.busy_place()) as engine:
         scale = engines.scale_of(engine, model.file)
         upscaler.check_tiles(engine, options.tile_size, options.overlap)
+        passes.check(scale, options.size)
         discovery.check_no_url(asked.output or '')
-        names = naming.make_naming(asked.output, asked.suffix, asked.ext, options.lossless, scale)
+        usual = target_size.suffix_of(options.size, scale)
+        names = naming.make_naming(asked.output, asked.suffix, asked.ext, options.lossless, usual)
         names = names._replace(numbers=options.on_clash == clashes.NUMBER, in_place=options.in_place)
         past = history.History(asked.made())
         found = jobs.find_jobs(asked.inputs, names, summary, past)
@@ -87,9 +91,11 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
         lines += processing.describe_tiles(engine, options) if model.path else []
         for line in filter(None, [*lines, found.describe_results()]):
             cli.say(line)
-        print(estimate.describe(found.jobs, engine, scale, options), flush=True)
+        load = workload.Workload(found.jobs, engine, scale, options)
+        expected = estimate.expected_seconds(load)
+        print(estimate.describe(load, expected), flush=True)
         with asked.under_way(summary) as page:
-            local.upscale_all(found.jobs, pipeline.Recipe(engine, scale, options, page, past), summary)
+            local.upscale_all(load, expected, page, summary, past)
         for note in engine.notes[said:]:
             cli.say(note)
     places = ', '.join('this folder' if folder == os.curdir else folder for folder in folders)
@@ -123,7 +129,11 @@ def parse_args(argv):
     add('pictures', nargs='*', metavar='PATH', help='pictures and folders of pictures')
     add('--input', nargs='+', default=[], metavar='PATH', help='the same')
     add('--output', metavar='PATH', help='folder for all results, or FILE.png for one; default: beside the inputs')
-    add('--suffix', type=suffix, help='after the names of results; default: _x2 for a model that doubles')
+    add(
+        '--suffix',
+        type=suffix,
+        help='after the names of results; default: _x2 for a model that doubles, _w3840 by --width 3840',
+    )
     add('--ext', choices=sorted(e[1:] for e in registry.WRITABLE), help="default: the source's own")
     add('--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s')
     add(
@@ -147,6 +157,7 @@ def parse_args(argv):
     add('--no-backup', action='store_true', help='with --in-place: do not keep the original')
     add('--report', metavar='DIR', help='write DIR/index.html, a page with before/after sliders')
     add('--log', metavar='FILE', help='write to FILE a line for each picture that failed')
+    add_sizes(parser)
     add = parser.add_argument_group('model').add_argument
     weights = os.path.basename(defaults.WEIGHTS)
     add('--model', metavar='FILE', help=f'.pth, .onnx, or .om for an Ascend device; default: {weights} of this project')
@@ -191,6 +202,7 @@ def parse_args(argv):
         'one; --input and --output are then folders that all machines see, or URLs (s3://...): docs/cluster.md',
     )
     args = parser.parse_intermixed_args(argv)
+    args.size = target_size.of_keywords(**{unit: getattr(args, unit) for unit in target_size.LETTERS})
     if not (args.pictures or args.input):
         parser.error('name a picture or a folder: python3 RDN_upscale.py photo.jpg')
     if args.cluster is not None and args.output is None:
@@ -205,6 +217,25 @@ def parse_args(argv):
     if args.overwrite and args.resume:
         parser.error('give one of --overwrite and --resume')
     return args
+
+
+def add_sizes(parser):
+    def scale(text):
+        number = float(text)
+        if not 1 < number < float('inf'):
+            raise argparse.ArgumentTypeError(f'{text}: above 1, since this enlarges')
+        return number
+
+    text = (
+        'Without one of these flags a picture becomes as large as the model makes it in one run. With one, the model runs as '
+        'often as needed, and LANCZOS reduces the result to the exact size.'
+    )
+    add = parser.add_argument_group('size', text).add_mutually_exclusive_group().add_argument
+    add('--scale', type=scale, metavar='N', help='times each side: 3, 4 or 1.5 for example')
+    add('--width', type=cli.positive, metavar='N', help='pixels of the result; the height follows')
+    add('--height', type=cli.positive, metavar='N', help='pixels of the result; the width follows')
+    add('--max-side', type=cli.positive, metavar='N', help='pixels of the longer side of the result')
+    add('--megapixels', type=cli.positive_number, metavar='N', help='millions of pixels of the result')
 
 
 def check_places(parser, args):

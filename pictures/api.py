@@ -4,13 +4,15 @@ from PIL import Image
 from pictures import Upscaler
 upscale = Upscaler()
 upscale(Image.open('photo.jpg')).save('large.png')
+upscale(Image.open('photo.jpg'), width=3840).save('wide.png')
 """
 
 from __future__ import annotations
 
+import tempfile
 from typing import TypeVar
 
-from pictures import processing, request, upscaler
+from pictures import passes, processing, request, spill, target_size, upscaler
 from pictures.formats import pillow, pixels
 from pictures.metadata import colour
 from rdn import engines, tiles
@@ -63,52 +65,58 @@ class Upscaler:
         self.overlap, self.self_ensemble = tiling.get('overlap', tiles.OVERLAP), self_ensemble
         upscaler.check_tiles(self.model, self.tile_size, self.overlap)
 
-    def __call__(self, picture: Picture) -> Picture:
+    def __call__(self, picture: Picture, **size: float) -> Picture:
         """Enlarge a picture.
 
-        Grey stays grey, alpha is enlarged too, 16 bits stay 16 bits.
+        Without a size the model runs once. With one it runs as often as needed, and LANCZOS reduces the result to the
+        exact size; a larger picture is only reduced. Grey stays grey, alpha is enlarged too, 16 bits stay 16 bits.
 
         Args:
             picture: a PIL image, or an array (H, W) or (H, W, C), uint8 or uint16, with C 1 (grey), 2 (grey, alpha),
                 3 (RGB) or 4 (RGB, alpha).
+            size: one of `scale` (times each side, above 1), `width`, `height`, `max_side` (pixels of the result) and
+                `megapixels` (of the result).
 
         Returns:
-            The same kind as given, `scale` times as high and wide. A PIL image is upright, and has the mode L, LA,
+            The same kind as given, `self.scale` times as high and wide, or of the size. A PIL image is upright, and has the mode L, LA,
             RGB, RGBA or I;16, and the ICC profile and resolution of the given one.
 
         Raises:
-            ValueError: the picture is of another kind.
+            ValueError: the picture is of another kind, or the size makes no sense.
         """
+        wanted = target_size.of_keywords(**size)
+        passes.check(self.scale, wanted)
         if isinstance(picture, np.ndarray):
-            return self._enlarge_array(picture)
-        return self._enlarge_image(picture)
+            return self._enlarge_array(picture, wanted)
+        return self._enlarge_image(picture, wanted)
 
-    def _enlarge_array(self, array: np.ndarray) -> np.ndarray:
+    def _enlarge_array(self, array: np.ndarray, wanted: target_size.TargetSize | None) -> np.ndarray:
         if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or array.size == 0:
             raise ValueError(f'an array {array.shape} of {array.dtype}: expected (H, W) or (H, W, C), uint8 or uint16')
         planes = pixels.as_planes_last(array)
         height, width, channels = planes.shape
         if channels > 4:
             raise ValueError(f'an array {array.shape}: 1 to 4 channels are expected, last')
-        result = np.empty((height * self.scale, width * self.scale, channels), array.dtype)
-        layout = upscaler.layout_for(self.model, (height, width), self.tile_size, self.overlap, self.scale)
-        cutting = upscaler.USUAL._replace(overlap=self.overlap, self_ensemble=self.self_ensemble)
-        for tile, part in upscaler.upscale_pixels(planes, self.model, layout, cutting):
-            rows, columns = tiles.target_slices(tile, self.scale)
+        plan = passes.make_plan(height, width, self.scale, wanted)
+        spill.check_memory(plan.size, channels, array.dtype)
+        result = np.empty((plan.size[1], plan.size[0], channels), array.dtype)
+        cutting = upscaler.Cutting(self.tile_size, self.overlap, 0, self.self_ensemble)
+        folder = tempfile.gettempdir()
+        for rows, columns, part in passes.upscale(planes, self.model, plan, cutting, folder, lambda _: None):
             result[rows, columns] = part
         return result if array.ndim == 3 else result[:, :, 0]
 
-    def _enlarge_image(self, image: Image.Image) -> Image.Image:
+    def _enlarge_image(self, image: Image.Image, wanted: target_size.TargetSize | None) -> Image.Image:
         kept = {name: image.info[name] for name in ('icc_profile', 'dpi') if image.info.get(name)}
         upright = ImageOps.exif_transpose(image) or image
         if upright.mode.startswith('I;16'):
-            return Image.fromarray(self._enlarge_array(np.asarray(upright).astype(np.uint16)))
+            return Image.fromarray(self._enlarge_array(np.asarray(upright).astype(np.uint16), wanted))
         if upright.mode[:1] in 'IF' or upright.mode == 'LAB':
             raise ValueError(f'an image of the mode {upright.mode}: convert it to L, RGB or I;16')
         if upright.mode == 'CMYK':
             plain = colour.cmyk_image_to_rgb(upright, kept.pop('icc_profile', None))
         else:
             plain = pillow.to_plain_mode(upright)
-        result = Image.fromarray(self._enlarge_array(np.asarray(plain)))
+        result = Image.fromarray(self._enlarge_array(np.asarray(plain), wanted))
         result.info.update(kept)
         return result

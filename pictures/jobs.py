@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple, Sequence
 
-from pictures import clashes, discovery, history, naming, processing
+from pictures import clashes, discovery, history, naming, processing, target_size
 from rdn import cli
 
 SHOWN_RESULTS = 3  # of those that are left out
@@ -31,7 +31,7 @@ def find_jobs(
 ) -> Found:
     """Return a job for each picture, in the order of the inputs, those of a folder sorted.
 
-    A result of an earlier run is known by its name: it is the suffix, or the usual one of another scale, longer than a
+    A result of an earlier run is known by its name: it is the suffix, or the usual one of another size, longer than a
     picture beside it. A file that the user named is a picture whatever its name, unless this run makes it of another one.
 
     Args:
@@ -82,8 +82,8 @@ def _is_result(source: str, stems: set[str], past: history.History) -> bool:
 
 def _stems_of_results(places: dict[str, str], suffix: str) -> set[str]:
     """The paths, without an ending, where results of pictures in folders may lie. places: source -> its place."""
-    ends = {os.path.splitext(source)[0][-3:] for source in places}  # of most folders none is a usual suffix
-    suffixes = {suffix, *ends.intersection(naming.USUAL_SUFFIXES)}
+    suffixes = {suffix, *(target_size.suffix_in(os.path.splitext(source)[0]) for source in places)}
+    suffixes.discard('')
     return {
         source[: len(source) - len(place)] + stem
         for source, place in places.items()

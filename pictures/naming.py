@@ -7,8 +7,6 @@ from typing import Iterator, NamedTuple
 
 from pictures.formats import reader, registry
 
-USUAL_SUFFIXES = ('_x2', '_x3', '_x4')  # of results of our networks
-
 
 class Naming(NamedTuple):
     """How results are named.
@@ -32,23 +30,23 @@ class Naming(NamedTuple):
     in_place: bool = False
 
 
-def make_naming(output: str | None, suffix: str | None, ext: str | None, lossless: bool, scale: int) -> Naming:
+def make_naming(output: str | None, suffix: str | None, ext: str | None, lossless: bool, usual: str) -> Naming:
     """Return how results are named.
 
     Args:
         output: a file where its ending is that of a format and there is no such folder, else a folder; None for neither.
-        suffix: behind the names of sources; None: _x2 for a model that doubles.
+        suffix: behind the names of sources; None: the usual one.
         ext: the ending of all results, without its dot; None: the sources' own.
         lossless: as in Naming.
-        scale: how many times the model enlarges.
+        usual: the suffix that says the size: _x2 for a model that doubles.
 
     Raises:
         ValueError: `output` is a file, and other flags name or choose otherwise, or its format is not written.
     """
-    usual = f'_x{scale}' if suffix is None else suffix
+    chosen = usual if suffix is None else suffix
     ending = ext and f'.{ext}'
     if output is None or not reader.is_picture_name(output) or os.path.isdir(output):
-        return Naming(output, usual, ending, lossless)
+        return Naming(output, chosen, ending, lossless)
     own = os.path.splitext(output)[1].lower()
     if own not in registry.WRITABLE:
         raise ValueError(f'{output}: {own[1:].upper()} is not written: name a .png file, for example')
@@ -58,7 +56,7 @@ def make_naming(output: str | None, suffix: str | None, ext: str | None, lossles
         raise ValueError(
             f'{output}: {registry.BY_ENDING[own].name} always loses something: name a .png file, for example'
         )
-    return Naming(os.path.dirname(os.path.abspath(output)), usual, ending, lossless, output)
+    return Naming(os.path.dirname(os.path.abspath(output)), chosen, ending, lossless, output)
 
 
 def folder_for(given: str, naming: Naming) -> str:

@@ -8,11 +8,10 @@ import shutil
 import tempfile
 from typing import BinaryIO, Callable, NamedTuple, Sequence
 
-from pictures import channel_roles, history, in_place, upscaler
+from pictures import channel_roles, history, in_place, passes, spill, target_size, upscaler
 from pictures.formats import base, pixels, reader, registry, writer
 from pictures.metadata import metadata
-from pictures.report import report
-from rdn import engines, escaping, files, images, tiles
+from rdn import engines, escaping, files, tiles
 
 import numpy as np
 
@@ -82,9 +81,10 @@ class Summary:
 class Options(NamedTuple):
     """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run, 0 for the engine's own.
 
-    wrap: whether opposite edges meet; alpha: as of upscaler.Cutting; overwrite, resume: replace or skip results that are
-    there; on_clash: one of clashes.WAYS; keep_dates: of the sources' files; in_place: results replace their sources;
-    no_backup: without keeping these; quality, lossless, compression: as of base.Settings.
+    size: of the results, None for as much as the model enlarges; wrap: whether opposite edges meet; alpha: as of
+    upscaler.Cutting; overwrite, resume: replace or skip results that are there; on_clash: one of clashes.WAYS;
+    keep_dates: of the sources' files; in_place: results replace their sources; no_backup: without keeping these;
+    quality, lossless, compression: as of base.Settings.
     """
 
     tile_size: int = TILE_SIZE
@@ -93,6 +93,7 @@ class Options(NamedTuple):
     self_ensemble: bool = False
     wrap: bool = False
     alpha: str = channel_roles.OPACITY
+    size: target_size.TargetSize | None = None
     overwrite: bool = False
     resume: bool = False
     on_clash: str = 'refuse'
@@ -133,23 +134,30 @@ def upscale_picture(
     options: Options,
     advance: Callable[[float], None],
 ) -> writer.Canvas:
-    """Run a picture that was read through the model. advance: called with the megapixels of the source that are done.
+    """Bring a picture that was read to its size, and add to its notes what a person may not expect of that.
+
+    advance: called with the share of the picture's work that was done since the last call.
 
     Raises ValueError, with a file's name, where it cannot be done.
     """
-    check_alpha(job.target, picture.pixels.shape[2], options)
-    canvas = new_canvas(job, picture.pixels.shape, picture.pixels.dtype, scale)
-    for tile, part in upscaler.upscale(picture.pixels, model, scale, options.cutting()):
-        canvas.put(*tiles.target_slices(tile, scale), part)
-        advance(tiles.core_pixels(tile) / 1e6)
+    height, width, channels = picture.pixels.shape
+    check_alpha(job.target, channels, options)
+    plan = passes.make_plan(height, width, scale, options.size)
+    with files.errors_naming(job.target):
+        spill.check_memory(plan.size, channels, picture.pixels.dtype)
+    canvas = new_canvas(job, plan.size, channels, picture.pixels.dtype)
+    folder = os.path.dirname(os.path.abspath(job.target))
+    for rows, columns, part in passes.upscale(picture.pixels, model, plan, options.cutting(), folder, advance):
+        canvas.put(rows, columns, part)
+    if options.size:
+        picture.notes.extend(plan.notes())
     return canvas
 
 
-def new_canvas(job: PictureJob, shape: Sequence[int], dtype: np.dtype, scale: int) -> writer.Canvas:
-    """For the result of pixels (H, W, C). Raises ValueError, with the result's name, where its format is too small."""
-    height, width, channels = shape
-    check_size(job.target, width * scale, height * scale)
-    return writer.Canvas(width * scale, height * scale, channels, dtype, _ending(job.target))
+def new_canvas(job: PictureJob, size: tuple[int, int], channels: int, dtype: np.dtype) -> writer.Canvas:
+    """For a result of a size (width, height). Raises ValueError, with its name, where its format is too small."""
+    check_size(job.target, *size)
+    return writer.Canvas(*size, channels, dtype, _ending(job.target))
 
 
 def check_size(target: str, width: int, height: int) -> None:
@@ -270,32 +278,6 @@ def is_done(target: str, options: Options, is_filled: Callable[[str], bool | Non
     if not options.resume:
         raise ValueError(f'{target}: is there already: --overwrite replaces, --resume skips it')
     return filled
-
-
-def views_of(job: PictureJob, upscaled: Upscaled | None, scale: int) -> report.Views:
-    """A picture's middle for the report. upscaled: None for a result of an earlier run, which is then read.
-
-    Raises ValueError, with its name, where that is not of the picture's size.
-    """
-    picture = upscaled.picture if upscaled else reader.read_picture(job.source)
-    height, width = picture.pixels.shape[:2]
-    side = report.SHOWN_SIDE_PIXELS // scale
-    left, top = max(0, width - side) // 2, max(0, height - side) // 2
-    right, bottom = min(width, left + side), min(height, top + side)
-    small = writer.for_screen(picture.pixels[top:bottom, left:right], picture.said)
-    box = scale * left, scale * top, scale * right, scale * bottom
-    if upscaled:
-        large = writer.for_screen(upscaled.canvas.crop(box), picture.said)
-    else:
-        result = reader.read_picture(job.target)
-        found, expected = result.pixels.shape[1::-1], (width * scale, height * scale)
-        if found != expected:
-            raise ValueError(
-                f'{job.target}: {found[0]} x {found[1]} pixels, not {expected[0]} x {expected[1]}: '
-                'not of this picture and model: remove it, or replace all by --overwrite'
-            )
-        large = writer.for_screen(result.pixels[box[1] : box[3], box[0] : box[2]], result.said)
-    return report.Views(images.bicubic_upsample(small, scale), large, size=(width * scale, height * scale))
 
 
 def megapixels(path: str) -> float:

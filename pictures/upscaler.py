@@ -45,17 +45,6 @@ class Cutting(NamedTuple):
 USUAL = Cutting(0, tiles.OVERLAP, 0)  # of a layout that is there already
 
 
-def upscale(
-    pixels: np.ndarray, model: engines.Engine, scale: int, cutting: Cutting
-) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
-    """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for all of a picture's pixels (H, W, C).
-
-    Here a picture meets a model, on one machine and on many, and here a failure of the model can be answered.
-    """
-    layout = layout_for(model, pixels.shape[:2], cutting.tile_size, cutting.overlap, scale, cutting.wraps)
-    return upscale_pixels(pixels, model, layout, cutting)
-
-
 def layout_for(
     model: engines.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int, wraps: bool = False
 ) -> tiles.Layout:
@@ -101,14 +90,24 @@ def upscale_tiles(
     pixels: np.ndarray, those: Iterable[tiles.Tile], model: engines.Engine, scale: int, cutting: Cutting
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
     """As upscale_pixels, for the given tiles of the pixels, whose channels stay as they are."""
-    top = np.float32(np.iinfo(pixels.dtype).max)
-    model = model if top == 255 else model.exact()  # 16 bits show what bf16 loses
+    model = exact_enough(model, pixels.dtype)
     planes_first = pixels.transpose(2, 0, 1)
+    for tile, planes in upscale_planes(planes_first, those, model, scale, cutting):
+        yield tile, to_numbers(planes, pixels.dtype)
+
+
+def upscale_planes(
+    planes_first: np.ndarray, those: Iterable[tiles.Tile], model: engines.Engine, scale: int, cutting: Cutting
+) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
+    """Yield (Tile, its upscaled core (C, scale*h, scale*w), float32, not clipped) for tiles of planes (C, H, W).
+
+    The planes are uint8, uint16, or float32 of 0...1; the model computes as exactly as it is.
+    """
     waiting: collections.deque[tuple[tiles.Tile, np.ndarray]] = collections.deque()  # went in, not yet out
 
     def inputs() -> Iterator[np.ndarray]:
         for tile in those:
-            part = np.divide(tiles.cut(planes_first, tile, cutting.wraps), top, dtype=np.float32)
+            part = as_floats(tiles.cut(planes_first, tile, cutting.wraps))
             waiting.append((tile, part))
             yield _colour_input(part, cutting)
             if _runs_alpha(part, cutting):
@@ -123,14 +122,25 @@ def upscale_tiles(
             alpha = next(outputs)
             alpha = alpha if cutting.alpha == channel_roles.DATA else channel_roles.keep_flat(alpha, part[-1], scale)
             alpha = tiles.crop_core(alpha, tile, scale)
-        planes = _assemble(part, tiles.crop_core(colour, tile, scale), alpha)
-        yield tile, _to_numbers(planes, top, pixels.dtype)
+        yield tile, _assemble(part, tiles.crop_core(colour, tile, scale), alpha)
 
 
-def _to_numbers(planes: np.ndarray, top: np.float32, dtype: np.dtype) -> np.ndarray:
-    """(C, h, w), 0...1 -> (h, w, C), 0...top, rounded to the nearest."""
+def exact_enough(model: engines.Engine, dtype: np.dtype) -> engines.Engine:
+    """Return the model for pictures of a type: 16 bits show what bf16 loses."""
+    return model.exact() if dtype == np.uint16 else model
+
+
+def as_floats(planes: np.ndarray) -> np.ndarray:
+    """Whole numbers 0...255 or 0...65535 as float32, 0...1; float32 as it is."""
+    if planes.dtype == np.float32:
+        return np.ascontiguousarray(planes)
+    return np.divide(planes, np.float32(np.iinfo(planes.dtype).max), dtype=np.float32)
+
+
+def to_numbers(planes: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """(C, h, w) -> (h, w, C), 0...255 or 0...65535: clipped to 0...1, rounded to the nearest."""
     numbers = planes.clip(0, 1)
-    numbers *= top
+    numbers *= np.float32(np.iinfo(dtype).max)
     numbers = np.rint(numbers, out=numbers).astype(dtype)
     return pixels_last(numbers)
 

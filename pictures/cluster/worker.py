@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-from pictures import channel_roles, processing, upscaler
+from pictures import channel_roles, passes, processing, upscaler, views
 from pictures.cluster import stores
 from pictures.formats import reader
 from pictures.report import report
@@ -126,6 +126,7 @@ class Worker:
         self._model = engines.open_model(path, setup.engine, setup.precision, where)
         self._scale = engines.scale_of(self._model, path)
         upscaler.check_tiles(self._model, self._options.tile_size, self._options.overlap)
+        passes.check(self._scale, self._options.size)
         lines = processing.describe_model(self._model, setup.precision)
         lines += processing.describe_tiles(self._model, self._options)
         return Ready(self._scale, engines.describe(self._model, '--precision'), lines)
@@ -175,15 +176,17 @@ class Worker:
         if task.is_retry:
             self._output.clean_up(task.target)  # after a worker that died in the middle of it
         if self._is_done(task):
-            views = None
+            shown = None
             if task.is_shown:
                 with self._source(task) as source, self._output.reading(task.target, self._scratch) as target:
                     self._names[target] = self._output.path(task.target)
-                    views = processing.views_of(processing.PictureJob(source, task.place, target), None, self._scale)
-            return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, views)
+                    shown = self._views(processing.PictureJob(source, task.place, target), None)
+            return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, shown)
         with self._source(task) as source:
             megapixels = processing.megapixels(source)
-            if task.splits and megapixels >= LARGE_MEGAPIXELS:
+            if (
+                task.splits and megapixels >= LARGE_MEGAPIXELS and not self._options.size
+            ):  # several passes stay together
                 return Outcome('large', '', megapixels)
             with self._target(task) as target:
                 job = processing.PictureJob(source, task.place, target)
@@ -195,8 +198,8 @@ class Worker:
                 notes = processing.save(job, picture, canvas, self._options)
             height, width = picture.pixels.shape[:2]
             upscaled = processing.Upscaled(picture, canvas)
-            views = processing.views_of(job, upscaled, self._scale) if task.is_shown else None
-        return Outcome('done', self._line(task, notes), height * width / 1e6, views)
+            shown = self._views(job, upscaled) if task.is_shown else None
+        return Outcome('done', self._line(task, notes), height * width / 1e6, shown)
 
     def _cut(self, task: PictureTask, count: int) -> list:
         with self._source(task) as source:
@@ -229,19 +232,24 @@ class Worker:
     def _join(self, task: PictureTask, head: Head, parts: Sequence[np.ndarray]) -> Outcome:
         with self._target(task) as target:
             job = processing.PictureJob(self._input.path(task.place), task.place, target)
-            canvas = processing.new_canvas(job, head.shape, head.picture.pixels.dtype, self._scale)
+            height, width, channels = head.shape
+            size = width * self._scale, height * self._scale
+            canvas = processing.new_canvas(job, size, channels, head.picture.pixels.dtype)
             start = 0
             for part in parts:
                 part = channel_roles.widened(part, head.shape[2])
                 canvas.put(slice(start, start + len(part)), slice(0, canvas.width), part)
                 start += len(part)
             notes = processing.save(job, head.picture, canvas, self._options)
-        views = None
+        shown = None
         if task.is_shown:
             with self._source(task) as source:
                 upscaled = processing.Upscaled(reader.read_picture(source), canvas)
-            views = processing.views_of(job, upscaled, self._scale)
-        return Outcome('done', self._line(task, notes), head.shape[0] * head.shape[1] / 1e6, views)
+            shown = self._views(job, upscaled)
+        return Outcome('done', self._line(task, notes), height * width / 1e6, shown)
+
+    def _views(self, job: processing.PictureJob, upscaled: processing.Upscaled | None) -> report.Views:
+        return views.views_of(job, upscaled, self._scale, self._options)
 
     def _is_done(self, task: PictureTask) -> bool:
         """As processing.is_done; what a worker that died had written is done."""

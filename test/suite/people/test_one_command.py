@@ -151,8 +151,8 @@ def test_all_files_of_a_folder_by_their_names_are_taken_once(run, photo, tmp_pat
 
 def test_a_name_that_only_looks_like_a_result_is_a_picture(tmp_path, photo, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    put(photo, 'in/a_x2.jpg', 'in/b.png', 'in/b_x5.png', 'in/c_x2/b.png', 'in/d_x2/e_x2.png')
-    found = jobs.find_jobs(['in'], naming.make_naming(None, None, None, False, 2), processing.Summary())
+    put(photo, 'in/a_x2.jpg', 'in/b.png', 'in/b_5x.png', 'in/c_x2/b.png', 'in/d_x2/e_x2.png')
+    found = jobs.find_jobs(['in'], naming.make_naming(None, None, None, False, '_x2'), processing.Summary())
     assert not found.results and len(found.jobs) == 5
 
 

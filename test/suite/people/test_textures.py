@@ -61,6 +61,21 @@ def test_wrapping_without_an_overlap_is_refused(upscale, photo):
     assert_refused(upscale('--wrap', '--overlap=0'), '--wrap', '--overlap')
 
 
+@pytest.mark.parametrize('alpha', [False, True])
+def test_a_wrapped_picture_of_another_size_is_the_middle_of_its_repetition_too(upscale, photo, narrow, alpha):
+    rgb = np.asarray(photo.crop((0, 0, 40, 30)))
+    mode = np.dstack([rgb, rgb[:, ::-1, 0]]) if alpha else rgb
+    Image.fromarray(mode).save(str(upscale.source / 'a.png'))
+    ended = upscale('--wrap', '--scale=1.5', '--alpha=data', *whole(narrow))
+    assert ended.status == 0, ended.err
+    large = reference(narrow, np.tile(rgb / 255, (3, 3, 1)))
+    expected = [
+        np.asarray(Image.fromarray(plane).resize((180, 135), Image.LANCZOS)) for plane in large.transpose(2, 0, 1)
+    ]
+    result = np.asarray(opened(upscale.target / 'a_x1.5.png'))[:, :, :3]
+    assert difference(result, np.stack(expected, 2)[45:90, 60:120].clip(0, 1)) < 0.51
+
+
 # --- alpha
 
 
