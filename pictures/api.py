@@ -10,9 +10,9 @@ upscale(Image.open('photo.jpg'), width=3840).save('wide.png')
 from __future__ import annotations
 
 import tempfile
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pictures import passes, processing, request, spill, target_size, upscaler
+from pictures import channel_roles, passes, processing, request, spill, target_size, upscaler
 from pictures.formats import pillow, pixels
 from pictures.metadata import colour
 from rdn import engines, tiles
@@ -38,7 +38,7 @@ class Upscaler:
         engine: str = engines.AUTO,
         device: str | None = None,
         self_ensemble: bool = False,
-        **tiling: int,
+        **tiling: Any,
     ):
         """Load a model.
 
@@ -51,7 +51,9 @@ class Upscaler:
             engine: 'onnxruntime', 'openvino', 'pytorch' or 'om'; 'auto': the fastest that is installed.
             device: for PyTorch, 'cuda:1' for example; None: the first that works.
             self_ensemble: whether to average the eight flips and turns, for eight times the work.
-            tiling: `tile_size`, pixels, for a model of free height and width; `overlap` of tiles, pixels of the input.
+            tiling: `tile_size`, pixels, for a model of free height and width; `overlap` of tiles, pixels of the input;
+                `wrap`: whether opposite edges meet, as those of a texture that tiles; `alpha`: 'opacity', or 'data' for
+                an alpha that hides nothing.
 
         Raises:
             ValueError: the file is not such a model, or this machine does not offer the precision.
@@ -59,8 +61,11 @@ class Upscaler:
         wanted = request.ChosenModel(model, engine, precision, engines.Place(device=device))
         self.model = engines.open_model(wanted.file, engine, precision, wanted.busy_place())
         self.scale = engines.scale_of(self.model, wanted.file)
-        if set(tiling) - {'tile_size', 'overlap'}:
-            raise TypeError(f'{", ".join(tiling)}: only tile_size and overlap are expected')
+        if set(tiling) - {'tile_size', 'overlap', 'wrap', 'alpha'}:
+            raise TypeError(f'{", ".join(tiling)}: only tile_size, overlap, wrap and alpha are expected')
+        self.wrap, self.alpha = tiling.get('wrap', False), tiling.get('alpha', channel_roles.OPACITY)
+        if self.alpha not in channel_roles.ALPHAS:
+            raise ValueError(f'alpha {self.alpha}: one of {", ".join(channel_roles.ALPHAS)}')
         self.tile_size = tiling.get('tile_size', processing.TILE_SIZE)
         self.overlap, self.self_ensemble = tiling.get('overlap', tiles.OVERLAP), self_ensemble
         upscaler.check_tiles(self.model, self.tile_size, self.overlap)
@@ -100,7 +105,7 @@ class Upscaler:
         plan = passes.make_plan(height, width, self.scale, wanted)
         spill.check_memory(plan.size, channels, array.dtype)
         result = np.empty((plan.size[1], plan.size[0], channels), array.dtype)
-        cutting = upscaler.Cutting(self.tile_size, self.overlap, 0, self.self_ensemble)
+        cutting = upscaler.Cutting(self.tile_size, self.overlap, 0, self.self_ensemble, self.wrap, self.alpha)
         folder = tempfile.gettempdir()
         for rows, columns, part in passes.upscale(planes, self.model, plan, cutting, folder, lambda _: None):
             result[rows, columns] = part

@@ -2,7 +2,7 @@
 
 import inspect
 
-from pictures import processing, upscaler
+from pictures import Upscaler, processing, upscaler
 from pictures.cluster import worker
 from pictures.formats import reader
 from rdn import engines, tiles
@@ -130,6 +130,15 @@ def test_alpha_as_data_is_refused_by_a_format_without_alpha(upscale, texture):
     assert_refused(upscale('--alpha=data', '--ext=jpg'), 'a_x2.jpg', 'no alpha', '--ext=png')
     Image.fromarray(texture[:, :, :3]).save(str(upscale.source / 'a.png'))
     assert upscale('--alpha=data', '--ext=jpg').status == 0
+
+
+def test_the_python_interface_has_both_flags(narrow, texture):
+    enlarge = Upscaler(narrow[0], 'fp32', 'pytorch', wrap=True, alpha='data')
+    assert difference(enlarge(texture)[:, :, :3], middle_of_nine(narrow, texture[:, :, :3] / 255)) < 0.51
+    with pytest.raises(ValueError, match='opacity'):
+        Upscaler(narrow[0], alpha='none')
+    with pytest.raises(TypeError, match='wrap'):
+        Upscaler(narrow[0], wraps=True)
 
 
 # --- grey as RGB
