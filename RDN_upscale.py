@@ -227,8 +227,8 @@ def add_sizes(parser):
         return number
 
     text = (
-        'Without one of these flags a picture becomes as large as the model makes it in one run. With one, the model runs as '
-        'often as needed, and LANCZOS reduces the result to the exact size.'
+        'Without one of these flags a picture becomes as large as the model makes it in one run.\n'
+        'With one, the model runs as often as needed, and LANCZOS reduces to the exact size.'
     )
     add = parser.add_argument_group('size', text).add_mutually_exclusive_group().add_argument
     add('--scale', type=scale, metavar='N', help='times each side: 3, 4 or 1.5 for example')

@@ -107,7 +107,9 @@ def look_at(path: str) -> Header:
     try:
         with images.open_image(path) as image:
             has_alpha = image.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa') or 'transparency' in image.info
-            if 'exif' in image.info or image.format == 'TIFF':
+            if image.format == 'TIFF':
+                turn = image.tag_v2.get(ORIENTATION)
+            elif 'exif' in image.info:  # without it, PNG would be read to its end
                 turn = image.getexif().get(ORIENTATION)
     except Exception:  # Pillow does not know all formats, and raises anything for a broken file
         pass
