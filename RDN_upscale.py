@@ -247,7 +247,7 @@ def check_places(parser, args):
     }
     for flag, is_given in chosen.items():
         if is_given and args.cluster is not None:
-            parser.error(f'{flag}: a cluster does not do that')
+            parser.error(f'{flag}: works on one machine only: leave out the flag or --cluster')
     given = {'--output': args.output, '--suffix': args.suffix, '--ext': args.ext}
     for flag, value in given.items():
         if args.in_place and value is not None:

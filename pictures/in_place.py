@@ -70,11 +70,12 @@ def check_replaceable(path: str, lossless: bool) -> None:
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
     """Open a file that replaces the one at `path` when the block ends well; if it fails, a backup made in it goes."""
+    was_there = os.path.lexists(path + ENDING)
     try:
         with files.atomic_file(path) as file:
             yield file
     except BaseException:
-        if _is_copy(path, path + ENDING):
+        if not was_there and _is_copy(path, path + ENDING):
             os.remove(path + ENDING)
         raise
 

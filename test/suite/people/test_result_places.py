@@ -246,6 +246,16 @@ def test_a_result_that_fails_leaves_no_backup(tmp_path):
     assert snapshot(tmp_path) == {'a.png': b'the original'}
 
 
+def test_a_copy_that_someone_made_before_stays_whatever_happens(tmp_path):
+    path = tmp_path / 'a.png'
+    for name in ('a.png', 'a.png.orig'):
+        (tmp_path / name).write_bytes(b'the original')
+    with pytest.raises(KeyboardInterrupt), in_place.replacing(str(path)):
+        in_place.keep_original(str(path))
+        raise KeyboardInterrupt
+    assert snapshot(tmp_path) == {'a.png': b'the original', 'a.png.orig': b'the original'}
+
+
 # --- records
 
 
