@@ -17,7 +17,7 @@ import numpy as np
 FURTHEST = 4  # times: so much the networks of super-resolution are made for
 
 
-class Plan(NamedTuple):
+class PassPlan(NamedTuple):
     """How a picture comes to its size.
 
     Attributes:
@@ -61,7 +61,7 @@ class Plan(NamedTuple):
         return []
 
 
-def make_plan(height: int, width: int, scale: int, wanted: target_size.TargetSize | None) -> Plan:
+def make_plan(height: int, width: int, scale: int, wanted: target_size.TargetSize | None) -> PassPlan:
     """Return how a picture comes to a size.
 
     Args:
@@ -71,12 +71,12 @@ def make_plan(height: int, width: int, scale: int, wanted: target_size.TargetSiz
         wanted: the size; None: one pass.
     """
     if wanted is None:
-        return Plan([(height, width), (height * scale, width * scale)], scale, (width * scale, height * scale))
+        return PassPlan([(height, width), (height * scale, width * scale)], scale, (width * scale, height * scale))
     size = wanted.of(width, height)
     steps = [(height, width)]
     while steps[-1][0] < size[1] or steps[-1][1] < size[0]:
         steps.append((steps[-1][0] * scale, steps[-1][1] * scale))
-    return Plan(steps, scale, size)
+    return PassPlan(steps, scale, size)
 
 
 def check(scale: int, wanted: target_size.TargetSize | None) -> None:
@@ -85,7 +85,7 @@ def check(scale: int, wanted: target_size.TargetSize | None) -> None:
         raise ValueError('this model does not enlarge, so it reaches no other size: name another --model')
 
 
-def room_needed(plan: Plan, channels: int) -> int:
+def room_needed(plan: PassPlan, channels: int) -> int:
     """Return how many bytes on the disk the passes need at most at a time."""
     kept = plan.steps[1:] if plan.is_reduced else plan.steps[1:-1]
     sizes = [spill.spilled_bytes((channels, *step)) for step in kept]
@@ -95,7 +95,7 @@ def room_needed(plan: Plan, channels: int) -> int:
 def upscale(
     picture: np.ndarray,
     model: engines.Engine,
-    plan: Plan,
+    plan: PassPlan,
     cutting: upscaler.Cutting,
     folder: str,
     advance: Callable[[float], None],

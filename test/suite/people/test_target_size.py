@@ -324,7 +324,8 @@ def test_resume_looks_at_the_sizes_of_results(upscale, photo):
 
 def test_the_sizes_exclude_each_other_and_only_enlarge(upscale, photo):
     photo.crop((0, 0, 20, 10)).save(str(upscale.source / 'a.png'))
-    for flags in (['--scale=3', '--width=9'], ['--scale=1'], ['--scale=nan'], ['--width=0'], ['--megapixels=0']):
+    wrong = ['--scale=1', '--scale=nan', '--scale=1e300', '--width=0', '--width=2.5', '--height=1e7', '--megapixels=0']
+    for flags in (['--scale=3', '--width=9'], *([flag] for flag in wrong)):
         ended = upscale(*flags)
         assert ended.status == 2
         assert_refused(ended, flags[0].split('=')[0])
