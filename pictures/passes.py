@@ -7,7 +7,7 @@ pictures lie in a file meanwhile.
 from __future__ import annotations
 
 import itertools
-from typing import Callable, Iterator, NamedTuple, Sequence
+from typing import Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from pictures import reduction, spill, target_size, upscaler
 from rdn import engines, tiles
@@ -87,8 +87,7 @@ def check(scale: int, wanted: target_size.TargetSize | None) -> None:
 
 def room_needed(plan: PassPlan, channels: int) -> int:
     """Return how many bytes on the disk the passes need at most at a time."""
-    kept = plan.steps[1:] if plan.is_reduced else plan.steps[1:-1]
-    sizes = [spill.spilled_bytes((channels, *step)) for step in kept]
+    sizes = [spill.spilled_bytes((channels, *step)) for step in plan.steps[1:-1]]
     return max([first + second for first, second in zip(sizes, sizes[1:])] + sizes, default=0)
 
 
@@ -119,21 +118,36 @@ def upscale(
         spill.check_room(needed, folder)
     model = upscaler.exact_enough(model, dtype)
     planes = picture.transpose(2, 0, 1)
-    for target in plan.steps[1:] if plan.is_reduced else plan.steps[1:-1]:
-        larger = spill.new_planes((channels, *target), folder)
+
+    def one_pass(planes: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
         for tile, part in _one_pass(planes, model, plan.scale, cutting):
             rows, columns = tiles.target_slices(tile, plan.scale)
-            np.clip(part, 0, 1, out=larger[:, rows, columns])
+            yield rows, columns, part
             advance(tiles.core_pixels(tile) / plan.pixels)
+
+    for step in plan.steps[1:-1]:
+        larger = spill.new_planes((channels, *step), folder)
+        for rows, columns, part in one_pass(planes):
+            np.clip(part, 0, 1, out=larger[:, rows, columns])
         planes = larger
-    if plan.is_reduced or not plan.passes:
-        for rows, part in reduction.reduce(planes, plan.size):
-            yield rows, slice(0, plan.size[0]), upscaler.to_numbers(part, dtype)
+    if plan.passes and not plan.is_reduced:
+        for rows, columns, part in one_pass(planes):
+            yield rows, columns, upscaler.to_numbers(part, dtype)
         return
-    for tile, part in _one_pass(planes, model, plan.scale, cutting):
-        rows, columns = tiles.target_slices(tile, plan.scale)
-        yield rows, columns, upscaler.to_numbers(part, dtype)
-        advance(tiles.core_pixels(tile) / plan.pixels)
+    bands = _bands(one_pass(planes), plan.steps[-1][1]) if plan.passes else reduction.bands_of(planes)
+    for rows, part in reduction.reduce(bands, plan.steps[-1][0], plan.size):
+        yield rows, slice(0, plan.size[0]), upscaler.to_numbers(part, dtype)
+
+
+def _bands(parts: Iterable[tuple[slice, slice, np.ndarray]], width: int) -> Iterator[np.ndarray]:
+    """Yield the rows of tiles of a pass, (C, h, width), clipped to 0...1, from its parts (rows, columns, (C, h, w))."""
+    for _, row in itertools.groupby(parts, key=lambda part: part[0].start):
+        band = np.empty(0, np.float32)
+        for _, columns, part in row:
+            if not band.size:
+                band = np.empty((*part.shape[:2], width), np.float32)
+            np.clip(part, 0, 1, out=band[:, :, columns])
+        yield band
 
 
 def _one_pass(

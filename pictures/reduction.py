@@ -6,7 +6,7 @@ LANCZOS works on the numbers as the file has them (in gamma, not in linear light
 from __future__ import annotations
 
 import math
-from typing import Iterator
+from typing import Iterable, Iterator
 
 from pictures import upscaler
 from pictures.formats import pixels
@@ -14,32 +14,46 @@ from pictures.formats import pixels
 import numpy as np
 from PIL import Image
 
-STRIP_PIXELS = 1 << 22  # of the source, at a time
+BAND_PIXELS = 1 << 22  # of the source, at a time
 LANCZOS_RADIUS = 3  # pixels of the result
 VISIBLE = 1e-5  # an alpha below this shows nothing in 16 bits either
 
 
-def reduce(planes: np.ndarray, size: tuple[int, int]) -> Iterator[tuple[slice, np.ndarray]]:
+def reduce(
+    bands: Iterable[np.ndarray], source_height: int, size: tuple[int, int]
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (rows, planes (C, h, width)) of the reduced picture from top to bottom: 0...1, not clipped.
 
     Colours are weighted by alpha, so what is invisible does not colour the edges.
 
     Args:
-        planes: (C, H, W), float32 of 0...1, uint8 or uint16; C as in pictures/formats/pixels.py.
-        size: (width, height) of the result, at most (W, H).
+        bands: the picture from top to bottom, each (C, any height, W), float32, 0...1; C as in pictures/formats/pixels.py.
+        source_height: of all bands together.
+        size: (width, height) of the result, at most (W, source_height).
     """
     width, height = size
-    ratio = planes.shape[1] / height
+    ratio = source_height / height
     margin = math.ceil(LANCZOS_RADIUS * ratio) + 1
-    count = max(1, int(STRIP_PIXELS / (planes.shape[2] * ratio)))
-    for start in range(0, height, count):
-        stop = min(height, start + count)
-        first = max(0, math.floor(start * ratio) - margin)
-        last = min(planes.shape[1], math.ceil(stop * ratio) + margin)
-        # In coordinates of the strip: Pillow holds a box in float32, which is coarse for large numbers.
-        box = (0, start * ratio - first, planes.shape[2], min(stop * ratio - first, last - first))
-        strip = upscaler.as_floats(planes[:, first:last])
-        yield slice(start, stop), _resize(strip, (width, stop - start), box)
+    start = first = 0  # row of the result that is next, of the source that `held` begins with
+    held = None
+    for band in bands:
+        held = band if held is None else np.concatenate([held, band], 1)
+        end = first + held.shape[1]
+        stop = height if end == source_height else int((end - margin) / ratio)
+        if stop <= start:
+            continue
+        # In coordinates of what is held: Pillow keeps a box in float32, which is coarse for large numbers.
+        box = (0, start * ratio - first, held.shape[2], min(stop * ratio - first, held.shape[1]))
+        yield slice(start, stop), _resize(held, (width, stop - start), box)
+        keep = max(first, math.floor(stop * ratio) - margin)
+        held, start, first = held[:, keep - first :].copy(), stop, keep
+
+
+def bands_of(planes: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield planes (C, H, W), float32 or whole numbers, from top to bottom as bands for `reduce`."""
+    count = max(1, BAND_PIXELS // planes.shape[2])
+    for start in range(0, planes.shape[1], count):
+        yield upscaler.as_floats(planes[:, start : start + count])
 
 
 def _resize(strip: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
