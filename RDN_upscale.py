@@ -220,22 +220,30 @@ def parse_args(argv):
 
 
 def add_sizes(parser):
-    def scale(text):
-        number = float(text)
-        if not 1 < number < float('inf'):
-            raise argparse.ArgumentTypeError(f'{text}: above 1, since this enlarges')
-        return number
+    def amount_of(unit):
+        def amount(text):
+            number = float(text)
+            try:
+                return target_size.checked(unit, number)
+            except ValueError as error:
+                raise argparse.ArgumentTypeError(str(error))
+
+        return amount
 
     text = (
         'Without one of these flags a picture becomes as large as the model makes it in one run.\n'
         'With one, the model runs as often as needed, and LANCZOS reduces to the exact size.'
     )
     add = parser.add_argument_group('size', text).add_mutually_exclusive_group().add_argument
-    add('--scale', type=scale, metavar='N', help='times each side: 3, 4 or 1.5 for example')
-    add('--width', type=cli.positive, metavar='N', help='pixels of the result; the height follows')
-    add('--height', type=cli.positive, metavar='N', help='pixels of the result; the width follows')
-    add('--max-side', type=cli.positive, metavar='N', help='pixels of the longer side of the result')
-    add('--megapixels', type=cli.positive_number, metavar='N', help='millions of pixels of the result')
+    texts = {
+        'scale': 'times each side: 3, 4 or 1.5 for example',
+        'width': 'pixels of the result; the height follows',
+        'height': 'pixels of the result; the width follows',
+        'max_side': 'pixels of the longer side of the result',
+        'megapixels': 'millions of pixels of the result',
+    }
+    for unit, words in texts.items():
+        add(f'--{unit.replace("_", "-")}', type=amount_of(unit), metavar='N', help=words)
 
 
 def check_places(parser, args):

@@ -7,7 +7,7 @@ pictures lie in a file meanwhile.
 from __future__ import annotations
 
 import itertools
-from typing import Callable, Iterator, NamedTuple, Sequence
+from typing import Callable, Iterable, Iterator, NamedTuple, Sequence
 
 from pictures import channel_roles, reduction, spill, target_size, upscaler
 from rdn import engines, tiles
@@ -17,7 +17,7 @@ import numpy as np
 FURTHEST = 4  # times: so much the networks of super-resolution are made for
 
 
-class Plan(NamedTuple):
+class PassPlan(NamedTuple):
     """How a picture comes to its size.
 
     Attributes:
@@ -50,6 +50,13 @@ class Plan(NamedTuple):
         """How many pixels go into the network in all passes, without what tiles share."""
         return sum(height * width for height, width in self.steps[:-1])
 
+    def kept_steps(self, wraps: bool) -> Sequence[tuple[int, int]]:
+        """Return the sizes (height, width) that are kept whole on the way to the result.
+
+        A reduction whose opposite edges meet needs the last one, too.
+        """
+        return self.steps[1:] if wraps and self.is_reduced else self.steps[1:-1]
+
     def notes(self) -> list[str]:
         """Return what a person may not expect of the size."""
         height, width = self.steps[0]
@@ -61,7 +68,7 @@ class Plan(NamedTuple):
         return []
 
 
-def make_plan(height: int, width: int, scale: int, wanted: target_size.TargetSize | None) -> Plan:
+def make_plan(height: int, width: int, scale: int, wanted: target_size.TargetSize | None) -> PassPlan:
     """Return how a picture comes to a size.
 
     Args:
@@ -71,12 +78,12 @@ def make_plan(height: int, width: int, scale: int, wanted: target_size.TargetSiz
         wanted: the size; None: one pass.
     """
     if wanted is None:
-        return Plan([(height, width), (height * scale, width * scale)], scale, (width * scale, height * scale))
+        return PassPlan([(height, width), (height * scale, width * scale)], scale, (width * scale, height * scale))
     size = wanted.of(width, height)
     steps = [(height, width)]
     while steps[-1][0] < size[1] or steps[-1][1] < size[0]:
         steps.append((steps[-1][0] * scale, steps[-1][1] * scale))
-    return Plan(steps, scale, size)
+    return PassPlan(steps, scale, size)
 
 
 def check(scale: int, wanted: target_size.TargetSize | None) -> None:
@@ -85,17 +92,16 @@ def check(scale: int, wanted: target_size.TargetSize | None) -> None:
         raise ValueError('this model does not enlarge, so it reaches no other size: name another --model')
 
 
-def room_needed(plan: Plan, channels: int) -> int:
-    """Return how many bytes on the disk the passes need at most at a time."""
-    kept = plan.steps[1:] if plan.is_reduced else plan.steps[1:-1]
-    sizes = [spill.spilled_bytes((channels, *step)) for step in kept]
+def room_needed(plan: PassPlan, channels: int, wraps: bool = False) -> int:
+    """Return how many bytes on the disk the passes need at most at a time. wraps: whether opposite edges meet."""
+    sizes = [spill.spilled_bytes((channels, *step)) for step in plan.kept_steps(wraps)]
     return max([first + second for first, second in zip(sizes, sizes[1:])] + sizes, default=0)
 
 
 def upscale(
     picture: np.ndarray,
     model: engines.Engine,
-    plan: Plan,
+    plan: PassPlan,
     cutting: upscaler.Cutting,
     folder: str,
     advance: Callable[[float], None],
@@ -118,26 +124,46 @@ def upscale(
     dtype, count = picture.dtype, picture.shape[2]
     picture = channel_roles.narrowed(picture)
     channels = picture.shape[2]
-    needed = room_needed(plan, channels)
+    needed = room_needed(plan, channels, cutting.wraps)
     if needed:
         spill.check_room(needed, folder)
     model = upscaler.exact_enough(model, dtype)
     planes = picture.transpose(2, 0, 1)
-    for target in plan.steps[1:] if plan.is_reduced else plan.steps[1:-1]:
-        larger = spill.new_planes((channels, *target), folder)
+
+    def one_pass(planes: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
         for tile, part in _one_pass(planes, model, plan.scale, cutting):
             rows, columns = tiles.target_slices(tile, plan.scale)
-            np.clip(part, 0, 1, out=larger[:, rows, columns])
+            yield rows, columns, part
             advance(tiles.core_pixels(tile) / plan.pixels)
+
+    for step in plan.kept_steps(cutting.wraps):
+        larger = spill.new_planes((channels, *step), folder)
+        for rows, columns, part in one_pass(planes):
+            np.clip(part, 0, 1, out=larger[:, rows, columns])
         planes = larger
-    if plan.is_reduced or not plan.passes:
-        for rows, part in reduction.reduce(planes, plan.size, cutting):
-            yield rows, slice(0, plan.size[0]), channel_roles.widened(upscaler.to_numbers(part, dtype), count)
+    if plan.passes and not plan.is_reduced:
+        for rows, columns, part in one_pass(planes):
+            yield rows, columns, channel_roles.widened(upscaler.to_numbers(part, dtype), count)
         return
-    for tile, part in _one_pass(planes, model, plan.scale, cutting):
-        rows, columns = tiles.target_slices(tile, plan.scale)
-        yield rows, columns, channel_roles.widened(upscaler.to_numbers(part, dtype), count)
-        advance(tiles.core_pixels(tile) / plan.pixels)
+    is_weighted = cutting.alpha == channel_roles.OPACITY
+    if cutting.wraps:
+        reduced = reduction.reduce_wrapped(planes, plan.size, is_weighted)
+    else:
+        bands = _bands(one_pass(planes), plan.steps[-1][1]) if plan.passes else reduction.bands_of(planes)
+        reduced = reduction.reduce(bands, plan.steps[-1][0], plan.size, is_weighted)
+    for rows, part in reduced:
+        yield rows, slice(0, plan.size[0]), channel_roles.widened(upscaler.to_numbers(part, dtype), count)
+
+
+def _bands(parts: Iterable[tuple[slice, slice, np.ndarray]], width: int) -> Iterator[np.ndarray]:
+    """Yield the rows of tiles of a pass, (C, h, width), clipped to 0...1, from its parts (rows, columns, (C, h, w))."""
+    for _, row in itertools.groupby(parts, key=lambda part: part[0].start):
+        band = np.empty(0, np.float32)
+        for _, columns, part in row:
+            if not band.size:
+                band = np.empty((*part.shape[:2], width), np.float32)
+            np.clip(part, 0, 1, out=band[:, :, columns])
+        yield band
 
 
 def _one_pass(

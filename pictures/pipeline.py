@@ -186,7 +186,7 @@ class Pipeline:
             self._recipe.page.add(job.place, shown, position=number)
 
 
-def held_megapixels(plan: passes.Plan) -> float:
+def held_megapixels(plan: passes.PassPlan) -> float:
     """Return the megapixels of a source, or a quarter of its result's if that is more: doubling makes them alike."""
     height, width = plan.steps[0]
     return max(height * width, plan.size[0] * plan.size[1] / 4) / 1e6

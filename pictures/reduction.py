@@ -6,53 +6,77 @@ LANCZOS works on the numbers as the file has them (in gamma, not in linear light
 from __future__ import annotations
 
 import math
-from typing import Iterator
+from typing import Iterable, Iterator
 
-from pictures import channel_roles, upscaler
+from pictures import upscaler
 from pictures.formats import pixels
 
 import numpy as np
 from PIL import Image
 
-STRIP_PIXELS = 1 << 22  # of the source, at a time
+BAND_PIXELS = 1 << 22  # of the source, at a time
 LANCZOS_RADIUS = 3  # pixels of the result
 VISIBLE = 1e-5  # an alpha below this shows nothing in 16 bits either
 
 
 def reduce(
-    planes: np.ndarray, size: tuple[int, int], cutting: upscaler.Cutting = upscaler.USUAL
+    bands: Iterable[np.ndarray], source_height: int, size: tuple[int, int], is_weighted: bool = True
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (rows, planes (C, h, width)) of the reduced picture from top to bottom: 0...1, not clipped.
 
-    Colours are weighted by alpha, so what is invisible does not colour the edges, unless alpha is data.
+    Args:
+        bands: the picture from top to bottom, each (C, any height, W), float32, 0...1; C as in pictures/formats/pixels.py.
+        source_height: of all bands together.
+        size: (width, height) of the result, at most (W, source_height).
+        is_weighted: whether alpha weights the colours, so that what is invisible does not colour the edges.
+    """
+    width, height = size
+    ratio = source_height / height
+    margin = math.ceil(LANCZOS_RADIUS * ratio) + 1
+    start = first = 0  # row of the result that is next, of the source that `held` begins with
+    held = None
+    for band in bands:
+        held = band if held is None else np.concatenate([held, band], 1)
+        end = first + held.shape[1]
+        stop = height if end == source_height else int((end - margin) / ratio)
+        if stop <= start:
+            continue
+        # In coordinates of what is held: Pillow keeps a box in float32, which is coarse for large numbers.
+        box = (0, start * ratio - first, held.shape[2], min(stop * ratio - first, held.shape[1]))
+        yield slice(start, stop), _resize(held, (width, stop - start), box, is_weighted)
+        keep = max(first, math.floor(stop * ratio) - margin)
+        held, start, first = held[:, keep - first :].copy(), stop, keep
+
+
+def reduce_wrapped(
+    planes: np.ndarray, size: tuple[int, int], is_weighted: bool = True
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield as `reduce` does, for planes (C, H, W) whose opposite edges meet.
 
     Args:
-        planes: (C, H, W), float32 of 0...1, uint8 or uint16; C as in pictures/formats/pixels.py.
+        planes: float32 of 0...1, uint8 or uint16.
         size: (width, height) of the result, at most (W, H).
-        cutting: its wraps, whether opposite edges meet, and alpha.
+        is_weighted: as of `reduce`.
     """
     width, height = size
     ratio = planes.shape[1] / height
     margin = math.ceil(LANCZOS_RADIUS * ratio) + 1
-    count = max(1, int(STRIP_PIXELS / (planes.shape[2] * ratio)))
-    around = math.ceil(LANCZOS_RADIUS * planes.shape[2] / width) + 1 if cutting.wraps else 0
+    around = math.ceil(LANCZOS_RADIUS * planes.shape[2] / width) + 1
+    count = max(1, int(BAND_PIXELS / (planes.shape[2] * ratio)))
     for start in range(0, height, count):
         stop = min(height, start + count)
         first, last = math.floor(start * ratio) - margin, math.ceil(stop * ratio) + margin
-        if not cutting.wraps:
-            first, last = max(0, first), min(planes.shape[1], last)
-        # In coordinates of the strip: Pillow holds a box in float32, which is coarse for large numbers.
-        box = (around, start * ratio - first, around + planes.shape[2], min(stop * ratio - first, last - first))
-        strip = upscaler.as_floats(_strip(planes, first, last, around))
-        yield slice(start, stop), _resize(strip, (width, stop - start), box, cutting.alpha == channel_roles.OPACITY)
+        box = (around, start * ratio - first, around + planes.shape[2], stop * ratio - first)
+        rows = np.take(planes, range(first, last), 1, mode='wrap')
+        strip = np.take(rows, range(-around, planes.shape[2] + around), 2, mode='wrap')
+        yield slice(start, stop), _resize(upscaler.as_floats(strip), (width, stop - start), box, is_weighted)
 
 
-def _strip(planes: np.ndarray, first: int, last: int, around: int) -> np.ndarray:
-    """Rows of planes (C, H, W), with columns `around` them; what lies beyond an edge is that of the opposite side."""
-    if not around:
-        return planes[:, first:last]
-    rows = np.take(planes, range(first, last), 1, mode='wrap')
-    return np.take(rows, range(-around, planes.shape[2] + around), 2, mode='wrap')
+def bands_of(planes: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield planes (C, H, W), float32 or whole numbers, from top to bottom as bands for `reduce`."""
+    count = max(1, BAND_PIXELS // planes.shape[2])
+    for start in range(0, planes.shape[1], count):
+        yield upscaler.as_floats(planes[:, start : start + count])
 
 
 def _resize(

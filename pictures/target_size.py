@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 # The field of a TargetSize, as flag and keyword, and the letters of its suffix: _x3, _w3840, _h2160, _max4000, _mp24.
 LETTERS = {'scale': 'x', 'width': 'w', 'height': 'h', 'max_side': 'max', 'megapixels': 'mp'}
+MOST_TIMES = 1000
+MOST_PIXELS = 1_000_000  # of a side
+MOST_MEGAPIXELS = 1_000_000
 SUFFIX = re.compile(r'_(?:x|w|h|max|mp)\d+(?:\.\d+)?$')
 
 
@@ -48,17 +51,21 @@ def of_keywords(**wanted: float | None) -> TargetSize | None:
     if len(given) > 1 or set(given) - set(LETTERS):
         raise TypeError(f'{", ".join(given)}: expected one of {", ".join(LETTERS)}')
     for unit, amount in given.items():
-        return TargetSize(unit, _checked(unit, amount))
+        try:
+            return TargetSize(unit, checked(unit, amount))
+        except ValueError as error:
+            raise ValueError(f'{unit} {error}')
     return None
 
 
-def _checked(unit: str, amount: float) -> float:
-    if unit == 'scale' and not 1 < amount < math.inf:
-        raise ValueError(f'scale {amount}: above 1, since this enlarges')
-    if unit == 'megapixels' and not 0 < amount < math.inf:
-        raise ValueError(f'megapixels {amount}: above 0')
-    if unit in ('width', 'height', 'max_side') and not (amount >= 1 and amount == int(amount)):
-        raise ValueError(f'{unit} {amount}: a whole number of pixels from 1 on')
+def checked(unit: str, amount: float) -> float:
+    """Return the amount; raise ValueError for one that makes no sense. The arguments are as in TargetSize."""
+    if unit == 'scale' and not 1 < amount <= MOST_TIMES:
+        raise ValueError(f'{amount:g}: above 1, since this enlarges, up to {MOST_TIMES}')
+    if unit == 'megapixels' and not 1e-6 <= amount <= MOST_MEGAPIXELS:
+        raise ValueError(f'{amount:g}: a number above 0, up to {MOST_MEGAPIXELS}')
+    if unit in ('width', 'height', 'max_side') and not (1 <= amount <= MOST_PIXELS and amount == int(amount)):
+        raise ValueError(f'{amount:g}: a whole number of pixels from 1 to {MOST_PIXELS}')
     return amount
 
 
