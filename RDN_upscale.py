@@ -19,6 +19,7 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from pictures import defaults, discovery, estimate, jobs, local, naming, processing, request, upscaler
 from pictures.formats import base, png_rows, registry
+from pictures.metadata import metadata
 from pictures.report import report
 from rdn import cli, engines, tiles
 
@@ -48,6 +49,9 @@ def main(argv=None):
     if summary.passed:
         files = cli.count(summary.passed, 'file')
         cli.say(f'left out, not pictures by their names: {files}: {", ".join(summary.passed_names)}')
+    if summary.links:
+        links = cli.count(summary.links, 'linked folder')
+        cli.say(f'left out, name them to enlarge what they hold: {links}: {", ".join(summary.link_names)}')
     cli.say(f'{summary.done} done, in {target}')
     check_failures(summary, args.log)
 
@@ -101,6 +105,15 @@ def parse_args(argv):
             raise argparse.ArgumentTypeError(f'{text}: a part of a file name, without {os.sep}')
         return text
 
+    def dpi(text):
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0
+        if not 1 <= number <= metadata.MAX_DPI:
+            raise argparse.ArgumentTypeError(f'{text}: from 1 to {metadata.MAX_DPI}')
+        return number
+
     parser = cli.Parser(__doc__)
     add = parser.add_argument_group('pictures').add_argument
     add('pictures', nargs='*', metavar='PATH', help='pictures and folders of pictures')
@@ -116,6 +129,8 @@ def parse_args(argv):
         help='of PNG: small makes photographs 2 percent smaller and takes 30 times as long; default %(default)s',
     )
     add('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
+    add('--dpi', type=dpi, metavar='N', help="resolution of results, dots an inch; default: the source's own")
+    add('--keep-print-size', action='store_true', help='resolution times the scale, so that a print stays as large')
     add('--overwrite', action='store_true', help='replace existing results')
     add('--resume', action='store_true', help='skip existing results')
     add('--report', metavar='DIR', help='write DIR/index.html, a page with before/after sliders')
@@ -163,6 +178,8 @@ def parse_args(argv):
         args.log = 'failures.txt'
     if args.cluster is not None and args.device_id:
         parser.error('--device-id: a cluster chooses the devices')
+    if args.dpi and args.keep_print_size:
+        parser.error('give one of --dpi and --keep-print-size')
     if args.overwrite and args.resume:
         parser.error('give one of --overwrite and --resume')
     return args

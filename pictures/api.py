@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pictures import processing, request, upscaler
 from pictures.formats import pillow, pixels
-from pictures.metadata import colour
+from pictures.metadata import colour, exif
 from rdn import engines, tiles
 
 import numpy as np
@@ -63,7 +63,7 @@ class Upscaler:
         self.overlap, self.self_ensemble = tiling.get('overlap', tiles.OVERLAP), self_ensemble
         upscaler.check_tiles(self.model, self.tile_size, self.overlap)
 
-    def __call__(self, picture: Picture) -> Picture:
+    def __call__(self, picture: Picture, dpi: float | None = None, keep_print_size: bool = False) -> Picture:
         """Enlarge a picture.
 
         Grey stays grey, alpha is enlarged too, 16 bits stay 16 bits.
@@ -71,6 +71,8 @@ class Upscaler:
         Args:
             picture: a PIL image, or an array (H, W) or (H, W, C), uint8 or uint16, with C 1 (grey), 2 (grey, alpha),
                 3 (RGB) or 4 (RGB, alpha).
+            dpi: of a PIL image: its resolution, in dots an inch; None: as the given one has it.
+            keep_print_size: of a PIL image: whether its resolution grows with it, so that a print stays as large.
 
         Returns:
             The same kind as given, `scale` times as high and wide. A PIL image is upright, and has the mode L, LA,
@@ -81,7 +83,12 @@ class Upscaler:
         """
         if isinstance(picture, np.ndarray):
             return self._enlarge_array(picture)
-        return self._enlarge_image(picture)
+        result = self._enlarge_image(picture)
+        if dpi:
+            result.info['dpi'] = (dpi, dpi)
+        elif keep_print_size and 'dpi' in result.info:
+            result.info['dpi'] = tuple(float(x) * self.scale for x in result.info['dpi'])
+        return result
 
     def _enlarge_array(self, array: np.ndarray) -> np.ndarray:
         if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or array.size == 0:
@@ -100,6 +107,8 @@ class Upscaler:
     def _enlarge_image(self, image: Image.Image) -> Image.Image:
         kept = {name: image.info[name] for name in ('icc_profile', 'dpi') if image.info.get(name)}
         upright = ImageOps.exif_transpose(image) or image
+        if 'dpi' in kept and image.getexif().get(exif.ORIENTATION) in (5, 6, 7, 8):
+            kept['dpi'] = kept['dpi'][::-1]
         if upright.mode.startswith('I;16'):
             return Image.fromarray(self._enlarge_array(np.asarray(upright).astype(np.uint16)))
         if upright.mode[:1] in 'IF' or upright.mode == 'LAB':

@@ -10,7 +10,7 @@ from typing import Callable, NamedTuple, Sequence
 
 from pictures import upscaler
 from pictures.formats import base, reader, registry, writer
-from pictures.metadata import metadata
+from pictures.metadata import metadata, print_size
 from pictures.report import report
 from rdn import engines, escaping, files, images, tiles
 
@@ -42,13 +42,16 @@ class Upscaled(NamedTuple):
 class Summary:
     """What came of all pictures. done, skipped, failed: how many; megapixels: of the sources that were done.
 
-    passed: files whose names are no pictures', passed_names: of the first of them; first_failures: lines.
+    passed: files whose names are no pictures', passed_names: of the first of them; first_failures: lines; links: folders
+    that are linked, which are not entered, link_names: of the first of them.
     """
 
     def __init__(self) -> None:
         self.done = self.skipped = self.failed = self.passed = 0
         self.megapixels = 0.0
         self.passed_names: list[str] = []
+        self.links = 0
+        self.link_names: list[str] = []
         self.first_failures: list[str] = []
         self._failures = tempfile.SpooledTemporaryFile(1 << 20)  # a line each: a million of them are not held
 
@@ -72,6 +75,12 @@ class Summary:
         if len(self.passed_names) < NAMED_PASSED:
             self.passed_names.append(escaping.escape(path))
 
+    def pass_link(self, path: str) -> None:
+        """Count a link to a folder."""
+        self.links += 1
+        if len(self.link_names) < NAMED_PASSED:
+            self.link_names.append(escaping.escape(path))
+
     def write_failures(self, path: str) -> None:
         """Put a file with a line for each failure at the path."""
         self._failures.seek(0)
@@ -82,7 +91,8 @@ class Summary:
 class Options(NamedTuple):
     """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run, 0 for the engine's own.
 
-    resume: skip results that are there; quality, lossless, compression: as of base.Settings.
+    resume: skip results that are there; quality, lossless, compression: as of base.Settings; dpi, keep_print_size: as of
+    print_size.PrintSize.
     """
 
     tile_size: int = TILE_SIZE
@@ -94,6 +104,8 @@ class Options(NamedTuple):
     quality: int = base.QUALITY
     lossless: bool = False
     compression: str = 'fast'
+    dpi: float | None = None
+    keep_print_size: bool = False
 
 
 def describe_model(model: engines.Engine, precision: str) -> list[str]:
@@ -150,7 +162,10 @@ def save(job: PictureJob, picture: reader.Picture, canvas: writer.Canvas, option
     Raises ValueError or OSError, with the result's name, where it cannot be written.
     """
     ending = _ending(job.target)
-    said = metadata.of_upright(picture.said, canvas.width, canvas.height)
+    lost: list[str] = []
+    said = metadata.of_upright(picture.said, canvas.width, canvas.height, lost)
+    how = picture.said.change_to(canvas.width, canvas.height)
+    said = print_size.apply(said, print_size.PrintSize(options.dpi, options.keep_print_size), how, lost)
     settings = base.Settings(options.quality, options.lossless or picture.is_lossless, options.compression)
     with files.atomic_file(job.target) as file:
         try:
@@ -162,7 +177,7 @@ def save(job: PictureJob, picture: reader.Picture, canvas: writer.Canvas, option
     own = _ending(job.source)
     if ending == '.png' and own not in registry.WRITABLE:
         notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
-    return picture.notes + notes
+    return picture.notes + lost + notes
 
 
 def failure_line(job: PictureJob, line: str) -> str:
