@@ -128,8 +128,8 @@ def held(said: metadata.Metadata, target: Format, notes: list[str]) -> metadata.
     return said
 
 
-def _with_keywords(name: str, text: Sequence[tuple[str, str]]) -> str:
-    keywords = list(dict.fromkeys(keyword for keyword, _ in text))
+def _with_keywords(name: str, text: Sequence[metadata.Text]) -> str:
+    keywords = list(dict.fromkeys(each.keyword for each in text))
     rest = ', …' if len(keywords) > SHOWN_KEYWORDS else ''
     return f'{name} ({", ".join(keywords[:SHOWN_KEYWORDS])}{rest})'
 

@@ -171,7 +171,7 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
     said: dict[str, Any] = {'png_colour': {}}
-    text: list[tuple[str, str]] = []
+    text: list[metadata.Text] = []
     frames, has_control, room = 0, False, MAX_CHUNK_BYTES
     for name, content in chunks_of(data):
         if name in COLOUR_CHUNKS:
@@ -187,12 +187,15 @@ def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
             elif dots[0] != dots[1] and all(dots):
                 said['pixel_aspect'] = dots
         elif name in (b'tEXt', b'zTXt', b'iTXt') and room > 0:
-            key, text_of_chunk = _read_text(name, content)
-            room -= len(text_of_chunk)
-            if key == XMP_KEYWORD:
-                said['xmp'] = text_of_chunk.encode('utf-8', 'surrogateescape')
-            elif key:
-                text.append((key, text_of_chunk))
+            found = _read_text(name, content)
+            if found is None:
+                notes.append('without a damaged text')
+                continue
+            room -= len(found.text)
+            if found.keyword == XMP_KEYWORD:
+                said['xmp'] = found.text.encode('utf-8', 'surrogateescape')
+            else:
+                text.append(found)
         elif name == b'acTL' and len(content) == 8:
             frames = int.from_bytes(content[:4], 'big')
         elif name == b'fcTL' and not has_control:
@@ -216,19 +219,21 @@ def _inflate(data: bytes) -> bytes | None:
     return content if stream.eof else None
 
 
-def _read_text(name: bytes, content: bytes) -> tuple[str, str]:
-    """(keyword, text) of a chunk of text; the keyword is empty where it is damaged."""
+def _read_text(name: bytes, content: bytes) -> metadata.Text | None:
+    """The text of a chunk; None where it is damaged."""
     key, _, rest = content.partition(b'\0')
-    encoding, packed = 'latin-1', name == b'zTXt'
+    encoding, packed, language, translated = 'latin-1', name == b'zTXt', b'', b''
     if packed:
         rest = rest[1:]
     elif name == b'iTXt':
         encoding, packed = 'utf-8', rest[:1] == b'\1'
-        rest = rest[2:].partition(b'\0')[2].partition(b'\0')[2]
+        language, _, rest = rest[2:].partition(b'\0')
+        translated, _, rest = rest.partition(b'\0')
     text = _inflate(rest) if packed else rest
-    if text is None:
-        return '', ''
-    return key.decode('latin-1'), text.decode(encoding, 'surrogateescape')
+    if text is None or not key:
+        return None
+    names = key.decode('latin-1'), text.decode(encoding, 'surrogateescape')
+    return metadata.Text(*names, language.decode('ascii', 'replace'), translated.decode('utf-8', 'replace'))
 
 
 def _chunks_for(said: metadata.Metadata) -> Iterator[bytes]:
@@ -247,10 +252,16 @@ def _chunks_for(said: metadata.Metadata) -> Iterator[bytes]:
     if said.photoshop:
         keyword, profile = raw_profiles.written(photoshop.serialise(said.photoshop))
         yield _chunk(b'zTXt', keyword.encode() + b'\0\0' + zlib.compress(profile, COMPRESSION))
-    for key, text in said.text:
-        keyword_bytes = key.encode('latin-1', 'replace')[:79]
-        plain = metadata.plain_text(text).replace('\0', ' ')
-        yield _chunk(b'iTXt', keyword_bytes + b'\0\0\0\0\0' + plain.encode('utf-8', 'replace'))
+    for each in said.text:
+        yield _chunk(b'iTXt', _text_content(each))
+
+
+def _text_content(each: metadata.Text) -> bytes:
+    keyword, language = each.keyword.encode('latin-1', 'replace')[:79], each.language.encode('ascii', 'replace')
+    translated, text = (
+        metadata.plain_text(text).replace('\0', ' ').encode('utf-8', 'replace') for text in (each.translated, each.text)
+    )
+    return keyword + b'\0\0\0' + language + b'\0' + translated + b'\0' + text
 
 
 def _whole_ratio(pair: tuple[float, float]) -> tuple[int, int]:

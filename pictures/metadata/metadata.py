@@ -9,8 +9,18 @@ from typing import Any, NamedTuple
 from pictures.metadata import change, description, exif, geotiff, pixel_tags, xmp_pixels
 
 XMP_HEADER = b'http://ns.adobe.com/xap/1.0/\0'  # before the packet in JPEG
+COMMENT = 'Comment'  # keyword of PNG (PNG, third edition, 11.3.3.1)
 MAX_DPI = 100_000  # a resolution beyond is a broken file's
 XMP_ORIENTATION = rb'\btiff:Orientation(?:\s*=\s*["\']([1-8])["\']|>([1-8])<)'
+
+
+class Text(NamedTuple):
+    """A text of PNG's kind. language: as of RFC 5646; translated: the keyword in that language."""
+
+    keyword: str
+    text: str
+    language: str = ''
+    translated: str = ''
 
 
 class Metadata(NamedTuple):
@@ -21,7 +31,7 @@ class Metadata(NamedTuple):
         xmp: an XML packet.
         icc_profile: as ICC.1 has it.
         dpi: (horizontal, vertical).
-        text: (keyword, text) of PNG's texts; comments of JPEG and GIF have the keyword Comment.
+        text: PNG's texts; comments of JPEG and GIF have the keyword Comment.
         png_colour: chunks of PNG that say what its numbers mean (gAMA, cHRM, cICP, sRGB), by their names.
         photoshop: Photoshop's resources by their numbers, IPTC among them.
         geo: the tags of GeoTIFF.
@@ -34,7 +44,7 @@ class Metadata(NamedTuple):
     xmp: bytes | None = None
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
-    text: tuple[tuple[str, str], ...] = ()
+    text: tuple[Text, ...] = ()
     png_colour: dict[bytes, bytes] = {}
     photoshop: dict[int, bytes] = {}
     geo: exif.Tags | None = None
@@ -52,7 +62,9 @@ class Metadata(NamedTuple):
 def of_file(said: Metadata, orientation: Any, width: int, height: int) -> Metadata:
     """The Metadata of a file whose pixels are of this size and orientation (EXIF's); others than 1 to 8 are 1."""
     said = said._replace(orientation=orientation if orientation in range(1, 9) else 1, size=(width, height))
-    return said if said.dpi else said._replace(dpi=read_dpi(pixel_tags.resolution_of(said.exif), []))
+    return (
+        said if said.dpi or said.pixel_aspect else said._replace(dpi=read_dpi(pixel_tags.resolution_of(said.exif), []))
+    )
 
 
 def of_upright(said: Metadata, width: int, height: int, notes: list[str]) -> Metadata:
@@ -121,6 +133,11 @@ def read_dpi(value: Any, notes: list[str]) -> tuple[float, float] | None:
     if dpi not in ((0.0, 0.0), (1.0, 1.0)):
         notes.append('without its resolution, which cannot be')
     return None
+
+
+def comment(data: bytes) -> Text:
+    """A comment of JPEG or GIF; bytes that are no UTF-8 are marked (PEP 383)."""
+    return Text(COMMENT, data.rstrip(b'\0').decode('utf-8', 'surrogateescape'))
 
 
 def plain_text(text: str) -> str:

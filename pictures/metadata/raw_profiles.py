@@ -19,7 +19,7 @@ def taken(said: metadata.Metadata, notes: list[str]) -> metadata.Metadata:
         said: of a PNG file.
         notes: is extended by profiles that are damaged.
     """
-    for keyword, text in said.text:
+    for keyword, text, *_ in said.text:
         if not keyword.startswith(PREFIX):
             continue
         data = _decoded(text)
@@ -39,7 +39,7 @@ def taken(said: metadata.Metadata, notes: list[str]) -> metadata.Metadata:
             said = said._replace(icc_profile=said.icc_profile or data)
         else:
             notes.append(f'without its text {keyword}, which is of an unknown kind')
-    return said._replace(text=tuple(pair for pair in said.text if not pair[0].startswith(PREFIX)))
+    return said._replace(text=tuple(each for each in said.text if not each.keyword.startswith(PREFIX)))
 
 
 def written(block: bytes) -> tuple[str, bytes]:
