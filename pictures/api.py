@@ -106,9 +106,9 @@ class Upscaler:
 
     def _enlarge_image(self, image: Image.Image) -> Image.Image:
         kept = {name: image.info[name] for name in ('icc_profile', 'dpi') if image.info.get(name)}
-        upright = ImageOps.exif_transpose(image) or image
-        if 'dpi' in kept and image.getexif().get(exif.ORIENTATION) in (5, 6, 7, 8):
+        if 'dpi' in kept and image.getexif().get(exif.ORIENTATION) in (5, 6, 7, 8):  # which a turn may remove
             kept['dpi'] = kept['dpi'][::-1]
+        upright = ImageOps.exif_transpose(image) or image
         if upright.mode.startswith('I;16'):
             return Image.fromarray(self._enlarge_array(np.asarray(upright).astype(np.uint16)))
         if upright.mode[:1] in 'IF' or upright.mode == 'LAB':

@@ -15,7 +15,7 @@ from xml.sax import saxutils
 RDF = 'http://www.w3.org/1999/02/22-rdf-syntax-ns#'
 NOTE = 'http://ns.adobe.com/xmp/note/'
 DIGEST = 'HasExtendedXMP'  # property of NOTE: the MD5 of the extension
-MAX_BYTES = 1 << 26
+MAX_BYTES, MAX_ELEMENTS = 1 << 26, 100_000
 MAX_DEPTH = 100
 # A packet that says where its extension is, and nothing else.
 EXTENDED = (
@@ -112,16 +112,18 @@ class Packet:
         except (expat.ExpatError, ValueError, AttributeError):
             raise ValueError('its XMP is damaged')
 
-    def properties(self) -> Iterator[tuple[str, str, Property]]:
-        """Yield (namespace, name, Property) of all properties and fields, at any depth."""
-        for element in self.document.getElementsByTagName('*'):
-            if element is self.document.documentElement:
-                yield element.namespaceURI or '', element.localName, Property(self, element, None)
-            yield from _properties_of(self, element)
+        self._properties: list[tuple[str, str, Property]] = []
+
+    def properties(self) -> list[tuple[str, str, Property]]:
+        """(namespace, name, Property) of all properties and fields, at any depth; also of those that are removed."""
+        if not self._properties:
+            elements = self.document.getElementsByTagName('*')
+            self._properties = [each for element in elements for each in _properties_of(self, element)]
+        return self._properties
 
     def find(self, space: str, name: str) -> list[Property]:
         """All properties of a name, at any depth."""
-        return [found for a, b, found in self.properties() if (a, b) == (space, name)]
+        return [found for a, b, found in self.properties() if b == name and a == space]
 
     def merge(self, other: Packet) -> None:
         """Take over the properties of another packet.
@@ -135,7 +137,7 @@ class Packet:
             raise ValueError('its XMP is damaged')
         for element in _elements_in(theirs[0]):
             own[0].appendChild(self.document.importNode(element, True))
-        self.is_changed = True
+        self.is_changed, self._properties = True, []
 
     def serialise(self) -> bytes:
         """The packet as bytes."""
@@ -182,7 +184,7 @@ def split(data: bytes) -> tuple[bytes, str, bytes]:
 
 def _decoded(data: bytes) -> str:
     data = data.strip(b'\0 \t\r\n') if data[:2] not in (b'\xff\xfe', b'\xfe\xff') else data
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_BYTES or data.count(b'<') > 2 * MAX_ELEMENTS:
         raise ValueError('its XMP is too large')
     encoding = 'utf-16' if data[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
     try:

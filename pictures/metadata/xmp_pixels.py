@@ -68,7 +68,7 @@ def put_resolution(data: bytes, dpi: tuple[float, float]) -> bytes:
 
 def _put_sizes(packet: xmp.Packet, how: change.Change) -> None:
     numbers = {'Orientation': 1, **dict.fromkeys(WIDTHS, how.after[0]), **dict.fromkeys(HEIGHTS, how.after[1])}
-    for space, name, found in list(packet.properties()):
+    for space, name, found in packet.properties():
         if space in (TIFF, EXIF) and name in numbers and found.is_simple and found.text != str(numbers[name]):
             found.put(str(numbers[name]))
 
@@ -111,7 +111,7 @@ def _follow_panorama(packet: xmp.Packet, how: change.Change) -> None:
 
 def _remove_claims(packet: xmp.Packet, notes: list[str]) -> None:
     gone = set()
-    for space, name, found in list(packet.properties()):
+    for space, name, found in packet.properties():
         for claimed, start, what in CLAIMS:
             if space.startswith(claimed) and name.startswith(start):
                 found.remove()

@@ -2,7 +2,7 @@
 
 import os
 
-from enlarging import HEIGHT, WIDTH, enlarge
+from enlarging import HEIGHT, WIDTH, enlarge, exif_of
 from pictures import Upscaler
 
 import pytest
@@ -22,12 +22,9 @@ def save(photo, path, dpi=(204, 98), orientation=6):
 
 def dots(path):
     """The resolutions in a file's header and in its EXIF."""
-    with Image.open(str(path)) as image:
-        tags = image.getexif()
-        return [
-            tuple(round(float(x)) for x in pair)
-            for pair in (image.info['dpi'], (tags.get(X_RESOLUTION, 0), tags.get(X_RESOLUTION + 1, 0)))
-        ]
+    tags = exif_of(path)
+    pairs = opened(path).info['dpi'], (tags.get(X_RESOLUTION, 0), tags.get(X_RESOLUTION + 1, 0))
+    return [tuple(round(float(x)) for x in pair) for pair in pairs]
 
 
 @pytest.mark.parametrize('ending', ['jpg', 'png', 'tif'])
@@ -63,10 +60,9 @@ def test_the_flags_reach_the_result_and_refuse_what_cannot_be(upscale, photo):
 @pytest.mark.slow
 def test_a_picture_in_python_has_the_resolution_that_is_asked_for(tmp_path, photo, narrow):
     save(photo, tmp_path / 'a.jpg')
-    enlarger, image = Upscaler(narrow[0]), opened(tmp_path / 'a.jpg')
-    assert enlarger(image).info['dpi'] == (98, 204)
-    assert enlarger(image, keep_print_size=True).info['dpi'] == (196, 408)
-    assert enlarger(image, dpi=300).info['dpi'] == (300, 300)
+    enlarger = Upscaler(narrow[0])
+    for options, expected in (({}, (98, 204)), ({'keep_print_size': True}, (196, 408)), ({'dpi': 300}, (300, 300))):
+        assert enlarger(opened(tmp_path / 'a.jpg'), **options).info['dpi'] == expected
 
 
 def test_linked_folders_are_named_and_never_entered(upscale, photo, tmp_path):
