@@ -19,7 +19,6 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from pictures import defaults, discovery, estimate, jobs, local, naming, processing, request, upscaler
 from pictures.formats import base, png_rows, registry
-from pictures.metadata import metadata
 from pictures.report import report
 from rdn import cli, engines, tiles
 
@@ -110,8 +109,8 @@ def parse_args(argv):
             number = float(text)
         except ValueError:
             number = 0
-        if not 1 <= number <= metadata.MAX_DPI:
-            raise argparse.ArgumentTypeError(f'{text}: from 1 to {metadata.MAX_DPI}')
+        if not 1 <= number <= processing.MAX_DPI:
+            raise argparse.ArgumentTypeError(f'{text}: from 1 to {processing.MAX_DPI}')
         return number
 
     parser = cli.Parser(__doc__)

@@ -18,6 +18,7 @@ import numpy as np
 
 NAMED_FAILURES = 3  # in the last line
 NAMED_PASSED = 5
+MAX_DPI = metadata.MAX_DPI
 TILE_SIZE = 256  # pixels; measured: docs/upscaling.md
 # Failures that every other picture would meet, too.
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
