@@ -172,7 +172,7 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
     said: dict[str, Any] = {'png_colour': {}}
     text: list[metadata.Text] = []
-    frames, has_control, room = 0, False, MAX_CHUNK_BYTES
+    frames, has_control, room, damaged_texts = 0, False, MAX_CHUNK_BYTES, 0
     for name, content in chunks_of(data):
         if name in COLOUR_CHUNKS:
             said['png_colour'][name] = content
@@ -186,10 +186,10 @@ def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
                 said['dpi'] = metadata.read_dpi([x / INCHES_A_METRE for x in dots], notes)
             elif dots[0] != dots[1] and all(dots):
                 said['pixel_aspect'] = dots
-        elif name in (b'tEXt', b'zTXt', b'iTXt') and room > 0:
-            found = _read_text(name, content)
+        elif name in (b'tEXt', b'zTXt', b'iTXt'):
+            found = _read_text(name, content) if room > 0 else None
             if found is None:
-                notes.append('without a damaged text')
+                damaged_texts += 1
                 continue
             room -= len(found.text)
             if found.keyword == XMP_KEYWORD:
@@ -203,6 +203,8 @@ def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
         elif name == b'IDAT' and frames > 1:
             notes.append(f'the first of {frames} frames' if has_control else f'the still image of {frames} frames')
             frames = 0
+    if damaged_texts:
+        notes.append(f'without {damaged_texts} of its texts, damaged or too large')
     if said.get('icc_profile'):
         # The profile counts more than all but cICP (PNG, third edition, 4.3).
         said['png_colour'] = {key: value for key, value in said['png_colour'].items() if key == b'cICP'}

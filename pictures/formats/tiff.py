@@ -202,6 +202,7 @@ def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, _:
         extratags=tags,
         metadata=None,
         software=False,
+        **({'resolution': said.dpi} if said.dpi else {}),
     )
     exif.add_to_tiff(file, tags_for(said))
 
@@ -235,6 +236,8 @@ def read_file(path: str, notes: list[str]) -> base.Content:
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Settings, notes: list[str]) -> None:
     """Write a PIL image of 8 bits to a binary file that is open for reading, too."""
     options: dict[str, Any] = {'icc_profile': said.icc_profile} if said.icc_profile else {}
+    if said.dpi:
+        options['dpi'] = said.dpi
     image.save(file, 'TIFF', compression='tiff_deflate', **options)
     exif.add_to_tiff(file, tags_for(said))
 

@@ -19,12 +19,13 @@ def taken(said: metadata.Metadata, notes: list[str]) -> metadata.Metadata:
         said: of a PNG file.
         notes: is extended by profiles that are damaged.
     """
+    lost: set[str] = set()
     for keyword, text, *_ in said.text:
         if not keyword.startswith(PREFIX):
             continue
         data = _decoded(text)
         if data is None:
-            notes.append(f'without its text {keyword}, which is damaged')
+            lost.add('damaged')
         elif data.startswith(metadata.XMP_HEADER):
             said = said._replace(xmp=said.xmp or data[len(metadata.XMP_HEADER) :])
         elif data.startswith((exif.HEADER, b'II*\0', b'MM\0*')):
@@ -38,7 +39,8 @@ def taken(said: metadata.Metadata, notes: list[str]) -> metadata.Metadata:
         elif keyword.endswith(('icc', 'icm')):
             said = said._replace(icc_profile=said.icc_profile or data)
         else:
-            notes.append(f'without its text {keyword}, which is of an unknown kind')
+            lost.add('of an unknown kind')
+    notes.extend(f'without a raw profile, which is {what}' for what in sorted(lost))
     return said._replace(text=tuple(each for each in said.text if not each.keyword.startswith(PREFIX)))
 
 

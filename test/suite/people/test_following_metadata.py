@@ -88,7 +88,7 @@ def test_a_packet_that_nothing_changes_keeps_its_bytes():
 def test_line_breaks_and_signs_in_attributes_survive_a_change():
     data = PACKET.format('http://ns.adobe.com/tiff/1.0/', 'ImageWidth="9" a:Note="1&#10;2 &lt;&quot;&amp;\'"').encode()
     followed = xmp_pixels.follow(data, change.Change(1, (9, 9), (18, 18)), [])
-    said = {name: found.text for _, name, found in xmp.Packet(followed).properties() if found.is_simple}
+    said = {name: found.text for _, name, found in xmp.Packet(followed or b'').properties() if found.is_simple}
     assert said['ImageWidth'] == '18' and said['Note'] == '1\n2 <"&\''
 
 
@@ -121,7 +121,7 @@ def test_regions_that_speak_of_the_upright_picture_already_are_not_turned_again(
     )
     data = PACKET.format('x', properties).replace('</rdf:Description/>', '</rdf:Description>').encode()
     followed = xmp_pixels.follow(data, change.Change(6, (96, 64), (128, 192)), [])
-    assert b's:x="0.25" s:y="0.5" s:w="0.1" s:h="0.2"' in followed and b'd:w="128" d:h="192"' in followed
+    assert followed and b's:x="0.25" s:y="0.5" s:w="0.1" s:h="0.2"' in followed and b'd:w="128" d:h="192"' in followed
 
 
 def test_an_extension_that_is_missing_or_broken_leaves_no_claim():
@@ -137,7 +137,9 @@ def test_xmp_too_large_for_a_segment_of_jpeg_comes_back_whole(tmp_path, small):
     with open(str(tmp_path / 'a.jpg'), 'wb') as file:
         jpeg.save(file, small, said, jpeg.base.Settings(), [])
     again = reader.read_picture(str(tmp_path / 'a.jpg'))
-    assert not again.notes and [found.text for found in xmp.Packet(again.said.xmp).find('http://a/', 'b')] == [text]
+    assert not again.notes and [found.text for found in xmp.Packet(again.said.xmp or b'').find('http://a/', 'b')] == [
+        text
+    ]
 
 
 # --- others
@@ -233,7 +235,7 @@ def test_a_raw_profile_turns_its_picture(tmp_path, small):
     with_chunks((b'tEXt', text))(str(tmp_path / 'a.png'), small)
     assert reader.read_picture(str(tmp_path / 'a.png')).pixels.shape[:2] == (WIDTH, HEIGHT)
     with_chunks((b'tEXt', text[:-9]))(str(tmp_path / 'a.png'), small)
-    assert any('Raw profile' in note for note in reader.read_picture(str(tmp_path / 'a.png')).notes)
+    assert any('raw profile' in note for note in reader.read_picture(str(tmp_path / 'a.png')).notes)
 
 
 @pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow of Python 3.7 writes none')

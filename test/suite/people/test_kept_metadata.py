@@ -89,6 +89,18 @@ def with_tags(**given: Any) -> Callable[..., None]:
     return make
 
 
+def with_density(across: int, down: int, unit: int) -> Callable[..., None]:
+    """A JPEG, in orientation 6, with JFIF's density."""
+
+    def make(path: str, photo: Image.Image) -> None:
+        with_tags()(path, photo)
+        with open(path, 'r+b') as file:
+            file.seek(13)
+            file.write(struct.pack('>BHH', unit, across, down))
+
+    return make
+
+
 def packet(properties: str) -> bytes:
     spaces = ' '.join(f'xmlns:{prefix}="{space}"' for prefix, space in SPACES.items())
     return (
@@ -208,7 +220,7 @@ def xmp(*names: str) -> Callable[[str], Any]:
         values = {}
         for element in ElementTree.fromstring(found.group()).iter():
             values.update(element.attrib)
-            values[element.tag] = element.text
+            values[element.tag] = element.text or ''
         wanted = [values.get(f'{{{SPACES[prefix]}}}{name}') for prefix, name in (name.split(':') for name in names)]
         return wanted if any(wanted) else None
 
@@ -258,7 +270,7 @@ def aspect(path: str) -> Any:
         return struct.unpack('>IIB', data[at + 4 : at + 13]) if at > 0 else None
     with Image.open(path) as image:
         if path.endswith('tif'):
-            return (int(image.tag_v2[282]), int(image.tag_v2[283]), image.tag_v2[296] - 1)  # type: ignore[attr-defined]
+            return (int(image.tag_v2[282]), int(image.tag_v2[283]), image.tag_v2[296] - 1)
         density, unit = image.info.get('jfif_density', (1, 1)), image.info.get('jfif_unit', 0)
     return (*density, unit) if density[0] != density[1] else None
 
@@ -288,7 +300,7 @@ def pixel_scale(path: str) -> Any:
     if not path.endswith('tif'):
         return None
     with tifffile.TiffFile(path) as tiff:
-        tags = tiff.pages[0].tags  # type: ignore[union-attr]
+        tags = tiff.pages[0].tags
         return (*tags['ModelPixelScaleTag'].value[:2], *tags['ModelTiepointTag'].value[:2])
 
 
@@ -377,10 +389,10 @@ CASES = {
         'png', with_chunks((b'gAMA', struct.pack('>I', 45455)), (b'cHRM', GREEN_PRIMARIES)), green, 'chunk', 'profile', 'profile'
     ),
     'resolution': Case(
-        'jpg', lambda path, photo: with_tags()(path, photo) or _with_dpi(path, 204, 98), resolution, None, (98, 204), 'resolution'
+        'jpg', with_density(204, 98, 1), resolution, None, (98, 204), 'resolution'
     ),
     'pixel aspect ratio': Case(
-        'jpg', lambda path, photo: with_tags()(path, photo) or _with_dpi(path, 16, 11, unit=0), aspect, None, (11, 16, 0),
+        'jpg', with_density(16, 11, 0), aspect, None, (11, 16, 0),
         'pixel aspect ratio',
     ),
     'texts of PNG': Case(
@@ -401,12 +413,6 @@ CASES = {
         OME.format('0.5').replace('"96"', '"144"').replace('"64"', '"96"'), EXIF,
     ),
 }  # fmt: skip
-
-
-def _with_dpi(path: str, across: int, down: int, unit: int = 1) -> None:
-    with open(path, 'r+b') as file:
-        file.seek(13)
-        file.write(struct.pack('>BHH', unit, across, down))
 
 
 # --- the table
