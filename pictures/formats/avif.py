@@ -43,7 +43,9 @@ def _orientation_of_avif(said: metadata.Metadata) -> int | None:
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
     """Write a PIL image in RGB or RGBA."""
-    options = {'exif': base.exif_block(said), 'xmp': said.xmp, 'icc_profile': said.icc_profile}
+    if said.exif:  # whose orientation Pillow would take out, and lay out the rest anew
+        said = said._replace(exif=said.exif.without(exif.ORIENTATION))
+    options = {'exif': base.exif_block_with_dpi(said), 'xmp': said.xmp, 'icc_profile': said.icc_profile}
     given = {key: value for key, value in options.items() if value}
     image.save(file, 'AVIF', quality=how.quality, subsampling='4:4:4', **given)
 
@@ -55,6 +57,7 @@ FORMAT = base.Format(
     read,
     written=('.avif',) if CAN_WRITE else (),
     save=save,
+    holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi')),
     max_side=65536,
     has_grey=False,
     has_loss=True,

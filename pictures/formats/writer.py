@@ -67,6 +67,7 @@ class Canvas:
         if not target.has_colour_chunks:
             said = _without_png_colour(said, self._is_grey, notes)
         said = _with_fitting_profile(said, self._is_grey and target.has_grey, notes)
+        said = base.held(said, target, notes)
         save_pixels = target.save_16_bits if self.has_16_bits else target.save_8_bits
         if self.pixels is not None and save_pixels:
             save_pixels(file, self.pixels, said, settings)
