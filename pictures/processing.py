@@ -161,8 +161,15 @@ def save(job: PictureJob, picture: reader.Picture, canvas: writer.Canvas, option
             raise ValueError(f'{job.target}: cannot be written: {escaping.one_line(error)}')
     own = _ending(job.source)
     if ending == '.png' and own not in registry.WRITABLE:
-        notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
+        notes.append(_note_of_png(own, options.lossless))
     return picture.notes + notes
+
+
+def _note_of_png(own: str, is_lossless: bool) -> str:
+    """Why a result is PNG. own: the source's ending, of a format that is not written."""
+    source = registry.BY_ENDING.get(own)
+    hint = '; --ext jpg makes a smaller file' if source and source.has_loss and not is_lossless else ''
+    return f'saved as PNG ({own[1:].upper() or "its format"} cannot be written{hint})'
 
 
 def failure_line(job: PictureJob, line: str) -> str:

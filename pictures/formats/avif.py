@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from pictures.formats import base, boxes, heif, pillow, pixels, stderr_capture
+from pictures.formats import base, boxes, heif, items, pillow, pixels, stderr_capture
 from pictures.metadata import exif, metadata
 from rdn import images
 
@@ -16,28 +16,46 @@ CAN_WRITE = '.avif' in Image.registered_extensions() and 'AVIF' in Image.SAVE
 
 
 def read(path: str, notes: list[str]) -> base.Content:
-    """8 bits by Pillow, 10 and 12 by imagecodecs, which leaves turning to the caller."""
+    """8 bits by Pillow, 10 and 12 by imagecodecs; both leave cropping and turning to the caller."""
     with open(path, 'rb') as file:
         data = file.read()
-    config = boxes.content_of(data, b'meta', b'iprp', b'ipco', b'av1C') or b'\0\0\0'
-    if not config[2] & 0x40:
+    found = items.of(data)
+    config = _config_of(data, found)
+    if config[2] & 0x40:
+        array, said = _read_deep(path, data, 12 if config[2] & 0x20 else 10, notes)
+    else:
         array, said, _ = pillow.read(path, notes)
-        return array, heif.with_colour_of_boxes(said, data), _orientation_of_avif(said)
+    if found is None:
+        return array, said, _orientation_of_exif(said)
+    notes += found.notes()
+    box = found.crop_for(array.shape[1], array.shape[0])
+    if box:
+        array = array[box[1] : box[3], box[0] : box[2]]
+    return array, heif.with_colour_of_items(said, found), found.orientation()
+
+
+def _config_of(data: bytes, found: items.Items | None) -> bytes:
+    """The content of av1C, which holds the depth: of the primary item, or of the first one in a sequence."""
+    own = found.contents(b'av1C') if found else boxes.contents_of(data, b'meta', b'iprp', b'ipco', b'av1C')
+    return own[0] if own and len(own[0]) > 2 else b'\0\0\0'
+
+
+def _read_deep(path: str, data: bytes, bits: int, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata]:
+    """The pixels of a file of 10 or 12 bits as 16 bits, and its Metadata."""
     import imagecodecs
 
     with images.open_image(path) as image:
         images.check_pixels(*image.size)
         pillow.note_frames(path, notes)
-        said = heif.with_colour_of_boxes(pillow.read_info(image, notes), data)
+        said = pillow.read_info(image, notes)
     with stderr_capture.libraries():
         array = imagecodecs.avif_decode(data)
     array = pixels.as_planes_last(array[0] if array.ndim == 4 else array)
-    bits = 8 if array.dtype == np.uint8 else 12 if config[2] & 0x20 else 10
-    return pixels.scale(array, (1 << bits) - 1), said, _orientation_of_avif(said)
+    return pixels.scale(array, (1 << (8 if array.dtype == np.uint8 else bits)) - 1), said
 
 
-def _orientation_of_avif(said: metadata.Metadata) -> int | None:
-    """What its boxes irot and imir say, which Pillow puts into EXIF; what XMP says of it does not count there."""
+def _orientation_of_exif(said: metadata.Metadata) -> int | None:
+    """What a sequence's track says, which Pillow puts into EXIF; what XMP says of it does not count there."""
     return said.exif.number(exif.ORIENTATION) if said.exif else None
 
 
@@ -50,10 +68,11 @@ def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.
 
 FORMAT = base.Format(
     'AVIF',
-    ('.avif',),
+    ('.avif', '.avifs'),
     lambda head: heif.has_brand(head, BRANDS),
     read,
-    written=('.avif',) if CAN_WRITE else (),
+    size=items.size_of,
+    written=('.avif', '.avifs') if CAN_WRITE else (),
     save=save,
     max_side=65536,
     has_grey=False,

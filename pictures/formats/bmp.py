@@ -15,4 +15,4 @@ def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Se
     image.save(file, 'BMP', **({'dpi': said.dpi} if said.dpi else {}))
 
 
-FORMAT = base.Format('BMP', ('.bmp', '.dib'), None, pillow.read, written=('.bmp',), save=save, has_alpha=False)
+FORMAT = base.Format('BMP', ('.bmp', '.dib'), None, pillow.read, written=('.bmp', '.dib'), save=save, has_alpha=False)

@@ -18,6 +18,7 @@ from PIL import Image
 JPEG_DAMAGE = re.compile(r'Corrupt JPEG data: (?!\d+ extraneous bytes before marker 0x(?!d[0-79a]))')
 MAX_SEGMENT_BYTES = 65533 - len(exif.HEADER)
 MAX_JFIF_DPI = 65535
+ENDINGS = ('.jpg', '.jpeg', '.jfif', '.jpe', '.jif', '.mpo')
 
 
 def read(path: str, notes: list[str]) -> base.Content:
@@ -62,10 +63,10 @@ def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.
 
 FORMAT = base.Format(
     'JPEG',
-    ('.jpg', '.jpeg', '.jfif'),
+    ENDINGS,
     lambda head: head.startswith(b'\xff\xd8\xff'),
     read,
-    written=('.jpg', '.jpeg'),
+    written=ENDINGS,
     save=save,
     max_side=65500,
     has_alpha=False,

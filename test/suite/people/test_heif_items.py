@@ -1,0 +1,171 @@
+"""AVIF and HEIC files of several items: the picture is the primary one, with its own properties alone."""
+
+import io
+import os
+
+from pictures.formats import items, reader
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+from heif_files import Item, auxiliary, build, clap, coded, grid, imir, irot, ispe, nclx
+
+pillow_heif = pytest.importorskip('pillow_heif', reason='needs Python 3.10 or later')
+
+WIDTH, HEIGHT = 96, 64
+TOLERANCE = 6  # of 255: the pictures are coded with little loss
+PQ = {b'cICP': bytes([9, 16, 0, 1])}
+CASES = os.path.join(os.path.dirname(__file__), '..', '..', '..', '..', 'shared', 'cases', 'pictures')
+
+
+def smooth(seed=0):
+    """(HEIGHT, WIDTH, 3) uint8, different at each corner."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] / (WIDTH - 1)
+    planes = (40 + 90 * x, 40 + 150 * y, 200 - 60 * x - 60 * y)
+    return np.clip(np.dstack(planes) + 20 * seed, 0, 255).astype(np.uint8)
+
+
+def as_avif(array):
+    return coded(imagecodecs.avif_encode(array, level=98, pixelformat='444', speed=9))
+
+
+def as_deep_avif(array):
+    return coded(
+        imagecodecs.avif_encode(array.astype(np.uint16) * 4, level=98, bitspersample=10, pixelformat='444', speed=9)
+    )
+
+
+def as_heic(array):
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(array)).save(file, quality=100, chroma=444)
+    return coded(file.getvalue())
+
+
+FORMATS = {'avif': (b'av01', as_avif), 'deep.avif': (b'av01', as_deep_avif), 'heic': (b'hvc1', as_heic)}
+
+
+@pytest.fixture(params=sorted(FORMATS))
+def make(request, tmp_path):
+    """make(array, …): an Item; make.file(items, …): the picture that is read from them."""
+    kind, encode = FORMATS[request.param]
+
+    def item(array, *properties, is_hidden=False):
+        content, own = encode(array)
+        return Item(kind, content, (ispe(array.shape[1], array.shape[0]), *own, *properties), is_hidden)
+
+    def read(*arguments, **keywords):
+        path = tmp_path / ('a.' + request.param)
+        path.write_bytes(build(*arguments, brand=b'heic' if kind == b'hvc1' else b'avif', **keywords))
+        item.path = str(path)
+        return reader.read_picture(str(path))
+
+    item.read = read
+    return item
+
+
+def assert_shows(picture, expected):
+    shown = picture.pixels.astype(float) * (255 / np.iinfo(picture.pixels.dtype).max)
+    assert shown.shape == expected.shape
+    assert np.abs(shown - expected).max() <= TOLERANCE
+
+
+def test_a_hidden_gain_map_keeps_its_colours_and_depth_for_itself(make):
+    picture = make.read(
+        [
+            make(smooth(), nclx(1, 13)),
+            make(smooth(2), nclx(9, 16), is_hidden=True),
+            Item(b'tmap', b'\0' * 62, (ispe(WIDTH, HEIGHT), nclx(9, 16))),
+        ],
+        [(b'dimg', 3, [1, 2])],
+        places_last=True,
+    )
+    assert_shows(picture, smooth())
+    assert picture.said.png_colour == {} and picture.notes == ['without its gain map for HDR screens']
+
+
+def test_a_thumbnail_keeps_its_colours_for_itself(make):
+    items_ = [make(smooth()[::2, ::2], nclx(9, 16)), make(smooth(), nclx(1, 13))]
+    picture = make.read(items_, [(b'thmb', 1, [2])], primary=2)
+    assert_shows(picture, smooth())
+    assert picture.said.png_colour == {} and picture.notes == []
+
+
+def test_of_several_pictures_the_primary_one_is_used_and_the_others_are_noted(make):
+    both = [make(smooth(), nclx(1, 13)), make(smooth(2), nclx(9, 16))]
+    picture = make.read(both, primary=2)
+    assert_shows(picture, smooth(2))
+    assert picture.said.png_colour == PQ and picture.notes == ['has 2 pictures: the first (primary) one is used']
+    assert make.read(both).said.png_colour == {}
+
+
+def test_a_depth_map_is_noted(make):
+    depth = make(smooth(2), auxiliary(b'urn:mpeg:hevc:2015:auxid:2'))
+    picture = make.read([make(smooth()), depth], [(b'auxl', 2, [1])])
+    assert_shows(picture, smooth())
+    assert picture.notes == ['without its auxiliary pictures, a depth map for example']
+
+
+@pytest.mark.parametrize(
+    ('crop', 'rows', 'columns'),
+    [
+        (clap(20, 10), slice(27, 37), slice(38, 58)),
+        (clap(20, 10, -38, 27), slice(54, 64), slice(0, 20)),
+        (clap(21, 11, 1, -1, divisor=2), slice(26, 37), slice(38, 59)),
+    ],
+)
+def test_a_crop_is_applied_before_the_turn(make, crop, rows, columns):
+    picture = make.read([make(smooth(), crop)])
+    assert_shows(picture, smooth()[rows, columns])
+    assert sorted(reader.read_size(make.path)) == sorted(picture.pixels.shape[:2])
+    turned = make.read([make(smooth(), crop, irot(1), imir(1))])
+    assert_shows(turned, np.rot90(smooth()[rows, columns])[:, ::-1])
+
+
+@pytest.mark.parametrize('quarters', [None, 0, 1, 2, 3])
+@pytest.mark.parametrize('axis', [None, 0, 1])
+def test_turns_and_mirrors_are_applied_in_their_order(make, quarters, axis):
+    """Against ISO 23008-12, 6.5.10 and 6.5.12: a quarter turn is against the clock, axis 0 swaps top and bottom."""
+    properties = [] if quarters is None else [irot(quarters)]
+    properties += [] if axis is None else [imir(axis)]
+    expected = np.rot90(smooth(), quarters or 0)
+    expected = expected if axis is None else expected[::-1] if axis == 0 else expected[:, ::-1]
+    assert_shows(make.read([make(smooth(), *properties)]), expected)
+
+
+def test_a_turn_of_another_item_does_not_count(make):
+    picture = make.read([make(smooth()), make(smooth(2), irot(1), clap(8, 8))], places_last=True)
+    assert_shows(picture, smooth())
+
+
+def test_a_crop_outside_of_the_picture_is_refused(make):
+    with pytest.raises(ValueError, match='cannot be used as an image'):
+        make.read([make(smooth(), clap(20, 10, 100, 0))])
+
+
+def test_a_grid_takes_colours_from_its_parts_and_they_are_no_pictures_of_their_own(make):
+    tile = smooth()  # a part has 64 pixels a side at least
+    whole = Item(b'grid', grid(1, 2, 2 * tile.shape[1], tile.shape[0]), (ispe(2 * tile.shape[1], tile.shape[0]),))
+    parts = [make(tile, nclx(9, 16), is_hidden=True), make(tile[::-1], nclx(9, 16), is_hidden=True)]
+    picture = make.read([*parts, whole], [(b'dimg', 3, [1, 2])], primary=3)
+    assert_shows(picture, np.concatenate([tile, tile[::-1]], 1))
+    assert picture.said.png_colour == PQ and picture.notes == []
+
+
+@pytest.mark.skipif(not os.path.isdir(CASES), reason='no folder of cases')
+def test_a_burst_names_its_other_picture():
+    picture = reader.read_picture(os.path.join(CASES, 'burst.heic'))
+    assert picture.pixels.shape == (64, 96, 3)
+    assert picture.notes == ['has 2 pictures: the first (primary) one is used']
+
+
+def test_damaged_lists_of_items_end_in_an_answer_or_a_refusal():
+    whole = build([Item(b'av01', b'', (ispe(4, 4), clap(2, 2), irot(1), nclx(9, 16)))])
+    for place in range(20, len(whole)):
+        for value in (0, 1, 255):
+            try:
+                found = items.of(whole[:place] + bytes([value]) + whole[place + 1 :])
+                found and (found.notes(), found.orientation(), found.size(), found.crop_for(4, 4))
+            except ValueError:
+                pass
