@@ -46,6 +46,9 @@ SPACES = {
     'HLG': numbers(9, 18),
 }
 
+USUAL_SPACES = ['a profile', 'BT.2020 by numbers', 'PQ']
+OTHER_SPACES = sorted(set(SPACES) - set(USUAL_SPACES))
+
 
 def patches(channels, kind):
     """(48, 96, channels): 24 patches; alpha is full."""
@@ -109,7 +112,9 @@ def saved(path, array, said):
 
 
 @pytest.mark.parametrize('ending', TARGETS)
-@pytest.mark.parametrize('space', sorted(SPACES))
+@pytest.mark.parametrize(
+    'space', [*USUAL_SPACES, *(pytest.param(each, marks=pytest.mark.slow) for each in OTHER_SPACES)]
+)
 @pytest.mark.parametrize(('channels', 'kind'), SHAPES)
 def test_colours_stay_or_a_note_says_why_not(tmp_path, ending, space, kind, channels):
     said, array = SPACES[space], patches(channels, kind)

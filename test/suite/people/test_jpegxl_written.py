@@ -15,6 +15,9 @@ from helpers import opened
 
 MODERN = sys.version_info >= (3, 10)
 needs_reader = pytest.mark.skipif(not MODERN, reason='pillow-jxl-plugin, which reads the profile, needs Python 3.10')
+USUAL_SHAPES = [(3, np.uint8), (2, np.uint16)]
+OTHER_SHAPES = [(1, np.uint8), (2, np.uint8), (4, np.uint8), (1, np.uint16), (3, np.uint16), (4, np.uint16)]
+SHAPES = [*USUAL_SHAPES, *(pytest.param(*shape, marks=pytest.mark.slow) for shape in OTHER_SHAPES)]
 NOTHING = metadata.Metadata()
 LOSSLESS = base.Settings(lossless=True)
 ADOBE = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
@@ -66,8 +69,7 @@ def profile_of(channels, gamma=2.2):
     return colour.make_profile(gamma, ADOBE, channels < 3)
 
 
-@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
-@pytest.mark.parametrize('channels', [1, 2, 3, 4])
+@pytest.mark.parametrize(('channels', 'kind'), SHAPES)
 def test_pixels_without_loss(pixels, channels, kind):
     array = pixels(channels, kind)
     content, notes = written(array)
@@ -77,8 +79,7 @@ def test_pixels_without_loss(pixels, channels, kind):
 
 
 @needs_reader
-@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
-@pytest.mark.parametrize('channels', [1, 2, 3, 4])
+@pytest.mark.parametrize(('channels', 'kind'), SHAPES)
 def test_a_picture_without_a_profile_is_srgb(pixels, channels, kind):
     """libjxl takes 16 bits for linear light, unless it is told otherwise."""
     array = pixels(channels, kind)
@@ -90,8 +91,7 @@ def test_a_picture_without_a_profile_is_srgb(pixels, channels, kind):
 
 
 @needs_reader
-@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
-@pytest.mark.parametrize('channels', [1, 2, 3, 4])
+@pytest.mark.parametrize(('channels', 'kind'), SHAPES)
 @pytest.mark.parametrize('settings', [LOSSLESS, base.Settings(quality=80)])
 def test_a_profile_is_kept_to_the_last_byte(pixels, channels, kind, settings):
     profile = profile_of(channels)
@@ -140,6 +140,7 @@ def test_exif_and_xmp_are_kept(pixels, kind, tmp_path):
         assert image.getexif()[0x010F] == 'maker'
 
 
+@pytest.mark.slow
 @needs_reader
 def test_a_file_without_loss_stays_so(upscale, photo, narrow):
     small = photo.crop((0, 0, 40, 30))
