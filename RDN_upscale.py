@@ -108,14 +108,14 @@ def parse_args(argv):
     add('--output', metavar='PATH', help='folder for all results, or FILE.png for one; default: beside the inputs')
     add('--suffix', type=suffix, help='after the names of results; default: _x2 for a model that doubles')
     add('--ext', choices=sorted(e[1:] for e in registry.WRITABLE), help="default: the source's own")
-    add('--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s')
+    add('--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF, JPEG XL; default %(default)s')
     add(
         '--compression',
         choices=png_rows.COMPRESSIONS,
         default='fast',
         help='of PNG: small makes photographs 2 percent smaller and takes 30 times as long; default %(default)s',
     )
-    add('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
+    add('--lossless', action='store_true', help='WebP and JPEG XL without loss, PNG in place of JPEG and AVIF')
     add('--overwrite', action='store_true', help='replace existing results')
     add('--resume', action='store_true', help='skip existing results')
     add('--report', metavar='DIR', help='write DIR/index.html, a page with before/after sliders')

@@ -33,7 +33,7 @@ USUAL_HEADER = (
 INSERT = 1  # the command: bytes as they are
 
 
-class Header:
+class HeaderBits:
     """Bits of a codestream's header, the lowest of each byte first."""
 
     def __init__(self, codestream: bytes):
@@ -63,7 +63,7 @@ def is_in_own_colours(codestream: bytes) -> bool:
 
     Raises ValueError for a header of another kind than libjxl writes for a still picture.
     """
-    header = Header(codestream)
+    header = HeaderBits(codestream)
     return not _skip_to_colour(header)
 
 
@@ -78,7 +78,7 @@ def with_colour(codestream: bytes, icc_profile: bytes | None, numbers: tuple[int
     Raises:
         ValueError: the codestream is of another kind.
     """
-    header = Header(codestream)
+    header = HeaderBits(codestream)
     if _skip_to_colour(header):
         raise ValueError('its colours are XYB')
     start = header.position
@@ -104,7 +104,7 @@ def with_colour(codestream: bytes, icc_profile: bytes | None, numbers: tuple[int
     return bits.content() + frames
 
 
-def _skip_to_colour(header: Header) -> int:
+def _skip_to_colour(header: HeaderBits) -> int:
     """Read up to the colour space; return 1 for pixels in XYB."""
     is_small = header.take(1)
     header.take(5) if is_small else header.choose(SIDE)
@@ -121,13 +121,13 @@ def _skip_to_colour(header: Header) -> int:
     return header.take(1)
 
 
-def _skip_depth(header: Header) -> None:
+def _skip_depth(header: HeaderBits) -> None:
     if header.take(1):
         raise ValueError('numbers that are not whole')
     header.choose(BITS)
 
 
-def _skip_extra_channel(header: Header) -> None:
+def _skip_extra_channel(header: HeaderBits) -> None:
     if header.take(1):
         return
     if header.choose(ENUM) != ALPHA:
@@ -138,7 +138,7 @@ def _skip_extra_channel(header: Header) -> None:
     header.take(1)
 
 
-def _skip_colour(header: Header) -> int:
+def _skip_colour(header: HeaderBits) -> int:
     """Read a colour space that has numbers; return whether it is RGB or grey."""
     if header.take(1):
         return RGB

@@ -63,7 +63,7 @@ def grid(rows, columns, width, height):
 def coded(file):
     """(content, properties that its decoder needs) of the only picture of a file that a library wrote."""
     wanted = (b'av1C', b'hvcC', b'pixi')
-    meta = boxes.content_of(file, b'meta')[4:]
+    meta = (boxes.content_of(file, b'meta') or b'')[4:]
     start, end = next((begin, end) for name, begin, end in boxes.boxes_of(meta) if name == b'iprp')
     start, end = next((begin, end) for name, begin, end in boxes.boxes_of(meta, start, end) if name == b'ipco')
     known = [(name, meta[begin:stop]) for name, begin, stop in boxes.boxes_of(meta, start, end)]

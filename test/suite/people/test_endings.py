@@ -58,9 +58,10 @@ def test_a_heic_becomes_png_and_the_note_names_a_smaller_format(upscale, photo):
 def test_an_avif_of_a_high_dynamic_range_stays_one(upscale, photo):
     """libavif's own answer to what the file says of its colours is the judge."""
     values = np.asarray(photo)[:24, :32].astype(np.uint16) * 4
-    said = {'primaries': 9, 'transfer': 16, 'matrix': 9}
     (upscale.source / 'a.avif').write_bytes(
-        imagecodecs.avif_encode(values, level=95, speed=9, bitspersample=10, pixelformat='444', **said)
+        imagecodecs.avif_encode(
+            values, level=95, speed=9, bitspersample=10, pixelformat='444', primaries=9, transfer=16, matrix=9
+        )
     )
     assert upscale().status == 0
     content = (upscale.target / 'a_x2.avif').read_bytes()

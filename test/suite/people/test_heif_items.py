@@ -46,23 +46,27 @@ def as_heic(array):
 FORMATS = {'avif': (b'av01', as_avif), 'deep.avif': (b'av01', as_deep_avif), 'heic': (b'hvc1', as_heic)}
 
 
+class Maker:
+    """Makes items of one format, and reads files of them."""
+
+    def __init__(self, name, folder):
+        self.kind, self.encode = FORMATS[name]
+        self.path = os.path.join(str(folder), 'a.' + name)
+
+    def __call__(self, array, *properties, is_hidden=False):
+        content, own = self.encode(array)
+        return Item(self.kind, content, (ispe(array.shape[1], array.shape[0]), *own, *properties), is_hidden)
+
+    def read(self, items_, references=(), **layout):
+        """The picture that is read from a file of these items."""
+        with open(self.path, 'wb') as file:
+            file.write(build(items_, references, brand=b'heic' if self.kind == b'hvc1' else b'avif', **layout))
+        return reader.read_picture(self.path)
+
+
 @pytest.fixture(params=['avif', pytest.param('deep.avif', marks=pytest.mark.slow), 'heic'])
 def make(request, tmp_path):
-    """make(array, …): an Item; make.file(items, …): the picture that is read from them."""
-    kind, encode = FORMATS[request.param]
-
-    def item(array, *properties, is_hidden=False):
-        content, own = encode(array)
-        return Item(kind, content, (ispe(array.shape[1], array.shape[0]), *own, *properties), is_hidden)
-
-    def read(*arguments, **keywords):
-        path = tmp_path / ('a.' + request.param)
-        path.write_bytes(build(*arguments, brand=b'heic' if kind == b'hvc1' else b'avif', **keywords))
-        item.path = str(path)
-        return reader.read_picture(str(path))
-
-    item.read = read
-    return item
+    return Maker(request.param, tmp_path)
 
 
 def assert_shows(picture, expected):
