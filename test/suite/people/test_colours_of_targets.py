@@ -9,6 +9,7 @@ import sys
 from pictures.formats import base, reader, registry, writer
 from pictures.metadata import colour, metadata
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -146,3 +147,28 @@ def test_colours_stay_or_a_note_says_why_not(tmp_path, ending, space, kind, chan
     is_flattened = ending in ('.jpg', '.bmp') and channels in (2, 4)
     loses_bits = kind == np.uint16 and ending in ('.jpg', '.webp', '.avif', '.bmp')
     assert len(notes) == is_converted + is_flattened + loses_bits, notes
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_a_bmp_holds_its_profile_where_its_header_says(tmp_path, channels):
+    """Offsets of BITMAPV5HEADER; OpenCV and Pillow read the pixels."""
+    path, array, profile = tmp_path / 'a.bmp', patches(channels, np.uint8)[:, :93], colour.make_profile(2.2, WIDE)
+    assert saved(path, array, metadata.Metadata(icc_profile=profile, dpi=(300, 300))) == []
+    content = path.read_bytes()
+    size, pixels_start, header = (int.from_bytes(content[place : place + 4], 'little') for place in (2, 10, 14))
+    assert size == len(content)
+    place, length = (int.from_bytes(content[start : start + 4], 'little') for start in (14 + 112, 14 + 116))
+    assert header == 124 and content[14 + 56 : 14 + 60] == b'DEBM'
+    assert content[14 + place : 14 + place + length] == profile and pixels_start < 14 + place
+    plain = array[:, :, 0] if channels == 1 else array
+    with Image.open(str(path)) as image:
+        assert np.array_equal(np.asarray(image), plain)
+        assert image.info['dpi'] == pytest.approx((300, 300), rel=0.001)
+    read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(read if channels == 1 else read[:, :, ::-1], plain)
+
+
+def test_the_screen_shows_a_high_dynamic_range_as_srgb():
+    array = patches(3, np.uint16)
+    shown = np.asarray(writer.for_screen(array, SPACES['PQ']))
+    assert np.abs(seen(shown, SPACES['nothing said']) - seen(array, SPACES['PQ'])).max() <= 1
