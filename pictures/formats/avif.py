@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from typing import BinaryIO
 
-from pictures.formats import base, boxes, heif, item_writer, items, pillow, pixels, stderr_capture
+from pictures.formats import base, heif, item_writer, items, pillow, pixels, stderr_capture
 from pictures.metadata import cicp, exif, metadata
 from rdn import images
 
@@ -25,24 +25,26 @@ def read(path: str, notes: list[str]) -> base.Content:
     with open(path, 'rb') as file:
         data = file.read()
     found = items.of(data)
-    config = _config_of(data, found)
+    properties = found.contents if found else lambda name: items.contents_of_track(data, name)
+    config = next((each for each in properties(b'av1C') if len(each) > 2), b'\0\0\0')  # the depth
     if config[2] & 0x40:
         array, said = _read_deep(path, data, 12 if config[2] & 0x20 else 10, notes)
     else:
         array, said, _ = pillow.read(path, notes)
+    said = heif.with_colour_of(said, properties(b'colr'))
     if found is None:
         return array, said, _orientation_of_exif(said)
     notes += found.notes()
     box = found.crop_for(array.shape[1], array.shape[0])
     if box:
         array = array[box[1] : box[3], box[0] : box[2]]
-    return array, heif.with_colour_of_items(said, found), found.orientation()
+    return array, said, found.orientation()
 
 
-def _config_of(data: bytes, found: items.Items | None) -> bytes:
-    """The content of av1C, which holds the depth: of the primary item, or of the first one in a sequence."""
-    own = found.contents(b'av1C') if found else boxes.contents_of(data, b'meta', b'iprp', b'ipco', b'av1C')
-    return own[0] if own and len(own[0]) > 2 else b'\0\0\0'
+def size_of(path: str) -> tuple[int, int]:
+    """(width, height) of a file's picture, cropped but not turned."""
+    size = items.size_of(path)
+    return size if all(size) else base.size_by_pillow(path)
 
 
 def _read_deep(path: str, data: bytes, bits: int, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata]:
@@ -50,11 +52,11 @@ def _read_deep(path: str, data: bytes, bits: int, notes: list[str]) -> tuple[np.
     import imagecodecs
 
     with images.open_image(path) as image:
-        images.check_pixels(*image.size)
+        images.check_pixels(image.width, image.height * getattr(image, 'n_frames', 1))  # all are decoded
         pillow.note_frames(path, notes)
         said = pillow.read_info(image, notes)
     with stderr_capture.libraries():
-        array = imagecodecs.avif_decode(data)
+        array = imagecodecs.avif_decode(data)  # of all frames: asked for one of several, it crashes
     array = pixels.as_planes_last(array[0] if array.ndim == 4 else array)
     return pixels.scale(array, (1 << (8 if array.dtype == np.uint8 else bits)) - 1), said
 
@@ -95,7 +97,7 @@ FORMAT = base.Format(
     ('.avif', '.avifs'),
     lambda head: heif.has_brand(head, BRANDS),
     read,
-    size=items.size_of,
+    size=size_of,
     written=('.avif', '.avifs') if CAN_WRITE else (),
     save=save,
     save_16_bits=write_16_bits,

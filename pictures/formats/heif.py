@@ -40,15 +40,15 @@ def read(path: str, notes: list[str]) -> base.Content:
     if found is None:
         return array, said, None
     notes += found.notes()
-    return array, with_colour_of_items(said, found), None
+    return array, with_colour_of(said, found.contents(b'colr')), None
 
 
-def with_colour_of_items(said: metadata.Metadata, found: items.Items) -> metadata.Metadata:
-    """With the colour space that the primary item says by numbers (H.273), as PNG's cICP.
+def with_colour_of(said: metadata.Metadata, contents: list[bytes]) -> metadata.Metadata:
+    """With the colour space that a picture's boxes `colr` say by numbers (H.273), as PNG's cICP.
 
     sRGB's numbers and unknown ones are left out. A high dynamic range counts more than a profile.
     """
-    for content in found.contents(b'colr'):
+    for content in contents:
         if content[:4] != b'nclx' or len(content) < 10:
             continue
         primaries, transfer = content[5], content[7]

@@ -18,6 +18,7 @@ ALPHA_TYPES = (
     b'urn:mpeg:hevc:2015:auxid:1',
     b'urn:mpeg:avc:2015:auxid:1',
 )
+SAMPLE_ENTRY_BYTES = 8 + 8 + 78  # before the boxes in a visual sample entry, the first one in stsd
 MAX_DEPTH = 8  # of items made of items
 TURNS = {0: 1, 1: 8, 2: 3, 3: 6}  # irot's quarter turns against the clock: EXIF's orientation
 # EXIF's orientation of a turned picture that is mirrored after it: by axis, by orientation of the turn.
@@ -146,15 +147,23 @@ class Items(NamedTuple):
 
 
 def of(data: bytes) -> Items | None:
-    """The items of a file's content; None where it has none, as a sequence may.
+    """The items of a file's content; None where none is the picture, as in a sequence.
 
     Raises ValueError where they are damaged.
     """
     meta = boxes.content_of(data, b'meta')
     try:
-        return _of_meta(meta[4:]) if meta and len(meta) > 4 else None
+        found = _of_meta(meta[4:]) if meta and len(meta) > 4 else None
+        return found if found and found.primary in found.types else None
     except IndexError:
         raise ValueError('its list of items is damaged')
+
+
+def contents_of_track(data: bytes, name: bytes) -> list[bytes]:
+    """The contents of the boxes of a name that describe the pictures of a sequence's first track (ISO 14496-12, 8.5.2)."""
+    description = boxes.content_of(data, b'moov', b'trak', b'mdia', b'minf', b'stbl', b'stsd') or b''
+    found = boxes.boxes_of(description, SAMPLE_ENTRY_BYTES)
+    return [description[begin:end] for each, begin, end in found if each == name]
 
 
 def size_of(path: str) -> tuple[int, int]:

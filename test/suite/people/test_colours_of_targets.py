@@ -165,7 +165,7 @@ def test_a_bmp_holds_its_profile_where_its_header_says(tmp_path, channels):
         assert np.array_equal(np.asarray(image), plain)
         assert image.info['dpi'] == pytest.approx((300, 300), rel=0.001)
     read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(read if channels == 1 else read[:, :, ::-1], plain)
+    assert read is not None and np.array_equal(read if channels == 1 else read[:, :, ::-1], plain)
 
 
 def test_the_screen_shows_a_high_dynamic_range_as_srgb():

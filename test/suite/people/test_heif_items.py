@@ -174,3 +174,21 @@ def test_damaged_lists_of_items_end_in_an_answer_or_a_refusal():
                 found and (found.notes(), found.orientation(), found.size(), found.crop_for(4, 4))
             except ValueError:
                 pass
+
+
+def sequence(photo):
+    """An animated AVIF of Pillow, without its list of items, so that the track alone says what the frames are."""
+    file = io.BytesIO()
+    frames = [photo.crop((0, 0, 64, 64)), photo.crop((8, 8, 72, 72))]
+    frames[0].save(file, 'AVIF', save_all=True, append_images=frames[1:], quality=90, icc_profile=b'')
+    return file.getvalue()
+
+
+def test_a_sequence_says_its_colours_in_its_track(tmp_path, photo):
+    content = sequence(photo).replace(b'pitm', b'free')
+    assert content.count(b'nclx\x00\x01\x00\x0d') >= 1
+    (tmp_path / 'a.avif').write_bytes(content.replace(b'nclx\x00\x01\x00\x0d', b'nclx\x00\x09\x00\x10'))
+    picture = reader.read_picture(str(tmp_path / 'a.avif'))
+    assert picture.pixels.shape == (64, 64, 3) and picture.notes == ['the first of 2 frames']
+    assert picture.said.png_colour == PQ
+    assert reader.read_size(str(tmp_path / 'a.avif')) == (64, 64)
