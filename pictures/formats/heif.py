@@ -63,6 +63,6 @@ FORMAT = base.Format(
     ('.heic', '.heif', '.hif', '.heics', '.heifs'),
     lambda head: has_brand(head, BRANDS),
     read,
-    size=items.size_of,
+    size=items.upright_size_of,  # Pillow, which others ask for the turn, does not know HEIC
     has_loss=True,
 )

@@ -19,6 +19,7 @@ ALPHA_TYPES = (
     b'urn:mpeg:avc:2015:auxid:1',
 )
 SAMPLE_ENTRY_BYTES = 8 + 8 + 78  # before the boxes in a visual sample entry, the first one in stsd
+QUARTER_TURNS = (5, 6, 7, 8)  # values of EXIF's orientation
 MAX_DEPTH = 8  # of items made of items
 TURNS = {0: 1, 1: 8, 2: 3, 3: 6}  # irot's quarter turns against the clock: EXIF's orientation
 # EXIF's orientation of a turned picture that is mirrored after it: by axis, by orientation of the turn.
@@ -168,9 +169,20 @@ def contents_of_track(data: bytes, name: bytes) -> list[bytes]:
 
 def size_of(path: str) -> tuple[int, int]:
     """(width, height) of a file's picture, cropped but not turned; (0, 0) where the file does not say it."""
-    with open(path, 'rb') as file:
-        found = of(_head_of(file))
+    found = _of_file(path)
     return found.size() if found else (0, 0)
+
+
+def upright_size_of(path: str) -> tuple[int, int]:
+    """As `size_of`, of the turned picture."""
+    found = _of_file(path)
+    size = found.size() if found else (0, 0)
+    return size[::-1] if found and found.orientation() in QUARTER_TURNS else size
+
+
+def _of_file(path: str) -> Items | None:
+    with open(path, 'rb') as file:
+        return of(_head_of(file))
 
 
 def _head_of(file: BinaryIO) -> bytes:

@@ -3,6 +3,7 @@
 import io
 import os
 
+from pictures import workload
 from pictures.formats import items, reader
 
 import imagecodecs
@@ -125,6 +126,8 @@ def test_a_crop_is_applied_before_the_turn(make, crop, rows, columns):
     assert sorted(reader.read_size(make.path)) == sorted(picture.pixels.shape[:2])
     turned = make.read([make(smooth(), crop, irot(1), imir(1))])
     assert_shows(turned, np.rot90(smooth()[rows, columns])[:, ::-1])
+    header = workload.look_at(make.path)
+    assert (header.height, header.width) == turned.pixels.shape[:2]
 
 
 @pytest.mark.slow
