@@ -147,14 +147,14 @@ def parse_args(argv):
         help='after the names of results; default: _x2 for a model that doubles, _w3840 by --width 3840',
     )
     add('--ext', choices=sorted(e[1:] for e in registry.WRITABLE), help="default: the source's own")
-    add('--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s')
+    add('--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF, JPEG XL; default %(default)s')
     add(
         '--compression',
         choices=png_rows.COMPRESSIONS,
         default='fast',
         help='of PNG: small makes photographs 2 percent smaller and takes 30 times as long; default %(default)s',
     )
-    add('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
+    add('--lossless', action='store_true', help='WebP and JPEG XL without loss, PNG in place of JPEG and AVIF')
     add('--dpi', type=dpi, metavar='N', help="resolution of results, dots an inch; default: the source's own")
     add('--keep-print-size', action='store_true', help='resolution times the scale, so that a print stays as large')
     add('--overwrite', action='store_true', help='replace existing results')

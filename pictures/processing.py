@@ -220,7 +220,7 @@ def save(
             raise ValueError(f'{job.target}: cannot be written: {escaping.one_line(error)}')
         own = _ending(job.source)
         if ending == '.png' and own not in registry.WRITABLE:
-            notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
+            notes.append(_note_of_png(own, options.lossless))
         notes = picture.notes + lost + notes
         _finish_file(job, file, options, notes, past)
     return notes
@@ -243,6 +243,13 @@ def _finish_file(
             notes.append(f'{source} is kept, since the result has less')
     if past:
         past.add(source, job.target, file.fileno())
+
+
+def _note_of_png(own: str, is_lossless: bool) -> str:
+    """Why a result is PNG. own: the source's ending, of a format that is not written."""
+    source = registry.BY_ENDING.get(own)
+    hint = '; --ext jpg makes a smaller file' if source and source.has_loss and not is_lossless else ''
+    return f'saved as PNG ({own[1:].upper() or "its format"} cannot be written{hint})'
 
 
 def failure_line(job: PictureJob, line: str) -> str:

@@ -22,14 +22,17 @@ NAMES = {
     'geo': 'place on Earth (GeoTIFF)',
 }
 SHOWN_KEYWORDS = 5  # of texts that are dropped
-QUALITY = 95  # of JPEG, WebP and AVIF, unless something else is asked for
+QUALITY = 95  # of JPEG, WebP, AVIF and JPEG XL, unless something else is asked for
 
 # The pixels as pixels.py has them, what the file says beside them, and EXIF's orientation if they still have to be turned.
 Content = Tuple[np.ndarray, metadata.Metadata, Any]
 
 
 class Settings(NamedTuple):
-    """How a picture is written. quality: 1 to 100, of JPEG, WebP and AVIF; lossless: of WebP; compression: of PNG."""
+    """How a picture is written.
+
+    quality: 1 to 100, of JPEG, WebP, AVIF and JPEG XL; lossless: of WebP and JPEG XL; compression: of PNG.
+    """
 
     quality: int = QUALITY
     lossless: bool = False
@@ -62,6 +65,11 @@ def is_never_lossless(path: str) -> bool:
     return False
 
 
+def holds_no_numbers(primaries: int, transfer: int) -> bool:
+    """Return False: the default for formats that say no colour space by numbers."""
+    return False
+
+
 class Format(NamedTuple):
     """A picture format.
 
@@ -76,10 +84,13 @@ class Format(NamedTuple):
             is only read.
         save_8_bits: pixels (H, W, C), uint8, into a binary file, with what was said; None: as a PIL image.
         save_16_bits: the same of uint16; None if it holds 8 bits.
+        bits: a channel that save_16_bits keeps.
         max_side: pixels; None for as many as one likes.
         has_grey: whether grey stays grey.
         has_alpha: whether it holds transparency.
         has_colour_chunks: whether it holds PNG's chunks on colour; all others get them as a profile.
+        has_grey_profile: whether a grey picture has a profile of grey; of RGB otherwise.
+        holds_numbers: whether it holds a colour space of these numbers of H.273: primaries, transfer function.
         has_loss: whether it always loses something.
         holds: those of NAMES that its files can hold; the others are dropped with a note.
         holds_places: whether its EXIF is a block of its own, in which a maker's note can lie where it lay before.
@@ -95,10 +106,13 @@ class Format(NamedTuple):
     save: Callable[..., None] | None = None
     save_8_bits: Callable[[BinaryIO, np.ndarray, metadata.Metadata, Settings], None] | None = None
     save_16_bits: Callable[[BinaryIO, np.ndarray, metadata.Metadata, Settings], None] | None = None
+    bits: int = 16
     max_side: int | None = None
     has_grey: bool = True
     has_alpha: bool = True
     has_colour_chunks: bool = False
+    has_grey_profile: bool = True
+    holds_numbers: Callable[[int, int], bool] = holds_no_numbers
     has_loss: bool = False
     holds: frozenset[str] = frozenset()
     holds_places: bool = True

@@ -20,6 +20,7 @@ from PIL import Image
 JPEG_DAMAGE = re.compile(r'Corrupt JPEG data: (?!\d+ extraneous bytes before marker 0x(?!d[0-79a]))')
 MAX_EXIF_BYTES = jpeg_segments.MAX_BYTES - len(exif.HEADER)
 MAX_JFIF_DPI = 65535
+ENDINGS = ('.jpg', '.jpeg', '.jfif', '.jpe', '.jif', '.mpo')
 
 
 def read(path: str, notes: list[str]) -> base.Content:
@@ -87,10 +88,10 @@ def _small_ratio(pair: tuple[float, float]) -> tuple[int, int]:
 
 FORMAT = base.Format(
     'JPEG',
-    ('.jpg', '.jpeg', '.jfif'),
+    ENDINGS,
     lambda head: head.startswith(b'\xff\xd8\xff'),
     read,
-    written=('.jpg', '.jpeg'),
+    written=ENDINGS,
     save=save,
     holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi', 'pixel_aspect', 'text', 'photoshop')),
     max_side=65500,

@@ -92,4 +92,4 @@ def to_plain_mode(image: Image.Image) -> Image.Image:
 
 
 GIF = base.Format('GIF', ('.gif',), None, read)
-TGA = base.Format('TGA', ('.tga',), None, read)
+TGA = base.Format('TGA', ('.tga', '.icb', '.vda', '.vst'), None, read)

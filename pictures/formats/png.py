@@ -303,7 +303,7 @@ FORMAT = base.Format(
     lambda head: head.startswith(SIGNATURE),
     base.whole(read_checked),
     size=base.size_by_head(size_of),
-    written=('.png',),
+    written=('.png', '.apng'),
     save=save,
     save_8_bits=write,
     save_16_bits=write,

@@ -244,11 +244,11 @@ def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Se
 
 FORMAT = base.Format(
     'TIFF',
-    ('.tif', '.tiff'),
+    ('.tif', '.tiff', '.btf'),
     lambda head: head[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
     read_file,
     size=size_of,
-    written=('.tif', '.tiff'),
+    written=('.tif', '.tiff', '.btf'),
     save=save,
     holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi', 'pixel_aspect', 'photoshop', 'geo')),
     holds_places=False,

@@ -39,8 +39,9 @@ def full_scale(array, bits):
 
 
 def test_each_format_says_itself_under_which_endings_it_is_written():
-    usual = {'.png', '.jpg', '.jpeg', '.tif', '.tiff', '.webp', '.bmp'}
-    assert set(registry.WRITABLE) == usual | ({'.avif'} if avif.CAN_WRITE else set())
+    usual = {'.png', '.apng', '.tif', '.tiff', '.btf', '.webp', '.bmp', '.dib', '.jxl'}
+    usual |= {'.jpg', '.jpeg', '.jfif', '.jpe', '.jif', '.mpo'}
+    assert set(registry.WRITABLE) == usual | ({'.avif', '.avifs'} if avif.CAN_WRITE else set())
     assert set(registry.WRITABLE) < set(registry.READABLE)
     for each in registry.FORMATS:
         assert set(each.written) <= set(each.endings) and (each.save or not each.written), each.name
