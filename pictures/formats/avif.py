@@ -58,4 +58,5 @@ FORMAT = base.Format(
     max_side=65536,
     has_grey=False,
     has_loss=True,
+    may_crash=True,
 )

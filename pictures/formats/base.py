@@ -70,6 +70,7 @@ class Format(NamedTuple):
         has_colour_chunks: whether it holds PNG's chunks on colour; all others get them as a profile.
         has_loss: whether it always loses something.
         is_lossless: whether a file is stored without loss, so that the result must be too.
+        may_crash: whether libraries decode it that damaged files have crashed, so that decoders.py reads it.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Format(NamedTuple):
     has_colour_chunks: bool = False
     has_loss: bool = False
     is_lossless: Callable[[str], bool] = is_never_lossless
+    may_crash: bool = False
 
 
 def whole(read: Callable[[bytes, list[str]], Content]) -> Callable[[str, list[str]], Content]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from pictures.formats import base, pillow, stderr_capture
 from pictures.metadata import exif, metadata
 
-import cv2
+import numpy as np
 from PIL import Image
 
 # Of libjpeg's messages; bytes too many before other markers than those between and after pixels do no harm.
@@ -23,14 +23,20 @@ MAX_JFIF_DPI = 65535
 def read(path: str, notes: list[str]) -> base.Content:
     """Read by Pillow; damage is noted."""
     content = pillow.read(path, notes)
-    _note_damage(path, notes)
+    with open(path, 'rb') as file:
+        _note_damage(file.read(), notes)
     return content
 
 
-def _note_damage(path: str, notes: list[str]) -> None:
-    """Say that a JPEG's data are damaged: libjpeg goes on with what it can, and of all libraries OpenCV alone tells."""
+def _note_damage(data: bytes, notes: list[str]) -> None:
+    """Say that a JPEG's data are damaged: libjpeg goes on with what it can, and of all libraries OpenCV alone tells.
+
+    OpenCV does not open the file itself, because a name that is not UTF-8 crashes it.
+    """
+    import cv2  # imported here because processes that read other formats never need it
+
     with stderr_capture.overheard() as lines, contextlib.suppress(cv2.error):
-        cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_8)  # an eighth of the size: quick
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)  # an eighth of the size: quick
     if any(map(JPEG_DAMAGE.match, lines)):
         notes.append('its data are damaged: parts of it may look wrong')
 

@@ -16,6 +16,7 @@ MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # values o
 CHANNELS = {MINISWHITE: 1, MINISBLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}  # before the extra ones
 ASSOCIATED, UNASSOCIATED = 1, 2  # values of ExtraSamples
 UNSIGNED = 1  # value of SampleFormat
+CMYK_INKS = 1  # value of InkSet
 REDUCED = 1  # bit of NewSubfileType
 SEPARATE = 2  # value of PlanarConfiguration
 JPEG_COMPRESSIONS = (6, 7, 34892)
@@ -58,7 +59,7 @@ def _full_page(tiff: tifffile.TiffFile) -> Any:
 
 def size_of(path: str) -> tuple[int, int]:
     """(width, height) of a file's first page. Raises ValueError for a broken file."""
-    with stderr_capture.libraries(), tifffile.TiffFile(path) as tiff:
+    with open(path, 'rb') as file, stderr_capture.libraries(), tifffile.TiffFile(file) as tiff:
         page = _full_page(tiff)
         return page.imagewidth, page.imagelength
 
@@ -72,6 +73,8 @@ def _check(page: Any, file_size: int) -> None:
         raise ValueError('more than 16 bits a channel, or numbers that are not whole and positive')
     if page.samplesperpixel < CHANNELS[page.photometric] or page.imagedepth > 1:
         raise ValueError('a TIFF of this layout is not read')
+    if page.photometric == CMYK and (_number(page, 'InkSet') or CMYK_INKS) != CMYK_INKS:
+        raise ValueError('a TIFF of other inks than CMYK is not read: save it as RGB')
     images.check_pixels(page.imagewidth, page.imagelength)
     if page.imagewidth * page.imagelength * page.samplesperpixel > 8 * images.MAX_PIXELS:
         raise ValueError(f'{page.samplesperpixel} channels are too many')
@@ -216,4 +219,5 @@ FORMAT = base.Format(
     written=('.tif', '.tiff'),
     save=save,
     save_16_bits=write_16_bits,
+    may_crash=True,
 )
