@@ -83,6 +83,16 @@ def _check(page: Any, file_size: int) -> None:
     parts = list(zip(page.dataoffsets, page.databytecounts))
     if not parts or any(not size or offset + size > file_size for offset, size in parts):
         raise ValueError('is cut off, or parts of its picture are missing')
+    if len(parts) < _part_count(page) and not page.is_contiguous:  # tifffile would take black ones for them
+        raise ValueError(f'{_part_count(page) - len(parts):,} parts of its picture are missing')
+
+
+def _part_count(page: Any) -> int:
+    """How many strips or tiles a page of this size has."""
+    across, down = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+    across, down = across or page.imagewidth, down or page.imagelength
+    count = -(-page.imagewidth // across) * -(-page.imagelength // down)
+    return count * (page.samplesperpixel if page.planarconfig == SEPARATE else 1)
 
 
 def _to_plain(array: np.ndarray, page: Any, said: metadata.Metadata, notes: list[str]) -> np.ndarray:

@@ -316,3 +316,17 @@ def test_processes_end_with_the_program_that_started_them(sent):
     program.wait()
     program.stdout.close()
     wait_until(lambda: not os.path.exists(f'/proc/{worker}'))
+
+
+@pytest.mark.parametrize('layout', [{'tile': (16, 16)}, {'rowsperstrip': 2, 'compression': 'zlib'}])
+def test_a_tiff_whose_size_is_beyond_its_parts_is_refused_at_once(tmp_path, layout):
+    """Rather than filled with black for minutes."""
+    tifffile.imwrite(str(tmp_path / 'a.tif'), np.ones((64, 32), np.uint8), **layout)
+    assert reader.read_picture(str(tmp_path / 'a.tif')).pixels.shape == (64, 32, 1)
+    with tifffile.TiffFile(str(tmp_path / 'a.tif'), mode='r+b') as tiff:
+        place = tiff.pages[0].tags['ImageLength'].valueoffset
+    with open(str(tmp_path / 'a.tif'), 'r+b') as file:
+        file.seek(place)
+        file.write((3000000).to_bytes(4, 'little'))
+    with pytest.raises(ValueError, match='parts of its picture are missing'):
+        reader.read_picture(str(tmp_path / 'a.tif'))
