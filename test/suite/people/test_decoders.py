@@ -282,7 +282,7 @@ def test_a_picture_whose_decoder_crashes_fails_and_the_others_are_done(upscale, 
     monkeypatch.setattr(decoders, 'PROGRAM', program)
     ended = upscale()
     assert_refused(ended, '1 of 3 failed', 'bad.tif: cannot be used as an image: the decoder of TIFF crashed')
-    assert sorted(os.listdir(str(upscale.target))) == ['a_x2.tif', 'c_x2.tif']
+    assert sorted(path.name for path in upscale.target.glob('*.tif')) == ['a_x2.tif', 'c_x2.tif']
 
 
 CRASH_ON_BAD = (
