@@ -12,7 +12,7 @@ import dataclasses
 from typing import Callable, NamedTuple, Sequence
 
 from pictures import earlier_results, history, passes, processing, views
-from pictures.formats import reader, writer
+from pictures.formats import decoders, reader, writer
 from pictures.report import report
 from rdn import cpu, engines
 
@@ -105,6 +105,9 @@ class Pipeline:
             except _RunError as end:
                 assert end.__cause__
                 raise end.__cause__.with_traceback(None) from None
+            except (KeyboardInterrupt, SystemExit):
+                decoders.end_all()  # rather than wait for what they read
+                raise
             finally:  # what is being written is completed; what is not begun is left
                 for each in self._underway:
                     each.work.cancel()

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import math
 import os
@@ -28,13 +29,25 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 _names_by_folder: dict[str, tuple[float, list[str]]] = {}  # -> when it was listed, what was half-written
 
 
+class _NamelessFile(io.FileIO):
+    """A file that does not show its name: libraries in C look at it, and fail where it is not UTF-8."""
+
+    @property
+    def name(self) -> str:
+        raise AttributeError('name')
+
+    @name.setter
+    def name(self, _: object) -> None:
+        """Ignore what io.FileIO sets."""
+
+
 @contextlib.contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
     """Open a binary file, to write and read, that takes the name `path` when the block ends well, and vanishes otherwise.
 
     Folders on the way are made. Raises OSError where the folder cannot be written.
     """
-    with atomic_path(path) as partial, open(partial, 'w+b') as file:
+    with atomic_path(path) as partial, io.BufferedRandom(_NamelessFile(partial, 'w+b')) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())

@@ -109,4 +109,5 @@ FORMAT = base.Format(
     has_grey=False,
     holds_numbers=lambda primaries, transfer: True,
     has_loss=True,
+    may_crash=True,
 )

@@ -95,6 +95,7 @@ class Format(NamedTuple):
         holds: those of NAMES that its files can hold; the others are dropped with a note.
         holds_places: whether its EXIF is a block of its own, in which a maker's note can lie where it lay before.
         is_lossless: whether a file is stored without loss, so that the result must be too.
+        may_crash: whether libraries decode it that damaged files have crashed, so that decoders.py reads it.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Format(NamedTuple):
     holds: frozenset[str] = frozenset()
     holds_places: bool = True
     is_lossless: Callable[[str], bool] = is_never_lossless
+    may_crash: bool = False
 
 
 def whole(read: Callable[[bytes, list[str]], Content]) -> Callable[[str, list[str]], Content]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 from pictures.formats import base, items, pixels, stderr_capture
 from pictures.metadata import metadata
 from rdn import images
@@ -25,8 +27,10 @@ def read(path: str, notes: list[str]) -> base.Content:
         import pillow_heif
     except ImportError:
         raise ValueError('HEIC is read on Python 3.10 and later, with pillow-heif: save it as JPEG or PNG')
+    with open(path, 'rb') as file:
+        data = file.read()
     with stderr_capture.libraries():
-        opened = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        opened = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
         images.check_pixels(*opened.size)
         array = pixels.as_planes_last(np.asarray(opened))
     bits = int(opened.info.get('bit_depth', 8)) if array.dtype != np.uint8 else 8
@@ -35,8 +39,7 @@ def read(path: str, notes: list[str]) -> base.Content:
         array = pixels.divide_by_alpha(array)
     info = opened.info
     said = metadata.Metadata(metadata.read_exif(info.get('exif'), notes), info.get('xmp'), info.get('icc_profile'))
-    with open(path, 'rb') as file:
-        found = items.of(file.read())
+    found = items.of(data)
     if found is None:
         return array, said, None
     notes += found.notes()
@@ -65,4 +68,5 @@ FORMAT = base.Format(
     read,
     size=items.upright_size_of,  # Pillow, which others ask for the turn, does not know HEIC
     has_loss=True,
+    may_crash=True,
 )

@@ -13,7 +13,7 @@ from pictures.formats import base, jpeg_segments, pillow, stderr_capture
 from pictures.metadata import exif, metadata, pixel_tags
 from rdn import images
 
-import cv2
+import numpy as np
 from PIL import Image
 
 # Of libjpeg's messages; bytes too many before other markers than those between and after pixels do no harm.
@@ -26,9 +26,9 @@ ENDINGS = ('.jpg', '.jpeg', '.jfif', '.jpe', '.jif', '.mpo')
 def read(path: str, notes: list[str]) -> base.Content:
     """Read by Pillow; damage is noted."""
     array, said, orientation = pillow.read(path, notes)
-    _note_damage(path, notes)
     with open(path, 'rb') as file:
         data = file.read()
+    _note_damage(data, notes)
     _note_lost_pictures(path, data, notes)
     said = jpeg_segments.read(said, data, notes)
     return array, said, orientation or metadata.orientation_of(said)
@@ -42,10 +42,15 @@ def _note_lost_pictures(path: str, data: bytes, notes: list[str]) -> None:
                 notes.append('the first picture: the list of the others is damaged')
 
 
-def _note_damage(path: str, notes: list[str]) -> None:
-    """Say that a JPEG's data are damaged: libjpeg goes on with what it can, and of all libraries OpenCV alone tells."""
+def _note_damage(data: bytes, notes: list[str]) -> None:
+    """Say that a JPEG's data are damaged: libjpeg goes on with what it can, and of all libraries OpenCV alone tells.
+
+    OpenCV does not open the file itself, because a name that is not UTF-8 crashes it.
+    """
+    import cv2  # imported here because processes that read other formats never need it
+
     with stderr_capture.overheard() as lines, contextlib.suppress(cv2.error):
-        cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_8)  # an eighth of the size: quick
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)  # an eighth of the size: quick
     if any(map(JPEG_DAMAGE.match, lines)):
         notes.append('its data are damaged: parts of it may look wrong')
 

@@ -79,4 +79,5 @@ FORMAT = base.Format(
     lambda head: head.startswith((SIGNATURE, image_headers.CODESTREAM)),
     base.whole(read),
     size=base.size_by_head(lambda head: image_headers.jpeg2000(head)[:2]),
+    may_crash=True,
 )

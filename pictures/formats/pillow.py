@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from pictures.formats import base, pixels
+from pictures.formats import base, pixels, tga
 from pictures.metadata import colour, metadata
 from rdn import images
 
 import numpy as np
 from PIL import Image
 
+RUN_BY_PROGRAMS = ('EPS', 'WMF')  # formats for which Pillow starts another program
+
 
 def read(path: str, notes: list[str]) -> base.Content:
     """By Pillow, which knows them with 8 bits a channel."""
     with images.open_image(path) as image:
+        if image.format in RUN_BY_PROGRAMS:
+            raise ValueError(f'{image.format} is not read: save it as PNG')
         if image.mode[:1] in 'IF' or image.mode == 'LAB':
             raise ValueError(f'{image.format} of the kind {image.mode} is not read: save it as RGB with 8 or 16 bits')
         images.check_pixels(*image.size)
@@ -27,7 +31,24 @@ def read(path: str, notes: list[str]) -> base.Content:
             plain, said = colour.cmyk_image_to_rgb(image, said.icc_profile), said._replace(icc_profile=None)
         else:
             plain = to_plain_mode(image)
-        return pixels.as_planes_last(np.asarray(plain)), said, metadata.orientation_of(said)
+        array = pixels.as_planes_last(np.asarray(plain))
+        if image.format in ('BMP', 'DIB', 'TGA') and array.shape[2] in pixels.ALPHA:
+            array = _with_true_alpha(path, image.format, array, notes)
+        return array, said, metadata.orientation_of(said)
+
+
+def _with_true_alpha(path: str, kind: str, array: np.ndarray, notes: list[str]) -> np.ndarray:
+    """(H, W, 2 or 4) with the alpha that a file of BMP or TGA means; (H, W, 1 or 3) where it means none."""
+    meaning = tga.alpha_of(path) if kind == 'TGA' else tga.STRAIGHT
+    alpha = array[:, :, -1]
+    is_uniform = alpha.min() == alpha.max()
+    if meaning == tga.NONE or not alpha.any():  # programs leave 0 in a channel that they do not use
+        if meaning != tga.NONE:
+            notes.append('opaque: its transparency is 0 everywhere')
+        elif not is_uniform:
+            notes.append('without its last channel, which is not transparency by its header')
+        return np.ascontiguousarray(array[:, :, :-1])
+    return pixels.divide_by_alpha(array) if meaning == tga.PREMULTIPLIED else array
 
 
 def _check_depth(path: str, image: Image.Image) -> None:

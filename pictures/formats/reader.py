@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pictures.formats import base, pillow, pixels, registry
+from pictures.formats import base, decoders, pillow, pixels, registry
 from pictures.metadata import metadata
 from rdn import escaping, files
 
@@ -48,7 +48,10 @@ def read_picture(path: str) -> Picture:
     notes: list[str] = []
     found = _format_of(path)
     try:
-        array, said, orientation = (found.read if found else pillow.read)(path, notes)
+        if found and found.may_crash:
+            array, said, orientation = decoders.read(found, path, notes)
+        else:
+            array, said, orientation = (found.read if found else pillow.read)(path, notes)
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:  # the libraries raise anything for a broken file

@@ -16,6 +16,7 @@ MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # values o
 CHANNELS = {MINISWHITE: 1, MINISBLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}  # before the extra ones
 ASSOCIATED, UNASSOCIATED = 1, 2  # values of ExtraSamples
 UNSIGNED = 1  # value of SampleFormat
+CMYK_INKS = 1  # value of InkSet
 REDUCED = 1  # bit of NewSubfileType
 SEPARATE = 2  # value of PlanarConfiguration
 JPEG_COMPRESSIONS = (6, 7, 34892)
@@ -60,7 +61,7 @@ def _full_page(tiff: tifffile.TiffFile) -> Any:
 
 def size_of(path: str) -> tuple[int, int]:
     """(width, height) of a file's first page. Raises ValueError for a broken file."""
-    with stderr_capture.libraries(), tifffile.TiffFile(path) as tiff:
+    with open(path, 'rb') as file, stderr_capture.libraries(), tifffile.TiffFile(file) as tiff:
         page = _full_page(tiff)
         return page.imagewidth, page.imagelength
 
@@ -74,6 +75,8 @@ def _check(page: Any, file_size: int) -> None:
         raise ValueError('more than 16 bits a channel, or numbers that are not whole and positive')
     if page.samplesperpixel < CHANNELS[page.photometric] or page.imagedepth > 1:
         raise ValueError('a TIFF of this layout is not read')
+    if page.photometric == CMYK and (_number(page, 'InkSet') or CMYK_INKS) != CMYK_INKS:
+        raise ValueError('a TIFF of other inks than CMYK is not read: save it as RGB')
     images.check_pixels(page.imagewidth, page.imagelength)
     if page.imagewidth * page.imagelength * page.samplesperpixel > 8 * images.MAX_PIXELS:
         raise ValueError(f'{page.samplesperpixel} channels are too many')
@@ -82,6 +85,16 @@ def _check(page: Any, file_size: int) -> None:
     parts = list(zip(page.dataoffsets, page.databytecounts))
     if not parts or any(not size or offset + size > file_size for offset, size in parts):
         raise ValueError('is cut off, or parts of its picture are missing')
+    if len(parts) < _part_count(page) and not page.is_contiguous:  # tifffile would take black ones for them
+        raise ValueError(f'{_part_count(page) - len(parts):,} parts of its picture are missing')
+
+
+def _part_count(page: Any) -> int:
+    """How many strips or tiles a page of this size has."""
+    across, down = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+    across, down = across or page.imagewidth, down or page.imagelength
+    count = -(-page.imagewidth // across) * -(-page.imagelength // down)
+    return count * (page.samplesperpixel if page.planarconfig == SEPARATE else 1)
 
 
 def _to_plain(array: np.ndarray, page: Any, said: metadata.Metadata, notes: list[str]) -> np.ndarray:
@@ -253,4 +266,5 @@ FORMAT = base.Format(
     holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi', 'pixel_aspect', 'photoshop', 'geo')),
     holds_places=False,
     save_16_bits=write_16_bits,
+    may_crash=True,
 )

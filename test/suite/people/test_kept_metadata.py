@@ -26,7 +26,7 @@ from helpers import ROOT
 try:
     import pillow_jxl  # noqa: F401 - Pillow reads JPEG XL then
 
-    UNSEEN = ()
+    UNSEEN: 'tuple[str, ...]' = ()
 except ImportError:  # on Python 3.7
     UNSEEN = ('JPEG XL',)
 
