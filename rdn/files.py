@@ -15,8 +15,11 @@ import secrets
 import shutil
 import stat
 import tempfile
+import threading
 import time
 from typing import Any, BinaryIO, Callable, Iterable, Iterator
+
+from rdn import stopping
 
 LOCK_ENDING = '.lock'
 MANY_NAMES = 10000  # in a folder: listing it for each file that is written would take longer than the writing
@@ -25,6 +28,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that only writing mee
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
+_renaming = threading.RLock()  # held where a result takes its name, so that `_give_up` does not meet it halfway
 _names_by_folder: dict[str, tuple[float, list[str]]] = {}  # -> when it was listed, what was half-written
 
 
@@ -61,7 +65,8 @@ def atomic_path(path: str) -> Iterator[str]:
             os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # follows no link that lies in wait there
             yield partial
             _check_target(path)
-            os.replace(partial, path)
+            with _renaming:
+                os.replace(partial, path)
         except BaseException:
             if os.path.exists(partial):
                 os.remove(partial)
@@ -88,12 +93,13 @@ def atomic_folder(path: str, earlier: Iterable[str], complete: Callable[[str], N
                 _carry_over(path, partial, earlier)
             if complete:
                 complete(partial)
-            if os.path.isdir(path):
-                swapped = exchange_names(partial, path)
+            with _renaming:
+                if os.path.isdir(path):
+                    swapped = exchange_names(partial, path)
+                    if not swapped:
+                        os.rename(path, old)
                 if not swapped:
-                    os.rename(path, old)
-            if not swapped:
-                os.rename(partial, path)
+                    os.rename(partial, path)
         except BaseException:
             if os.path.isdir(old) and not os.path.isdir(path):
                 os.rename(old, path)  # stopped between the two renames
@@ -292,7 +298,7 @@ def _partial_name(path: str) -> Iterator[str]:
             break
         os.close(descriptor)  # another process took it for a dead one's before it was locked
     try:
-        with full_disk_naming(path, partial):
+        with full_disk_naming(path, partial), stopping.before_exit(lambda: _give_up(partial, path)):
             yield partial
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -359,6 +365,12 @@ def _remove_left(partial: str, path: str) -> None:
         elif os.path.exists(rest):
             os.remove(rest)
     os.remove(partial + LOCK_ENDING)
+
+
+def _give_up(partial: str, path: str) -> None:
+    """Remove what this process has half-written, before it ends without unwinding."""
+    if _renaming.acquire(timeout=1):  # and keep it: nothing takes its name any more
+        _remove_left(partial, path)
 
 
 def _carry_over(source: str, target: str, earlier: Iterable[str]) -> None:
