@@ -322,11 +322,17 @@ def _try_lock(descriptor: int) -> bool | None:
     return True
 
 
-def clean_up(path: str, anew: bool = True) -> None:
+def clean_up(path: str, anew: bool = True) -> bool:
     """Undo what processes left that were killed while they wrote the file or folder at `path`; writing it does so, too.
 
-    anew: look for that now, also in a folder that takes long to list.
+    Args:
+        path: of the file or folder.
+        anew: look for that now, also in a folder that takes long to list.
+
+    Returns:
+        Whether nothing is left; what a living process writes stays.
     """
+    is_clean = True
     folder, name = os.path.split(os.path.abspath(path))
     pattern = re.compile(rf'(\.{re.escape(_short(name))}\.[0-9a-f]{{8}}\.partial)(\.old|\.lock)?$')
     matches = [match for match in map(pattern.match, _names_left(folder, anew)) if match]
@@ -334,12 +340,16 @@ def clean_up(path: str, anew: bool = True) -> None:
         try:
             descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         except OSError:  # of another user, say
+            is_clean = False
             continue
         try:
             if _try_lock(descriptor):
                 _remove_left(partial, os.path.join(folder, name))
+            else:
+                is_clean = False
         finally:
             os.close(descriptor)
+    return is_clean
 
 
 def _names_left(folder: str, anew: bool) -> list[str]:

@@ -10,18 +10,18 @@ import shlex
 import signal
 import socket
 import sys
-import tempfile
 import time
 from typing import Any, Iterator, NamedTuple
 
 import rdn
 from pictures import processing
-from pictures.cluster import worker
-from rdn import cpu, escaping
+from pictures.cluster import own_ray, worker
+from rdn import escaping
 
 NODES_SECONDS = 5  # how often machines that came or went are looked for
 NO_WORKER_SECONDS = 300  # without any before the run ends
 CLOSING_SECONDS = 5
+KILLING_SECONDS = 2
 ANSWER_SECONDS = 10
 TOKEN_HINT = (
     'one with a token wants RAY_AUTH_MODE=token and the token, one without RAY_AUTH_MODE=disabled: docs/cluster.md'
@@ -60,20 +60,12 @@ def joined(address: str) -> Iterator[Any]:
     check_answers(address)
     choose_token(address)
     ray = import_ray()
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    quiet = dict(log_to_driver=False, logging_level='ERROR')
     with contextlib.ExitStack() as stack:
         try:
-            if address:  # the machines have the packages; our own modules are sent
-                ray.init(address, runtime_env={'py_modules': sent_packages()}, **quiet)
-            else:
-                stack.enter_context(own_folder())
-                ray.init('local', num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
+            stack.enter_context(_connected(ray, address))
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             hint = f': {TOKEN_HINT}' if address else ''
             raise ValueError(f'--cluster {address}: {escaping.one_line(error)}{hint}')
-        signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
-        stack.callback(ray.shutdown)
         try:
             yield ray
         except ray.exceptions.RayTaskError:
@@ -81,6 +73,23 @@ def joined(address: str) -> Iterator[Any]:
         except ray.exceptions.RayError as error:
             words = escaping.one_line(error)
             raise ValueError(f'the cluster does not answer any more: {words}: the same command with --resume goes on')
+
+
+@contextlib.contextmanager
+def _connected(ray: Any, address: str) -> Iterator[None]:
+    """Be connected to a cluster, which goes on afterwards, or have one of our own, which ends. Raises Ray's errors."""
+    quiet = dict(log_to_driver=False, logging_level='ERROR')
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    with contextlib.ExitStack() as stack:
+        try:
+            if address:  # the machines have the packages; our own modules are sent
+                stack.callback(ray.shutdown)
+                ray.init(address, runtime_env={'py_modules': sent_packages()}, **quiet)
+            else:
+                stack.enter_context(own_ray.started(ray, **quiet))
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
+        yield
 
 
 def sent_packages() -> list[str]:
@@ -101,20 +110,6 @@ def choose_token(address: str) -> None:
         os.path.expanduser('~/.ray/auth_token')
     ):
         os.environ['RAY_AUTH_MODE'] = 'token'
-
-
-@contextlib.contextmanager
-def own_folder() -> Iterator[None]:
-    """Where a Ray of our own keeps its logs and sockets: a folder that goes with it. Short, as sockets want it."""
-    if 'RAY_TMPDIR' in os.environ:
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix='rdn-ray-', dir='/tmp', ignore_cleanup_errors=True) as folder:
-        os.environ['RAY_TMPDIR'] = folder
-        try:
-            yield
-        finally:
-            del os.environ['RAY_TMPDIR']
 
 
 def check_answers(address: str) -> None:
@@ -230,11 +225,30 @@ class Fleet:
                 self.starting[neighbour.actor.ready.remote()] = neighbour
         return is_lost
 
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let the workers tidy up; where the run is broken off, end them in the middle of what they do."""
+        if kind is None:
+            self.close()
+            return
+        with contextlib.suppress(Exception):  # the cluster may be lost
+            self.kill()
+
     def close(self) -> None:
         """Let the workers tidy up, for a moment."""
         closing = [member.actor.close.remote() for member in self.idle]
         if closing:
             self.ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
+
+    def kill(self) -> None:
+        """End all workers in the middle of what they do."""
+        for member in self.members.values():
+            self.ray.kill(member.actor)
+        deadline = time.monotonic() + KILLING_SECONDS
+        while not worker.clean_up() and time.monotonic() < deadline:  # those of this machine
+            time.sleep(0.05)
 
     def is_lost(self, node: str) -> bool:
         """Whether a machine is no more in the cluster."""

@@ -51,18 +51,18 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
             token,
             asked.options,
         )
+        under_way = stack.enter_context(scheduler.unfinished(output))
         ray = stack.enter_context(fleet.joined(address))
         shown = stack.enter_context(contextlib.closing(progress.Progress(summary)))
         page = stack.enter_context(asked.under_way(summary))
-        workers = fleet.Fleet(ray, setup, model.place.threads)
-        handed = scheduler.Scheduler(workers, source, output, shown, page)
+        workers = stack.enter_context(fleet.Fleet(ray, setup, model.place.threads))
+        handed = scheduler.Scheduler(workers, source, output, shown, page, under_way)
         ready = handed.wait_for_workers()
         names = naming.make_naming('', asked.suffix, asked.ext, asked.options.lossless, ready.scale)
         lines = [model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]
         shown.write('\n'.join(map(escaping.escape, lines)))
         shown.count(source, output)
         handed.upscale(task_source.find_tasks(source, output, names, summary))
-        workers.close()
     return page
 
 

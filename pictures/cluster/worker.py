@@ -115,8 +115,7 @@ class Worker:
         if setup.token and not self._output.exists(setup.token):
             raise ValueError(f'{self._output.url}: this machine has another folder of that name')
         self._output.check_writable()  # by this machine's user, with its credentials
-        place = os.path.join(tempfile.gettempdir(), 'rdn-cluster')
-        self._scratch = self._stack.enter_context(files.scratch_folder(place))  # what a killed worker left goes
+        self._scratch = self._stack.enter_context(files.scratch_folder(_scratch()))  # what a killed worker left goes
         path = os.path.join(self._scratch, f'model{os.path.splitext(setup.model_path)[1]}')
         self._names[path] = setup.model_path
         with files.full_disk_naming(self._scratch), open(path, 'wb') as file:
@@ -263,6 +262,15 @@ class Worker:
 
     def _line(self, task: PictureTask, notes: list[str]) -> str:
         return processing.line_of(self._output.path(task.target), notes)
+
+
+def clean_up() -> bool:
+    """Remove what killed workers left in this machine's temporary folder, such as the model; whether nothing is left."""
+    return files.clean_up(_scratch())
+
+
+def _scratch() -> str:
+    return os.path.join(tempfile.gettempdir(), 'rdn-cluster')
 
 
 def _band(picture: np.ndarray, those: list[tiles.Tile]) -> Band:

@@ -124,7 +124,7 @@ def started(monkeypatch, tmp_path):
             processing.Options(),
         )
         shown = progress.Progress(summary)
-        one = scheduler.Scheduler(fleet.Fleet(ray, setup, 1), source, output, shown, page)
+        one = scheduler.Scheduler(fleet.Fleet(ray, setup, 1), source, output, shown, page, set())
         one.wait_for_workers()
         one.upscale(iter([worker.PictureTask(place, f'{place}_x2.png') for place in places]))
         return ray, summary
