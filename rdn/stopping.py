@@ -39,6 +39,7 @@ class Watch:
         self._script = script
         self._first_at = 0.0
         self._is_raised = self._is_over = False
+        self._errors = _duplicate_of_stderr()
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
         self._former = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
@@ -56,8 +57,8 @@ class Watch:
         signal.set_wakeup_fd(self._former)
         os.write(self._writing, b'\0')
         self._thread.join()
-        os.close(self._reading)
-        os.close(self._writing)
+        for descriptor in (self._reading, self._writing, self._errors):
+            os.close(descriptor)
 
     def answer(self, number: int) -> None:
         """Unwind the main thread, once."""
@@ -86,7 +87,12 @@ class Watch:
 
     def _give_hint(self) -> None:
         again = 'Ctrl-C again' if self.first == signal.SIGINT else 'the signal again'
-        _write_error(f'{self._script}: still ending what it began; {again} ends it at once')
+        self._write_error(f'{self._script}: still ending what it began; {again} ends it at once')
+
+    def _write_error(self, line: str) -> None:
+        """To the descriptor: the main thread may hold the lock of sys.stderr."""
+        with contextlib.suppress(OSError):
+            os.write(self._errors, f'{line}\n'.encode(errors='replace'))
 
     def _end_process(self) -> NoReturn:
         """Tidy up, for a moment, and end the process; the main thread may be in a call that never returns."""
@@ -94,7 +100,7 @@ class Watch:
         tidying.start()
         tidying.join(TIDY_SECONDS)
         if self.first == signal.SIGINT:
-            _write_error(f'{self._script}: interrupted')
+            self._write_error(f'{self._script}: interrupted')
         os._exit(self.status or 1)
 
 
@@ -159,10 +165,12 @@ def _tidy_up() -> None:
             action()
 
 
-def _write_error(line: str) -> None:
-    """To the descriptor: the main thread may hold the lock of sys.stderr."""
-    with contextlib.suppress(OSError):
-        os.write(2, f'{line}\n'.encode(errors='replace'))
+def _duplicate_of_stderr() -> int:
+    """A descriptor of where errors go now: later, 2 may be redirected to keep libraries silent."""
+    try:
+        return os.dup(2)
+    except OSError:  # it is closed
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _forget() -> None:

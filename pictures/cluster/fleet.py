@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 import rdn
 from pictures import processing
@@ -144,6 +144,8 @@ class Fleet:
         self.starting: dict[Any, Member] = {}  # by what they will say
         self.kind: worker.Ready | None = None  # of the first that was ready
         self.refusals: dict[str, str] = {}  # of machines
+        self.on_lost: Callable[[str], None] = lambda address: None  # is called once for each machine that is lost
+        self._lost: set[str] = set()
         self._trouble = 'are processors free?'
 
     def look(self) -> None:
@@ -217,6 +219,9 @@ class Fleet:
         """
         self.members.pop(member.actor, None)
         is_lost = self.is_lost(member.node)
+        if is_lost and member.node not in self._lost:
+            self._lost.add(member.node)
+            self.on_lost(self.address(member.node))
         for neighbour in [each for each in self.idle if each.node == member.node]:
             self.idle.remove(neighbour)
             if is_lost:

@@ -25,10 +25,9 @@ MOMENTS = [
     ('raylet', TERM),
     ('dashboard/agent.py', TERM),
     ('runtime_env/agent', HUP),
-    ('ray::', TERM),
-    (1, TERM),
-    (5, HUP),
-    (12, INT),
+    ('ray::', INT),
+    (1, HUP),
+    (12, TERM),
     (COUNT, TERM),
 ]
 
