@@ -21,7 +21,6 @@ from rdn import escaping
 NODES_SECONDS = 5  # how often machines that came or went are looked for
 NO_WORKER_SECONDS = 300  # without any before the run ends
 CLOSING_SECONDS = 5
-KILLING_SECONDS = 2
 ANSWER_SECONDS = 10
 TOKEN_HINT = (
     'one with a token wants RAY_AUTH_MODE=token and the token, one without RAY_AUTH_MODE=disabled: docs/cluster.md'
@@ -251,9 +250,7 @@ class Fleet:
         """End all workers in the middle of what they do."""
         for member in self.members.values():
             self.ray.kill(member.actor)
-        deadline = time.monotonic() + KILLING_SECONDS
-        while not worker.clean_up() and time.monotonic() < deadline:  # those of this machine
-            time.sleep(0.05)
+        worker.clean_up()  # on this machine
 
     def is_lost(self, node: str) -> bool:
         """Whether a machine is no more in the cluster."""

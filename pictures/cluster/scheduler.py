@@ -15,9 +15,9 @@ from typing import Any, Iterator, Sequence
 from pictures import processing
 from pictures.cluster import fleet, progress, stores, worker
 from pictures.report import report
-from rdn import files
+from rdn import files, stopping
 
-CLEANING_SECONDS = 3
+CLEANING_SECONDS = 1.5
 MAX_DEATHS = 2  # of workers in the middle of a picture, which is then named
 MAX_LOSSES = 5  # of machines; of workers, too, once it is seen that they die of other things than pictures
 
@@ -65,13 +65,18 @@ def token_in(output: stores.Store) -> Iterator[str | None]:
 def unfinished(output: stores.Store) -> Iterator[set[str]]:
     """Yield a set for the places that workers may be writing; what they left of them goes when the block ends."""
     places: set[str] = set()
-    try:
-        yield places
-    finally:
+
+    def clean_up() -> None:
         deadline = time.monotonic() + CLEANING_SECONDS
         for place in sorted(places):
             while not output.clean_up(place) and time.monotonic() < deadline:  # its worker is not gone yet
                 time.sleep(0.05)
+
+    with stopping.before_exit(clean_up):
+        try:
+            yield places
+        finally:
+            clean_up()
 
 
 class Scheduler:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
@@ -19,6 +20,7 @@ from rdn import cli, engines, escaping, files, tiles
 
 import numpy as np
 
+CLEANING_SECONDS = 1.5
 LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: docs/cluster.md
 
 
@@ -264,9 +266,14 @@ class Worker:
         return processing.line_of(self._output.path(task.target), notes)
 
 
-def clean_up() -> bool:
-    """Remove what killed workers left in this machine's temporary folder, such as the model; whether nothing is left."""
-    return files.clean_up(_scratch())
+def clean_up() -> None:
+    """Remove what killed workers left in this machine's temporary folder, such as the model.
+
+    A process that was just killed may hold its files for a moment.
+    """
+    deadline = time.monotonic() + CLEANING_SECONDS
+    while not files.clean_up(_scratch()) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _scratch() -> str:
