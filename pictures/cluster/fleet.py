@@ -144,7 +144,7 @@ class Fleet:
         self.kind: worker.Ready | None = None  # of the first that was ready
         self.refusals: dict[str, str] = {}  # of machines
         self.on_lost: Callable[[str], None] = lambda address: None  # is called once for each machine that is lost
-        self._lost: set[str] = set()
+        self._addresses: dict[str, str] = {}  # of the machines that are there
         self._trouble = 'are processors free?'
 
     def look(self) -> None:
@@ -153,7 +153,9 @@ class Fleet:
         if now < self._looked + NODES_SECONDS:
             return
         self._looked = now
-        alive = [node for node in self.ray.nodes() if node['Alive']]
+        nodes = self.ray.nodes()
+        alive = [node for node in nodes if node['Alive']]
+        self._note_lost(nodes)
         counts = collections.Counter(member.node for member in self.members.values())
         for node in alive:
             name = node['NodeID']
@@ -166,6 +168,13 @@ class Fleet:
             self._seen = now
         elif now > self._seen + NO_WORKER_SECONDS:
             raise ValueError(f'no worker could be started for {NO_WORKER_SECONDS} seconds: {self._trouble}')
+
+    def _note_lost(self, nodes: list[dict[str, Any]]) -> None:
+        """Say which machines are no more there. Ray may know of one only seconds after its workers died."""
+        there = {node['NodeID']: node['NodeManagerAddress'] for node in nodes if node['Alive']}
+        for name in sorted(set(self._addresses) - set(there)):
+            self.on_lost(self._addresses[name])
+        self._addresses = there
 
     def _start(self, node: str, need: dict[str, Any]) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -218,9 +227,8 @@ class Fleet:
         """
         self.members.pop(member.actor, None)
         is_lost = self.is_lost(member.node)
-        if is_lost and member.node not in self._lost:
-            self._lost.add(member.node)
-            self.on_lost(self.address(member.node))
+        if is_lost:
+            self._note_lost(self.ray.nodes())
         for neighbour in [each for each in self.idle if each.node == member.node]:
             self.idle.remove(neighbour)
             if is_lost:
@@ -235,6 +243,7 @@ class Fleet:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Let the workers tidy up; where the run is broken off, end them in the middle of what they do."""
         if kind is None:
+            self._note_lost(self.ray.nodes())
             self.close()
             return
         with contextlib.suppress(Exception):  # the cluster may be lost

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 
-from pictures import naming, processing, request
+from pictures import naming, processing, request, target_size
 from pictures.cluster import fleet, progress, ray_log, scheduler, stores, task_source, worker
 from pictures.formats import reader, stderr_capture
 from pictures.report import report
@@ -61,7 +61,8 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
         workers.on_lost = lambda address: shown.write(escaping.escape(own_lines.describe_lost(address)))
         handed = scheduler.Scheduler(workers, source, output, shown, page, under_way)
         ready = handed.wait_for_workers()
-        names = naming.make_naming('', asked.suffix, asked.ext, asked.options.lossless, ready.scale)
+        usual = target_size.suffix_of(asked.options.size, ready.scale)
+        names = naming.make_naming('', asked.suffix, asked.ext, asked.options.lossless, usual)
         lines = [model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]
         shown.write('\n'.join(map(escaping.escape, lines)))
         shown.count(source, output)

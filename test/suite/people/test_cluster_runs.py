@@ -192,7 +192,7 @@ def test_a_machine_that_is_lost_is_named_once_though_all_its_workers_go(started,
         return RayError('killed') if number < 4 and 'a' not in nodes else None
 
     _, summary = started(nodes, does, PLACES)
-    assert summary.done == 10 and lost == ['a']
+    assert summary.done == 10 and lost == ['address of a']
 
 
 def test_a_machine_whose_workers_are_killed_at_their_start_is_used_after_a_while(started, capsys):

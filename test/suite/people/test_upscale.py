@@ -182,7 +182,7 @@ def test_bar_on_a_terminal_has_megapixels_and_no_warning(tmp_path, photo, narrow
     while b'100%' not in shown:
         shown += os.read(master, 4096)
     os.close(master)
-    assert b'0.08/0.08 MP' in shown and b'MP/s' in shown and b'Warning' not in shown
+    assert b'0.08 of 0.08 MP' in shown and b'MP, ' in shown and b' left' in shown and b'Warning' not in shown
 
 
 @pytest.mark.slow
