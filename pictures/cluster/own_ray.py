@@ -63,6 +63,13 @@ def _folder() -> Iterator[str | None]:
         yield folder
     finally:
         del os.environ['RAY_TMPDIR']
+        _remove(folder)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder, into which a process that was just killed may write for a moment."""
+    deadline = time.monotonic() + 1
+    while os.path.isdir(folder) and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -75,7 +82,7 @@ def _adopt_orphans() -> None:
 def _end_at_once(end: Any, folder: str | None) -> None:
     end()
     if folder:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
     worker.clean_up()
 
 
