@@ -19,7 +19,7 @@ from typing import Any, Callable, Iterator, NoReturn
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_SECONDS = 0.5  # `timeout` and terminals send two signals that mean one
 HINT_SECONDS = 5  # after which a line says how to end at once
-TIDY_SECONDS = 8  # that the actions before the end of the process may take
+TIDY_SECONDS = 4  # that the actions before the end of the process may take
 
 _computing: weakref.WeakSet[Any] = weakref.WeakSet()  # objects with a method `stop`
 _actions: list[Callable[[], None]] = []  # before the process ends without unwinding

@@ -155,6 +155,7 @@ def test_a_signal_ends_all_that_the_run_began(tmp_path, pictures, narrow, places
     check(process, number, tmp_path, {}, places, pictures[1])
 
 
+@pytest.mark.xfail(reason="Ray's folder /tmp/rdn-ray-* may stay after a second signal; processes and partial files go")
 def test_two_signals(tmp_path, pictures, narrow, places):
     process = begin(tmp_path, pictures[0], narrow[1], '--cluster')
     wait_for(process, 3, tmp_path)
