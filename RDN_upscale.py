@@ -65,6 +65,9 @@ def main(argv=None):
     if summary.passed:
         files = cli.count(summary.passed, 'file')
         cli.say(f'left out, not pictures by their names: {files}: {", ".join(summary.passed_names)}')
+    if summary.links:
+        links = cli.count(summary.links, 'linked folder')
+        cli.say(f'left out, name them to enlarge what they hold: {links}: {", ".join(summary.link_names)}')
     cli.say(f'{summary.done} done, in {target}')
     check_failures(summary, args.log)
 
@@ -124,6 +127,15 @@ def parse_args(argv):
             raise argparse.ArgumentTypeError(f'{text}: a part of a file name, without {os.sep}')
         return text
 
+    def dpi(text):
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0
+        if not 1 <= number <= processing.MAX_DPI:
+            raise argparse.ArgumentTypeError(f'{text}: from 1 to {processing.MAX_DPI}')
+        return number
+
     parser = cli.Parser(__doc__)
     add = parser.add_argument_group('pictures').add_argument
     add('pictures', nargs='*', metavar='PATH', help='pictures and folders of pictures')
@@ -135,14 +147,16 @@ def parse_args(argv):
         help='after the names of results; default: _x2 for a model that doubles, _w3840 by --width 3840',
     )
     add('--ext', choices=sorted(e[1:] for e in registry.WRITABLE), help="default: the source's own")
-    add('--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF; default %(default)s')
+    add('--quality', type=quality, default=base.QUALITY, help='of JPEG, WebP, AVIF, JPEG XL; default %(default)s')
     add(
         '--compression',
         choices=png_rows.COMPRESSIONS,
         default='fast',
         help='of PNG: small makes photographs 2 percent smaller and takes 30 times as long; default %(default)s',
     )
-    add('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
+    add('--lossless', action='store_true', help='WebP and JPEG XL without loss, PNG in place of JPEG and AVIF')
+    add('--dpi', type=dpi, metavar='N', help="resolution of results, dots an inch; default: the source's own")
+    add('--keep-print-size', action='store_true', help='resolution times the scale, so that a print stays as large')
     add('--overwrite', action='store_true', help='replace existing results')
     add('--resume', action='store_true', help='skip existing results')
     add(
@@ -214,6 +228,8 @@ def parse_args(argv):
         parser.error('--device-id: a cluster chooses the devices')
     if args.wrap and not args.overlap:
         parser.error('--wrap: the tiles reach beyond the edges by the --overlap, which is 0')
+    if args.dpi and args.keep_print_size:
+        parser.error('give one of --dpi and --keep-print-size')
     if args.overwrite and args.resume:
         parser.error('give one of --overwrite and --resume')
     return args

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pictures import channel_roles, passes, processing, request, spill, target_size, upscaler
 from pictures.formats import pillow, pixels
-from pictures.metadata import colour
+from pictures.metadata import colour, exif, print_size
 from rdn import engines, tiles
 
 import numpy as np
@@ -70,7 +70,9 @@ class Upscaler:
         self.overlap, self.self_ensemble = tiling.get('overlap', tiles.OVERLAP), self_ensemble
         upscaler.check_tiles(self.model, self.tile_size, self.overlap)
 
-    def __call__(self, picture: Picture, **size: float) -> Picture:
+    def __call__(
+        self, picture: Picture, dpi: float | None = None, keep_print_size: bool = False, **size: float
+    ) -> Picture:
         """Enlarge a picture.
 
         Without a size the model runs once. With one it runs as often as needed, and LANCZOS reduces the result to the
@@ -79,12 +81,14 @@ class Upscaler:
         Args:
             picture: a PIL image, or an array (H, W) or (H, W, C), uint8 or uint16, with C 1 (grey), 2 (grey, alpha),
                 3 (RGB) or 4 (RGB, alpha).
+            dpi: of a PIL image: its resolution, in dots an inch; None: as the given one has it.
+            keep_print_size: of a PIL image: whether its resolution grows with it, so that a print stays as large.
             size: one of `scale` (times each side, above 1), `width`, `height`, `max_side` (pixels of the result) and
                 `megapixels` (of the result).
 
         Returns:
-            The same kind as given, `self.scale` times as high and wide, or of the size. A PIL image is upright, and has the mode L, LA,
-            RGB, RGBA or I;16, and the ICC profile and resolution of the given one.
+            The same kind as given, `self.scale` times as high and wide, or of the size. A PIL image is upright, and has the
+            mode L, LA, RGB, RGBA or I;16, and the ICC profile and resolution of the given one.
 
         Raises:
             ValueError: the picture is of another kind, or the size makes no sense.
@@ -93,7 +97,7 @@ class Upscaler:
         passes.check(self.scale, wanted)
         if isinstance(picture, np.ndarray):
             return self._enlarge_array(picture, wanted)
-        return self._enlarge_image(picture, wanted)
+        return self._enlarge_image(picture, wanted, print_size.PrintSize(dpi, keep_print_size))
 
     def _enlarge_array(self, array: np.ndarray, wanted: target_size.TargetSize | None) -> np.ndarray:
         if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or array.size == 0:
@@ -111,17 +115,26 @@ class Upscaler:
             result[rows, columns] = part
         return result if array.ndim == 3 else result[:, :, 0]
 
-    def _enlarge_image(self, image: Image.Image, wanted: target_size.TargetSize | None) -> Image.Image:
+    def _enlarge_image(
+        self, image: Image.Image, wanted: target_size.TargetSize | None, asked: print_size.PrintSize
+    ) -> Image.Image:
         kept = {name: image.info[name] for name in ('icc_profile', 'dpi') if image.info.get(name)}
+        if 'dpi' in kept and image.getexif().get(exif.ORIENTATION) in (5, 6, 7, 8):  # which a turn may remove
+            kept['dpi'] = kept['dpi'][::-1]
         upright = ImageOps.exif_transpose(image) or image
         if upright.mode.startswith('I;16'):
-            return Image.fromarray(self._enlarge_array(np.asarray(upright).astype(np.uint16), wanted))
-        if upright.mode[:1] in 'IF' or upright.mode == 'LAB':
+            array = np.asarray(upright).astype(np.uint16)
+        elif upright.mode[:1] in 'IF' or upright.mode == 'LAB':
             raise ValueError(f'an image of the mode {upright.mode}: convert it to L, RGB or I;16')
-        if upright.mode == 'CMYK':
-            plain = colour.cmyk_image_to_rgb(upright, kept.pop('icc_profile', None))
+        elif upright.mode == 'CMYK':
+            array = np.asarray(colour.cmyk_image_to_rgb(upright, kept.pop('icc_profile', None)))
         else:
-            plain = pillow.to_plain_mode(upright)
-        result = Image.fromarray(self._enlarge_array(np.asarray(plain), wanted))
+            array = np.asarray(pillow.to_plain_mode(upright))
+        result = Image.fromarray(self._enlarge_array(array, wanted))
+        if asked.dpi:
+            kept['dpi'] = asked.dpi, asked.dpi
+        elif asked.is_kept and 'dpi' in kept:
+            sides = zip(kept['dpi'], result.size, upright.size)
+            kept['dpi'] = tuple(float(dpi) * after / before for dpi, after, before in sides)
         result.info.update(kept)
         return result

@@ -49,7 +49,7 @@ def find_jobs(
     in_folders: dict[str, str] = {}  # source -> place
     for given in inputs:
         own = names if names.file else names._replace(output=naming.folder_for(given, names))
-        for path, place, is_picture in discovery.find_pictures([given], own.output or os.curdir):
+        for path, place, is_picture in discovery.find_pictures([given], own.output or os.curdir, summary.pass_link):
             if not is_picture:
                 summary.pass_over(path)
                 continue

@@ -10,13 +10,14 @@ from typing import BinaryIO, Callable, NamedTuple, Sequence
 
 from pictures import channel_roles, history, in_place, passes, spill, target_size, upscaler
 from pictures.formats import base, pixels, reader, registry, writer
-from pictures.metadata import metadata
+from pictures.metadata import metadata, print_size
 from rdn import engines, escaping, files, tiles
 
 import numpy as np
 
 NAMED_FAILURES = 3  # in the last line
 NAMED_PASSED = 5
+MAX_DPI = metadata.MAX_DPI
 TILE_SIZE = 256  # pixels; measured: docs/upscaling.md
 # Failures that every other picture would meet, too.
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -41,13 +42,16 @@ class Upscaled(NamedTuple):
 class Summary:
     """What came of all pictures. done, skipped, failed: how many; megapixels: of the sources that were done.
 
-    passed: files whose names are no pictures', passed_names: of the first of them; first_failures: lines.
+    passed: files whose names are no pictures', passed_names: of the first of them; first_failures: lines; links: folders
+    that are linked, which are not entered, link_names: of the first of them.
     """
 
     def __init__(self) -> None:
         self.done = self.skipped = self.failed = self.passed = 0
         self.megapixels = 0.0
         self.passed_names: list[str] = []
+        self.links = 0
+        self.link_names: list[str] = []
         self.first_failures: list[str] = []
         self._failures = tempfile.SpooledTemporaryFile(1 << 20)  # a line each: a million of them are not held
 
@@ -71,6 +75,12 @@ class Summary:
         if len(self.passed_names) < NAMED_PASSED:
             self.passed_names.append(escaping.escape(path))
 
+    def pass_link(self, path: str) -> None:
+        """Count a link to a folder."""
+        self.links += 1
+        if len(self.link_names) < NAMED_PASSED:
+            self.link_names.append(escaping.escape(path))
+
     def write_failures(self, path: str) -> None:
         """Put a file with a line for each failure at the path."""
         self._failures.seek(0)
@@ -84,7 +94,8 @@ class Options(NamedTuple):
     size: of the results, None for as much as the model enlarges; wrap: whether opposite edges meet; alpha: as of
     upscaler.Cutting; overwrite, resume: replace or skip results that are there; on_clash: one of clashes.WAYS;
     keep_dates: of the sources' files; in_place: results replace their sources; no_backup: without keeping these;
-    quality, lossless, compression: as of base.Settings.
+    quality, lossless, compression: as of base.Settings; dpi,
+    keep_print_size: as of print_size.PrintSize.
     """
 
     tile_size: int = TILE_SIZE
@@ -103,6 +114,8 @@ class Options(NamedTuple):
     quality: int = base.QUALITY
     lossless: bool = False
     compression: str = 'fast'
+    dpi: float | None = None
+    keep_print_size: bool = False
 
     def cutting(self) -> upscaler.Cutting:
         """How pictures go through the model."""
@@ -193,7 +206,10 @@ def save(
     Raises ValueError or OSError, with the result's name, where it cannot be written.
     """
     ending = _ending(job.target)
-    said = metadata.of_upright(picture.said, canvas.width, canvas.height)
+    lost: list[str] = []
+    said = metadata.of_upright(picture.said, canvas.width, canvas.height, lost)
+    how = picture.said.change_to(canvas.width, canvas.height)
+    said = print_size.apply(said, print_size.PrintSize(options.dpi, options.keep_print_size), how, lost)
     settings = base.Settings(options.quality, options.lossless or picture.is_lossless, options.compression)
     with in_place.replacing(job.target) if options.in_place else files.atomic_file(job.target) as file:
         try:
@@ -204,8 +220,8 @@ def save(
             raise ValueError(f'{job.target}: cannot be written: {escaping.one_line(error)}')
         own = _ending(job.source)
         if ending == '.png' and own not in registry.WRITABLE:
-            notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
-        notes = picture.notes + notes
+            notes.append(_note_of_png(own, options.lossless))
+        notes = picture.notes + lost + notes
         _finish_file(job, file, options, notes, past)
     return notes
 
@@ -227,6 +243,13 @@ def _finish_file(
             notes.append(f'{source} is kept, since the result has less')
     if past:
         past.add(source, job.target, file.fileno())
+
+
+def _note_of_png(own: str, is_lossless: bool) -> str:
+    """Why a result is PNG. own: the source's ending, of a format that is not written."""
+    source = registry.BY_ENDING.get(own)
+    hint = '; --ext jpg makes a smaller file' if source and source.has_loss and not is_lossless else ''
+    return f'saved as PNG ({own[1:].upper() or "its format"} cannot be written{hint})'
 
 
 def failure_line(job: PictureJob, line: str) -> str:

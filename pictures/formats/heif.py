@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pictures.formats import base, boxes, pixels, stderr_capture
+from pictures.formats import base, items, pixels, stderr_capture
 from pictures.metadata import metadata
 from rdn import images
 
@@ -36,15 +36,19 @@ def read(path: str, notes: list[str]) -> base.Content:
     info = opened.info
     said = metadata.Metadata(metadata.read_exif(info.get('exif'), notes), info.get('xmp'), info.get('icc_profile'))
     with open(path, 'rb') as file:
-        return array, with_colour_of_boxes(said, file.read()), None
+        found = items.of(file.read())
+    if found is None:
+        return array, said, None
+    notes += found.notes()
+    return array, with_colour_of(said, found.contents(b'colr')), None
 
 
-def with_colour_of_boxes(said: metadata.Metadata, data: bytes) -> metadata.Metadata:
-    """With the colour space that AVIF and HEIC say by numbers (H.273), as PNG's cICP; sRGB's and unknown ones are left out.
+def with_colour_of(said: metadata.Metadata, contents: list[bytes]) -> metadata.Metadata:
+    """With the colour space that a picture's boxes `colr` say by numbers (H.273), as PNG's cICP.
 
-    One of a high dynamic range counts more than a profile.
+    sRGB's numbers and unknown ones are left out. A high dynamic range counts more than a profile.
     """
-    for content in boxes.contents_of(data, b'meta', b'iprp', b'ipco', b'colr'):
+    for content in contents:
         if content[:4] != b'nclx' or len(content) < 10:
             continue
         primaries, transfer = content[5], content[7]
@@ -55,5 +59,10 @@ def with_colour_of_boxes(said: metadata.Metadata, data: bytes) -> metadata.Metad
 
 
 FORMAT = base.Format(
-    'HEIF', ('.heic', '.heif', '.hif'), lambda head: has_brand(head, BRANDS), read, size=base.unknown_size
+    'HEIF',
+    ('.heic', '.heif', '.hif', '.heics', '.heifs'),
+    lambda head: has_brand(head, BRANDS),
+    read,
+    size=items.upright_size_of,  # Pillow, which others ask for the turn, does not know HEIC
+    has_loss=True,
 )

@@ -1,4 +1,4 @@
-"""JPEG XL: read by imagecodecs and pillow-jxl-plugin.
+"""JPEG XL: read by imagecodecs and pillow-jxl-plugin; written by jpegxl_writer.py.
 
 The header is read here, since libjxl's wrapper leaves out how many bits a channel has (ISO 18181-1, annex D).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 
-from pictures.formats import base, boxes, pixels, stderr_capture
+from pictures.formats import base, boxes, jpegxl_colour, jpegxl_writer, pixels, stderr_capture
 from pictures.metadata import metadata
 from rdn import images
 
@@ -113,4 +113,11 @@ FORMAT = base.Format(
     lambda head: head.startswith((CODESTREAM, b'\0\0\0\x0cJXL \r\n\x87\n')),
     base.whole(read),
     size=base.unknown_size,
+    written=('.jxl',),
+    save=jpegxl_writer.save,
+    save_8_bits=jpegxl_writer.write,
+    save_16_bits=jpegxl_writer.write,
+    holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi')),
+    holds_numbers=jpegxl_colour.holds_numbers,
+    is_lossless=jpegxl_writer.is_lossless,
 )

@@ -69,7 +69,9 @@ def read_info(image: Image.Image, notes: list[str]) -> metadata.Metadata:
     for name, content in getattr(image, 'applist', []):  # of JPEG
         if name == 'APP1' and content.startswith(metadata.XMP_HEADER):
             xmp = content[len(metadata.XMP_HEADER) :]
+    comment = image.info.get('comment') if image.format == 'GIF' else None
     return metadata.Metadata(
+        text=(metadata.comment(comment),) if comment else (),
         exif=metadata.read_exif(image.info.get('exif'), notes),
         xmp=xmp.encode('utf-8') if isinstance(xmp, str) else xmp,
         icc_profile=image.info.get('icc_profile') or None,
@@ -90,4 +92,4 @@ def to_plain_mode(image: Image.Image) -> Image.Image:
 
 
 GIF = base.Format('GIF', ('.gif',), None, read)
-TGA = base.Format('TGA', ('.tga',), None, read)
+TGA = base.Format('TGA', ('.tga', '.icb', '.vda', '.vst'), None, read)

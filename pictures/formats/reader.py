@@ -56,6 +56,7 @@ def read_picture(path: str) -> Picture:
             raise ValueError(str(error))
         reason = escaping.one_line(error) or type(error).__name__
         raise ValueError(f'{path}: cannot be used as an image: {reason}')
+    said = metadata.of_file(said, orientation, *array.shape[1::-1])
     array = pixels.upright(array, orientation)
     return Picture(array, said, found is not None and found.is_lossless(path), notes)
 

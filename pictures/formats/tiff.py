@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 from pictures.formats import base, pixels, stderr_capture
-from pictures.metadata import colour, exif, metadata
+from pictures.metadata import colour, exif, geotiff, metadata, photoshop, pixel_tags
 from rdn import images
 
 import numpy as np
@@ -19,7 +19,9 @@ UNSIGNED = 1  # value of SampleFormat
 REDUCED = 1  # bit of NewSubfileType
 SEPARATE = 2  # value of PlanarConfiguration
 JPEG_COMPRESSIONS = (6, 7, 34892)
-UNITS_AN_INCH = {2: 1.0, 3: 2.54}  # ResolutionUnit: inch, centimetre
+NO_UNIT = 1  # value of ResolutionUnit
+# Tags of the first directory that are read beside EXIF's.
+READ_TAGS = exif.DESCRIPTIVE | geotiff.TAGS | geotiff.OTHERS | {exif.IPTC, exif.PHOTOSHOP}
 
 
 def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
@@ -134,19 +136,41 @@ def _value(page: Any, name: str) -> Any:
 
 def _read_tags(file: BinaryIO, page: Any, notes: list[str]) -> metadata.Metadata:
     try:
-        tags: exif.Tags | None = exif.read_tiff(file)
+        tags = exif.read_tiff(file, READ_TAGS)
     except (ValueError, RecursionError) as error:
-        tags = None
+        tags = exif.Tags('<', {}, {})
         notes.append(f'without its EXIF: {error}')
+    camera, geo = tags.only(exif.DESCRIPTIVE), tags.only(geotiff.TAGS | geotiff.OTHERS)
     dots = [_ratio(_value(page, name)) for name in ('XResolution', 'YResolution')]
-    inch = UNITS_AN_INCH.get(_number(page, 'ResolutionUnit') or 2)
+    unit = _number(page, 'ResolutionUnit') or pixel_tags.INCH
+    inch = pixel_tags.UNITS_AN_INCH.get(unit)
     has_dots = inch and None not in dots
     return metadata.Metadata(
-        exif=None if tags is None or tags.is_empty() else tags,
+        exif=None if camera.is_empty() else camera,
         xmp=_bytes(_value(page, 'XMP')),
         icc_profile=_bytes(_value(page, 'InterColorProfile')),
         dpi=metadata.read_dpi([(x or 0) * (inch or 1) for x in dots], notes) if has_dots else None,
+        photoshop=_resources_of(tags),
+        geo=geo if geo.values else None,
+        pixel_aspect=_aspect_of(dots) if unit == NO_UNIT else None,
     )
+
+
+def _resources_of(tags: exif.Tags) -> dict[int, bytes]:
+    """Photoshop's resources. IPTC's records of their own tag count more than those among them."""
+    block = tags.values.get(exif.PHOTOSHOP)
+    resources = photoshop.parse(block.data) if block else {}
+    if exif.IPTC in tags.values:
+        resources[photoshop.IPTC] = photoshop.iptc_of_tiff(tags.values[exif.IPTC].data)
+    return resources
+
+
+def _aspect_of(dots: list[float | None]) -> tuple[float, float] | None:
+    """The aspect ratio of pixels that are not square. dots: horizontal and vertical, of no unit."""
+    across, down = dots
+    if not across or not down or not across > 0 or not down > 0 or across == down:
+        return None
+    return across, down
 
 
 def _ratio(value: Any) -> float | None:
@@ -186,9 +210,20 @@ def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, _:
 def tags_for(said: metadata.Metadata) -> exif.Tags:
     """What a TIFF's own directory is to say of a picture beside its pixels."""
     tags = said.exif.only(exif.DESCRIPTIVE) if said.exif else exif.Tags('<', {}, {})
+    if said.dpi or said.pixel_aspect:
+        unit = pixel_tags.INCH if said.dpi else NO_UNIT
+        tags = pixel_tags.with_resolution(tags, said.dpi or said.pixel_aspect or (1, 1), unit)
     values = dict(tags.values)
     if said.xmp:
         values[exif.XMP] = exif.Value(1, len(said.xmp), said.xmp)
+    iptc = said.photoshop.get(photoshop.IPTC)
+    if iptc:
+        values[exif.IPTC] = exif.Value(exif.UNDEFINED, len(iptc), iptc)
+    if said.photoshop.keys() - {photoshop.IPTC}:
+        block = photoshop.serialise(said.photoshop)
+        values[exif.PHOTOSHOP] = exif.Value(1, len(block), block)
+    if said.geo:
+        values.update(exif.convert(said.geo, tags.order).values)
     return tags._replace(values=values)
 
 
@@ -209,11 +244,13 @@ def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Se
 
 FORMAT = base.Format(
     'TIFF',
-    ('.tif', '.tiff'),
+    ('.tif', '.tiff', '.btf'),
     lambda head: head[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
     read_file,
     size=size_of,
-    written=('.tif', '.tiff'),
+    written=('.tif', '.tiff', '.btf'),
     save=save,
+    holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi', 'pixel_aspect', 'photoshop', 'geo')),
+    holds_places=False,
     save_16_bits=write_16_bits,
 )

@@ -13,7 +13,7 @@ from PIL import Image
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
     """Write a PIL image in RGB or RGBA. The colours under alpha 0 stay, too: they may be data."""
-    options = {'exif': base.exif_block(said), 'xmp': said.xmp, 'icc_profile': said.icc_profile}
+    options = {'exif': base.exif_block_with_dpi(said), 'xmp': said.xmp, 'icc_profile': said.icc_profile}
     given = {key: value for key, value in options.items() if value}
     image.save(file, 'WEBP', quality=how.quality, lossless=how.lossless, exact=True, **given)
 
@@ -45,6 +45,7 @@ FORMAT = base.Format(
     pillow.read,
     written=('.webp',),
     save=save,
+    holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi')),
     max_side=16383,
     has_grey=False,
     is_lossless=is_lossless,

@@ -39,8 +39,9 @@ def full_scale(array, bits):
 
 
 def test_each_format_says_itself_under_which_endings_it_is_written():
-    usual = {'.png', '.jpg', '.jpeg', '.tif', '.tiff', '.webp', '.bmp'}
-    assert set(registry.WRITABLE) == usual | ({'.avif'} if avif.CAN_WRITE else set())
+    usual = {'.png', '.apng', '.tif', '.tiff', '.btf', '.webp', '.bmp', '.dib', '.jxl'}
+    usual |= {'.jpg', '.jpeg', '.jfif', '.jpe', '.jif', '.mpo'}
+    assert set(registry.WRITABLE) == usual | ({'.avif', '.avifs'} if avif.CAN_WRITE else set())
     assert set(registry.WRITABLE) < set(registry.READABLE)
     for each in registry.FORMATS:
         assert set(each.written) <= set(each.endings) and (each.save or not each.written), each.name
@@ -55,6 +56,7 @@ def test_a_format_unknown_to_the_writer_is_written_by_its_own_module(monkeypatch
         file.write(b'mine' + bytes(image.size))
 
     own = base.Format('OWN', ('.own',), None, base.whole(png.read_checked), written=('.own',), save=save)
+    own = own._replace(holds=frozenset(('icc_profile',)))
     said = metadata.Metadata(png_colour={b'gAMA': (100000).to_bytes(4, 'big')})
     for has_chunks in (False, True):
         monkeypatch.setitem(registry.BY_ENDING, '.own', own._replace(has_colour_chunks=has_chunks))
