@@ -6,15 +6,15 @@ import argparse
 import errno
 import logging
 import os
-import signal
 import sys
 import warnings
 from typing import Callable, Iterable, NoReturn, Sequence, TextIO
 
-from rdn import configuration, escaping, steps
+from rdn import configuration, escaping, steps, stopping
 
 from tqdm import tqdm
 
+INTERRUPTED = 130  # the status of a script that Ctrl-C ended
 SCALES = (2, 3, 4)  # the enlargements that networks are made for
 BAR_FORM = '{desc}{percentage:3.0f}% {bar} {elapsed}, {remaining} left'
 
@@ -39,7 +39,8 @@ def run(main: Callable[[], int | None]) -> None:
     """Call `main()` and leave the process with its status: 0 unless it returns another.
 
     What a person can mend (ValueError, OSError, MemoryError) ends in one line on stderr and status 1,
-    Ctrl-C in status 130, SIGTERM in 143, a terminal that goes in 129: these still unwind, so that half-written files go.
+    Ctrl-C in status 130, SIGTERM in 143, a terminal that goes in 129: these still unwind, so that half-written files go,
+    and a second one ends the process at once.
     RDN_TRACEBACK=1 in the environment shows where an error came from.
     """
     with escaping.console():
@@ -50,17 +51,30 @@ def _run(main: Callable[[], int | None]) -> None:
     silence_libraries()
     if 'rdn.start' in sys.modules:  # which only scripts import
         sys.modules['rdn.start'].end_of_loading()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
-        signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    script = escaping.escape(os.path.basename(sys.argv[0]))
+    try:
+        with stopping.watching(script) as watch:
+            _work(main, watch)
+    finally:
+        if 'rdn.start' in sys.modules:
+            sys.modules['rdn.start'].end_of_work()
+
+
+def _work(main: Callable[[], int | None], watch: stopping.Watch) -> None:
+    """As `run`. Once a signal has come, its status counts: libraries turn what unwinds them into errors of their own."""
     try:
         sys.exit(main())
-    except (ValueError, OSError, MemoryError) as error:
-        if os.environ.get('RDN_TRACEBACK'):
-            raise
-        _fail(describe_error(error), 1)
     except KeyboardInterrupt as error:
-        _fail(str(error) or 'interrupted', 130)
+        _fail(str(error) or 'interrupted', watch.status or INTERRUPTED)
+    except BaseException as error:
+        if watch.status is None and isinstance(error, (ValueError, OSError, MemoryError)):
+            if not os.environ.get('RDN_TRACEBACK'):
+                _fail(describe_error(error), 1)
+        if watch.status is None or os.environ.get('RDN_TRACEBACK'):
+            raise
+        if watch.status == INTERRUPTED and not isinstance(error, SystemExit):
+            _fail('interrupted', INTERRUPTED)
+        sys.exit(watch.status)
 
 
 def silence_libraries() -> None:

@@ -73,8 +73,8 @@ class Store(abc.ABC):
         """Raises OSError, with the URL, where nothing can be written."""
 
     @abc.abstractmethod
-    def clean_up(self, place: str) -> None:
-        """Undo what a process left that was killed while it wrote the file at a place."""
+    def clean_up(self, place: str) -> bool:
+        """Undo what a process left that was killed while it wrote the file at a place; whether nothing is left."""
 
     @abc.abstractmethod
     def absolute(self) -> str:
@@ -122,10 +122,9 @@ class Folder(Store):
     def writing(self, place: str, scratch: str) -> Iterator[str]:
         yield os.path.join(self._root, place)  # which is written beside and renamed
 
-    def clean_up(self, place: str) -> None:
+    def clean_up(self, place: str) -> bool:
         path = os.path.join(self._root, place)
-        if os.path.isdir(os.path.dirname(path)):
-            files.clean_up(path)
+        return not os.path.isdir(os.path.dirname(path)) or files.clean_up(path)
 
     def check_writable(self) -> None:
         try:
@@ -240,8 +239,8 @@ class Bucket(Store):
         with contextlib.suppress(OSError):  # it may be forbidden
             self._system.rm_file(self._key(name))
 
-    def clean_up(self, place: str) -> None:
-        pass  # what is put half is not there, or hidden until it is put again
+    def clean_up(self, place: str) -> bool:
+        return True  # what is put half is not there, or hidden until it is put again
 
     def absolute(self) -> str:
         return self.url

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
@@ -19,6 +20,7 @@ from rdn import cli, engines, escaping, files, tiles
 
 import numpy as np
 
+CLEANING_SECONDS = 1.5
 LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: docs/cluster.md
 
 
@@ -115,8 +117,7 @@ class Worker:
         if setup.token and not self._output.exists(setup.token):
             raise ValueError(f'{self._output.url}: this machine has another folder of that name')
         self._output.check_writable()  # by this machine's user, with its credentials
-        place = os.path.join(tempfile.gettempdir(), 'rdn-cluster')
-        self._scratch = self._stack.enter_context(files.scratch_folder(place))  # what a killed worker left goes
+        self._scratch = self._stack.enter_context(files.scratch_folder(_scratch()))  # what a killed worker left goes
         path = os.path.join(self._scratch, f'model{os.path.splitext(setup.model_path)[1]}')
         self._names[path] = setup.model_path
         with files.full_disk_naming(self._scratch), open(path, 'wb') as file:
@@ -272,6 +273,20 @@ class Worker:
 
     def _line(self, task: PictureTask, notes: list[str]) -> str:
         return processing.line_of(self._output.path(task.target), notes)
+
+
+def clean_up() -> None:
+    """Remove what killed workers left in this machine's temporary folder, such as the model.
+
+    A process that was just killed may hold its files for a moment.
+    """
+    deadline = time.monotonic() + CLEANING_SECONDS
+    while not files.clean_up(_scratch()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _scratch() -> str:
+    return os.path.join(tempfile.gettempdir(), 'rdn-cluster')
 
 
 def _band(picture: np.ndarray, those: list[tiles.Tile], wraps: bool) -> Band:

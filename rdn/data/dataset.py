@@ -246,18 +246,11 @@ def manifest_digest(label_folder: str) -> str:
 
 
 def size_of(label_folder: str) -> tuple[int, int, int] | None:
-    """The width and height of a set's inputs, in pixels, and its scale; None without a manifest.
-
-    Raises ValueError, with the folder's name, for a manifest with other values.
-    """
+    """The width and height of a set's inputs, in pixels, and its scale; None without a manifest."""
     flags = manifest.read_flags(label_folder)
     if flags is None:
         return None
-    width, height, scale = (flags.get(name, 0) for name in ('width', 'height', 'scale'))
-    for value in (width, height, scale):
-        if type(value) is not int or value < 1:
-            raise ValueError(f'{label_folder}: its manifest says no size and scale: prepare into a new folder')
-    return width, height, scale
+    return flags['width'], flags['height'], flags['scale']
 
 
 def protocol_of(label_folder: str) -> protocols.Protocol | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Sequence
 
-from rdn import cpu, escaping
+from rdn import cpu, escaping, stopping
 from rdn.engines import base
 from rdn.network import onnx_graph
 
@@ -99,6 +100,7 @@ class OnnxRuntime(base.Engine):
             options.profile_file_prefix = os.path.join(self._trace_folder, 'onnxruntime')
         providers = choose_providers(self._place.provider, self._place.device_id, cann_precision)
         self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+        self._runs = Runs(self.session)
         self.kind = self.session.get_providers()[0]
         inputs = self.session.get_inputs()
         axes = None
@@ -108,10 +110,10 @@ class OnnxRuntime(base.Engine):
         self.input_name = inputs[0].name
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        return self.session.run(self.outputs[:1], {self.input_name: batch})[0]
+        return self._runs.run(self.outputs[:1], {self.input_name: batch})[0]
 
     def _run_all(self, batch: np.ndarray) -> list[np.ndarray]:
-        return self.session.run(self.outputs, {self.input_name: batch})
+        return self._runs.run(self.outputs, {self.input_name: batch})
 
     def end_trace(self) -> str:
         return self.session.end_profiling()
@@ -124,6 +126,22 @@ def session_options() -> onnxruntime.SessionOptions:
     # Its integer kernels saturate on processors without VNNI, and are no faster on our models.
     options.add_session_config_entry('session.disable_quant_qdq', '1')
     return options
+
+
+class Runs:
+    """The runs of a session. They end when a script receives a signal, since one call may take hours."""
+
+    def __init__(self, session: onnxruntime.InferenceSession):
+        self._session, self._options = session, onnxruntime.RunOptions()
+        stopping.stops(self)
+
+    def run(self, outputs: Sequence[str] | None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As of the session."""
+        return self._session.run(outputs, inputs, self._options)
+
+    def stop(self) -> None:
+        """End all runs, also those that begin later."""
+        self._options.terminate = True
 
 
 def choose_providers(name: str | None, device_id: int, cann_precision: str = EXACT) -> list:
