@@ -40,14 +40,13 @@ def main(argv=None):
 
             target, page = args.output, run.upscale(args.cluster, asked, summary)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume continues')
+        raise KeyboardInterrupt('interrupted: finished results stay; the same command with --resume makes the rest')
     if page and page.entries:
         cli.say(f'report: {page.path}')
     if summary.skipped:
         print(f'{summary.skipped} skipped: done before')
     if summary.passed:
-        files = cli.count(summary.passed, 'file')
-        cli.say(f'left out, not pictures by their names: {files}: {", ".join(summary.passed_names)}')
+        cli.say(summary.describe_others())
     cli.say(f'{summary.done} done, in {target}')
     check_failures(summary, args.log)
 
@@ -60,7 +59,7 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
         scale = engines.scale_of(engine, model.file)
         upscaler.check_tiles(engine, options.tile_size, options.overlap)
         discovery.check_no_url(asked.output or '')
-        names = naming.make_naming(asked.output, asked.suffix, asked.ext, options.lossless, scale)
+        names = naming.make_naming(asked.output, asked.suffix, asked.ext, options.lossless, scale, options.all_frames)
         found = jobs.find_jobs(asked.inputs, names, summary)
         folders = sorted({naming.folder_for(given, names) or os.curdir for given in asked.inputs})
         asked.check_writable(folders)
@@ -116,6 +115,11 @@ def parse_args(argv):
         help='of PNG: small makes photographs 2 percent smaller and takes 30 times as long; default %(default)s',
     )
     add('--lossless', action='store_true', help='WebP without loss, PNG in place of JPEG and AVIF')
+    add(
+        '--all-frames',
+        action='store_true',
+        help='all frames of GIF, animated PNG and WebP, all pages of TIFF; default: the first one',
+    )
     add('--overwrite', action='store_true', help='replace existing results')
     add('--resume', action='store_true', help='skip existing results')
     add('--report', metavar='DIR', help='write DIR/index.html, a page with before/after sliders')

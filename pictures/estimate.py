@@ -10,7 +10,7 @@ import os
 import time
 from typing import NamedTuple, Sequence
 
-from pictures import processing, upscaler
+from pictures import processing, sequences, upscaler
 from pictures.formats import reader
 from rdn import cli, cpu, engines, images, tiles
 
@@ -82,16 +82,24 @@ def measure_work(
 ) -> Work:
     """Return how much is to be done, from the pictures' headers; of very many pictures from some of them."""
     step = -(-len(jobs) // MAX_HEADERS)
-    headers = [look_at(job.source) for job in jobs[::step]]
-    known = [header for header in headers if header.width and header.height]
-    if not known:
+    headers = [(look_at(job.source), job) for job in jobs[::step]]
+    found = [(header, _frames(header, job, options)) for header, job in headers if header.width and header.height]
+    if not found:
         return Work(len(jobs), 0, 0, (0, 0), True)
+    known = [header for header, _ in found]
     share = len(jobs) / len(known)
-    pixels = share * sum(header.width * header.height for header in known)
-    network = share * sum(_network_pixels(header, model, scale, options) for header in known)
+    pixels = share * sum(header.width * header.height * count for header, count in found)
+    network = share * sum(_network_pixels(header, model, scale, options) * count for header, count in found)
     largest = max(known, key=lambda header: header.width * header.height)
     height, width = _layout(largest, model, scale, options).tile
     return Work(len(jobs), pixels / 1e6, network, (height, width), len(known) < len(jobs))
+
+
+def _frames(header: Header, job: processing.PictureJob, options: processing.Options) -> float:
+    """How many pictures of the header's size a file is; 1 without --all-frames."""
+    if not options.all_frames:
+        return 1
+    return sequences.megapixels(job, options) * 1e6 / (header.width * header.height)
 
 
 def look_at(path: str) -> Header:

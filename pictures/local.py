@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from pictures import pipeline, processing
+from pictures import pipeline, processing, sequences
 from pictures.formats import stderr_capture
 from pictures.report import report
 from rdn import cli, engines
@@ -26,7 +26,7 @@ def upscale_all(
 
     page: to put the results on, those of earlier runs, too; None for none. summary: is kept up to date.
     """
-    megapixels = [processing.megapixels(job.source) for job in jobs]
+    megapixels = [sequences.megapixels(job, options) for job in jobs]
     with stderr_capture.console() as console, tqdm(
         total=sum(megapixels), unit='MP', file=console, disable=None, leave=False, bar_format=BAR_FORMAT
     ) as bar:
@@ -46,7 +46,7 @@ def upscale_all(
             if isinstance(error, OSError) and error.errno in processing.HOPELESS:
                 raise error
             if outcome.is_skipped:
-                bar.total -= processing.megapixels(job.source)
+                bar.total -= sequences.megapixels(job, options)
                 summary.skipped += 1
             elif error:
                 line = processing.failure_line(job, cli.describe_error(error))

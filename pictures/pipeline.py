@@ -11,8 +11,8 @@ import concurrent.futures
 import dataclasses
 from typing import Callable, NamedTuple, Sequence
 
-from pictures import processing
-from pictures.formats import reader, writer
+from pictures import processing, sequences
+from pictures.formats import frames, reader, writer
 from pictures.report import report
 from rdn import cpu, engines
 
@@ -131,14 +131,20 @@ class Pipeline:
                 return _Underway(number, job, megapixels, self._pool.submit(self._skip, number, job), True)
         except FAILURES as error:
             return _Underway(number, job, 0, _failed(error), True)
-        reading = self._pool.submit(reader.read_picture, job.source)
+        reading = self._pool.submit(self._read, job)
         return _Underway(number, job, megapixels or UNKNOWN_MEGAPIXELS, reading)
+
+    def _read(self, job: processing.PictureJob) -> reader.Picture | frames.Sequence:
+        return sequences.find(job, self._recipe.options) or reader.read_picture(job.source)
 
     def _upscale(self, underway: _Underway) -> None:
         """Run a picture through the model, and have it written."""
         recipe, job = self._recipe, underway.job
         try:
             picture = underway.work.result()
+            if isinstance(picture, frames.Sequence):
+                self._upscale_sequence(underway, picture)
+                return
             height, width = picture.pixels.shape[:2]
             underway.megapixels = height * width / 1e6
             canvas = processing.upscale_picture(job, picture, recipe.model, recipe.scale, recipe.options, self._go_on)
@@ -150,6 +156,14 @@ class Pipeline:
             underway.work = self._pool.submit(self._write, underway.number, job, picture, canvas)
         underway.is_upscaled = True
 
+    def _upscale_sequence(self, underway: _Underway, sequence: frames.Sequence) -> None:
+        """Run all frames of a file through the model, each written before the next is read."""
+        recipe, job = self._recipe, underway.job
+        written = sequences.upscale(job, sequence, recipe.model, recipe.scale, recipe.options, self._go_on)
+        line = processing.line_of(job.target, written.notes)
+        underway.work = self._pool.submit(self._finish_writing, underway.number, job, line, written.first)
+        underway.is_upscaled = True
+
     def _go_on(self, megapixels: float) -> None:
         self._advance(megapixels)
         self._move_on()
@@ -158,8 +172,13 @@ class Pipeline:
         self, number: int, job: processing.PictureJob, picture: reader.Picture, canvas: writer.Canvas
     ) -> PictureResult:
         line = processing.line_of(job.target, processing.save(job, picture, canvas, self._recipe.options))
+        return self._finish_writing(number, job, line, processing.Upscaled(picture, canvas))
+
+    def _finish_writing(
+        self, number: int, job: processing.PictureJob, line: str, upscaled: processing.Upscaled
+    ) -> PictureResult:
         try:
-            self._show(number, job, processing.Upscaled(picture, canvas))
+            self._show(number, job, upscaled)
         except FAILURES as error:
             return PictureResult(line, error)
         return PictureResult(line)

@@ -9,10 +9,10 @@ import tempfile
 from typing import Callable, NamedTuple, Sequence
 
 from pictures import upscaler
-from pictures.formats import base, reader, registry, writer
+from pictures.formats import base, frames, reader, registry, writer
 from pictures.metadata import metadata
 from pictures.report import report
-from rdn import engines, escaping, files, images, tiles
+from rdn import cli, engines, escaping, files, images, tiles
 
 import numpy as np
 
@@ -67,10 +67,16 @@ class Summary:
             self.first_failures.append(line)
 
     def pass_over(self, path: str) -> None:
-        """Count a file that is no picture by its name."""
+        """Count a file whose name does not end like that of a picture."""
         self.passed += 1
         if len(self.passed_names) < NAMED_PASSED:
             self.passed_names.append(escaping.escape(path))
+
+    def describe_others(self) -> str:
+        """Return a line on the files that are not pictures: '2 files skipped: not pictures (notes.txt, data.csv)'."""
+        rest = ', …' if self.passed > len(self.passed_names) else ''
+        names = ', '.join(self.passed_names)
+        return f'{cli.count(self.passed, "file")} skipped: not pictures ({names}{rest})'
 
     def write_failures(self, path: str) -> None:
         """Put a file with a line for each failure at the path."""
@@ -82,7 +88,7 @@ class Summary:
 class Options(NamedTuple):
     """How pictures are upscaled and written. tile_size, overlap: pixels; batch_size: tiles a run, 0 for the engine's own.
 
-    resume: skip results that are there; quality, lossless, compression: as of base.Settings.
+    resume: skip results that are there; all_frames: of animations and files with pages, not the first alone; quality, lossless, compression: as of base.Settings.
     """
 
     tile_size: int = TILE_SIZE
@@ -91,6 +97,7 @@ class Options(NamedTuple):
     self_ensemble: bool = False
     overwrite: bool = False
     resume: bool = False
+    all_frames: bool = False
     quality: int = base.QUALITY
     lossless: bool = False
     compression: str = 'fast'
@@ -107,7 +114,8 @@ def describe_tiles(model: engines.Engine, options: Options) -> list[str]:
     if None not in model.shape[1:]:
         return []
     return [
-        f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
+        f'tiles of {options.tile_size} pixels that overlap by {options.overlap}; '
+        f'{tiles.OVERLAP} is enough for the compact weights of this project, another network may need more (docs/upscaling.md)'
     ]
 
 
@@ -162,7 +170,16 @@ def save(job: PictureJob, picture: reader.Picture, canvas: writer.Canvas, option
     own = _ending(job.source)
     if ending == '.png' and own not in registry.WRITABLE:
         notes.append(f'PNG: {own[1:].upper() or "its format"} is not written')
-    return picture.notes + notes
+    return _notes_on_frames(picture.notes, registry.BY_ENDING[ending], options) + notes
+
+
+def _notes_on_frames(notes: list[str], target: base.Format, options: Options) -> list[str]:
+    """Notes on reading; where --all-frames was given, they say why only the first one is enlarged."""
+    if not options.all_frames:
+        return notes
+    reasons = [(frames.ANIMATION, 'without animation'), (frames.PAGES, 'with one page')]
+    reason = next((words for kind, words in reasons if any(f' {kind}s:' in note for note in notes)), '')
+    return [note.replace(base.ALL_FRAMES, f': {target.name} is written {reason}') for note in notes]
 
 
 def failure_line(job: PictureJob, line: str) -> str:

@@ -30,7 +30,7 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
     source, output = open_stores(asked)
     first = list(itertools.islice(filter(reader.is_picture_name, source.list(output)), FIRST_PICTURES))
     if not first:
-        raise ValueError(f'{asked.inputs[0]}: no pictures in it')
+        raise ValueError(f'{asked.inputs[0]}: no pictures found')
     output.check_writable()
     asked.check_writable([])
     model = asked.model
@@ -57,7 +57,8 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
         workers = fleet.Fleet(ray, setup, model.place.threads)
         handed = scheduler.Scheduler(workers, source, output, shown, page)
         ready = handed.wait_for_workers()
-        names = naming.make_naming('', asked.suffix, asked.ext, asked.options.lossless, ready.scale)
+        options = asked.options
+        names = naming.make_naming('', asked.suffix, asked.ext, options.lossless, ready.scale, options.all_frames)
         lines = [model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]
         shown.write('\n'.join(map(escaping.escape, lines)))
         shown.count(source, output)

@@ -11,9 +11,9 @@ import tempfile
 import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-from pictures import processing, upscaler
+from pictures import processing, sequences, upscaler
 from pictures.cluster import stores
-from pictures.formats import reader
+from pictures.formats import frames, reader
 from pictures.report import report
 from rdn import cli, engines, escaping, files, tiles
 
@@ -182,6 +182,10 @@ class Worker:
                     views = processing.views_of(processing.PictureJob(source, task.place, target), None, self._scale)
             return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, views)
         with self._source(task) as source:
+            whole = processing.PictureJob(source, task.place, self._output.path(task.target))
+            sequence = sequences.find(whole, self._options)
+            if sequence:
+                return self._upscale_sequence(task, source, sequence)
             megapixels = processing.megapixels(source)
             if task.splits and megapixels >= LARGE_MEGAPIXELS:
                 return Outcome('large', '', megapixels)
@@ -197,6 +201,15 @@ class Worker:
             upscaled = processing.Upscaled(picture, canvas)
             views = processing.views_of(job, upscaled, self._scale) if task.is_shown else None
         return Outcome('done', self._line(task, notes), height * width / 1e6, views)
+
+    def _upscale_sequence(self, task: PictureTask, source: str, sequence: frames.Sequence) -> Outcome:
+        """Do all frames of a file, which stay together."""
+        with self._target(task) as target:
+            job = processing.PictureJob(source, task.place, target)
+            processing.check_not_itself(job)
+            written = sequences.upscale(job, sequence, self._model, self._scale, self._options, lambda _: None)
+        views = processing.views_of(job, written.first, self._scale) if task.is_shown else None
+        return Outcome('done', self._line(task, written.notes), sequence.megapixels, views)
 
     def _cut(self, task: PictureTask, count: int) -> list:
         with self._source(task) as source:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO, Callable, NamedTuple, Tuple
 
+from pictures.formats import frames
 from pictures.metadata import exif, metadata
 from rdn import images
 
 import numpy as np
 
 HEAD_BYTES = 1 << 16  # of a file: enough to know its format and size
+ALL_FRAMES = ': --all-frames enlarges all'  # behind notes that only the first one is enlarged
 QUALITY = 95  # of JPEG, WebP and AVIF, unless something else is asked for
 
 # The pixels as pixels.py has them, what the file says beside them, and EXIF's orientation if they still have to be turned.
@@ -70,6 +72,10 @@ class Format(NamedTuple):
         has_colour_chunks: whether it holds PNG's chunks on colour; all others get them as a profile.
         has_loss: whether it always loses something.
         is_lossless: whether a file is stored without loss, so that the result must be too.
+        read_frames: all frames or pages of a path, with a list for notes; None if only the first one is read.
+        save_frames: frames or pages into a binary file, open for reading too, with a list for notes; None if it is only
+            written with one picture.
+        holds: the kind of frames that it holds, as of frames.Sequence; empty for one picture.
     """
 
     name: str
@@ -87,6 +93,9 @@ class Format(NamedTuple):
     has_colour_chunks: bool = False
     has_loss: bool = False
     is_lossless: Callable[[str], bool] = is_never_lossless
+    read_frames: Callable[[str, list[str]], frames.Sequence] | None = None
+    save_frames: Callable[[BinaryIO, frames.Sequence, Settings, list[str]], None] | None = None
+    holds: str = ''
 
 
 def whole(read: Callable[[bytes, list[str]], Content]) -> Callable[[str, list[str]], Content]:

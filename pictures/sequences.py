@@ -1,0 +1,103 @@
+"""A file with several frames or pages, all of them enlarged: --all-frames. For one machine and for many."""
+
+from __future__ import annotations
+
+import os
+from typing import Callable, Iterator, NamedTuple
+
+from pictures import processing
+from pictures.formats import base, frames, reader, registry, writer
+from pictures.metadata import metadata
+from rdn import engines, escaping, files
+
+import numpy as np
+
+
+class Written(NamedTuple):
+    """What was made of a sequence: notes on reading and writing, and its first frame."""
+
+    notes: list[str]
+    first: processing.Upscaled
+
+
+def find(job: processing.PictureJob, options: processing.Options) -> frames.Sequence | None:
+    """Return the frames of a picture that are to be enlarged; None if it is enlarged as one picture.
+
+    Args:
+        job: the picture and its result, whose format may hold one picture only.
+        options: of the run.
+
+    Raises:
+        ValueError: the file cannot be read; it has its name.
+    """
+    target = registry.BY_ENDING.get(_ending(job.target))
+    if not options.all_frames or target is None or not target.holds:
+        return None
+    found = reader.read_frames(job.source)
+    return found if found and found.kind == target.holds and len(found.sizes) > 1 else None
+
+
+def megapixels(job: processing.PictureJob, options: processing.Options) -> float:
+    """Return the megapixels of a source that are enlarged, by its headers; 0 where they do not say them."""
+    try:
+        found = find(job, options) if os.path.isfile(job.source) else None
+    except (ValueError, OSError, MemoryError):  # reading it will say why
+        return 0
+    return found.megapixels if found else processing.megapixels(job.source)
+
+
+def upscale(
+    job: processing.PictureJob,
+    sequence: frames.Sequence,
+    model: engines.Engine,
+    scale: int,
+    options: processing.Options,
+    advance: Callable[[float], None],
+) -> Written:
+    """Enlarge all frames, one after the other, and write them.
+
+    Args:
+        job: the picture and its result.
+        sequence: its frames.
+        model: the engine.
+        scale: how many times it enlarges.
+        options: of the run.
+        advance: called with the megapixels of the source that are done.
+
+    Raises:
+        ValueError: a frame cannot be read, or the result cannot be written; it has the file's name.
+        OSError: the result cannot be written.
+    """
+    first: list[processing.Upscaled] = []
+
+    def enlarged() -> Iterator[frames.Frame]:
+        for frame in _named(job.source, sequence.frames()):
+            picture = reader.Picture(frame.pixels, frame.said, sequence.is_lossless, sequence.notes)
+            canvas = processing.upscale_picture(job, picture, model, scale, options, advance)
+            if not first:
+                first.append(processing.Upscaled(picture, canvas))
+            array: np.ndarray = canvas.crop((0, 0, canvas.width, canvas.height))
+            said = metadata.of_upright(frame.said, canvas.width, canvas.height)
+            yield frame._replace(pixels=array, said=said)
+
+    settings = base.Settings(options.quality, options.lossless or sequence.is_lossless, options.compression)
+    with files.atomic_file(job.target) as file:
+        try:
+            notes = writer.save_frames(file, _ending(job.target), sequence._replace(frames=enlarged), settings)
+        except (ValueError, OSError, MemoryError):
+            raise
+        except Exception as error:  # the libraries raise anything for what they cannot write
+            raise ValueError(f'{job.target}: cannot be written: {escaping.one_line(error)}')
+    return Written(list(dict.fromkeys([*sequence.notes, *notes])), first[0])
+
+
+def _named(path: str, those: Iterator[frames.Frame]) -> Iterator[frames.Frame]:
+    """Yield frames; raises ValueError, with the file's name, for one that cannot be read."""
+    try:
+        yield from those
+    except ValueError as error:
+        raise ValueError(f'{path}: {escaping.one_line(error)}; without --all-frames only the first one is read')
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
