@@ -190,7 +190,7 @@ class Pipeline:
     def _show(self, number: int, job: processing.PictureJob, upscaled: processing.Upscaled | None) -> None:
         if self._recipe.page:
             views = processing.views_of(job, upscaled, self._recipe.scale)
-            self._recipe.page.add(job.place, views, position=number)
+            self._recipe.page.add(job.place, views, position=number, result=job.target)
 
 
 def _failed(error: BaseException) -> concurrent.futures.Future:

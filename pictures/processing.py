@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import tempfile
@@ -77,6 +78,13 @@ class Summary:
         rest = ', …' if self.passed > len(self.passed_names) else ''
         names = ', '.join(self.passed_names)
         return f'{cli.count(self.passed, "file")} skipped: not pictures ({names}{rest})'
+
+    def failure_lines(self, most: int) -> list[str]:
+        """Return the lines of the first failures. most: how many lines are returned at most."""
+        self._failures.seek(0)
+        lines = [line.decode().rstrip('\n') for line in itertools.islice(self._failures, most)]
+        self._failures.seek(0, os.SEEK_END)
+        return lines
 
     def write_failures(self, path: str) -> None:
         """Put a file with a line for each failure at the path."""

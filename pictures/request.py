@@ -10,6 +10,8 @@ from pictures import defaults, processing
 from pictures.report import report
 from rdn import cpu, engines, files
 
+SHOWN_FAILURES = 200  # on the page
+
 
 class ChosenModel(NamedTuple):
     """The model to use.
@@ -86,6 +88,8 @@ class UpscaleRequest(NamedTuple):
         try:
             with self._writing_report(self.page) if self.page else contextlib.nullcontext() as page:
                 yield page
+                if page:
+                    page.list_failures(summary.failure_lines(SHOWN_FAILURES), summary.failed)
         finally:
             if self.log:
                 summary.write_failures(self.log)

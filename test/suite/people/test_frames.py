@@ -273,12 +273,15 @@ def test_all_frames_of_a_gif_become_an_animation(upscale, photo, flags, name, co
 def test_each_page_is_enlarged_and_the_report_shows_the_first(upscale, photo, tmp_path):
     pages = [np.asarray(photo)[:30, :40], np.asarray(photo)[:50, :25, 0].astype(np.uint16) * 257]
     write_pages(upscale.source / 'a.tif', pages)
+    (upscale.source / 'broken.tif').write_bytes(b'II*\0 and no more')
     ended = upscale('--all-frames', f'--report={tmp_path / "page"}')
-    assert ended.status == 0 and '2 done' not in ended.out, ended
+    assert ended.status == 1 and '1 done' in ended.out, ended
     with tifffile.TiffFile(str(upscale.target / 'a_x2.tif')) as file:
         shapes = [page.asarray().shape for page in file.pages]
         assert shapes == [(60, 80, 3), (100, 50)] and file.pages[1].asarray().dtype == np.uint16
-    assert 'data-width="80" data-height="60"' in (tmp_path / 'page' / 'index.html').read_text(encoding='utf-8')
+    page = (tmp_path / 'page' / 'index.html').read_text(encoding='utf-8')
+    assert 'data-width="80" data-height="60"' in page and f'href="../{upscale.target.name}/a_x2.tif"' in page
+    assert 'data-text="failure" data-count="1"' in page and 'broken.tif: cannot be used as an image' in page
     assert '1 skipped' in upscale('--all-frames', '--resume').out
 
 
