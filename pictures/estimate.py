@@ -20,7 +20,7 @@ MAX_HEADERS = 1000  # of more pictures, so many are looked at, evenly among them
 FIRST_SIDE = 64  # pixels of the first tile of a model of free size; its time says how large a tile takes a moment
 MOMENT_SECONDS = 0.5
 # Reading and writing, a core: of PNG, which is the slowest of the usual formats (python3 -m tools.bench files).
-FILE_MEGAPIXELS_A_SECOND = 2.5
+FILE_MEGAPIXELS_A_SECOND = 3.3
 UNITS = ((1, 'second', 57.5), (60, 'minute', 97.5), (3600, 'hour', 47.5), (86400, 'day', math.inf))
 clock = time.perf_counter
 

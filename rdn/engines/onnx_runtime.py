@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from rdn import escaping
+from rdn import cpu, escaping
 from rdn.engines import base
 from rdn.network import onnx_graph
 
@@ -29,6 +29,15 @@ EXACT, FAST = 'must_keep_origin_dtype', 'force_fp16'
 TF32_OPTION = (1, 18)  # the first version whose CUDA provider has the option use_tf32
 TRIAL_SIDE = 32  # pixels of the run that shows whether a chip computes in fp32
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
+
+
+def _threads_by_default() -> int:
+    """Return 0, one for each of the machine's cores, unless this process may use fewer.
+
+    ONNX Runtime would bind its threads to the others all the same.
+    """
+    usable = cpu.available_cores()
+    return 0 if usable == os.cpu_count() else usable
 
 
 class OnnxRuntime(base.Engine):
@@ -82,7 +91,7 @@ class OnnxRuntime(base.Engine):
 
     def _start(self, path: str, cann_precision: str) -> None:
         """Make the session. Raises onnxruntime's errors, and ValueError for another kind of model."""
-        threads, streams = self._place.threads, self._place.streams
+        threads, streams = self._place.threads or _threads_by_default(), self._place.streams
         options = session_options()
         options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
         if self._trace_folder:
