@@ -96,7 +96,9 @@ def _named(path: str, those: Iterator[frames.Frame]) -> Iterator[frames.Frame]:
     try:
         yield from those
     except ValueError as error:
-        raise ValueError(f'{path}: {escaping.one_line(error)}; without --all-frames only the first one is read')
+        reason = escaping.one_line(error)
+        named = reason if reason.startswith(path) else f'{path}: {reason}'
+        raise ValueError(f'{named}; without --all-frames only the first one is read')
 
 
 def _ending(path: str) -> str:

@@ -29,13 +29,18 @@ def _full_pages(opened: tifffile.TiffFile) -> list[Any]:
 
 def _read_pages(path: str, count: int, notes: list[str]) -> Iterator[frames.Frame]:
     for index in range(count):
-        with open(path, 'rb') as file, stderr_capture.libraries(), tifffile.TiffFile(file) as opened:
-            page = _full_pages(opened)[index]
-            try:
-                array, said, orientation = tiff.read_page(file, opened, page, notes, page.offset)
-            except Exception as error:  # the libraries raise anything for a broken file
-                raise ValueError(f'page {index + 1} of {count}: {error}')
+        try:
+            array, said, orientation = read_page(path, index, notes)
+        except Exception as error:  # the libraries raise anything for a broken file
+            raise ValueError(f'page {index + 1} of {count}: {error}')
         yield frames.Frame(pixels.upright(array, orientation), said)
+
+
+def read_page(path: str, index: int, notes: list[str]) -> base.Content:
+    """Return one page of a file. index: among the pages that read_frames counts."""
+    with open(path, 'rb') as file, stderr_capture.libraries(), tifffile.TiffFile(file) as opened:
+        page = _full_pages(opened)[index]
+        return tiff.read_page(file, opened, page, notes, page.offset)
 
 
 def save_frames(file: BinaryIO, pages: frames.Sequence, _: base.Settings, notes: list[str]) -> None:
