@@ -7,8 +7,6 @@ from typing import Iterator, NamedTuple
 
 from pictures.formats import reader, registry
 
-USUAL_SUFFIXES = ('_x2', '_x3', '_x4')  # of results of our networks
-
 
 class Naming(NamedTuple):
     """How results are named.
@@ -19,6 +17,8 @@ class Naming(NamedTuple):
         ending: of all results, with its dot; None: the source's own where it can be written.
         lossless: whether formats that always lose something become PNG.
         file: the path of the only result; None: it follows from the source's name.
+        numbers: whether several pictures of one result are numbered.
+        in_place: whether each result takes the name of its source.
         all_frames: whether formats that are only written with all frames may be results.
     """
 
@@ -27,6 +27,8 @@ class Naming(NamedTuple):
     ending: str | None
     lossless: bool
     file: str | None = None
+    numbers: bool = False
+    in_place: bool = False
     all_frames: bool = False
 
     def can_write(self, ending: str) -> bool:
@@ -35,27 +37,28 @@ class Naming(NamedTuple):
 
 
 def make_naming(
-    output: str | None, suffix: str | None, ext: str | None, lossless: bool, scale: int, all_frames: bool = False
+    output: str | None, suffix: str | None, ext: str | None, lossless: bool, usual: str, all_frames: bool = False
 ) -> Naming:
     """Return how results are named.
 
     Args:
         output: a file where its ending is that of a format and there is no such folder, else a folder; None for neither.
-        suffix: behind the names of sources; None: _x2 for a model that doubles.
+        suffix: behind the names of sources; None: the usual one.
         ext: the ending of all results, without its dot; None: the sources' own.
         lossless: as in Naming.
-        scale: how many times the model enlarges.
+        usual: the suffix that says the size: _x2 for a model that doubles.
         all_frames: as in Naming.
 
     Raises:
         ValueError: `output` is a file, and other flags name or choose otherwise, or its format is not written.
     """
-    usual = f'_x{scale}' if suffix is None else suffix
+    chosen = usual if suffix is None else suffix
     ending = ext and f'.{ext}'
     if output is None or not reader.is_picture_name(output) or os.path.isdir(output):
-        return Naming(output, usual, ending, lossless, None, all_frames)
+        return Naming(output, chosen, ending, lossless, all_frames=all_frames)
     own = os.path.splitext(output)[1].lower()
-    named = Naming(os.path.dirname(os.path.abspath(output)), usual, ending, lossless, output, all_frames)
+    folder = os.path.dirname(os.path.abspath(output))
+    named = Naming(folder, chosen, ending, lossless, output, all_frames=all_frames)
     if not named.can_write(own):
         raise ValueError(f'{output}: {own[1:].upper()} is not written: name a .png file, for example')
     if suffix is not None or ending not in (None, own):
@@ -77,6 +80,8 @@ def folder_for(given: str, naming: Naming) -> str:
         return naming.output
     if not os.path.isdir(given):
         return os.path.dirname(given)
+    if naming.in_place:
+        return given
     if not naming.suffix:
         raise ValueError(f'{given}: with an empty --suffix its results would lie in it: name an --output')
     path = os.path.normpath(given)

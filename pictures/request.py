@@ -6,11 +6,15 @@ import contextlib
 import os
 from typing import ContextManager, Iterator, NamedTuple, Sequence
 
-from pictures import defaults, processing
+from pictures import defaults, history, processing
 from pictures.report import report
 from rdn import cpu, engines, files
 
 SHOWN_FAILURES = 200  # on the page
+# Options that no pixel of a result depends on, with one value for all runs.
+PLACES: dict = dict(
+    overwrite=False, resume=False, on_clash='', keep_dates=False, in_place=False, no_backup=False, batch_size=0
+)
 
 
 class ChosenModel(NamedTuple):
@@ -75,6 +79,12 @@ class UpscaleRequest(NamedTuple):
     page: str | None
     log: str | None
     options: processing.Options
+
+    def made(self) -> str:
+        """Return a digest of what results depend on: the model and the settings, not the places."""
+        model = self.model
+        chosen = files.digest(model.file), model.engine, model.precision
+        return history.digest_of(*chosen, self.options._replace(**PLACES))
 
     def check_writable(self, folders: Sequence[str]) -> None:
         """Make the folders for results, report and log; raise OSError where one of them cannot be written."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from typing import Callable, Iterator, NamedTuple
 
-from pictures import processing
+from pictures import history, processing
 from pictures.formats import base, frames, reader, registry, writer
 from pictures.metadata import metadata
-from rdn import engines, escaping, files
+from rdn import engines, escaping
 
 import numpy as np
 
 
-class Written(NamedTuple):
-    """What was made of a sequence: notes on reading and writing, and its first frame."""
+class Enlarged(NamedTuple):
+    """A sequence whose frames are enlarged when they are asked for. first: its first frame, once that is done."""
 
-    notes: list[str]
-    first: processing.Upscaled
+    film: frames.Sequence
+    first: list[processing.Upscaled]
 
 
 def find(job: processing.PictureJob, options: processing.Options) -> frames.Sequence | None:
@@ -53,8 +53,8 @@ def upscale(
     scale: int,
     options: processing.Options,
     advance: Callable[[float], None],
-) -> Written:
-    """Enlarge all frames, one after the other, and write them.
+) -> Enlarged:
+    """Return the enlarged frames of a file, which `save` then runs through the model one by one.
 
     Args:
         job: the picture and its result.
@@ -62,33 +62,55 @@ def upscale(
         model: the engine.
         scale: how many times it enlarges.
         options: of the run.
-        advance: called with the megapixels of the source that are done.
-
-    Raises:
-        ValueError: a frame cannot be read, or the result cannot be written; it has the file's name.
-        OSError: the result cannot be written.
+        advance: called with the share of the file's work that was done since the last call.
     """
     first: list[processing.Upscaled] = []
 
     def enlarged() -> Iterator[frames.Frame]:
         for frame in _named(job.source, sequence.frames()):
+            part = frame.pixels.shape[0] * frame.pixels.shape[1] / 1e6 / sequence.megapixels
+
+            def go_on(share: float, part: float = part) -> None:
+                advance(share * part)
+
             picture = reader.Picture(frame.pixels, frame.said, sequence.is_lossless, sequence.notes)
-            canvas = processing.upscale_picture(job, picture, model, scale, options, advance)
+            canvas = processing.upscale_picture(job, picture, model, scale, options, go_on)
             if not first:
                 first.append(processing.Upscaled(picture, canvas))
             array: np.ndarray = canvas.crop((0, 0, canvas.width, canvas.height))
             said = metadata.of_upright(frame.said, canvas.width, canvas.height)
             yield frame._replace(pixels=array, said=said)
 
-    settings = base.Settings(options.quality, options.lossless or sequence.is_lossless, options.compression)
-    with files.atomic_file(job.target) as file:
+    return Enlarged(sequence._replace(frames=enlarged), first)
+
+
+def save(
+    job: processing.PictureJob, enlarged: Enlarged, options: processing.Options, past: history.History | None = None
+) -> list[str]:
+    """Enlarge and write all frames, one after the other; return notes on reading and writing.
+
+    Args:
+        job: the picture and its result.
+        enlarged: its frames.
+        options: of the run.
+        past: as of processing.save.
+
+    Raises:
+        ValueError: a frame cannot be read, or the result cannot be written; it has the file's name.
+        OSError: the result cannot be written.
+    """
+    film = enlarged.film
+    settings = base.Settings(options.quality, options.lossless or film.is_lossless, options.compression)
+    with processing.result_file(job, options) as file:
         try:
-            notes = writer.save_frames(file, _ending(job.target), sequence._replace(frames=enlarged), settings)
+            notes = writer.save_frames(file, _ending(job.target), film, settings)
         except (ValueError, OSError, MemoryError):
             raise
         except Exception as error:  # the libraries raise anything for what they cannot write
             raise ValueError(f'{job.target}: cannot be written: {escaping.one_line(error)}')
-    return Written(list(dict.fromkeys([*sequence.notes, *notes])), first[0])
+        notes = list(dict.fromkeys([*film.notes, *notes]))
+        processing.finish_file(job, file, options, notes, past)
+    return notes
 
 
 def _named(path: str, those: Iterator[frames.Frame]) -> Iterator[frames.Frame]:

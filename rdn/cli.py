@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import logging
 import os
 import signal
 import sys
 import warnings
-from typing import Callable, Iterable, Iterator, NoReturn, Sequence
+from typing import Callable, Iterable, NoReturn, Sequence, TextIO
 
 from rdn import configuration, escaping, steps
 
 from tqdm import tqdm
 
 SCALES = (2, 3, 4)  # the enlargements that networks are made for
+BAR_FORM = '{desc}{percentage:3.0f}% {bar} {elapsed}, {remaining} left'
 
 
 class Parser(argparse.ArgumentParser):
@@ -103,17 +103,15 @@ def progress(items: Iterable, unit: str, total: int | None = None) -> Iterable:
     return tqdm(items, unit=unit, total=total, disable=None, leave=False)
 
 
-@contextlib.contextmanager
-def progress_bar(unit: str, total: int) -> Iterator[Callable[[], object]]:
-    """A bar as `progress` draws it, for steps that are no loop: yields the function to call after each."""
-    with tqdm(unit=unit, total=total, disable=None, leave=False) as bar:
-        yield bar.update
+def bar(total: float, form: str = BAR_FORM, file: TextIO | None = None) -> tqdm:
+    """Return a bar, for steps that are no loop: `update` and `close` it, or use it in a `with` block.
 
-
-def bar(total: float) -> tqdm:
-    """Return a bar of `total` units on stderr with the time left, if that is a terminal; otherwise it stays silent."""
-    form = '{desc}{percentage:3.0f}% {bar} {elapsed}, {remaining} left'
-    return tqdm(total=total, bar_format=form, smoothing=0.1, disable=None, leave=False)
+    Args:
+        total: units of work.
+        form: as tqdm's bar_format.
+        file: where it is drawn if that is a terminal, else it is silent; None: stderr.
+    """
+    return tqdm(total=total, bar_format=form, smoothing=0.1, file=file, disable=None, leave=False)
 
 
 def count(number: int, noun: str) -> str:

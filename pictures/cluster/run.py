@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import os
 
-from pictures import naming, processing, request
+from pictures import naming, processing, request, target_size
 from pictures.cluster import fleet, progress, scheduler, stores, task_source, worker
 from pictures.formats import reader
 from pictures.report import report
@@ -58,7 +58,8 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
         handed = scheduler.Scheduler(workers, source, output, shown, page)
         ready = handed.wait_for_workers()
         options = asked.options
-        names = naming.make_naming('', asked.suffix, asked.ext, options.lossless, ready.scale, options.all_frames)
+        usual = target_size.suffix_of(options.size, ready.scale)
+        names = naming.make_naming('', asked.suffix, asked.ext, options.lossless, usual, options.all_frames)
         lines = [model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]
         shown.write('\n'.join(map(escaping.escape, lines)))
         shown.count(source, output)

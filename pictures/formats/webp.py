@@ -27,10 +27,10 @@ MAX_SIDE = 16383
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
-    """Write a PIL image in RGB or RGBA."""
+    """Write a PIL image in RGB or RGBA. The colours under alpha 0 stay, too: they may be data."""
     options = {'exif': base.exif_block(said), 'xmp': said.xmp, 'icc_profile': said.icc_profile}
     given = {key: value for key, value in options.items() if value}
-    image.save(file, 'WEBP', quality=how.quality, lossless=how.lossless, **given)
+    image.save(file, 'WEBP', quality=how.quality, lossless=how.lossless, exact=True, **given)
 
 
 def is_mine(head: bytes) -> bool:

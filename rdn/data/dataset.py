@@ -304,6 +304,8 @@ def _read_layout(path: str) -> tuple[Case, bool]:
         numbers = [layout.height, layout.width, layout.overlap, layout.scale, *layout.tile]
         if len(layout.tile) != 2 or any(type(number) is not int for number in numbers):
             raise ValueError('sizes are whole numbers')
+        if layout.wraps is not False:
+            raise ValueError('its tiles do not wrap')
         if min(numbers) < 0 or max(numbers) > MAX_SIDE_PIXELS or not (layout.height and layout.width and layout.scale):
             raise ValueError(f'sizes are from 1 to {MAX_SIDE_PIXELS} pixels')
         tiles.spans(layout.height, layout.tile[0], layout.overlap)

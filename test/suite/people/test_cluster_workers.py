@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 
-from pictures import processing
+from pictures import processing, target_size
 from pictures.cluster import fleet, stores, worker
 from pictures.formats import reader
 from rdn import engines, files
@@ -78,6 +78,17 @@ def test_sixteen_bits_and_alpha_in_bands_are_those_of_the_whole(made, tmp_path):
     assert outcome.kind == 'done', outcome
     whole, joined = (reader.read_picture(str(tmp_path / 'out' / name)).pixels for name in ('whole.png', 'joined.png'))
     assert whole.dtype == np.uint16 and whole.shape[2] == 4 and (whole == joined).all()
+
+
+def test_a_picture_of_a_wanted_size_stays_with_one_worker(made, photos, tmp_path, monkeypatch):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize((60, 40)).save(tmp_path / 'in' / 'a.png')
+    monkeypatch.setattr(worker, 'LARGE_MEGAPIXELS', 0.001)
+    one = made(size=target_size.TargetSize('width', 150))
+    outcome = one.upscale(worker.PictureTask('a.png', 'a_w150.png', is_shown=True, splits=True))
+    assert outcome.kind == 'done' and outcome.views.size == outcome.views.bicubic.size == (150, 100), outcome
+    with Image.open(str(tmp_path / 'out' / 'a_w150.png')) as large:
+        assert large.size == (150, 100)
 
 
 def test_a_large_picture_is_handed_back_only_where_it_can_be_cut(made, photos, tmp_path, monkeypatch):
