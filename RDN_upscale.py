@@ -56,15 +56,14 @@ def main(argv=None):
 
             target, page = args.output, run.upscale(args.cluster, asked, summary)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt('interrupted: what is done stays; the same command with --resume continues')
+        raise KeyboardInterrupt('interrupted: finished results stay; the same command with --resume makes the rest')
     if page and page.entries:
         cli.say(f'report: {page.path}')
     if summary.skipped:
         rest = '' if args.resume else '; --resume skips them, --overwrite makes them again'
         print(f'{summary.skipped} skipped: done before{rest}')
     if summary.passed:
-        files = cli.count(summary.passed, 'file')
-        cli.say(f'left out, not pictures by their names: {files}: {", ".join(summary.passed_names)}')
+        cli.say(summary.describe_others())
     if summary.links:
         links = cli.count(summary.links, 'linked folder')
         cli.say(f'left out, name them to enlarge what they hold: {links}: {", ".join(summary.link_names)}')
@@ -82,7 +81,7 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
         passes.check(scale, options.size)
         discovery.check_no_url(asked.output or '')
         usual = target_size.suffix_of(options.size, scale)
-        names = naming.make_naming(asked.output, asked.suffix, asked.ext, options.lossless, usual)
+        names = naming.make_naming(asked.output, asked.suffix, asked.ext, options.lossless, usual, options.all_frames)
         names = names._replace(numbers=options.on_clash == clashes.NUMBER, in_place=options.in_place)
         past = history.History(asked.made())
         found = jobs.find_jobs(asked.inputs, names, summary, past)
@@ -157,6 +156,11 @@ def parse_args(argv):
     add('--lossless', action='store_true', help='WebP and JPEG XL without loss, PNG in place of JPEG and AVIF')
     add('--dpi', type=dpi, metavar='N', help="resolution of results, dots an inch; default: the source's own")
     add('--keep-print-size', action='store_true', help='resolution times the scale, so that a print stays as large')
+    add(
+        '--all-frames',
+        action='store_true',
+        help='all frames of GIF, animated PNG and WebP, all pages of TIFF; default: the first one',
+    )
     add('--overwrite', action='store_true', help='replace existing results')
     add('--resume', action='store_true', help='skip existing results')
     add(

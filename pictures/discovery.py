@@ -46,7 +46,7 @@ def check_existence(inputs: Sequence[str]) -> None:
 def check_no_url(path: str) -> None:
     """Raises ValueError for a URL, which one machine alone does not open."""
     if '://' in path:
-        raise ValueError(f'{path}: a URL, which wants --cluster: docs/cluster.md')
+        raise ValueError(f'{path}: is a URL: add --cluster (docs/cluster.md)')
 
 
 def walk(

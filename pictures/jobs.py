@@ -94,7 +94,7 @@ def _stems_of_results(places: dict[str, str], suffix: str) -> set[str]:
 
 def _check(inputs: Sequence[str], names: naming.Naming, found: Found) -> None:
     if not found.jobs:
-        raise ValueError(f'{", ".join(inputs)}: no pictures in it')
+        raise ValueError(f'{", ".join(inputs)}: no pictures found')
     if names.file and len(found.jobs) > 1:
         raise ValueError(
             f'{names.file}: --output names a file, and there are {len(found.jobs)} pictures: name a folder'

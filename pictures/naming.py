@@ -19,6 +19,7 @@ class Naming(NamedTuple):
         file: the path of the only result; None: it follows from the source's name.
         numbers: whether several pictures of one result are numbered.
         in_place: whether each result takes the name of its source.
+        all_frames: whether formats that are only written with all frames may be results.
     """
 
     output: str | None
@@ -28,9 +29,16 @@ class Naming(NamedTuple):
     file: str | None = None
     numbers: bool = False
     in_place: bool = False
+    all_frames: bool = False
+
+    def can_write(self, ending: str) -> bool:
+        """Whether results may have an ending."""
+        return ending in registry.WRITABLE or self.all_frames and ending in registry.WITH_FRAMES
 
 
-def make_naming(output: str | None, suffix: str | None, ext: str | None, lossless: bool, usual: str) -> Naming:
+def make_naming(
+    output: str | None, suffix: str | None, ext: str | None, lossless: bool, usual: str, all_frames: bool = False
+) -> Naming:
     """Return how results are named.
 
     Args:
@@ -39,6 +47,7 @@ def make_naming(output: str | None, suffix: str | None, ext: str | None, lossles
         ext: the ending of all results, without its dot; None: the sources' own.
         lossless: as in Naming.
         usual: the suffix that says the size: _x2 for a model that doubles.
+        all_frames: as in Naming.
 
     Raises:
         ValueError: `output` is a file, and other flags name or choose otherwise, or its format is not written.
@@ -46,9 +55,11 @@ def make_naming(output: str | None, suffix: str | None, ext: str | None, lossles
     chosen = usual if suffix is None else suffix
     ending = ext and f'.{ext}'
     if output is None or not reader.is_picture_name(output) or os.path.isdir(output):
-        return Naming(output, chosen, ending, lossless)
+        return Naming(output, chosen, ending, lossless, all_frames=all_frames)
     own = os.path.splitext(output)[1].lower()
-    if own not in registry.WRITABLE:
+    folder = os.path.dirname(os.path.abspath(output))
+    named = Naming(folder, chosen, ending, lossless, output, all_frames=all_frames)
+    if not named.can_write(own):
         raise ValueError(f'{output}: {own[1:].upper()} is not written: name a .png file, for example')
     if suffix is not None or ending not in (None, own):
         raise ValueError(f'{output}: --output names a file, which --ext and --suffix do not change')
@@ -56,7 +67,7 @@ def make_naming(output: str | None, suffix: str | None, ext: str | None, lossles
         raise ValueError(
             f'{output}: {registry.BY_ENDING[own].name} always loses something: name a .png file, for example'
         )
-    return Naming(os.path.dirname(os.path.abspath(output)), chosen, ending, lossless, output)
+    return named
 
 
 def folder_for(given: str, naming: Naming) -> str:
@@ -77,7 +88,7 @@ def folder_for(given: str, naming: Naming) -> str:
     if os.path.basename(path) in ('', os.curdir, os.pardir):
         path = os.path.abspath(path)
     if path == os.path.dirname(path):
-        raise ValueError(f'{given}: nothing lies beside it: name an --output')
+        raise ValueError(f'{given}: has no folder beside it for results: name an --output')
     return path + naming.suffix
 
 
@@ -89,7 +100,7 @@ def target_of(place: str, naming: Naming) -> str:
     if naming.file:
         return naming.file
     stem, own = os.path.splitext(place)
-    chosen = naming.ending or (own.lower() if own.lower() in registry.WRITABLE else '.png')
+    chosen = naming.ending or (own.lower() if naming.can_write(own.lower()) else '.png')
     if naming.lossless and registry.BY_ENDING[chosen].has_loss:
         chosen = '.png'
     return os.path.join(naming.output or '', f'{stem}{naming.suffix}{chosen}')

@@ -11,8 +11,8 @@ import concurrent.futures
 import dataclasses
 from typing import Callable, NamedTuple, Sequence
 
-from pictures import earlier_results, history, passes, processing, views
-from pictures.formats import decoders, reader, writer
+from pictures import earlier_results, history, passes, processing, sequences, views
+from pictures.formats import decoders, frames, reader, writer
 from pictures.report import report
 from rdn import cpu, engines
 
@@ -138,14 +138,20 @@ class Pipeline:
                 return _Underway(number, job, megapixels, self._pool.submit(self._skip, number, job), True)
         except FAILURES as error:
             return _Underway(number, job, 0, _failed(error), True)
-        reading = self._pool.submit(reader.read_picture, job.source)
+        reading = self._pool.submit(self._read, job)
         return _Underway(number, job, megapixels or UNKNOWN_MEGAPIXELS, reading)
+
+    def _read(self, job: processing.PictureJob) -> reader.Picture | frames.Sequence:
+        return sequences.find(job, self._recipe.options) or reader.read_picture(job.source)
 
     def _upscale(self, underway: _Underway) -> None:
         """Run a picture through the model, and have it written."""
         recipe, job = self._recipe, underway.job
         try:
             picture = underway.work.result()
+            if isinstance(picture, frames.Sequence):
+                self._upscale_sequence(underway, picture)
+                return
             height, width = picture.pixels.shape[:2]
             underway.megapixels = held_megapixels(passes.make_plan(height, width, recipe.scale, recipe.options.size))
 
@@ -161,6 +167,18 @@ class Pipeline:
             underway.work = self._pool.submit(self._write, underway.number, job, picture, canvas)
         underway.is_upscaled = True
 
+    def _upscale_sequence(self, underway: _Underway, sequence: frames.Sequence) -> None:
+        """Run all frames of a file through the model, each written before the next is read."""
+        recipe, job = self._recipe, underway.job
+
+        def go_on(share: float) -> None:
+            self._go_on(job, share)
+
+        enlarged = sequences.upscale(job, sequence, recipe.model, recipe.scale, recipe.options, go_on)
+        line = processing.line_of(job.target, sequences.save(job, enlarged, recipe.options, recipe.past))
+        underway.work = self._pool.submit(self._finish_writing, underway.number, job, line, enlarged.first[0])
+        underway.is_upscaled = True
+
     def _go_on(self, job: processing.PictureJob, share: float) -> None:
         self._advance(job, share)
         self._move_on()
@@ -170,8 +188,13 @@ class Pipeline:
     ) -> PictureResult:
         notes = processing.save(job, picture, canvas, self._recipe.options, self._recipe.past)
         line = processing.line_of(job.target, notes)
+        return self._finish_writing(number, job, line, processing.Upscaled(picture, canvas))
+
+    def _finish_writing(
+        self, number: int, job: processing.PictureJob, line: str, upscaled: processing.Upscaled
+    ) -> PictureResult:
         try:
-            self._show(number, job, processing.Upscaled(picture, canvas))
+            self._show(number, job, upscaled)
         except FAILURES as error:
             return PictureResult(line, error)
         return PictureResult(line)
@@ -186,7 +209,7 @@ class Pipeline:
     def _show(self, number: int, job: processing.PictureJob, upscaled: processing.Upscaled | None) -> None:
         if self._recipe.page:
             shown = views.views_of(job, upscaled, self._recipe.scale, self._recipe.options)
-            self._recipe.page.add(job.place, shown, position=number)
+            self._recipe.page.add(job.place, shown, position=number, result=job.target)
 
 
 def held_megapixels(plan: passes.PassPlan) -> float:

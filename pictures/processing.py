@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import tempfile
-from typing import BinaryIO, Callable, NamedTuple, Sequence
+from typing import BinaryIO, Callable, ContextManager, NamedTuple, Sequence
 
 from pictures import channel_roles, history, in_place, passes, spill, target_size, upscaler
-from pictures.formats import base, pixels, reader, registry, writer
+from pictures.formats import base, frames, pixels, reader, registry, writer
 from pictures.metadata import metadata, print_size
-from rdn import engines, escaping, files, tiles
+from rdn import cli, engines, escaping, files, tiles
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class Summary:
             self.first_failures.append(line)
 
     def pass_over(self, path: str) -> None:
-        """Count a file that is no picture by its name."""
+        """Count a file whose name does not end like that of a picture."""
         self.passed += 1
         if len(self.passed_names) < NAMED_PASSED:
             self.passed_names.append(escaping.escape(path))
@@ -80,6 +81,19 @@ class Summary:
         self.links += 1
         if len(self.link_names) < NAMED_PASSED:
             self.link_names.append(escaping.escape(path))
+
+    def describe_others(self) -> str:
+        """Return a line on the files that are not pictures: '2 files skipped: not pictures (notes.txt, data.csv)'."""
+        rest = ', …' if self.passed > len(self.passed_names) else ''
+        names = ', '.join(self.passed_names)
+        return f'{cli.count(self.passed, "file")} skipped: not pictures ({names}{rest})'
+
+    def failure_lines(self, most: int) -> list[str]:
+        """Return the lines of the first failures. most: how many lines are returned at most."""
+        self._failures.seek(0)
+        lines = [line.decode().rstrip('\n') for line in itertools.islice(self._failures, most)]
+        self._failures.seek(0, os.SEEK_END)
+        return lines
 
     def write_failures(self, path: str) -> None:
         """Put a file with a line for each failure at the path."""
@@ -94,8 +108,8 @@ class Options(NamedTuple):
     size: of the results, None for as much as the model enlarges; wrap: whether opposite edges meet; alpha: as of
     upscaler.Cutting; overwrite, resume: replace or skip results that are there; on_clash: one of clashes.WAYS;
     keep_dates: of the sources' files; in_place: results replace their sources; no_backup: without keeping these;
-    quality, lossless, compression: as of base.Settings; dpi,
-    keep_print_size: as of print_size.PrintSize.
+    all_frames: of animations and files with pages, not the first alone; quality, lossless, compression: as of
+    base.Settings; dpi, keep_print_size: as of print_size.PrintSize.
     """
 
     tile_size: int = TILE_SIZE
@@ -111,6 +125,7 @@ class Options(NamedTuple):
     keep_dates: bool = False
     in_place: bool = False
     no_backup: bool = False
+    all_frames: bool = False
     quality: int = base.QUALITY
     lossless: bool = False
     compression: str = 'fast'
@@ -135,7 +150,8 @@ def describe_tiles(model: engines.Engine, options: Options) -> list[str]:
     if None not in model.shape[1:]:
         return []
     return [
-        f'tiles of {options.tile_size} pixels; {options.overlap} of overlap were measured on the compact weights of this project'
+        f'tiles of {options.tile_size} pixels that overlap by {options.overlap}; '
+        f'{tiles.OVERLAP} is enough for the compact weights of this project, another network may need more (docs/upscaling.md)'
     ]
 
 
@@ -192,6 +208,21 @@ def check_alpha(target: str, count: int, options: Options) -> None:
         raise ValueError(f'{target}: {wanted.name} holds no alpha, which --alpha=data keeps: choose --ext=png')
 
 
+def said_of_result(
+    said: metadata.Metadata, size: tuple[int, int], options: Options, notes: list[str]
+) -> metadata.Metadata:
+    """Return what the file of a result says beside its pixels.
+
+    Args:
+        said: by the picture's file.
+        size: (width, height) of the result, upright, pixels.
+        options: of the run.
+        notes: is extended by what cannot be kept.
+    """
+    asked = print_size.PrintSize(options.dpi, options.keep_print_size)
+    return print_size.apply(metadata.of_upright(said, *size, notes), asked, said.change_to(*size), notes)
+
+
 def save(
     job: PictureJob,
     picture: reader.Picture,
@@ -207,11 +238,9 @@ def save(
     """
     ending = _ending(job.target)
     lost: list[str] = []
-    said = metadata.of_upright(picture.said, canvas.width, canvas.height, lost)
-    how = picture.said.change_to(canvas.width, canvas.height)
-    said = print_size.apply(said, print_size.PrintSize(options.dpi, options.keep_print_size), how, lost)
+    said = said_of_result(picture.said, (canvas.width, canvas.height), options, lost)
     settings = base.Settings(options.quality, options.lossless or picture.is_lossless, options.compression)
-    with in_place.replacing(job.target) if options.in_place else files.atomic_file(job.target) as file:
+    with result_file(job, options) as file:
         try:
             notes = canvas.save(file, said, settings)
         except (ValueError, OSError, MemoryError):
@@ -221,12 +250,26 @@ def save(
         own = _ending(job.source)
         if ending == '.png' and own not in registry.WRITABLE:
             notes.append(_note_of_png(own, options.lossless))
-        notes = picture.notes + lost + notes
-        _finish_file(job, file, options, notes, past)
+        notes = _notes_on_frames(picture.notes, registry.BY_ENDING[ending], options) + lost + notes
+        finish_file(job, file, options, notes, past)
     return notes
 
 
-def _finish_file(
+def result_file(job: PictureJob, options: Options) -> ContextManager[BinaryIO]:
+    """Open a result's file, which takes its name when the block ends well."""
+    return in_place.replacing(job.target) if options.in_place else files.atomic_file(job.target)
+
+
+def _notes_on_frames(notes: list[str], target: base.Format, options: Options) -> list[str]:
+    """Notes on reading; where --all-frames was given, they say why only the first one is enlarged."""
+    if not options.all_frames:
+        return notes
+    reasons = [(frames.ANIMATION, 'without animation'), (frames.PAGES, 'with one page')]
+    reason = next((words for kind, words in reasons if any(f' {kind}s:' in note for note in notes)), '')
+    return [note.replace(base.ALL_FRAMES, f': {target.name} is written {reason}') for note in notes]
+
+
+def finish_file(
     job: PictureJob, file: BinaryIO, options: Options, notes: list[str], past: history.History | None
 ) -> None:
     """Do what is left before a complete result takes its name: dates, the backup of the picture, the record."""
@@ -248,6 +291,8 @@ def _finish_file(
 def _note_of_png(own: str, is_lossless: bool) -> str:
     """Why a result is PNG. own: the source's ending, of a format that is not written."""
     source = registry.BY_ENDING.get(own)
+    if source and source.save_frames:
+        return f'saved as PNG ({source.name} is only written with --all-frames)'
     hint = '; --ext jpg makes a smaller file' if source and source.has_loss and not is_lossless else ''
     return f'saved as PNG ({own[1:].upper() or "its format"} cannot be written{hint})'
 

@@ -10,6 +10,7 @@ from pictures import defaults, history, processing
 from pictures.report import report
 from rdn import cpu, engines, files
 
+SHOWN_FAILURES = 200  # on the page
 # Options that no pixel of a result depends on, with one value for all runs.
 PLACES: dict = dict(
     overwrite=False, resume=False, on_clash='', keep_dates=False, in_place=False, no_backup=False, batch_size=0
@@ -97,6 +98,8 @@ class UpscaleRequest(NamedTuple):
         try:
             with self._writing_report(self.page) if self.page else contextlib.nullcontext() as page:
                 yield page
+                if page:
+                    page.list_failures(summary.failure_lines(SHOWN_FAILURES), summary.failed)
         finally:
             if self.log:
                 summary.write_failures(self.log)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple, Sequence
 
-from pictures import earlier_results, passes, pipeline, processing, upscaler
+from pictures import earlier_results, passes, pipeline, processing, sequences, upscaler
 from pictures.formats import reader
 from rdn import engines, images, tiles
 
@@ -38,6 +38,14 @@ class Load(NamedTuple):
     network_pixels: float = 0
     tile: tuple[int, int] = (0, 0)
     held: float = 0
+
+    def times(self, count: float) -> Load:
+        """Return the work of so many frames, of which one is held at a time."""
+        return self._replace(
+            megapixels=count * self.megapixels,
+            result_megapixels=count * self.result_megapixels,
+            network_pixels=count * self.network_pixels,
+        )
 
     def weight(self) -> float:
         """Return the part of the bar that the work takes: a picture without a pass is not nothing."""
@@ -77,6 +85,8 @@ class Workload:
         if job not in self._loads:
             header = look_at(job.source)
             load = load_of(header, self.model, self.scale, self.options) if header.width and header.height else Load()
+            if self.options.all_frames and load.megapixels:
+                load = load.times(sequences.megapixels(job, self.options) / load.megapixels)
             self._loads[job] = load
             if load.megapixels and job in self._left:
                 self._known += 1

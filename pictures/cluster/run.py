@@ -30,7 +30,7 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
     source, output = open_stores(asked)
     first = list(itertools.islice(filter(reader.is_picture_name, source.list(output)), FIRST_PICTURES))
     if not first:
-        raise ValueError(f'{asked.inputs[0]}: no pictures in it')
+        raise ValueError(f'{asked.inputs[0]}: no pictures found')
     output.check_writable()
     asked.check_writable([])
     model = asked.model
@@ -61,8 +61,9 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
         workers.on_lost = lambda address: shown.write(escaping.escape(own_lines.describe_lost(address)))
         handed = scheduler.Scheduler(workers, source, output, shown, page, under_way)
         ready = handed.wait_for_workers()
-        usual = target_size.suffix_of(asked.options.size, ready.scale)
-        names = naming.make_naming('', asked.suffix, asked.ext, asked.options.lossless, usual)
+        options = asked.options
+        usual = target_size.suffix_of(options.size, ready.scale)
+        names = naming.make_naming('', asked.suffix, asked.ext, options.lossless, usual, options.all_frames)
         lines = [model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]
         shown.write('\n'.join(map(escaping.escape, lines)))
         shown.count(source, output)

@@ -243,7 +243,9 @@ class Scheduler:
             self._most_deaths = MAX_LOSSES
         if self._page and outcome.views:
             try:
-                self._page.add(piece.task.place, outcome.views)
+                path = self._output.path(piece.task.target)
+                is_here = isinstance(self._output, stores.Folder)
+                self._page.add(piece.task.place, outcome.views, result=path if is_here else None)
             except ValueError as error:
                 self._fail(piece.task, str(error))
                 return

@@ -12,9 +12,9 @@ import time
 import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-from pictures import channel_roles, passes, processing, upscaler, views
+from pictures import channel_roles, passes, processing, sequences, upscaler, views
 from pictures.cluster import stores
-from pictures.formats import reader
+from pictures.formats import frames, reader
 from pictures.report import report
 from rdn import cli, engines, escaping, files, tiles
 
@@ -184,6 +184,10 @@ class Worker:
                     shown = self._views(processing.PictureJob(source, task.place, target), None)
             return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, shown)
         with self._source(task) as source:
+            whole = processing.PictureJob(source, task.place, self._output.path(task.target))
+            sequence = sequences.find(whole, self._options)
+            if sequence:
+                return self._upscale_sequence(task, source, sequence)
             megapixels = processing.megapixels(source)
             if (
                 task.splits and megapixels >= LARGE_MEGAPIXELS and not self._options.size
@@ -201,6 +205,16 @@ class Worker:
             upscaled = processing.Upscaled(picture, canvas)
             shown = self._views(job, upscaled) if task.is_shown else None
         return Outcome('done', self._line(task, notes), height * width / 1e6, shown)
+
+    def _upscale_sequence(self, task: PictureTask, source: str, sequence: frames.Sequence) -> Outcome:
+        """Do all frames of a file, which stay together."""
+        with self._target(task) as target:
+            job = processing.PictureJob(source, task.place, target)
+            processing.check_not_itself(job)
+            enlarged = sequences.upscale(job, sequence, self._model, self._scale, self._options, lambda _: None)
+            notes = sequences.save(job, enlarged, self._options)
+        shown = self._views(job, enlarged.first[0]) if task.is_shown else None
+        return Outcome('done', self._line(task, notes), sequence.megapixels, shown)
 
     def _cut(self, task: PictureTask, count: int) -> list:
         with self._source(task) as source:

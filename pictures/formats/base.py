@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO, Callable, NamedTuple, Sequence, Tuple
 
+from pictures.formats import frames
 from pictures.metadata import exif, metadata, pixel_tags
 from rdn import images
 
@@ -21,6 +22,7 @@ NAMES = {
     'photoshop': 'IPTC (captions, keywords)',
     'geo': 'place on Earth (GeoTIFF)',
 }
+ALL_FRAMES = ': --all-frames enlarges all'  # behind notes that only the first one is enlarged
 SHOWN_KEYWORDS = 5  # of texts that are dropped
 QUALITY = 95  # of JPEG, WebP, AVIF and JPEG XL, unless something else is asked for
 
@@ -96,6 +98,10 @@ class Format(NamedTuple):
         holds_places: whether its EXIF is a block of its own, in which a maker's note can lie where it lay before.
         is_lossless: whether a file is stored without loss, so that the result must be too.
         may_crash: whether libraries decode it that damaged files have crashed, so that decoders.py reads it.
+        read_frames: all frames or pages of a path, with a list for notes; None if only the first one is read.
+        save_frames: frames or pages into a binary file, open for reading too, with a list for notes; None if it is only
+            written with one picture.
+        frame_kind: the kind of frames that it holds, as of frames.Sequence; empty for one picture.
     """
 
     name: str
@@ -119,6 +125,9 @@ class Format(NamedTuple):
     holds_places: bool = True
     is_lossless: Callable[[str], bool] = is_never_lossless
     may_crash: bool = False
+    read_frames: Callable[[str, list[str]], frames.Sequence] | None = None
+    save_frames: Callable[[BinaryIO, frames.Sequence, Settings, list[str]], None] | None = None
+    frame_kind: str = ''
 
 
 def whole(read: Callable[[bytes, list[str]], Content]) -> Callable[[str, list[str]], Content]:

@@ -27,7 +27,7 @@ def read(path: str, notes: list[str]) -> base.Content:
         if image.format == 'GIF':
             image = _with_uncovered(image)
         if image.mode == 'CMYK':
-            notes.append('CMYK, now RGB')
+            notes.append('CMYK became RGB')
             plain, said = colour.cmyk_image_to_rgb(image, said.icc_profile), said._replace(icc_profile=None)
         else:
             plain = to_plain_mode(image)
@@ -76,12 +76,12 @@ def note_frames(path: str, notes: list[str]) -> None:
     """Say that there are more. The file is opened anew: counting frames turns to them."""
     try:
         with images.open_image(path) as image:
-            count = getattr(image, 'n_frames', 1)
+            count, kind = getattr(image, 'n_frames', 1), image.format
     except Exception:  # later ones are broken, which does not touch the first
         notes.append('the first frame; later ones are broken')
         return
     if count > 1:
-        notes.append(f'the first of {count} frames')
+        notes.append(f'the first of {count} frames{base.ALL_FRAMES if kind in ("GIF", "WEBP") else ""}')
 
 
 def read_info(image: Image.Image, notes: list[str]) -> metadata.Metadata:
@@ -112,5 +112,4 @@ def to_plain_mode(image: Image.Image) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-GIF = base.Format('GIF', ('.gif',), None, read)
 TGA = base.Format('TGA', ('.tga', '.icb', '.vda', '.vst'), None, read)

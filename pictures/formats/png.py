@@ -9,7 +9,7 @@ import fractions
 import io
 import struct
 import zlib
-from typing import Any, BinaryIO, Iterator
+from typing import Any, BinaryIO, Iterable, Iterator
 
 from pictures.formats import base, pixels, png_rows, stderr_capture
 from pictures.metadata import exif, metadata, photoshop, raw_profiles
@@ -201,7 +201,8 @@ def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
         elif name == b'fcTL' and not has_control:
             has_control = True
         elif name == b'IDAT' and frames > 1:
-            notes.append(f'the first of {frames} frames' if has_control else f'the still image of {frames} frames')
+            which = 'the first' if has_control else 'the still image'
+            notes.append(f'{which} of {frames} frames{base.ALL_FRAMES}')
             frames = 0
     if damaged_texts:
         notes.append(f'without {damaged_texts} of its texts, damaged or too large')
@@ -276,11 +277,26 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
 
 
-def write(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.Settings) -> None:
-    """Write (H, W, C), uint8 or uint16, to a binary file, a part at a time."""
+def said_of(data: bytes) -> metadata.Metadata:
+    """Return what a file's content says beside its pixels."""
+    return _read_chunks(data, [])
+
+
+def assemble(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return (name, content) of chunks as a file holds them, with lengths and checksums."""
+    return b''.join(_chunk(name, content) for name, content in chunks)
+
+
+def head_of(array: np.ndarray, said: metadata.Metadata) -> bytes:
+    """Return all that a file holds before its pixels (H, W, C)."""
     height, width, channels = array.shape
     header = struct.pack('>IIBBBBB', width, height, 8 * array.itemsize, COLOUR_TYPES[channels], 0, 0, 0)
-    file.write(SIGNATURE + _chunk(b'IHDR', header) + b''.join(_chunks_for(said)))
+    return SIGNATURE + _chunk(b'IHDR', header) + b''.join(_chunks_for(said))
+
+
+def write(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.Settings) -> None:
+    """Write (H, W, C), uint8 or uint16, to a binary file, a part at a time."""
+    file.write(head_of(array, said))
     for part in png_rows.compress(array, how.compression):
         file.write(_chunk(b'IDAT', part))
     file.write(_chunk(b'IEND', b''))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pictures.formats import base, decoders, pillow, pixels, registry
+from pictures.formats import base, decoders, frames, pillow, pixels, registry
 from pictures.metadata import metadata
 from rdn import escaping, files
 
@@ -62,6 +62,22 @@ def read_picture(path: str) -> Picture:
     said = metadata.of_file(said, orientation, *array.shape[1::-1])
     array = pixels.upright(array, orientation)
     return Picture(array, said, found is not None and found.is_lossless(path), notes)
+
+
+def read_frames(path: str) -> frames.Sequence | None:
+    """All frames or pages of a file; None for a format of which only the first is read.
+
+    Raises ValueError, with the file's name, for one that cannot be read rightly.
+    """
+    files.check_plain(path, MAX_FILE_BYTES)
+    notes: list[str] = []
+    found = _format_of(path)
+    try:
+        return found.read_frames(path, notes)._replace(notes=notes) if found and found.read_frames else None
+    except (FileNotFoundError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # the libraries raise anything for a broken file
+        raise ValueError(f'{path}: cannot be used as an image: {escaping.one_line(error) or type(error).__name__}')
 
 
 def _format_of(path: str) -> base.Format | None:

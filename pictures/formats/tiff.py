@@ -31,12 +31,21 @@ def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadat
     Raises ValueError for a page of a kind that is not read, or that is cut off.
     """
     with stderr_capture.libraries(), tifffile.TiffFile(file) as tiff:
-        page = _full_page(tiff)
-        _check(page, tiff.filehandle.size)
         if len(tiff.pages) > 1:
-            notes.append(f'the first of {len(tiff.pages)} pages')
-        said = _read_tags(file, page, notes)
-        array = page.asarray()
+            notes.append(f'the first of {len(tiff.pages)} pages{base.ALL_FRAMES}')
+        return read_page(file, tiff, _full_page(tiff), notes)
+
+
+def read_page(
+    file: BinaryIO, tiff: tifffile.TiffFile, page: Any, notes: list[str], tags_at: int | None = None
+) -> tuple[np.ndarray, metadata.Metadata, int | None]:
+    """(pixels, Metadata, EXIF orientation) of one page of an open file. Raises ValueError as `read`.
+
+    tags_at: the place of the directory with the descriptive tags; None: the file's first one.
+    """
+    _check(page, tiff.filehandle.size)
+    said = _read_tags(file, page, notes, tags_at)
+    array = page.asarray()
     if array.dtype == bool:
         array = array.astype(np.uint8)
     if array.ndim == 3 and page.planarconfig == SEPARATE and page.samplesperpixel > 1:
@@ -113,7 +122,7 @@ def _to_plain(array: np.ndarray, page: Any, said: metadata.Metadata, notes: list
         if kind == MINISWHITE:
             plain = np.iinfo(plain.dtype).max - plain
     if kind == CMYK:
-        notes.append('CMYK, now RGB')
+        notes.append('CMYK became RGB')
         plain = colour.cmyk_to_rgb(plain if plain.dtype == np.uint8 else pixels.to_8_bits(plain), said.icc_profile)
     if alpha is None:
         return np.ascontiguousarray(plain)
@@ -147,9 +156,9 @@ def _value(page: Any, name: str) -> Any:
     return tag.value if tag else None
 
 
-def _read_tags(file: BinaryIO, page: Any, notes: list[str]) -> metadata.Metadata:
+def _read_tags(file: BinaryIO, page: Any, notes: list[str], tags_at: int | None) -> metadata.Metadata:
     try:
-        tags = exif.read_tiff(file, READ_TAGS)
+        tags = exif.read_tiff(file, READ_TAGS, tags_at)
     except (ValueError, RecursionError) as error:
         tags = exif.Tags('<', {}, {})
         notes.append(f'without its EXIF: {error}')
@@ -201,13 +210,17 @@ def _bytes(value: Any) -> bytes | None:
 
 def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, _: base.Settings) -> None:
     """Write (H, W, C) uint16 to a binary file that is open for reading, too; compressed without loss, as 8 bits are."""
+    tifffile.imwrite(file, array if array.shape[2] > 1 else array[:, :, 0], **options_for(array, said))
+    exif.add_to_tiff(file, tags_for(said))
+
+
+def options_for(array: np.ndarray, said: metadata.Metadata) -> dict[str, Any]:
+    """How tifffile is to write pixels (H, W, C) with what a file said beside them."""
     channels = array.shape[2]
     tags = []
     if said.icc_profile:
         tags.append((exif.ICC_PROFILE, 'B', len(said.icc_profile), said.icc_profile, True))
-    tifffile.imwrite(
-        file,
-        array if channels > 1 else array[:, :, 0],
+    return dict(
         photometric='rgb' if channels > 2 else 'minisblack',
         planarconfig='contig' if channels > 1 else None,
         extrasamples=['unassalpha'] if channels in pixels.ALPHA else None,
@@ -217,7 +230,6 @@ def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, _:
         software=False,
         **({'resolution': said.dpi} if said.dpi else {}),
     )
-    exif.add_to_tiff(file, tags_for(said))
 
 
 def tags_for(said: metadata.Metadata) -> exif.Tags:

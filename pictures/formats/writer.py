@@ -5,9 +5,9 @@ Pixels are as in pictures/formats/pixels.py. Each format has one way out (regist
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, Iterator
 
-from pictures.formats import base, pixels, registry
+from pictures.formats import base, frames, pixels, registry
 from pictures.metadata import cicp, colour, metadata
 
 import numpy as np
@@ -83,12 +83,37 @@ class Canvas:
         else:
             image = self.image if array is None else _to_image(array)
             if self.has_16_bits:
-                notes.append(f'8 bits: {target.name} holds no 16')
+                notes.append(f'saved with 8 bits a channel: {target.name} does not hold 16')
             if image.mode in ('LA', 'RGBA') and not target.has_alpha:
-                notes.append('without transparency, on white')
+                notes.append(f'transparency became white: {target.name} has none')
                 image = _on_white(image)
             target.save(file, image, said, settings, notes)
         return notes
+
+
+def save_frames(file: BinaryIO, ending: str, film: frames.Sequence, settings: base.Settings) -> list[str]:
+    """Write frames or pages to a binary file, open for reading too; return notes of what the format could not hold.
+
+    ending: of the file's name, of a format that holds the kind of frames.
+    """
+    target = registry.BY_ENDING[ending]
+    assert target.save_frames  # or nobody would have named a file so
+    notes: list[str] = []
+
+    def fitted() -> Iterator[frames.Frame]:
+        for frame in film.frames():
+            is_grey, said = frame.pixels.shape[2] < 3, frame.said
+            if not target.has_colour_chunks:
+                said = _without_png_colour(said, target, is_grey, notes)
+            said = base.held(_with_fitting_profile(said, target, is_grey, notes), target, notes)
+            array = frame.pixels
+            if array.dtype == np.uint16 and not target.save_16_bits:
+                notes.append(f'saved with 8 bits a channel: {target.name} does not hold 16')
+                array = pixels.to_8_bits(array)
+            yield frame._replace(pixels=array, said=said)
+
+    target.save_frames(file, film._replace(frames=fitted), settings, notes)
+    return list(dict.fromkeys(notes))  # of all frames
 
 
 def _numbers_to_convert(said: metadata.Metadata, target: base.Format) -> tuple[int, int] | None:

@@ -25,6 +25,7 @@ HEADER = b'Exif\0\0'  # before the tags in JPEG and WebP
 BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 WORD_OF_TYPE = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # bytes that a byte order turns; else 1
 SHORT, LONG, UNDEFINED = 3, 4, 7
+FIRST_POINTER = 4  # where a TIFF names the place of its first directory
 MAX_BYTES = 1 << 24
 MAX_ENTRIES = 4096  # of a directory
 MAX_PLACE = 60_000  # bytes: beyond, a block that keeps a value at its old place would be too large for JPEG
@@ -200,14 +201,18 @@ def _swapped(value: Value) -> bytes:
     return b''.join(value.data[i : i + width][::-1] for i in range(0, len(value.data), width))
 
 
-def read_tiff(file: BinaryIO, kept: frozenset[int] = DESCRIPTIVE) -> Tags:
-    """These Tags of a TIFF file's first directory. Raises ValueError where they are damaged, or in a BigTIFF."""
+def read_tiff(file: BinaryIO, kept: frozenset[int] = DESCRIPTIVE, offset: int | None = None) -> Tags:
+    """These Tags of a directory of a TIFF file. Raises ValueError where they are damaged, or in a BigTIFF.
+
+    offset: of the directory; None: of the first one.
+    """
     file.seek(0)
     head = file.read(8)
     if head[:4] not in (b'II*\0', b'MM\0*'):
         raise ValueError('the tags of a BigTIFF are not read')
     order = '<' if head[:2] == b'II' else '>'
-    return _read_directory(file, struct.unpack(order + 'I', head[4:])[0], order, kept, set(), [MAX_BYTES])
+    place = struct.unpack(order + 'I', head[4:])[0] if offset is None else offset
+    return _read_directory(file, place, order, kept, set(), [MAX_BYTES])
 
 
 def _read_directory(
@@ -242,17 +247,25 @@ def _at(file: BinaryIO, offset: int, size: int) -> bytes:
     return file.read(size)
 
 
-def add_to_tiff(file: BinaryIO, tags: Tags) -> None:
-    """Add Tags to the first directory of a TIFF that was just written; of its own ones RESOLUTION alone is replaced.
+def add_to_tiff(file: BinaryIO, tags: Tags, pointer: int = FIRST_POINTER) -> int:
+    """Add Tags to a directory of a TIFF that was just written; of its own ones RESOLUTION alone is replaced.
 
-    file: open for reading and writing. A new directory goes to the file's end. A BigTIFF is left as it is.
+    A new directory goes to the file's end. A BigTIFF is left as it is.
+
+    Args:
+        file: open for reading and writing.
+        tags: to add.
+        pointer: where the file names the directory's place.
+
+    Returns:
+        Where the file names the place of the next directory.
     """
     file.seek(0)
     head = file.read(8)
     if head[:4] not in (b'II*\0', b'MM\0*'):
-        return
+        return pointer
     order = '<' if head[:2] == b'II' else '>'
-    offset = struct.unpack(order + 'I', head[4:])[0]
+    offset = struct.unpack(order + 'I', _at(file, pointer, 4))[0]
     count = struct.unpack(order + 'H', _at(file, offset, 2))[0]
     raw = _at(file, offset + 2, 12 * count + 4)
     entries = {struct.unpack_from(order + 'H', raw, 12 * i)[0]: raw[12 * i : 12 * i + 12] for i in range(count)}
@@ -270,10 +283,11 @@ def add_to_tiff(file: BinaryIO, tags: Tags) -> None:
     for entry in struct.iter_unpack('12s', block[2 : 2 + 12 * own]):
         entries[struct.unpack_from(order + 'H', entry[0])[0]] = entry[0]
     if rest_start + len(block) >= 1 << 32:
-        return
+        return offset + 2 + 12 * count
     directory = struct.pack(order + 'H', total) + b''.join(entries[tag] for tag in sorted(entries)) + raw[12 * count :]
     file.seek(end)
     file.write(directory + block)
-    file.seek(4)
+    file.seek(pointer)
     file.write(struct.pack(order + 'I', end))
     file.seek(0, 2)
+    return end + 2 + 12 * total

@@ -100,6 +100,18 @@ def test_a_large_picture_is_handed_back_only_where_it_can_be_cut(made, photos, t
     assert one.upscale(task._replace(splits=False)).kind == 'done'
 
 
+def test_all_frames_of_a_file_stay_together_on_one_worker(made, photos, tmp_path, monkeypatch):
+    with Image.open(photos[0]) as photo:
+        first = photo.convert('RGB').resize((60, 40))
+    first.save(tmp_path / 'in' / 'a.webp', save_all=True, append_images=[first.rotate(180)], duration=[40, 70])
+    monkeypatch.setattr(worker, 'LARGE_MEGAPIXELS', 0.001)
+    task = worker.PictureTask('a.webp', 'a_x2.webp', is_shown=True, splits=True)
+    outcome = made(all_frames=True).upscale(task)
+    assert outcome.kind == 'done' and outcome.views and outcome.megapixels == pytest.approx(2 * 60 * 40 / 1e6)
+    with Image.open(tmp_path / 'out' / 'a_x2.webp') as image:
+        assert image.size == (120, 80) and image.n_frames == 2
+
+
 def test_what_a_worker_that_died_had_written_is_done(made, photos, tmp_path):
     with Image.open(photos[0]) as photo:
         photo.convert('RGB').resize((40, 30)).save(tmp_path / 'in' / 'a.png')

@@ -194,11 +194,12 @@ def test_still_image_of_an_animated_png_is_taken(tmp_path, photo):
     write_png(tmp_path / 'a.png', (40, 30, 8, 3), rows, (b'acTL', struct.pack('>II', 3, 0)), (b'PLTE', palette))
     picture = read(tmp_path / 'a.png')
     assert np.array_equal(picture.pixels, np.asarray(indexed.convert('RGB')))
-    assert picture.notes == ['the still image of 3 frames']
+    assert picture.notes == ['the still image of 3 frames: --all-frames enlarges all']
     frames = [photo.crop((i, 0, i + 40, 30)) for i in range(3)]
     frames[0].save(str(tmp_path / 'b.png'), save_all=True, append_images=frames[1:])
     picture = read(tmp_path / 'b.png')
-    assert np.array_equal(picture.pixels, np.asarray(frames[0])) and picture.notes == ['the first of 3 frames']
+    assert np.array_equal(picture.pixels, np.asarray(frames[0]))
+    assert picture.notes == ['the first of 3 frames: --all-frames enlarges all']
 
 
 def test_animated_png_of_16_bits(tmp_path, colour):

@@ -234,4 +234,4 @@ def test_every_kind_goes_into_every_format(upscale, photo, ending, kind):
     assert result.size == (402, 254)
     assert ('8 bits' in ended.out) == (kind == 'deep' and ending not in ('png', 'tif'))
     if kind in ('RGBA', 'LA') and ending == 'jpg':
-        assert 'on white' in ended.out
+        assert 'transparency became white' in ended.out
