@@ -65,8 +65,7 @@ def cluster(store, tmp_path_factory):
     (folder / 'sitecustomize.py').write_text(KILLER)
     os.environ.update(KILLED=str(folder / 'killed'), PYTHONPATH=str(folder), RAY_USAGE_STATS_ENABLED='0')
     os.environ['RAY_TMPDIR'] = tempfile.mkdtemp(prefix='ray')  # short, for sockets; another Ray's own stays as it is
-    head = dict(NODE, include_dashboard=False, _system_config=SOON)
-    nodes = ray.cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+    nodes = ray.cluster_utils.Cluster(initialize_head=True, head_node_args=dict(NODE, include_dashboard=False))
     for _ in range(2):
         nodes.add_node(**NODE)
     yield nodes
@@ -131,6 +130,22 @@ def wait_for(count, folder, process):
     pytest.fail(f'no {count} results: {sorted(folder.rglob("*"))}')
 
 
+def wait_for_file(path, process):
+    """Wait until a run has written a file."""
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    pytest.fail(f'no {path}')
+
+
+def parent_of(number):
+    """The number of a process's parent."""
+    with open(f'/proc/{number}/stat') as status:
+        return int(status.read().rpartition(')')[2].split()[1])
+
+
 def begin(*arguments):
     pipe = subprocess.PIPE
     return subprocess.Popen(command(*arguments), stdout=pipe, stderr=pipe, text=True, cwd=os.environ['WORKING'])
@@ -175,7 +190,12 @@ def test_every_picture_is_there_once_though_workers_and_a_node_die(cluster, pict
         os.kill(processes('ray::Worker')[0], signal.SIGKILL)
     wait_for(12, tmp_path / 'out', process)
     node = cluster.list_all_nodes()[-1]
-    os.kill(node.all_processes['raylet'][0].process.pid, signal.SIGKILL)
+    raylet = node.all_processes['raylet'][0].process.pid
+    waiting = next(number for number in processes('ray::Worker') if parent_of(number) != raylet)
+    os.kill(waiting, signal.SIGSTOP)  # so that the run goes on until Ray knows of the loss
+    os.kill(raylet, signal.SIGKILL)
+    wait_for_file(tmp_path / 'ray.log', process)
+    os.kill(waiting, signal.SIGCONT)
     out, err = process.communicate(timeout=90)
     cluster.remove_node(node, allow_graceful=False)
     cluster.add_node(**NODE)
