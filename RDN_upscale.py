@@ -17,7 +17,7 @@ import warnings
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from pictures import defaults, discovery, estimate, jobs, local, naming, processing, request, upscaler
+from pictures import discovery, estimate, jobs, local, naming, processing, request, upscaler
 from pictures.formats import base, png_rows, registry
 from pictures.report import report
 from rdn import cli, engines, tiles
@@ -121,8 +121,12 @@ def parse_args(argv):
     add('--report', metavar='DIR', help='write DIR/index.html, a page with before/after sliders')
     add('--log', metavar='FILE', help='write to FILE a line for each picture that failed')
     add = parser.add_argument_group('model').add_argument
-    weights = os.path.basename(defaults.WEIGHTS)
-    add('--model', metavar='FILE', help=f'.pth, .onnx, or .om for an Ascend device; default: {weights} of this project')
+    add(
+        '--model',
+        metavar='FILE',
+        help='weights (.pth), .onnx, or .om for an Ascend device; or full, the larger network of this project: better, and '
+        'about 28 times slower; default: lite, the compact one',
+    )
     add('--self-ensemble', action='store_true', help='average the eight flips and turns: 8 times slower, better')
     auto = engines.AUTO
     add(

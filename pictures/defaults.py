@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
+from rdn import shipped_weights
 
-import rdn
-from rdn import configuration
-
-WEIGHTS = os.path.join(rdn.ROOT, configuration.COMPACT_WEIGHTS)  # of this repository: weights/README.md
+WEIGHTS = shipped_weights.locate('lite')

@@ -8,14 +8,14 @@ from typing import ContextManager, Iterator, NamedTuple, Sequence
 
 from pictures import defaults, processing
 from pictures.report import report
-from rdn import cpu, engines, files
+from rdn import cpu, engines, files, shipped_weights
 
 
 class ChosenModel(NamedTuple):
     """The model to use.
 
     Attributes:
-        path: of its file; None: the compact weights of this repository.
+        path: of its file, or `full` or `lite` for weights of this repository; None: lite.
         engine: as of engines.open_model.
         precision: as of engines.open_model.
         place: where it computes.
@@ -29,7 +29,7 @@ class ChosenModel(NamedTuple):
     @property
     def file(self) -> str:
         """The path of the file that is loaded."""
-        return self.path or defaults.WEIGHTS
+        return shipped_weights.locate(self.path) if self.path else defaults.WEIGHTS
 
     def busy_place(self) -> engines.Place:
         """Where it computes, with all threads at work on several tiles at a time."""
@@ -44,8 +44,10 @@ class ChosenModel(NamedTuple):
             engine: what computes it, as engines.describe says it.
         """
         digest = f'SHA-256 {files.digest(self.file)[: report.MODEL_DIGITS]}…'
-        if self.path is None:
-            shown = f'{os.path.basename(self.file)} ({digest}; the compact weights, --model takes others)'
+        if self.path in (None, 'lite'):
+            shown = f'{os.path.basename(self.file)} ({digest}; the compact network; --model full is better and slower)'
+        elif self.path == 'full':
+            shown = f"{os.path.basename(self.file)} ({digest}; the guide's network)"
         else:
             shown = f'{self.path} ({digest})'
         return f'{shown}, x{scale} on {engine}'
