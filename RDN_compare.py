@@ -84,8 +84,8 @@ def compare(
     network = checkpoint.load(weights)
     meter = measurement.Meter(network, device_taps, precision)
     steps = len(meter.stages) * sum(len(case.input_stems()) for case in cases)
-    with cli.progress_bar('stage', steps) as advance:
-        losses = measurement.measure(meter, labels, cases, rules, advance)
+    with cli.bar(steps) as bar:
+        losses = measurement.measure(meter, labels, cases, rules, bar.update)
     return measurement.Comparison([stage.name for stage in meter.stages], precision, meter.shares, losses)
 
 

@@ -11,18 +11,27 @@ from pictures.formats import reader
 from pictures.report import report
 
 
-def find_pictures(inputs: Sequence[str], output: str) -> Iterator[tuple[str, str, bool]]:
+def find_pictures(
+    inputs: Sequence[str], output: str, on_link: Callable[[str], None] | None = None
+) -> Iterator[tuple[str, str, bool]]:
     """Yield (path, place below what was given, whether its name is a picture's) for files and folders, sorted.
 
     A picture in a folder keeps its place. An earlier run's results in `output` are passed over.
-    Raises FileNotFoundError for what is not there.
+
+    Args:
+        inputs: files and folders.
+        output: the folder of the results.
+        on_link: called with the path of each link to a folder, which is not followed.
+
+    Raises:
+        FileNotFoundError: an input does not exist.
     """
     check_existence(inputs)
     for given in inputs:
         if not os.path.isdir(given):
             yield given, os.path.basename(given), True
             continue
-        for place in walk(given, output):
+        for place in walk(given, output, on_link=on_link):
             yield os.path.join(given, place), place, reader.is_picture_name(place)
 
 
@@ -37,14 +46,20 @@ def check_existence(inputs: Sequence[str]) -> None:
 def check_no_url(path: str) -> None:
     """Raises ValueError for a URL, which one machine alone does not open."""
     if '://' in path:
-        raise ValueError(f'{path}: a URL, which wants --cluster: docs/cluster.md')
+        raise ValueError(f'{path}: is a URL: add --cluster (docs/cluster.md)')
 
 
-def walk(root: str, output: str | None, on_error: Callable[[OSError], None] | None = None) -> Iterator[str]:
+def walk(
+    root: str,
+    output: str | None,
+    on_error: Callable[[OSError], None] | None = None,
+    on_link: Callable[[str], None] | None = None,
+) -> Iterator[str]:
     """Yield the places of all files below a folder, those of a folder sorted, but for hidden ones.
 
     Passed over: the folder `output` within, links to folders, a report's views, what is half-written. The names of a
-    folder are not all held. on_error: called for a folder that cannot be read, which is else passed over.
+    folder are not all held. on_error: called for a folder that cannot be read, which is else passed over; on_link: called
+    with the path of a link to a folder.
     """
     waiting = ['']
     while waiting:
@@ -53,20 +68,24 @@ def walk(root: str, output: str | None, on_error: Callable[[OSError], None] | No
         if output and os.path.realpath(folder) == os.path.realpath(output) != os.path.realpath(root):
             continue
         folders: list[str] = []
-        for name in external_sort.external_sort(_list_folder(folder, folders, on_error)):
+        for name in external_sort.external_sort(_list_folder(folder, folders, (on_error, on_link))):
             yield os.path.join(place, name)
         waiting += [os.path.join(place, name) for name in sorted(folders, reverse=True)]
 
 
-def _list_folder(folder: str, folders: list[str], on_error: Callable[[OSError], None] | None) -> Iterator[str]:
-    """Yield the names of a folder's files, and put those of the folders in it to `folders`."""
+def _list_folder(folder: str, folders: list[str], calls: tuple[Callable | None, Callable | None]) -> Iterator[str]:
+    """Yield the names of a folder's files, and put those of the folders in it to `folders`. calls: as of walk."""
+    on_error, on_link = calls
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not _is_folder(entry):
                     if not entry.name.startswith('.'):
                         yield entry.name
-                elif not (entry.is_symlink() or entry.name == report.VIEWS_NAME or _is_half_written(entry.name)):
+                elif entry.is_symlink():
+                    if on_link:
+                        on_link(entry.path)
+                elif not (entry.name == report.VIEWS_NAME or _is_half_written(entry.name)):
                     folders.append(entry.name)
     except OSError as error:
         if on_error:

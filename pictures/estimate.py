@@ -6,128 +6,76 @@ The time comes from a run of the engine on one tile. How many tiles there are fo
 from __future__ import annotations
 
 import math
-import os
 import time
-from typing import NamedTuple, Sequence
+from typing import Sequence
 
-from pictures import processing, upscaler
-from pictures.formats import reader
-from rdn import cli, cpu, engines, images, tiles
+from pictures import upscaler, workload
+from rdn import cli, cpu, engines
 
 import numpy as np
 
-MAX_HEADERS = 1000  # of more pictures, so many are looked at, evenly among them
 FIRST_SIDE = 64  # pixels of the first tile of a model of free size; its time says how large a tile takes a moment
 MOMENT_SECONDS = 0.5
 # Reading and writing, a core: of PNG, which is the slowest of the usual formats (python3 -m tools.bench files).
-FILE_MEGAPIXELS_A_SECOND = 2.5
+FILE_MEGAPIXELS_A_SECOND = 3.3
 UNITS = ((1, 'second', 57.5), (60, 'minute', 97.5), (3600, 'hour', 47.5), (86400, 'day', math.inf))
 clock = time.perf_counter
 
 
-class Header(NamedTuple):
-    """What a picture's header says: pixels, 0 where it does not say them, and whether there is an alpha channel."""
-
-    width: int
-    height: int
-    has_alpha: bool
-
-
-class Work(NamedTuple):
-    """What is to be done.
-
-    Attributes:
-        pictures: how many.
-        megapixels: of all of them.
-        network_pixels: what goes through the network: with what tiles share, alpha, and turns.
-        tile: (height, width) of a tile of the largest picture.
-        is_sampled: whether the figures come from some of the pictures.
-    """
-
-    pictures: int
-    megapixels: float
-    network_pixels: float
-    tile: tuple[int, int]
-    is_sampled: bool
-
-
-def describe(
-    jobs: Sequence[processing.PictureJob], model: engines.Engine, scale: int, options: processing.Options
-) -> str:
+def describe(load: workload.Workload, spent: float | None) -> str:
     """Return what a run will do: '3 pictures, 3.8 megapixels, about 2 minutes on this machine (OpenVINO, bf16)'.
 
     Args:
-        jobs: all pictures; those whose result is there and stays are not counted.
-        model: the engine, which is timed on one tile.
-        scale: how many times it enlarges.
-        options: of the run.
+        load: the work; pictures whose result is there and stays are not counted.
+        spent: seconds, as expected_seconds returns them.
     """
-    left = [job for job in jobs if options.overwrite or not os.path.exists(job.target)]
-    if not left:
-        return f'nothing to enlarge: {cli.count(len(jobs), "result")} there already'
-    work = measure_work(left, model, scale, options)
-    pictures = cli.count(len(left), 'picture')
-    if not work.megapixels:
+    if not load.left:
+        return f'nothing to enlarge: {cli.count(len(load.jobs), "result")} there already'
+    pictures, total = cli.count(len(load.left), 'picture'), load.total()
+    if not total.megapixels:
         return f'{pictures}, of a size that its header does not say'
-    size = f'{"about " if work.is_sampled else ""}{megapixels_in_words(work.megapixels)} megapixels'
+    about = 'about ' if load.is_sampled else ''
+    size = f'{about}{megapixels_in_words(total.megapixels)} megapixels'
+    if load.options.size:
+        size += f' to become {about}{megapixels_in_words(total.result_megapixels)}'
+    time_spent = '' if spent is None else f'{in_words(spent)} '
+    ensemble = f'; {len(upscaler.SYMMETRIES)} times as long by --self-ensemble' if load.options.self_ensemble else ''
+    return f'{pictures}, {size}, {time_spent}on this machine ({load.model.name}{ensemble})'
+
+
+def expected_seconds(load: workload.Workload) -> float | None:
+    """Return about how long the work takes, None if that is not known: of unknown size, or the model fails.
+
+    It is the network's time, or where that is fast, the time of reading and writing.
+    """
+    total = load.total()
+    if not total.megapixels:
+        return None
+    files = max(total.megapixels, total.result_megapixels / 4) / FILE_MEGAPIXELS_A_SECOND / cpu.available_cores()
     try:
-        spent = f'{in_words(seconds(work, model, options))} '
+        return max(files, _network_seconds(total, load.model, load.options.batch_size))
     except (ValueError, MemoryError):  # each picture says what fails
-        spent = ''
-    return f'{pictures}, {size}, {spent}on this machine ({model.name})'
+        return None
 
 
-def measure_work(
-    jobs: Sequence[processing.PictureJob], model: engines.Engine, scale: int, options: processing.Options
-) -> Work:
-    """Return how much is to be done, from the pictures' headers; of very many pictures from some of them."""
-    step = -(-len(jobs) // MAX_HEADERS)
-    headers = [look_at(job.source) for job in jobs[::step]]
-    known = [header for header in headers if header.width and header.height]
-    if not known:
-        return Work(len(jobs), 0, 0, (0, 0), True)
-    share = len(jobs) / len(known)
-    pixels = share * sum(header.width * header.height for header in known)
-    network = share * sum(_network_pixels(header, model, scale, options) for header in known)
-    largest = max(known, key=lambda header: header.width * header.height)
-    height, width = _layout(largest, model, scale, options).tile
-    return Work(len(jobs), pixels / 1e6, network, (height, width), len(known) < len(jobs))
-
-
-def look_at(path: str) -> Header:
-    """Return what a picture's header says, which reads little of the file."""
-    if not os.path.isfile(path):  # a pipe would wait for a writer
-        return Header(0, 0, False)
-    width, height = reader.read_size(path)
-    try:
-        with images.open_image(path) as image:
-            has_alpha = image.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa') or 'transparency' in image.info
-    except Exception:  # Pillow does not know all formats, and raises anything for a broken file
-        has_alpha = False
-    return Header(width, height, has_alpha)
-
-
-def seconds(work: Work, model: engines.Engine, options: processing.Options) -> float:
-    """Return about how long the work takes: the network, or where that is fast, reading and writing."""
-    tile: Sequence[int] = work.tile
+def _network_seconds(total: workload.Load, model: engines.Engine, batch_size: int) -> float:
+    if not total.network_pixels:
+        return 0
+    tile: Sequence[int] = total.tile
     free = [fixed is None for fixed in model.shape[1:]]
     if any(free):
         small = [min(side, FIRST_SIDE) if is_free else side for side, is_free in zip(tile, free)]
-        rate = _seconds_a_pixel(model, small, options.batch_size)
-        if rate * work.network_pixels < 4 * MOMENT_SECONDS:
-            return _at_least_files(rate * work.network_pixels, work)
-        grown = math.sqrt(MOMENT_SECONDS / (rate * small[0] * small[1] * _at_a_time(model, small, options.batch_size)))
+        rate = _seconds_a_pixel(model, small, batch_size)
+        if rate * total.network_pixels < 4 * MOMENT_SECONDS:
+            return rate * total.network_pixels
+        grown = math.sqrt(MOMENT_SECONDS / (rate * small[0] * small[1] * _at_a_time(model, small, batch_size)))
         tile = [
             max(1, min(side, max(smaller, int(grown * smaller)))) if is_free else side
             for side, smaller, is_free in zip(tile, small, free)
         ]
-    rate = _seconds_a_pixel(model, tile, options.batch_size)
-    together = model.streams * work.tile[0] * work.tile[1]  # of a picture of one tile only one stream works
-    return _at_least_files(rate * max(work.network_pixels, together), work)
-
-
-def _at_least_files(network_seconds: float, work: Work) -> float:
-    return max(network_seconds, work.megapixels / FILE_MEGAPIXELS_A_SECOND / cpu.available_cores())
+    rate = _seconds_a_pixel(model, tile, batch_size)
+    together = model.streams * total.tile[0] * total.tile[1]  # of a picture of one tile only one stream works
+    return rate * max(total.network_pixels, together)
 
 
 def _seconds_a_pixel(model: engines.Engine, tile: Sequence[int], batch_size: int) -> float:
@@ -150,21 +98,6 @@ def _seconds_a_pixel(model: engines.Engine, tile: Sequence[int], batch_size: int
 def _at_a_time(model: engines.Engine, tile: Sequence[int], batch_size: int) -> int:
     """How many tiles (height, width) go through the model at a time. batch_size: as in processing.Options."""
     return model.streams * (model.batch or batch_size or model.tiles_a_run(*tile))
-
-
-def _layout(header: Header, model: engines.Engine, scale: int, options: processing.Options) -> tiles.Layout:
-    size = header.height, header.width
-    return upscaler.layout_for(model, size, options.tile_size, options.overlap, scale)
-
-
-def _network_pixels(header: Header, model: engines.Engine, scale: int, options: processing.Options) -> int:
-    """How many pixels of a picture go through the network. Alpha goes through it like a second picture."""
-    layout = _layout(header, model, scale, options)
-    (height, width), sides = layout.tile, (header.height, header.width)
-    rows, columns = (tiles.count_tiles(side, size, layout.overlap) for side, size in zip(sides, layout.tile))
-    runs = rows * columns * (2 if header.has_alpha else 1)
-    full = -(-runs // model.batch) * model.batch if model.batch else runs
-    return full * height * width * (len(upscaler.SYMMETRIES) if options.self_ensemble else 1)
 
 
 def in_words(spent: float) -> str:

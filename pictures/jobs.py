@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple, Sequence
 
-from pictures import discovery, naming, processing
+from pictures import clashes, discovery, history, naming, processing, target_size
 from rdn import cli
 
 SHOWN_RESULTS = 3  # of those that are left out
@@ -26,38 +26,44 @@ class Found(NamedTuple):
         return f'not enlarged again: {cli.count(len(self.results), "result")} of earlier runs: {shown}{rest}'
 
 
-def find_jobs(inputs: Sequence[str], names: naming.Naming, summary: processing.Summary) -> Found:
+def find_jobs(
+    inputs: Sequence[str], names: naming.Naming, summary: processing.Summary, past: history.History | None = None
+) -> Found:
     """Return a job for each picture, in the order of the inputs, those of a folder sorted.
 
-    A result of an earlier run is known by its name: it is the suffix, or the usual one of another scale, longer than a
+    A result of an earlier run is known by its name: it is the suffix, or the usual one of another size, longer than a
     picture beside it. A file that the user named is a picture whatever its name, unless this run makes it of another one.
 
     Args:
         inputs: files and folders.
         names: how the results are named.
         summary: counts the files that are no pictures by their names.
+        past: the records of earlier runs; None for none.
 
     Raises:
         FileNotFoundError: an input does not exist.
         ValueError: there is no picture, or there are several for one result.
     """
+    past = past or history.History()
     jobs: dict[tuple[str, str], processing.PictureJob] = {}  # by source and result: what is named twice is made once
     in_folders: dict[str, str] = {}  # source -> place
     for given in inputs:
         own = names if names.file else names._replace(output=naming.folder_for(given, names))
-        for path, place, is_picture in discovery.find_pictures([given], own.output or os.curdir):
+        for path, place, is_picture in discovery.find_pictures([given], own.output or os.curdir, summary.pass_link):
             if not is_picture:
                 summary.pass_over(path)
                 continue
-            job = processing.PictureJob(path, place, naming.target_of(place, own))
+            job = processing.PictureJob(path, place, path if names.in_place else naming.target_of(place, own))
             source = os.path.abspath(path)
             jobs.setdefault((source, os.path.abspath(job.target)), job)
             if os.path.isdir(given):
                 in_folders[source] = place
+    chosen = clashes.numbered(list(jobs.values()), past) if names.numbers else list(jobs.values())
     found, stems = Found([], []), _stems_of_results(in_folders, names.suffix)
-    targets = {target for _, target in jobs}
-    for (source, _), job in jobs.items():
-        is_result = source in targets or source in in_folders and os.path.splitext(source)[0] in stems
+    targets = set() if names.in_place else {os.path.abspath(job.target) for job in chosen}
+    for job in chosen:
+        source = os.path.abspath(job.source)
+        is_result = source in targets or source in in_folders and _is_result(source, stems, past)
         if is_result and names.suffix and not names.file:
             found.results.append(job.source)
         else:
@@ -66,10 +72,18 @@ def find_jobs(inputs: Sequence[str], names: naming.Naming, summary: processing.S
     return found
 
 
+def _is_result(source: str, stems: set[str], past: history.History) -> bool:
+    """Whether a picture in a folder is a result by its name, or by the one that it has without a number."""
+    usual = clashes.without_number(source)
+    if usual != source and past.is_result(source) and os.path.splitext(usual)[0] in stems:
+        return True
+    return os.path.splitext(source)[0] in stems
+
+
 def _stems_of_results(places: dict[str, str], suffix: str) -> set[str]:
     """The paths, without an ending, where results of pictures in folders may lie. places: source -> its place."""
-    ends = {os.path.splitext(source)[0][-3:] for source in places}  # of most folders none is a usual suffix
-    suffixes = {suffix, *ends.intersection(naming.USUAL_SUFFIXES)}
+    suffixes = {suffix, *(target_size.suffix_in(os.path.splitext(source)[0]) for source in places)}
+    suffixes.discard('')
     return {
         source[: len(source) - len(place)] + stem
         for source, place in places.items()
@@ -80,7 +94,7 @@ def _stems_of_results(places: dict[str, str], suffix: str) -> set[str]:
 
 def _check(inputs: Sequence[str], names: naming.Naming, found: Found) -> None:
     if not found.jobs:
-        raise ValueError(f'{", ".join(inputs)}: no pictures in it')
+        raise ValueError(f'{", ".join(inputs)}: no pictures found')
     if names.file and len(found.jobs) > 1:
         raise ValueError(
             f'{names.file}: --output names a file, and there are {len(found.jobs)} pictures: name a folder'

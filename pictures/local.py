@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Sequence
-
-from pictures import pipeline, processing
+from pictures import batch_bar, history, pipeline, processing, workload
 from pictures.formats import stderr_capture
 from pictures.report import report
-from rdn import cli, engines
-
-from tqdm import tqdm
-
-BAR_FORMAT = '{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} MP [{elapsed}<{remaining}, {rate_noinv_fmt}]'
+from rdn import cli
 
 
 def upscale_all(
-    jobs: Sequence[processing.PictureJob],
-    model: engines.Engine,
-    scale: int,
-    options: processing.Options,
+    load: workload.Workload,
+    expected: float | None,
     page: report.Report | None,
     summary: processing.Summary,
+    past: history.History,
 ) -> None:
-    """Do all Jobs, with a line for each, in their order; one that fails does not stop the others, but for a full disk.
+    """Enlarge all pictures, with a line for each, in their order; one that fails does not stop the others.
 
-    page: to put the results on, those of earlier runs, too; None for none. summary: is kept up to date.
+    Args:
+        load: the pictures, the model, and how they are enlarged.
+        expected: seconds that it may take, for the bar; None if that is not known.
+        page: to put the results on, those of earlier runs, too; None for none.
+        summary: is kept up to date.
+        past: the records of earlier runs, to which this one adds.
+
+    Raises:
+        OSError: the disk is full.
     """
-    megapixels = [processing.megapixels(job.source) for job in jobs]
-    with stderr_capture.console() as console, tqdm(
-        total=sum(megapixels), unit='MP', file=console, disable=None, leave=False, bar_format=BAR_FORMAT
-    ) as bar:
-
-        def advance(amount: float) -> None:
-            bar.update(min(amount, bar.total - bar.n))  # the sum of parts may be a rounding more than the whole
-
-        def say(line: str) -> None:
-            bar.clear()
-            print(line)
-            bar.refresh()
+    with stderr_capture.console() as console, batch_bar.BatchBar(load, expected, console) as bar:
 
         def finish(job: processing.PictureJob, outcome: pipeline.PictureResult) -> None:
             error = outcome.error
             if outcome.line:
-                say(outcome.line)
+                bar.say(outcome.line)
             if isinstance(error, OSError) and error.errno in processing.HOPELESS:
                 raise error
+            bar.finish(job, is_done=not error and not outcome.is_skipped)
             if outcome.is_skipped:
-                bar.total -= processing.megapixels(job.source)
                 summary.skipped += 1
             elif error:
                 line = processing.failure_line(job, cli.describe_error(error))
                 summary.fail(line)
-                say(f'failed: {line}')
+                bar.say(f'failed: {line}')
             else:
                 summary.done += 1
 
-        pipeline.Pipeline(pipeline.Recipe(model, scale, options, page), advance, finish).run(jobs, megapixels)
+        recipe = pipeline.Recipe(load.model, load.scale, load.options, page, past)
+        pipeline.Pipeline(recipe, bar.advance, finish).run(load.jobs, lambda job: load.load(job).held)

@@ -7,8 +7,6 @@ from typing import Iterator, NamedTuple
 
 from pictures.formats import reader, registry
 
-USUAL_SUFFIXES = ('_x2', '_x3', '_x4')  # of results of our networks
-
 
 class Naming(NamedTuple):
     """How results are named.
@@ -19,6 +17,9 @@ class Naming(NamedTuple):
         ending: of all results, with its dot; None: the source's own where it can be written.
         lossless: whether formats that always lose something become PNG.
         file: the path of the only result; None: it follows from the source's name.
+        numbers: whether several pictures of one result are numbered.
+        in_place: whether each result takes the name of its source.
+        all_frames: whether formats that are only written with all frames may be results.
     """
 
     output: str | None
@@ -26,27 +27,39 @@ class Naming(NamedTuple):
     ending: str | None
     lossless: bool
     file: str | None = None
+    numbers: bool = False
+    in_place: bool = False
+    all_frames: bool = False
+
+    def can_write(self, ending: str) -> bool:
+        """Whether results may have an ending."""
+        return ending in registry.WRITABLE or self.all_frames and ending in registry.WITH_FRAMES
 
 
-def make_naming(output: str | None, suffix: str | None, ext: str | None, lossless: bool, scale: int) -> Naming:
+def make_naming(
+    output: str | None, suffix: str | None, ext: str | None, lossless: bool, usual: str, all_frames: bool = False
+) -> Naming:
     """Return how results are named.
 
     Args:
         output: a file where its ending is that of a format and there is no such folder, else a folder; None for neither.
-        suffix: behind the names of sources; None: _x2 for a model that doubles.
+        suffix: behind the names of sources; None: the usual one.
         ext: the ending of all results, without its dot; None: the sources' own.
         lossless: as in Naming.
-        scale: how many times the model enlarges.
+        usual: the suffix that says the size: _x2 for a model that doubles.
+        all_frames: as in Naming.
 
     Raises:
         ValueError: `output` is a file, and other flags name or choose otherwise, or its format is not written.
     """
-    usual = f'_x{scale}' if suffix is None else suffix
+    chosen = usual if suffix is None else suffix
     ending = ext and f'.{ext}'
     if output is None or not reader.is_picture_name(output) or os.path.isdir(output):
-        return Naming(output, usual, ending, lossless)
+        return Naming(output, chosen, ending, lossless, all_frames=all_frames)
     own = os.path.splitext(output)[1].lower()
-    if own not in registry.WRITABLE:
+    folder = os.path.dirname(os.path.abspath(output))
+    named = Naming(folder, chosen, ending, lossless, output, all_frames=all_frames)
+    if not named.can_write(own):
         raise ValueError(f'{output}: {own[1:].upper()} is not written: name a .png file, for example')
     if suffix is not None or ending not in (None, own):
         raise ValueError(f'{output}: --output names a file, which --ext and --suffix do not change')
@@ -54,7 +67,7 @@ def make_naming(output: str | None, suffix: str | None, ext: str | None, lossles
         raise ValueError(
             f'{output}: {registry.BY_ENDING[own].name} always loses something: name a .png file, for example'
         )
-    return Naming(os.path.dirname(os.path.abspath(output)), usual, ending, lossless, output)
+    return named
 
 
 def folder_for(given: str, naming: Naming) -> str:
@@ -67,13 +80,15 @@ def folder_for(given: str, naming: Naming) -> str:
         return naming.output
     if not os.path.isdir(given):
         return os.path.dirname(given)
+    if naming.in_place:
+        return given
     if not naming.suffix:
         raise ValueError(f'{given}: with an empty --suffix its results would lie in it: name an --output')
     path = os.path.normpath(given)
     if os.path.basename(path) in ('', os.curdir, os.pardir):
         path = os.path.abspath(path)
     if path == os.path.dirname(path):
-        raise ValueError(f'{given}: nothing lies beside it: name an --output')
+        raise ValueError(f'{given}: has no folder beside it for results: name an --output')
     return path + naming.suffix
 
 
@@ -85,7 +100,7 @@ def target_of(place: str, naming: Naming) -> str:
     if naming.file:
         return naming.file
     stem, own = os.path.splitext(place)
-    chosen = naming.ending or (own.lower() if own.lower() in registry.WRITABLE else '.png')
+    chosen = naming.ending or (own.lower() if naming.can_write(own.lower()) else '.png')
     if naming.lossless and registry.BY_ENDING[chosen].has_loss:
         chosen = '.png'
     return os.path.join(naming.output or '', f'{stem}{naming.suffix}{chosen}')

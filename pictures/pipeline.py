@@ -11,24 +11,25 @@ import concurrent.futures
 import dataclasses
 from typing import Callable, NamedTuple, Sequence
 
-from pictures import processing
-from pictures.formats import reader, writer
+from pictures import earlier_results, history, passes, processing, sequences, views
+from pictures.formats import decoders, frames, reader, writer
 from pictures.report import report
 from rdn import cpu, engines
 
-MOST_MEGAPIXELS = 48  # of sources on their way: three of a usual camera
+MOST_MEGAPIXELS = 48  # on their way: three of a usual camera, doubled
 UNKNOWN_MEGAPIXELS = 12  # of a picture whose header does not say its size, until it is read
 AHEAD = 2  # pictures on their way beside those that threads work on
 FAILURES = (ValueError, OSError, MemoryError)  # of one picture; the others go on
 
 
 class Recipe(NamedTuple):
-    """What is done with every picture. page: to put the results on; None for none."""
+    """What is done with every picture. page: to put the results on, past: records of earlier runs; None for none."""
 
     model: engines.Engine
     scale: int
     options: processing.Options
     page: report.Report | None = None
+    past: history.History | None = None
 
 
 class PictureResult(NamedTuple):
@@ -67,30 +68,31 @@ class Pipeline:
     def __init__(
         self,
         recipe: Recipe,
-        advance: Callable[[float], None],
+        advance: Callable[[processing.PictureJob, float], None],
         finish: Callable[[processing.PictureJob, PictureResult], None],
     ):
         """Prepare a run.
 
         Args:
             recipe: what is done with every picture.
-            advance: called with the megapixels of a source that went through the model.
+            advance: called with a job and the share of its work that was done since the last call.
             finish: called with each job and its outcome, in the order of the jobs; what it raises ends the run.
         """
         self._recipe, self._advance, self._finish = recipe, advance, finish
         self._workers = cpu.available_cores()
-        self._waiting: collections.deque[tuple[int, processing.PictureJob, float]] = collections.deque()
+        self._waiting: collections.deque[tuple[int, processing.PictureJob]] = collections.deque()
         self._underway: collections.deque[_Underway] = collections.deque()  # in the order of the jobs
         self._sources: dict[str, str] = {}  # target -> source
 
-    def run(self, jobs: Sequence[processing.PictureJob], megapixels: Sequence[float]) -> None:
+    def run(self, jobs: Sequence[processing.PictureJob], megapixels: Callable[[processing.PictureJob], float]) -> None:
         """Do all jobs.
 
         Args:
             jobs: the pictures.
-            megapixels: of each by its header; 0 where that does not say it.
+            megapixels: returns how much memory a picture needs, as held_megapixels says it; 0 if its header does not say it.
         """
-        self._waiting.extend((number, job, size) for number, (job, size) in enumerate(zip(jobs, megapixels)))
+        self._waiting.extend(enumerate(jobs))
+        self._megapixels = megapixels
         with concurrent.futures.ThreadPoolExecutor(self._workers) as self._pool:
             try:
                 while self._waiting or self._underway:
@@ -103,6 +105,9 @@ class Pipeline:
             except _RunError as end:
                 assert end.__cause__
                 raise end.__cause__.with_traceback(None) from None
+            except (KeyboardInterrupt, SystemExit):
+                decoders.end_all()  # rather than wait for what they read
+                raise
             finally:  # what is being written is completed; what is not begun is left
                 for each in self._underway:
                     each.work.cancel()
@@ -113,8 +118,11 @@ class Pipeline:
             while self._underway and self._underway[0].is_upscaled and self._underway[0].work.done():
                 first = self._underway.popleft()
                 self._finish(first.job, _outcome_of(first.work))
-            while self._waiting and self._has_room(self._waiting[0][2] or UNKNOWN_MEGAPIXELS):
-                self._underway.append(self._begin(*self._waiting.popleft()))
+            while self._waiting:
+                megapixels = self._megapixels(self._waiting[0][1])
+                if not self._has_room(megapixels or UNKNOWN_MEGAPIXELS):
+                    break
+                self._underway.append(self._begin(*self._waiting.popleft(), megapixels))
         except Exception as error:
             raise _RunError from error
 
@@ -126,22 +134,31 @@ class Pipeline:
 
     def _begin(self, number: int, job: processing.PictureJob, megapixels: float) -> _Underway:
         try:
-            processing.check_job(job, self._sources)
-            if processing.is_done(job.target, self._recipe.options):
+            if earlier_results.is_job_done(job, self._recipe.options, self._sources, self._recipe.past):
                 return _Underway(number, job, megapixels, self._pool.submit(self._skip, number, job), True)
         except FAILURES as error:
             return _Underway(number, job, 0, _failed(error), True)
-        reading = self._pool.submit(reader.read_picture, job.source)
+        reading = self._pool.submit(self._read, job)
         return _Underway(number, job, megapixels or UNKNOWN_MEGAPIXELS, reading)
+
+    def _read(self, job: processing.PictureJob) -> reader.Picture | frames.Sequence:
+        return sequences.find(job, self._recipe.options) or reader.read_picture(job.source)
 
     def _upscale(self, underway: _Underway) -> None:
         """Run a picture through the model, and have it written."""
         recipe, job = self._recipe, underway.job
         try:
             picture = underway.work.result()
+            if isinstance(picture, frames.Sequence):
+                self._upscale_sequence(underway, picture)
+                return
             height, width = picture.pixels.shape[:2]
-            underway.megapixels = height * width / 1e6
-            canvas = processing.upscale_picture(job, picture, recipe.model, recipe.scale, recipe.options, self._go_on)
+            underway.megapixels = held_megapixels(passes.make_plan(height, width, recipe.scale, recipe.options.size))
+
+            def go_on(share: float) -> None:
+                self._go_on(job, share)
+
+            canvas = processing.upscale_picture(job, picture, recipe.model, recipe.scale, recipe.options, go_on)
         except FAILURES as error:
             underway.work = _failed(error)
         else:
@@ -150,28 +167,55 @@ class Pipeline:
             underway.work = self._pool.submit(self._write, underway.number, job, picture, canvas)
         underway.is_upscaled = True
 
-    def _go_on(self, megapixels: float) -> None:
-        self._advance(megapixels)
+    def _upscale_sequence(self, underway: _Underway, sequence: frames.Sequence) -> None:
+        """Run all frames of a file through the model, each written before the next is read."""
+        recipe, job = self._recipe, underway.job
+
+        def go_on(share: float) -> None:
+            self._go_on(job, share)
+
+        enlarged = sequences.upscale(job, sequence, recipe.model, recipe.scale, recipe.options, go_on)
+        line = processing.line_of(job.target, sequences.save(job, enlarged, recipe.options, recipe.past))
+        underway.work = self._pool.submit(self._finish_writing, underway.number, job, line, enlarged.first[0])
+        underway.is_upscaled = True
+
+    def _go_on(self, job: processing.PictureJob, share: float) -> None:
+        self._advance(job, share)
         self._move_on()
 
     def _write(
         self, number: int, job: processing.PictureJob, picture: reader.Picture, canvas: writer.Canvas
     ) -> PictureResult:
-        line = processing.line_of(job.target, processing.save(job, picture, canvas, self._recipe.options))
+        notes = processing.save(job, picture, canvas, self._recipe.options, self._recipe.past)
+        line = processing.line_of(job.target, notes)
+        return self._finish_writing(number, job, line, processing.Upscaled(picture, canvas))
+
+    def _finish_writing(
+        self, number: int, job: processing.PictureJob, line: str, upscaled: processing.Upscaled
+    ) -> PictureResult:
         try:
-            self._show(number, job, processing.Upscaled(picture, canvas))
+            self._show(number, job, upscaled)
         except FAILURES as error:
             return PictureResult(line, error)
         return PictureResult(line)
 
     def _skip(self, number: int, job: processing.PictureJob) -> PictureResult:
-        self._show(number, job, None)
+        shown = earlier_results.shown_job(job, self._recipe.options)
+        if shown:
+            views.check_done(shown, self._recipe.scale, self._recipe.options)
+            self._show(number, shown, None)
         return PictureResult(is_skipped=True)
 
     def _show(self, number: int, job: processing.PictureJob, upscaled: processing.Upscaled | None) -> None:
         if self._recipe.page:
-            views = processing.views_of(job, upscaled, self._recipe.scale)
-            self._recipe.page.add(job.place, views, position=number)
+            shown = views.views_of(job, upscaled, self._recipe.scale, self._recipe.options)
+            self._recipe.page.add(job.place, shown, position=number, result=job.target)
+
+
+def held_megapixels(plan: passes.PassPlan) -> float:
+    """Return the megapixels of a source, or a quarter of its result's if that is more: doubling makes them alike."""
+    height, width = plan.steps[0]
+    return max(height * width, plan.size[0] * plan.size[1] / 4) / 1e6
 
 
 def _failed(error: BaseException) -> concurrent.futures.Future:

@@ -6,9 +6,16 @@ import contextlib
 import os
 from typing import ContextManager, Iterator, NamedTuple, Sequence
 
-from pictures import defaults, processing
+from pictures import history, processing
 from pictures.report import report
 from rdn import cpu, engines, files, shipped_weights
+
+DEFAULT_MODEL = 'lite'  # of rdn.shipped_weights
+SHOWN_FAILURES = 200  # on the page
+# Options that no pixel of a result depends on, with one value for all runs.
+PLACES: dict = dict(
+    overwrite=False, resume=False, on_clash='', keep_dates=False, in_place=False, no_backup=False, batch_size=0
+)
 
 
 class ChosenModel(NamedTuple):
@@ -29,7 +36,7 @@ class ChosenModel(NamedTuple):
     @property
     def file(self) -> str:
         """The path of the file that is loaded."""
-        return shipped_weights.locate(self.path) if self.path else defaults.WEIGHTS
+        return shipped_weights.locate(self.path or DEFAULT_MODEL)
 
     def busy_place(self) -> engines.Place:
         """Where it computes, with all threads at work on several tiles at a time."""
@@ -44,7 +51,7 @@ class ChosenModel(NamedTuple):
             engine: what computes it, as engines.describe says it.
         """
         digest = f'SHA-256 {files.digest(self.file)[: report.MODEL_DIGITS]}…'
-        if self.path in (None, 'lite'):
+        if self.path in (None, DEFAULT_MODEL):
             shown = f'{os.path.basename(self.file)} ({digest}; the compact network; --model full is better and slower)'
         elif self.path == 'full':
             shown = f"{os.path.basename(self.file)} ({digest}; the guide's network)"
@@ -76,6 +83,12 @@ class UpscaleRequest(NamedTuple):
     log: str | None
     options: processing.Options
 
+    def made(self) -> str:
+        """Return a digest of what results depend on: the model and the settings, not the places."""
+        model = self.model
+        chosen = files.digest(model.file), model.engine, model.precision
+        return history.digest_of(*chosen, self.options._replace(**PLACES))
+
     def check_writable(self, folders: Sequence[str]) -> None:
         """Make the folders for results, report and log; raise OSError where one of them cannot be written."""
         log_folder = self.log and os.path.dirname(os.path.abspath(self.log))
@@ -88,6 +101,8 @@ class UpscaleRequest(NamedTuple):
         try:
             with self._writing_report(self.page) if self.page else contextlib.nullcontext() as page:
                 yield page
+                if page:
+                    page.list_failures(summary.failure_lines(SHOWN_FAILURES), summary.failed)
         finally:
             if self.log:
                 summary.write_failures(self.log)

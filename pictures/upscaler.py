@@ -6,45 +6,58 @@ import collections
 import itertools
 from typing import Callable, Iterable, Iterator, NamedTuple
 
+from pictures import channel_roles
 from rdn import cpu, engines, sanity, tiles
 
 import cv2
 import numpy as np
 
-FLAT_RADIUS = 3  # pixels around that have to be alike for an alpha to stay exactly as it is
 RUN_PIXELS = (
     1 << 16
 )  # of the inputs that a thread takes at a time: handing over one small tile costs more than its work
 
 
 class Cutting(NamedTuple):
-    """How a picture goes through a model: tile_size and overlap in pixels, batch_size in tiles a run."""
+    """How a picture goes through a model.
+
+    Attributes:
+        tile_size: pixels, of axes that the model leaves free.
+        overlap: of tiles, pixels.
+        batch_size: tiles a run; 0: as many as the model runs fastest.
+        self_ensemble: whether to average the eight flips and turns.
+        wraps: whether the picture's opposite edges meet, as those of a tileable texture.
+        alpha: what an alpha channel holds, one of channel_roles.ALPHAS.
+    """
 
     tile_size: int
     overlap: int
     batch_size: int = 1
     self_ensemble: bool = False
+    wraps: bool = False
+    alpha: str = channel_roles.OPACITY
+
+    @property
+    def reach(self) -> int:
+        """How far a pixel changes the result, in pixels: as far as tiles overlap, which is measured."""
+        return max(self.overlap, tiles.OVERLAP)
 
 
-def upscale(
-    pixels: np.ndarray, model: engines.Engine, scale: int, cutting: Cutting
-) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
-    """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for all of a picture's pixels (H, W, C).
-
-    Here a picture meets a model, on one machine and on many, and here a failure of the model can be answered.
-    """
-    layout = layout_for(model, pixels.shape[:2], cutting.tile_size, cutting.overlap, scale)
-    return upscale_pixels(pixels, model, layout, cutting.batch_size, cutting.self_ensemble)
+USUAL = Cutting(0, tiles.OVERLAP, 0)  # of a layout that is there already
 
 
-def layout_for(model: engines.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int) -> tiles.Layout:
+def layout_for(
+    model: engines.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int, wraps: bool = False
+) -> tiles.Layout:
     """How a picture of a size (height, width) is cut for a model.
 
     tile_size: largest side in pixels for axes that the model leaves free; there a smaller picture is a tile of its own,
     which needs no mirror. Raises ValueError for an overlap as large as a tile.
     """
-    tile = [fixed or tiles.fitted_size(side, tile_size, overlap) for fixed, side in zip(model.shape[1:], size)]
-    return tiles.Layout(*size, tile, overlap, scale)
+    around = 2 * overlap if wraps else 0
+    sides = [
+        fixed or tiles.fitted_size(side + around, tile_size, overlap) for fixed, side in zip(model.shape[1:], size)
+    ]
+    return tiles.Layout(*size, sides, overlap, scale, wraps)
 
 
 def check_tiles(model: engines.Engine, tile_size: int, overlap: int) -> None:
@@ -54,52 +67,80 @@ def check_tiles(model: engines.Engine, tile_size: int, overlap: int) -> None:
 
 
 def upscale_pixels(
-    pixels: np.ndarray, model: engines.Engine, layout: tiles.Layout, batch_size: int = 0, self_ensemble: bool = False
+    pixels: np.ndarray, model: engines.Engine, layout: tiles.Layout, cutting: Cutting = USUAL
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
     """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for a picture's pixels (H, W, C).
 
-    uint8 or uint16 in and out; C as in pictures/formats/pixels.py. batch_size: tiles a run; 0: as many as the model runs
-    fastest.
+    RGB pixels with equal channels everywhere go through the model as grey, so that they stay grey.
+
+    Args:
+        pixels: of the whole picture, uint8 or uint16 as the results are; C as in pictures/formats/pixels.py.
+        model: that enlarges.
+        layout: of the picture's tiles, which says the scale, and whether the picture's opposite edges meet.
+        cutting: its batch_size, self_ensemble and alpha; the layout says the rest.
     """
     every = itertools.chain.from_iterable(tiles.tile_rows(layout))
-    return upscale_tiles(pixels, every, model, layout.scale, batch_size, self_ensemble)
+    shown = channel_roles.narrowed(pixels)
+    cutting = cutting._replace(wraps=layout.wraps)
+    for tile, part in upscale_tiles(shown, every, model, layout.scale, cutting):
+        yield tile, channel_roles.widened(part, pixels.shape[2])
 
 
 def upscale_tiles(
-    pixels: np.ndarray,
-    those: Iterable[tiles.Tile],
-    model: engines.Engine,
-    scale: int,
-    batch_size: int = 0,
-    self_ensemble: bool = False,
+    pixels: np.ndarray, those: Iterable[tiles.Tile], model: engines.Engine, scale: int, cutting: Cutting
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
-    """As upscale_pixels, for the given tiles of the pixels."""
-    top = np.float32(np.iinfo(pixels.dtype).max)
-    model = model if top == 255 else model.exact()  # 16 bits show what bf16 loses
+    """As upscale_pixels, for the given tiles of the pixels, whose channels stay as they are."""
+    model = exact_enough(model, pixels.dtype)
     planes_first = pixels.transpose(2, 0, 1)
+    for tile, planes in upscale_planes(planes_first, those, model, scale, cutting):
+        yield tile, to_numbers(planes, pixels.dtype)
+
+
+def upscale_planes(
+    planes_first: np.ndarray, those: Iterable[tiles.Tile], model: engines.Engine, scale: int, cutting: Cutting
+) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
+    """Yield (Tile, its upscaled core (C, scale*h, scale*w), float32, not clipped) for tiles of planes (C, H, W).
+
+    The planes are uint8, uint16, or float32 of 0...1; the model computes as exactly as it is.
+    """
     waiting: collections.deque[tuple[tiles.Tile, np.ndarray]] = collections.deque()  # went in, not yet out
 
     def inputs() -> Iterator[np.ndarray]:
         for tile in those:
-            part = np.divide(tiles.cut(planes_first, tile), top, dtype=np.float32)
+            part = as_floats(tiles.cut(planes_first, tile, cutting.wraps))
             waiting.append((tile, part))
-            yield _colour_input(part)
-            if _has_shape(part):
+            yield _colour_input(part, cutting)
+            if _runs_alpha(part, cutting):
                 yield np.repeat(part[-1:], 3, 0)
 
-    run = _run_ensemble if self_ensemble else _run_batches
-    outputs = run(model, inputs(), batch_size)
+    run = _run_ensemble if cutting.self_ensemble else _run_batches
+    outputs = run(model, inputs(), cutting.batch_size)
     for colour in outputs:
         tile, part = waiting.popleft()
-        alpha = tiles.crop_core(_keep_flat(next(outputs), part[-1], scale), tile, scale) if _has_shape(part) else None
-        planes = _assemble(part, tiles.crop_core(colour, tile, scale), alpha)
-        yield tile, _to_numbers(planes, top, pixels.dtype)
+        alpha = None
+        if _runs_alpha(part, cutting):
+            alpha = next(outputs)
+            alpha = alpha if cutting.alpha == channel_roles.DATA else channel_roles.keep_flat(alpha, part[-1], scale)
+            alpha = tiles.crop_core(alpha, tile, scale)
+        yield tile, _assemble(part, tiles.crop_core(colour, tile, scale), alpha)
 
 
-def _to_numbers(planes: np.ndarray, top: np.float32, dtype: np.dtype) -> np.ndarray:
-    """(C, h, w), 0...1 -> (h, w, C), 0...top, rounded to the nearest."""
+def exact_enough(model: engines.Engine, dtype: np.dtype) -> engines.Engine:
+    """Return the model for pictures of a type: 16 bits show what bf16 loses."""
+    return model.exact() if dtype == np.uint16 else model
+
+
+def as_floats(planes: np.ndarray) -> np.ndarray:
+    """Whole numbers 0...255 or 0...65535 as float32, 0...1; float32 as it is."""
+    if planes.dtype == np.float32:
+        return np.ascontiguousarray(planes)
+    return np.divide(planes, np.float32(np.iinfo(planes.dtype).max), dtype=np.float32)
+
+
+def to_numbers(planes: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """(C, h, w) -> (h, w, C), 0...255 or 0...65535: clipped to 0...1, rounded to the nearest."""
     numbers = planes.clip(0, 1)
-    numbers *= top
+    numbers *= np.float32(np.iinfo(dtype).max)
     numbers = np.rint(numbers, out=numbers).astype(dtype)
     return pixels_last(numbers)
 
@@ -109,24 +150,16 @@ def pixels_last(planes: np.ndarray) -> np.ndarray:
     return cv2.merge(list(planes)) if len(planes) > 1 else planes[0, :, :, np.newaxis]
 
 
-def _keep_flat(output: np.ndarray, alpha: np.ndarray, scale: int) -> np.ndarray:
-    """The model's output (3, scale*h, scale*w) for an alpha (h, w), which far from edges is exactly what it was."""
-    flat, same = (x.repeat(scale, 0).repeat(scale, 1) for x in (flat_alpha(alpha), alpha))
-    return np.where(flat, same, output)
+def _runs_alpha(part: np.ndarray, cutting: Cutting) -> bool:
+    """Whether planes (C, h, w) have an alpha that the model upscales: opacity that is the same all over stays so."""
+    return channel_roles.has_alpha(part) and (cutting.alpha == channel_roles.DATA or np.ptp(part[-1]) > 0)
 
 
-def _has_alpha(part: np.ndarray) -> bool:
-    return len(part) in (2, 4)
-
-
-def _has_shape(part: np.ndarray) -> bool:
-    """Whether planes (C, h, w) have an alpha that the model has to upscale: one that is the same all over stays so."""
-    return _has_alpha(part) and np.ptp(part[-1]) > 0
-
-
-def _colour_input(part: np.ndarray) -> np.ndarray:
+def _colour_input(part: np.ndarray, cutting: Cutting) -> np.ndarray:
     """The model's input (3, h, w) for the colours of a tile's planes (C, h, w), 0...1."""
-    colour = bleed(part[:-1], part[-1]) if _has_alpha(part) else part
+    colour = part[:-1] if channel_roles.has_alpha(part) else part
+    if channel_roles.has_alpha(part) and cutting.alpha == channel_roles.OPACITY:
+        colour = channel_roles.bleed(colour, part[-1], cutting.reach)
     return colour if len(colour) == 3 else np.repeat(colour, 3, 0)
 
 
@@ -134,32 +167,10 @@ def _assemble(part: np.ndarray, colour: np.ndarray, alpha: np.ndarray | None) ->
     """The upscaled planes (C, ...) of a tile's `part`, from the model's outputs (3, ...) for its colour and alpha."""
     if len(part) < 3:
         colour = colour.mean(0, keepdims=True)
-    if not _has_alpha(part):
+    if not channel_roles.has_alpha(part):
         return colour
     opacity = np.full(colour.shape[1:], part[-1, 0, 0]) if alpha is None else alpha.mean(0)
     return np.concatenate([colour, opacity[np.newaxis]])
-
-
-def flat_alpha(alpha: np.ndarray) -> np.ndarray:
-    """(h, w) -> where it is the same for FLAT_RADIUS pixels around, and so has to stay as it is."""
-    kernel = np.ones((2 * FLAT_RADIUS + 1, 2 * FLAT_RADIUS + 1), np.uint8)
-    return cv2.erode(alpha, kernel) == cv2.dilate(alpha, kernel)
-
-
-def bleed(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Give invisible pixels the colour of the nearest visible one: (C, h, w), (h, w) -> (C, h, w).
-
-    What stands there is arbitrary, black mostly, and would darken the edges of what is visible.
-    """
-    invisible = alpha == 0
-    if not invisible.any() or invisible.all():
-        return colour
-    _, labels = cv2.distanceTransformWithLabels(
-        invisible.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    table = np.zeros((len(colour), labels.max() + 1), colour.dtype)
-    table[:, labels[~invisible]] = colour[:, ~invisible]
-    return table[:, labels]
 
 
 def _run_batches(model: engines.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:

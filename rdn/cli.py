@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import logging
 import os
-import signal
 import sys
 import warnings
-from typing import Callable, Iterable, Iterator, NoReturn, Sequence
+from typing import Callable, Iterable, NoReturn, Sequence, TextIO
 
-from rdn import configuration, escaping, steps
+from rdn import configuration, escaping, steps, stopping
 
 from tqdm import tqdm
 
+INTERRUPTED = 130  # the status of a script that Ctrl-C ended
 SCALES = (2, 3, 4)  # the enlargements that networks are made for
+BAR_FORM = '{desc}{percentage:3.0f}% {bar} {elapsed}, {remaining} left'
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,7 +39,8 @@ def run(main: Callable[[], int | None]) -> None:
     """Call `main()` and leave the process with its status: 0 unless it returns another.
 
     What a person can mend (ValueError, OSError, MemoryError) ends in one line on stderr and status 1,
-    Ctrl-C in status 130, SIGTERM in 143, a terminal that goes in 129: these still unwind, so that half-written files go.
+    Ctrl-C in status 130, SIGTERM in 143, a terminal that goes in 129: these still unwind, so that half-written files go,
+    and a second one ends the process at once.
     RDN_TRACEBACK=1 in the environment shows where an error came from.
     """
     with escaping.console():
@@ -50,17 +51,30 @@ def _run(main: Callable[[], int | None]) -> None:
     silence_libraries()
     if 'rdn.start' in sys.modules:  # which only scripts import
         sys.modules['rdn.start'].end_of_loading()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
-        signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    script = escaping.escape(os.path.basename(sys.argv[0]))
+    try:
+        with stopping.watching(script) as watch:
+            _work(main, watch)
+    finally:
+        if 'rdn.start' in sys.modules:
+            sys.modules['rdn.start'].end_of_work()
+
+
+def _work(main: Callable[[], int | None], watch: stopping.Watch) -> None:
+    """As `run`. Once a signal has come, its status counts: libraries turn what unwinds them into errors of their own."""
     try:
         sys.exit(main())
-    except (ValueError, OSError, MemoryError) as error:
-        if os.environ.get('RDN_TRACEBACK'):
-            raise
-        _fail(describe_error(error), 1)
     except KeyboardInterrupt as error:
-        _fail(str(error) or 'interrupted', 130)
+        _fail(str(error) or 'interrupted', watch.status or INTERRUPTED)
+    except BaseException as error:
+        if watch.status is None and isinstance(error, (ValueError, OSError, MemoryError)):
+            if not os.environ.get('RDN_TRACEBACK'):
+                _fail(describe_error(error), 1)
+        if watch.status is None or os.environ.get('RDN_TRACEBACK'):
+            raise
+        if watch.status == INTERRUPTED and not isinstance(error, SystemExit):
+            _fail('interrupted', INTERRUPTED)
+        sys.exit(watch.status)
 
 
 def silence_libraries() -> None:
@@ -103,17 +117,15 @@ def progress(items: Iterable, unit: str, total: int | None = None) -> Iterable:
     return tqdm(items, unit=unit, total=total, disable=None, leave=False)
 
 
-@contextlib.contextmanager
-def progress_bar(unit: str, total: int) -> Iterator[Callable[[], object]]:
-    """A bar as `progress` draws it, for steps that are no loop: yields the function to call after each."""
-    with tqdm(unit=unit, total=total, disable=None, leave=False) as bar:
-        yield bar.update
+def bar(total: float, form: str = BAR_FORM, file: TextIO | None = None) -> tqdm:
+    """Return a bar, for steps that are no loop: `update` and `close` it, or use it in a `with` block.
 
-
-def bar(total: float) -> tqdm:
-    """Return a bar of `total` units on stderr with the time left, if that is a terminal; otherwise it stays silent."""
-    form = '{desc}{percentage:3.0f}% {bar} {elapsed}, {remaining} left'
-    return tqdm(total=total, bar_format=form, smoothing=0.1, disable=None, leave=False)
+    Args:
+        total: units of work.
+        form: as tqdm's bar_format.
+        file: where it is drawn if that is a terminal, else it is silent; None: stderr.
+    """
+    return tqdm(total=total, bar_format=form, smoothing=0.1, file=file, disable=None, leave=False)
 
 
 def count(number: int, noun: str) -> str:

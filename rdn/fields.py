@@ -101,6 +101,17 @@ def list_of(field: Field) -> Field:
     return Field(is_valid, f'a list, each {field.expected}')
 
 
+def mapping_of(field: Field, is_key: Callable[[str], bool], keys: str) -> Field:
+    """A field of JSON objects whose names and values are of one kind. keys: the names, in words."""
+
+    def is_valid(value: Any) -> bool:
+        return isinstance(value, dict) and all(map(is_key, value)) and all(map(field.is_valid, value.values()))
+
+    return Field(is_valid, f'an object of {keys}, each {field.expected}')
+
+
+ANYTHING = Field(lambda value: True, 'any value')  # what is checked elsewhere
+BOOLEAN = Field(lambda value: type(value) is bool, 'true or false')
 TEXT = Field(
     lambda value: isinstance(value, str) and 0 < len(value) <= MAX_TEXT and value.isprintable(),
     f'a text of 1 to {MAX_TEXT} printable characters',

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import math
 import os
@@ -15,8 +16,11 @@ import secrets
 import shutil
 import stat
 import tempfile
+import threading
 import time
 from typing import Any, BinaryIO, Callable, Iterable, Iterator
+
+from rdn import stopping
 
 LOCK_ENDING = '.lock'
 MANY_NAMES = 10000  # in a folder: listing it for each file that is written would take longer than the writing
@@ -25,7 +29,20 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that only writing mee
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
+_renaming = threading.RLock()  # held where a result takes its name, so that `_give_up` does not meet it halfway
 _names_by_folder: dict[str, tuple[float, list[str]]] = {}  # -> when it was listed, what was half-written
+
+
+class _NamelessFile(io.FileIO):
+    """A file that does not show its name: libraries in C look at it, and fail where it is not UTF-8."""
+
+    @property
+    def name(self) -> str:
+        raise AttributeError('name')
+
+    @name.setter
+    def name(self, _: object) -> None:
+        """Ignore what io.FileIO sets."""
 
 
 @contextlib.contextmanager
@@ -34,7 +51,7 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
 
     Folders on the way are made. Raises OSError where the folder cannot be written.
     """
-    with atomic_path(path) as partial, open(partial, 'w+b') as file:
+    with atomic_path(path) as partial, io.BufferedRandom(_NamelessFile(partial, 'w+b')) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -61,7 +78,8 @@ def atomic_path(path: str) -> Iterator[str]:
             os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # follows no link that lies in wait there
             yield partial
             _check_target(path)
-            os.replace(partial, path)
+            with _renaming:
+                os.replace(partial, path)
         except BaseException:
             if os.path.exists(partial):
                 os.remove(partial)
@@ -88,12 +106,13 @@ def atomic_folder(path: str, earlier: Iterable[str], complete: Callable[[str], N
                 _carry_over(path, partial, earlier)
             if complete:
                 complete(partial)
-            if os.path.isdir(path):
-                swapped = exchange_names(partial, path)
+            with _renaming:
+                if os.path.isdir(path):
+                    swapped = exchange_names(partial, path)
+                    if not swapped:
+                        os.rename(path, old)
                 if not swapped:
-                    os.rename(path, old)
-            if not swapped:
-                os.rename(partial, path)
+                    os.rename(partial, path)
         except BaseException:
             if os.path.isdir(old) and not os.path.isdir(path):
                 os.rename(old, path)  # stopped between the two renames
@@ -292,7 +311,7 @@ def _partial_name(path: str) -> Iterator[str]:
             break
         os.close(descriptor)  # another process took it for a dead one's before it was locked
     try:
-        with full_disk_naming(path, partial):
+        with full_disk_naming(path, partial), stopping.before_exit(lambda: _give_up(partial, path)):
             yield partial
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -316,11 +335,17 @@ def _try_lock(descriptor: int) -> bool | None:
     return True
 
 
-def clean_up(path: str, anew: bool = True) -> None:
+def clean_up(path: str, anew: bool = True) -> bool:
     """Undo what processes left that were killed while they wrote the file or folder at `path`; writing it does so, too.
 
-    anew: look for that now, also in a folder that takes long to list.
+    Args:
+        path: of the file or folder.
+        anew: look for that now, also in a folder that takes long to list.
+
+    Returns:
+        Whether nothing is left; what a living process writes stays.
     """
+    is_clean = True
     folder, name = os.path.split(os.path.abspath(path))
     pattern = re.compile(rf'(\.{re.escape(_short(name))}\.[0-9a-f]{{8}}\.partial)(\.old|\.lock)?$')
     matches = [match for match in map(pattern.match, _names_left(folder, anew)) if match]
@@ -328,12 +353,16 @@ def clean_up(path: str, anew: bool = True) -> None:
         try:
             descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         except OSError:  # of another user, say
+            is_clean = False
             continue
         try:
             if _try_lock(descriptor):
                 _remove_left(partial, os.path.join(folder, name))
+            else:
+                is_clean = False
         finally:
             os.close(descriptor)
+    return is_clean
 
 
 def _names_left(folder: str, anew: bool) -> list[str]:
@@ -359,6 +388,12 @@ def _remove_left(partial: str, path: str) -> None:
         elif os.path.exists(rest):
             os.remove(rest)
     os.remove(partial + LOCK_ENDING)
+
+
+def _give_up(partial: str, path: str) -> None:
+    """Remove what this process has half-written, before it ends without unwinding."""
+    if _renaming.acquire(timeout=1):  # and keep it: nothing takes its name any more
+        _remove_left(partial, path)
 
 
 def _carry_over(source: str, target: str, earlier: Iterable[str]) -> None:

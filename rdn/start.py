@@ -58,6 +58,14 @@ def end_of_loading() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def end_of_work() -> None:
+    """From here on a signal ends the process at once: the work is done, and only the interpreter's own end is left."""
+    if IS_SCRIPT:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda number, _: os._exit(128 + number))
+
+
 def _what_to_do(module: str) -> str:
     if os.path.realpath(sys.prefix).startswith(ROOT + os.sep):
         return f'{shlex.quote(sys.executable)} -m pip install {module}'
@@ -77,8 +85,10 @@ FOLDERS = [
         for parts in (['test'], ['tools'], ['rdn'], ['rdn', 'devices'], ['rdn', 'acceptance'])
     ),
 ]
-if os.path.isfile(sys.argv[0]) and os.path.dirname(os.path.realpath(sys.argv[0])) in FOLDERS:  # no file: python3 -c
+# There is no file for python3 -c, and a program that only uses a module of ours is elsewhere.
+IS_SCRIPT = os.path.isfile(sys.argv[0]) and os.path.dirname(os.path.realpath(sys.argv[0])) in FOLDERS
+if IS_SCRIPT:
     open_standard_streams()
-    sys.excepthook = _on_uncaught  # not in another program that uses a module of ours
+    sys.excepthook = _on_uncaught
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background has it ignored
         signal.signal(signal.SIGINT, _on_interrupt)

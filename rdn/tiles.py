@@ -3,6 +3,8 @@
 The outermost tiles lie flush with the picture's edges, where the network pads as it would on the whole
 picture. Neighbours overlap; each output pixel comes from the tile in which it is farthest from an inner
 border, so that the network saw most of its surroundings. Those pixels are the tile's core.
+
+A picture that wraps has no edges: its tiles reach beyond it by the overlap, where they take the pixels of the opposite side.
 """
 
 from __future__ import annotations
@@ -31,13 +33,17 @@ class Tile(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a picture is cut: its size, the tiles' size (height, width) and overlap in pixels; the network's scale."""
+    """How a picture is cut: its size, the tiles' size (height, width) and overlap in pixels; the network's scale.
+
+    wraps: whether the picture's opposite edges meet, as those of a tileable texture.
+    """
 
     height: int
     width: int
     tile: Sequence[int]
     overlap: int
     scale: int
+    wraps: bool = False
 
 
 def spans(length: int, size: int, overlap: int) -> list[Span]:
@@ -49,6 +55,16 @@ def spans(length: int, size: int, overlap: int) -> list[Span]:
     count = count_tiles(length, size, overlap)
     starts = [i * (length - size) // (count - 1) for i in range(count)] if count > 1 else [0]
     return spans_at(starts, length, size)
+
+
+def wrapped_spans(length: int, size: int, overlap: int) -> list[Span]:
+    """As spans, of a picture whose opposite edges meet: tiles begin before 0 and end beyond `length`, cores do not."""
+    around = spans(length + 2 * overlap, size, overlap)
+    moved = [Span(*(position - overlap for position in span)) for span in around]
+    inside = [
+        span._replace(core_start=max(0, span.core_start), core_stop=min(length, span.core_stop)) for span in moved
+    ]
+    return [span for span in inside if span.core_start < span.core_stop]
 
 
 def count_tiles(length: int, size: int, overlap: int) -> int:
@@ -75,15 +91,29 @@ def spans_at(starts: Sequence[int], length: int, size: int) -> list[Span]:
     ]
 
 
+def axes(layout: Layout) -> tuple[list[Span], list[Span]]:
+    """The Spans of a picture's rows and of its columns."""
+    along = wrapped_spans if layout.wraps else spans
+    rows, columns = (along(*sides, layout.overlap) for sides in zip((layout.height, layout.width), layout.tile))
+    return rows, columns
+
+
 def tile_rows(layout: Layout) -> list[list[Tile]]:
     """The tiles of a picture, a list a row."""
-    columns = spans(layout.width, layout.tile[1], layout.overlap)
-    rows = spans(layout.height, layout.tile[0], layout.overlap)
+    rows, columns = axes(layout)
     return [[Tile(row, column) for column in columns] for row in rows]
 
 
-def cut(picture: np.ndarray, tile: Tile) -> np.ndarray:
-    """The input of a tile: (C, H, W) -> (C, h, w); mirrored beyond a picture that is smaller."""
+def cut(picture: np.ndarray, tile: Tile, wraps: bool = False) -> np.ndarray:
+    """The input of a tile: (C, H, W) -> (C, h, w).
+
+    Beyond the picture it holds the pixels of the opposite side if the picture wraps; otherwise one that is smaller than
+    a tile is mirrored.
+    """
+    sides = picture.shape[1:]
+    if wraps and any(span.start < 0 or span.stop > side for span, side in zip(tile, sides)):
+        rows, columns = (np.arange(span.start, span.stop) % side for span, side in zip(tile, sides))
+        return picture[:, rows[:, np.newaxis], columns]
     part = picture[:, tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop]
     missing = [span.stop - span.start - size for span, size in zip(tile, part.shape[1:])]
     return np.pad(part, [(0, 0)] + [(0, pixels) for pixels in missing], mode='reflect') if any(missing) else part

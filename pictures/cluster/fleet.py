@@ -10,14 +10,13 @@ import shlex
 import signal
 import socket
 import sys
-import tempfile
 import time
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 import rdn
 from pictures import processing
-from pictures.cluster import worker
-from rdn import cpu, escaping
+from pictures.cluster import own_ray, worker
+from rdn import escaping
 
 NODES_SECONDS = 5  # how often machines that came or went are looked for
 NO_WORKER_SECONDS = 300  # without any before the run ends
@@ -60,20 +59,12 @@ def joined(address: str) -> Iterator[Any]:
     check_answers(address)
     choose_token(address)
     ray = import_ray()
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    quiet = dict(log_to_driver=False, logging_level='ERROR')
     with contextlib.ExitStack() as stack:
         try:
-            if address:  # the machines have the packages; our own modules are sent
-                ray.init(address, runtime_env={'py_modules': sent_packages()}, **quiet)
-            else:
-                stack.enter_context(own_folder())
-                ray.init('local', num_cpus=cpu.available_cores(), include_dashboard=False, **quiet)
+            stack.enter_context(_connected(ray, address))
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             hint = f': {TOKEN_HINT}' if address else ''
             raise ValueError(f'--cluster {address}: {escaping.one_line(error)}{hint}')
-        signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
-        stack.callback(ray.shutdown)
         try:
             yield ray
         except ray.exceptions.RayTaskError:
@@ -81,6 +72,23 @@ def joined(address: str) -> Iterator[Any]:
         except ray.exceptions.RayError as error:
             words = escaping.one_line(error)
             raise ValueError(f'the cluster does not answer any more: {words}: the same command with --resume goes on')
+
+
+@contextlib.contextmanager
+def _connected(ray: Any, address: str) -> Iterator[None]:
+    """Be connected to a cluster, which goes on afterwards, or have one of our own, which ends. Raises Ray's errors."""
+    quiet = dict(log_to_driver=False, logging_level='ERROR')
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    with contextlib.ExitStack() as stack:
+        try:
+            if address:  # the machines have the packages; our own modules are sent
+                stack.callback(ray.shutdown)
+                ray.init(address, runtime_env={'py_modules': sent_packages()}, **quiet)
+            else:
+                stack.enter_context(own_ray.started(ray, **quiet))
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
+        yield
 
 
 def sent_packages() -> list[str]:
@@ -101,20 +109,6 @@ def choose_token(address: str) -> None:
         os.path.expanduser('~/.ray/auth_token')
     ):
         os.environ['RAY_AUTH_MODE'] = 'token'
-
-
-@contextlib.contextmanager
-def own_folder() -> Iterator[None]:
-    """Where a Ray of our own keeps its logs and sockets: a folder that goes with it. Short, as sockets want it."""
-    if 'RAY_TMPDIR' in os.environ:
-        yield
-        return
-    with tempfile.TemporaryDirectory(prefix='rdn-ray-', dir='/tmp', ignore_cleanup_errors=True) as folder:
-        os.environ['RAY_TMPDIR'] = folder
-        try:
-            yield
-        finally:
-            del os.environ['RAY_TMPDIR']
 
 
 def check_answers(address: str) -> None:
@@ -149,6 +143,8 @@ class Fleet:
         self.starting: dict[Any, Member] = {}  # by what they will say
         self.kind: worker.Ready | None = None  # of the first that was ready
         self.refusals: dict[str, str] = {}  # of machines
+        self.on_lost: Callable[[str], None] = lambda address: None  # is called once for each machine that is lost
+        self._addresses: dict[str, str] = {}  # of the machines that are there
         self._trouble = 'are processors free?'
 
     def look(self) -> None:
@@ -157,7 +153,9 @@ class Fleet:
         if now < self._looked + NODES_SECONDS:
             return
         self._looked = now
-        alive = [node for node in self.ray.nodes() if node['Alive']]
+        nodes = self.ray.nodes()
+        alive = [node for node in nodes if node['Alive']]
+        self._note_lost(nodes)
         counts = collections.Counter(member.node for member in self.members.values())
         for node in alive:
             name = node['NodeID']
@@ -170,6 +168,13 @@ class Fleet:
             self._seen = now
         elif now > self._seen + NO_WORKER_SECONDS:
             raise ValueError(f'no worker could be started for {NO_WORKER_SECONDS} seconds: {self._trouble}')
+
+    def _note_lost(self, nodes: list[dict[str, Any]]) -> None:
+        """Say which machines are no more there. Ray may know of one only seconds after its workers died."""
+        there = {node['NodeID']: node['NodeManagerAddress'] for node in nodes if node['Alive']}
+        for name in sorted(set(self._addresses) - set(there)):
+            self.on_lost(self._addresses[name])
+        self._addresses = there
 
     def _start(self, node: str, need: dict[str, Any]) -> None:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -222,6 +227,8 @@ class Fleet:
         """
         self.members.pop(member.actor, None)
         is_lost = self.is_lost(member.node)
+        if is_lost:
+            self._note_lost(self.ray.nodes())
         for neighbour in [each for each in self.idle if each.node == member.node]:
             self.idle.remove(neighbour)
             if is_lost:
@@ -230,11 +237,29 @@ class Fleet:
                 self.starting[neighbour.actor.ready.remote()] = neighbour
         return is_lost
 
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let the workers tidy up; where the run is broken off, end them in the middle of what they do."""
+        if kind is None:
+            self._note_lost(self.ray.nodes())
+            self.close()
+            return
+        with contextlib.suppress(Exception):  # the cluster may be lost
+            self.kill()
+
     def close(self) -> None:
         """Let the workers tidy up, for a moment."""
         closing = [member.actor.close.remote() for member in self.idle]
         if closing:
             self.ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
+
+    def kill(self) -> None:
+        """End all workers in the middle of what they do."""
+        for member in self.members.values():
+            self.ray.kill(member.actor)
+        worker.clean_up()  # on this machine
 
     def is_lost(self, node: str) -> bool:
         """Whether a machine is no more in the cluster."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from typing import TextIO
 
 from pictures import processing
 from pictures.cluster import stores
@@ -20,11 +21,12 @@ BAR_FORMAT = '{n}/{total_fmt} pictures [{elapsed}<{remaining}{postfix}]'
 class Progress:
     """A line for each picture, and a bar, or without a terminal a line each minute."""
 
-    def __init__(self, summary: processing.Summary):
+    def __init__(self, summary: processing.Summary, console: TextIO | None = None):
+        """console: where the bar is drawn; None: on stderr."""
         self.summary = summary
         self._started = self._said = time.monotonic()
         self._total: int | None = None
-        self._bar = tqdm(disable=None, leave=False, bar_format=BAR_FORMAT)
+        self._bar = tqdm(file=console, disable=None, leave=False, bar_format=BAR_FORMAT)
 
     def count(self, source: stores.Store, output: stores.Store) -> None:
         """Count the pictures beside the work, for what is left."""

@@ -6,9 +6,9 @@ import contextlib
 import itertools
 import os
 
-from pictures import naming, processing, request
-from pictures.cluster import fleet, progress, scheduler, stores, task_source, worker
-from pictures.formats import reader
+from pictures import naming, processing, request, target_size
+from pictures.cluster import fleet, progress, ray_log, scheduler, stores, task_source, worker
+from pictures.formats import reader, stderr_capture
 from pictures.report import report
 from rdn import engines, escaping
 
@@ -30,7 +30,7 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
     source, output = open_stores(asked)
     first = list(itertools.islice(filter(reader.is_picture_name, source.list(output)), FIRST_PICTURES))
     if not first:
-        raise ValueError(f'{asked.inputs[0]}: no pictures in it')
+        raise ValueError(f'{asked.inputs[0]}: no pictures found')
     output.check_writable()
     asked.check_writable([])
     model = asked.model
@@ -51,18 +51,23 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
             token,
             asked.options,
         )
+        under_way = stack.enter_context(scheduler.unfinished(output))
+        console = stack.enter_context(stderr_capture.console())
+        own_lines = stack.enter_context(ray_log.captured(asked.log))
         ray = stack.enter_context(fleet.joined(address))
-        shown = stack.enter_context(contextlib.closing(progress.Progress(summary)))
+        shown = stack.enter_context(contextlib.closing(progress.Progress(summary, console)))
         page = stack.enter_context(asked.under_way(summary))
-        workers = fleet.Fleet(ray, setup, model.place.threads)
-        handed = scheduler.Scheduler(workers, source, output, shown, page)
+        workers = stack.enter_context(fleet.Fleet(ray, setup, model.place.threads))
+        workers.on_lost = lambda address: shown.write(escaping.escape(own_lines.describe_lost(address)))
+        handed = scheduler.Scheduler(workers, source, output, shown, page, under_way)
         ready = handed.wait_for_workers()
-        names = naming.make_naming('', asked.suffix, asked.ext, asked.options.lossless, ready.scale)
+        options = asked.options
+        usual = target_size.suffix_of(options.size, ready.scale)
+        names = naming.make_naming('', asked.suffix, asked.ext, options.lossless, usual, options.all_frames)
         lines = [model.describe(ready.scale, ready.name), f'pictures of {source.url}', *ready.lines]
         shown.write('\n'.join(map(escaping.escape, lines)))
         shown.count(source, output)
         handed.upscale(task_source.find_tasks(source, output, names, summary))
-        workers.close()
     return page
 
 

@@ -15,8 +15,9 @@ from typing import Any, Iterator, Sequence
 from pictures import processing
 from pictures.cluster import fleet, progress, stores, worker
 from pictures.report import report
-from rdn import files
+from rdn import files, stopping
 
+CLEANING_SECONDS = 1.5
 MAX_DEATHS = 2  # of workers in the middle of a picture, which is then named
 MAX_LOSSES = 5  # of machines; of workers, too, once it is seen that they die of other things than pictures
 
@@ -60,6 +61,24 @@ def token_in(output: stores.Store) -> Iterator[str | None]:
         yield os.path.basename(token)
 
 
+@contextlib.contextmanager
+def unfinished(output: stores.Store) -> Iterator[set[str]]:
+    """Yield a set for the places that workers may be writing; what they left of them goes when the block ends."""
+    places: set[str] = set()
+
+    def clean_up() -> None:
+        deadline = time.monotonic() + CLEANING_SECONDS
+        for place in sorted(places):
+            while not output.clean_up(place) and time.monotonic() < deadline:  # its worker is not gone yet
+                time.sleep(0.05)
+
+    with stopping.before_exit(clean_up):
+        try:
+            yield places
+        finally:
+            clean_up()
+
+
 class Scheduler:
     """Hands the pictures of a run to a fleet, one by one."""
 
@@ -70,8 +89,13 @@ class Scheduler:
         output: stores.Store,
         shown: progress.Progress,
         page: report.Report | None,
+        under_way: set[str],
     ):
-        """page: to put some of the results on; None for none. shown: its summary is kept up to date."""
+        """page: to put some of the results on; None for none. shown: its summary is kept up to date.
+
+        under_way: holds the places in the output that workers may be writing.
+        """
+        self._under_way = under_way
         self._ray, self._fleet, self._source, self._output, self._page = workers.ray, workers, source, output, page
         self._summary, self._progress = shown.summary, shown
         self._busy: dict[Any, tuple[fleet.Member, Piece, list[Any]]] = {}  # by the first value that a call returns
@@ -132,10 +156,12 @@ class Scheduler:
         values = call.remote(*task, *piece.arguments)
         values = [values] if piece.returns == 1 else values
         self._busy[values[0]] = member, piece, values
+        self._under_way.add(piece.task.target)
 
     def _collect(self, value: Any) -> None:
         """See to a call that has ended, well or not."""
         member, piece, values = self._busy.pop(value)
+        self._under_way.discard(piece.task.target)
         try:
             outcome = self._ray.get(value)
         except self._ray.exceptions.RayTaskError:
@@ -217,7 +243,9 @@ class Scheduler:
             self._most_deaths = MAX_LOSSES
         if self._page and outcome.views:
             try:
-                self._page.add(piece.task.place, outcome.views)
+                path = self._output.path(piece.task.target)
+                is_here = isinstance(self._output, stores.Folder)
+                self._page.add(piece.task.place, outcome.views, result=path if is_here else None)
             except ValueError as error:
                 self._fail(piece.task, str(error))
                 return

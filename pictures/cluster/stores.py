@@ -42,10 +42,11 @@ class Store(abc.ABC):
         return f'{self.url.rstrip("/")}/{place}' if place else self.url
 
     @abc.abstractmethod
-    def list(self, passing_over: Store) -> Iterator[str]:
+    def list(self, passing_over: Store, on_link: Callable[[str], None] | None = None) -> Iterator[str]:
         """Yield the places of all files, those of a folder sorted, but for hidden ones and for those of another store.
 
-        Holds the names of one folder, in an object store of one page. Raises FileNotFoundError where there is nothing.
+        on_link: called with the path of each link to a folder, which is not followed. Holds the names of one folder, in an
+        object store of one page. Raises FileNotFoundError where there is nothing.
         """
 
     @abc.abstractmethod
@@ -72,8 +73,8 @@ class Store(abc.ABC):
         """Raises OSError, with the URL, where nothing can be written."""
 
     @abc.abstractmethod
-    def clean_up(self, place: str) -> None:
-        """Undo what a process left that was killed while it wrote the file at a place."""
+    def clean_up(self, place: str) -> bool:
+        """Undo what a process left that was killed while it wrote the file at a place; whether nothing is left."""
 
     @abc.abstractmethod
     def absolute(self) -> str:
@@ -98,11 +99,11 @@ class Folder(Store):
         """Whether this machine sees the folder."""
         return os.path.isdir(self._root)
 
-    def list(self, passing_over: Store) -> Iterator[str]:
+    def list(self, passing_over: Store, on_link: Callable[[str], None] | None = None) -> Iterator[str]:
         if not self.is_there():
             raise FileNotFoundError(errno.ENOENT, 'no such folder', self.url)
         other = passing_over._root if isinstance(passing_over, Folder) else None
-        yield from discovery.walk(self._root, other, _raise_unless_forbidden)
+        yield from discovery.walk(self._root, other, _raise_unless_forbidden, on_link)
 
     def exists(self, place: str) -> bool:
         return os.path.exists(os.path.join(self._root, place))
@@ -121,10 +122,9 @@ class Folder(Store):
     def writing(self, place: str, scratch: str) -> Iterator[str]:
         yield os.path.join(self._root, place)  # which is written beside and renamed
 
-    def clean_up(self, place: str) -> None:
+    def clean_up(self, place: str) -> bool:
         path = os.path.join(self._root, place)
-        if os.path.isdir(os.path.dirname(path)):
-            files.clean_up(path)
+        return not os.path.isdir(os.path.dirname(path)) or files.clean_up(path)
 
     def check_writable(self) -> None:
         try:
@@ -152,7 +152,7 @@ class Bucket(Store):
             raise ValueError(f'{url}: cannot be opened: {escaping.one_line(error)}')
         self.url, self._root = url, root.rstrip('/')
 
-    def list(self, passing_over: Store) -> Iterator[str]:
+    def list(self, passing_over: Store, on_link: Callable[[str], None] | None = None) -> Iterator[str]:
         other = passing_over._root + '/' if isinstance(passing_over, Bucket) else None
         seen = False
         for key in self._keys():
@@ -239,8 +239,8 @@ class Bucket(Store):
         with contextlib.suppress(OSError):  # it may be forbidden
             self._system.rm_file(self._key(name))
 
-    def clean_up(self, place: str) -> None:
-        pass  # what is put half is not there, or hidden until it is put again
+    def clean_up(self, place: str) -> bool:
+        return True  # what is put half is not there, or hidden until it is put again
 
     def absolute(self) -> str:
         return self.url

@@ -22,7 +22,7 @@ def find_tasks(
     own_results = names.suffix and output.is_same(source)
     alike: list[tuple[str, str, str]] = []  # (beginning, target, place): later names that begin so may share a target
     number = 0
-    for place in source.list(output):
+    for place in source.list(output, summary.pass_link):
         if not reader.is_picture_name(place):
             summary.pass_over(source.path(place))
             continue

@@ -8,17 +8,19 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-from pictures import processing, upscaler
+from pictures import channel_roles, passes, processing, sequences, upscaler, views
 from pictures.cluster import stores
-from pictures.formats import reader
+from pictures.formats import frames, reader
 from pictures.report import report
 from rdn import cli, engines, escaping, files, tiles
 
 import numpy as np
 
+CLEANING_SECONDS = 1.5
 LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: docs/cluster.md
 
 
@@ -115,8 +117,7 @@ class Worker:
         if setup.token and not self._output.exists(setup.token):
             raise ValueError(f'{self._output.url}: this machine has another folder of that name')
         self._output.check_writable()  # by this machine's user, with its credentials
-        place = os.path.join(tempfile.gettempdir(), 'rdn-cluster')
-        self._scratch = self._stack.enter_context(files.scratch_folder(place))  # what a killed worker left goes
+        self._scratch = self._stack.enter_context(files.scratch_folder(_scratch()))  # what a killed worker left goes
         path = os.path.join(self._scratch, f'model{os.path.splitext(setup.model_path)[1]}')
         self._names[path] = setup.model_path
         with files.full_disk_naming(self._scratch), open(path, 'wb') as file:
@@ -126,6 +127,7 @@ class Worker:
         self._model = engines.open_model(path, setup.engine, setup.precision, where)
         self._scale = engines.scale_of(self._model, path)
         upscaler.check_tiles(self._model, self._options.tile_size, self._options.overlap)
+        passes.check(self._scale, self._options.size)
         lines = processing.describe_model(self._model, setup.precision)
         lines += processing.describe_tiles(self._model, self._options)
         return Ready(self._scale, engines.describe(self._model, '--precision'), lines)
@@ -175,15 +177,21 @@ class Worker:
         if task.is_retry:
             self._output.clean_up(task.target)  # after a worker that died in the middle of it
         if self._is_done(task):
-            views = None
+            shown = None
             if task.is_shown:
                 with self._source(task) as source, self._output.reading(task.target, self._scratch) as target:
                     self._names[target] = self._output.path(task.target)
-                    views = processing.views_of(processing.PictureJob(source, task.place, target), None, self._scale)
-            return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, views)
+                    shown = self._views(processing.PictureJob(source, task.place, target), None)
+            return Outcome('done' if task.is_retry else 'skipped', self._output.path(task.target), 0, shown)
         with self._source(task) as source:
+            whole = processing.PictureJob(source, task.place, self._output.path(task.target))
+            sequence = sequences.find(whole, self._options)
+            if sequence:
+                return self._upscale_sequence(task, source, sequence)
             megapixels = processing.megapixels(source)
-            if task.splits and megapixels >= LARGE_MEGAPIXELS:
+            if (
+                task.splits and megapixels >= LARGE_MEGAPIXELS and not self._options.size
+            ):  # several passes stay together
                 return Outcome('large', '', megapixels)
             with self._target(task) as target:
                 job = processing.PictureJob(source, task.place, target)
@@ -195,33 +203,43 @@ class Worker:
                 notes = processing.save(job, picture, canvas, self._options)
             height, width = picture.pixels.shape[:2]
             upscaled = processing.Upscaled(picture, canvas)
-            views = processing.views_of(job, upscaled, self._scale) if task.is_shown else None
-        return Outcome('done', self._line(task, notes), height * width / 1e6, views)
+            shown = self._views(job, upscaled) if task.is_shown else None
+        return Outcome('done', self._line(task, notes), height * width / 1e6, shown)
+
+    def _upscale_sequence(self, task: PictureTask, source: str, sequence: frames.Sequence) -> Outcome:
+        """Do all frames of a file, which stay together."""
+        with self._target(task) as target:
+            job = processing.PictureJob(source, task.place, target)
+            processing.check_not_itself(job)
+            enlarged = sequences.upscale(job, sequence, self._model, self._scale, self._options, lambda _: None)
+            notes = sequences.save(job, enlarged, self._options)
+        shown = self._views(job, enlarged.first[0]) if task.is_shown else None
+        return Outcome('done', self._line(task, notes), sequence.megapixels, shown)
 
     def _cut(self, task: PictureTask, count: int) -> list:
         with self._source(task) as source:
             picture = reader.read_picture(source)
-        height, width, channels = shape = picture.pixels.shape
+        height, width = picture.pixels.shape[:2]
         processing.check_size(self._output.path(task.target), width * self._scale, height * self._scale)
         options = self._options
-        layout = upscaler.layout_for(self._model, (height, width), options.tile_size, options.overlap, self._scale)
-        rows = tiles.tile_rows(layout)
+        processing.check_alpha(self._output.path(task.target), picture.pixels.shape[2], options)
+        layout = upscaler.layout_for(
+            self._model, (height, width), options.tile_size, options.overlap, self._scale, options.wrap
+        )
+        rows, pixels = tiles.tile_rows(layout), channel_roles.narrowed(picture.pixels)
         bands = [
-            _band(picture.pixels, [tile for index in group for tile in rows[index]])
+            _band(pixels, [tile for index in group for tile in rows[index]], options.wrap)
             for group in np.array_split(range(len(rows)), count)
             if len(group)
         ]
-        head = Head(picture._replace(pixels=picture.pixels[:0].copy()), shape)
+        head = Head(picture._replace(pixels=picture.pixels[:0].copy()), picture.pixels.shape)
         return [Outcome('part', ''), head, *bands, *[None] * (count - len(bands))]
 
     def _upscale_band(self, band: Band) -> np.ndarray:
         first, last = band.tiles[0].rows.core_start * self._scale, band.tiles[-1].rows.core_stop * self._scale
         result = np.empty((last - first, band.pixels.shape[1] * self._scale, band.pixels.shape[2]), band.pixels.dtype)
-        options = self._options
-        parts = upscaler.upscale_tiles(
-            band.pixels, band.tiles, self._model, self._scale, options.batch_size, options.self_ensemble
-        )
-        for tile, part in parts:
+        cutting = self._options.cutting()
+        for tile, part in upscaler.upscale_tiles(band.pixels, band.tiles, self._model, self._scale, cutting):
             rows, columns = tiles.target_slices(tile, self._scale)
             result[rows.start - first : rows.stop - first, columns] = part
         return result
@@ -229,18 +247,24 @@ class Worker:
     def _join(self, task: PictureTask, head: Head, parts: Sequence[np.ndarray]) -> Outcome:
         with self._target(task) as target:
             job = processing.PictureJob(self._input.path(task.place), task.place, target)
-            canvas = processing.new_canvas(job, head.shape, head.picture.pixels.dtype, self._scale)
+            height, width, channels = head.shape
+            size = width * self._scale, height * self._scale
+            canvas = processing.new_canvas(job, size, channels, head.picture.pixels.dtype)
             start = 0
             for part in parts:
+                part = channel_roles.widened(part, head.shape[2])
                 canvas.put(slice(start, start + len(part)), slice(0, canvas.width), part)
                 start += len(part)
             notes = processing.save(job, head.picture, canvas, self._options)
-        views = None
+        shown = None
         if task.is_shown:
             with self._source(task) as source:
                 upscaled = processing.Upscaled(reader.read_picture(source), canvas)
-            views = processing.views_of(job, upscaled, self._scale)
-        return Outcome('done', self._line(task, notes), head.shape[0] * head.shape[1] / 1e6, views)
+            shown = self._views(job, upscaled)
+        return Outcome('done', self._line(task, notes), height * width / 1e6, shown)
+
+    def _views(self, job: processing.PictureJob, upscaled: processing.Upscaled | None) -> report.Views:
+        return views.views_of(job, upscaled, self._scale, self._options)
 
     def _is_done(self, task: PictureTask) -> bool:
         """As processing.is_done; what a worker that died had written is done."""
@@ -265,8 +289,23 @@ class Worker:
         return processing.line_of(self._output.path(task.target), notes)
 
 
-def _band(picture: np.ndarray, those: list[tiles.Tile]) -> Band:
-    """The Band of some rows of tiles of a picture (H, W, C)."""
+def clean_up() -> None:
+    """Remove what killed workers left in this machine's temporary folder, such as the model.
+
+    A process that was just killed may hold its files for a moment.
+    """
+    deadline = time.monotonic() + CLEANING_SECONDS
+    while not files.clean_up(_scratch()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _scratch() -> str:
+    return os.path.join(tempfile.gettempdir(), 'rdn-cluster')
+
+
+def _band(picture: np.ndarray, those: list[tiles.Tile], wraps: bool) -> Band:
+    """The Band of some rows of tiles of a picture (H, W, C). Of one that wraps they may begin before it or end beyond."""
     start, stop = those[0].rows.start, those[-1].rows.stop
     moved = [tile._replace(rows=tiles.Span(*(row - start for row in tile.rows))) for tile in those]
-    return Band(np.ascontiguousarray(picture[start:stop]), moved)
+    rows = np.take(picture, range(start, stop), 0, mode='wrap') if wraps else picture[start:stop]
+    return Band(np.ascontiguousarray(rows), moved)

@@ -36,3 +36,8 @@ def contents_of(data: bytes, *path: bytes) -> list[bytes]:
 def content_of(data: bytes, *path: bytes) -> bytes | None:
     """The content of the first box at the end of a path of names, b'jp2h', b'colr' say; None where there is none."""
     return next(iter(contents_of(data, *path)), None)
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    """A box of this name and content, of less than 4 GiB."""
+    return (8 + len(content)).to_bytes(4, 'big') + name + content

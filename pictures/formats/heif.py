@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pictures.formats import base, boxes, pixels, stderr_capture
+import io
+
+from pictures.formats import base, items, pixels, stderr_capture
 from pictures.metadata import metadata
 from rdn import images
 
@@ -25,8 +27,10 @@ def read(path: str, notes: list[str]) -> base.Content:
         import pillow_heif
     except ImportError:
         raise ValueError('HEIC is read on Python 3.10 and later, with pillow-heif: save it as JPEG or PNG')
+    with open(path, 'rb') as file:
+        data = file.read()
     with stderr_capture.libraries():
-        opened = pillow_heif.open_heif(path, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        opened = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
         images.check_pixels(*opened.size)
         array = pixels.as_planes_last(np.asarray(opened))
     bits = int(opened.info.get('bit_depth', 8)) if array.dtype != np.uint8 else 8
@@ -35,16 +39,19 @@ def read(path: str, notes: list[str]) -> base.Content:
         array = pixels.divide_by_alpha(array)
     info = opened.info
     said = metadata.Metadata(metadata.read_exif(info.get('exif'), notes), info.get('xmp'), info.get('icc_profile'))
-    with open(path, 'rb') as file:
-        return array, with_colour_of_boxes(said, file.read()), None
+    found = items.of(data)
+    if found is None:
+        return array, said, None
+    notes += found.notes()
+    return array, with_colour_of(said, found.contents(b'colr')), None
 
 
-def with_colour_of_boxes(said: metadata.Metadata, data: bytes) -> metadata.Metadata:
-    """With the colour space that AVIF and HEIC say by numbers (H.273), as PNG's cICP; sRGB's and unknown ones are left out.
+def with_colour_of(said: metadata.Metadata, contents: list[bytes]) -> metadata.Metadata:
+    """With the colour space that a picture's boxes `colr` say by numbers (H.273), as PNG's cICP.
 
-    One of a high dynamic range counts more than a profile.
+    sRGB's numbers and unknown ones are left out. A high dynamic range counts more than a profile.
     """
-    for content in boxes.contents_of(data, b'meta', b'iprp', b'ipco', b'colr'):
+    for content in contents:
         if content[:4] != b'nclx' or len(content) < 10:
             continue
         primaries, transfer = content[5], content[7]
@@ -55,5 +62,11 @@ def with_colour_of_boxes(said: metadata.Metadata, data: bytes) -> metadata.Metad
 
 
 FORMAT = base.Format(
-    'HEIF', ('.heic', '.heif', '.hif'), lambda head: has_brand(head, BRANDS), read, size=base.unknown_size
+    'HEIF',
+    ('.heic', '.heif', '.hif', '.heics', '.heifs'),
+    lambda head: has_brand(head, BRANDS),
+    read,
+    size=items.upright_size_of,  # Pillow, which others ask for the turn, does not know HEIC
+    has_loss=True,
+    may_crash=True,
 )

@@ -1,72 +1,104 @@
-"""JPEG: read by Pillow, and written by it, with XMP put in here."""
+"""JPEG: read by Pillow, and written by it; its other segments by jpeg_segments.py."""
 
 from __future__ import annotations
 
 import contextlib
+import fractions
 import io
 import re
 import struct
 from typing import Any, BinaryIO
 
-from pictures.formats import base, pillow, stderr_capture
-from pictures.metadata import exif, metadata
+from pictures.formats import base, jpeg_segments, pillow, stderr_capture
+from pictures.metadata import exif, metadata, pixel_tags
+from rdn import images
 
-import cv2
+import numpy as np
 from PIL import Image
 
 # Of libjpeg's messages; bytes too many before other markers than those between and after pixels do no harm.
 JPEG_DAMAGE = re.compile(r'Corrupt JPEG data: (?!\d+ extraneous bytes before marker 0x(?!d[0-79a]))')
-MAX_SEGMENT_BYTES = 65533 - len(exif.HEADER)
+MAX_EXIF_BYTES = jpeg_segments.MAX_BYTES - len(exif.HEADER)
 MAX_JFIF_DPI = 65535
+ENDINGS = ('.jpg', '.jpeg', '.jfif', '.jpe', '.jif', '.mpo')
 
 
 def read(path: str, notes: list[str]) -> base.Content:
     """Read by Pillow; damage is noted."""
-    content = pillow.read(path, notes)
-    _note_damage(path, notes)
-    return content
+    array, said, orientation = pillow.read(path, notes)
+    with open(path, 'rb') as file:
+        data = file.read()
+    _note_damage(data, notes)
+    _note_lost_pictures(path, data, notes)
+    said = jpeg_segments.read(said, data, notes)
+    return array, said, orientation or metadata.orientation_of(said)
 
 
-def _note_damage(path: str, notes: list[str]) -> None:
-    """Say that a JPEG's data are damaged: libjpeg goes on with what it can, and of all libraries OpenCV alone tells."""
+def _note_lost_pictures(path: str, data: bytes, notes: list[str]) -> None:
+    """Say that the file names further pictures, where Pillow does not find them; else it has counted them."""
+    if jpeg_segments.has_list_of_pictures(data):
+        with images.open_image(path) as image:
+            if image.format == 'JPEG':
+                notes.append('the first picture: the list of the others is damaged')
+
+
+def _note_damage(data: bytes, notes: list[str]) -> None:
+    """Say that a JPEG's data are damaged: libjpeg goes on with what it can, and of all libraries OpenCV alone tells.
+
+    OpenCV does not open the file itself, because a name that is not UTF-8 crashes it.
+    """
+    import cv2  # imported here because processes that read other formats never need it
+
     with stderr_capture.overheard() as lines, contextlib.suppress(cv2.error):
-        cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_8)  # an eighth of the size: quick
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)  # an eighth of the size: quick
     if any(map(JPEG_DAMAGE.match, lines)):
         notes.append('its data are damaged: parts of it may look wrong')
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
     """Write a PIL image in L or RGB."""
-    options: dict[str, Any] = {}
-    block = base.exif_block(said)
-    if len(block) <= MAX_SEGMENT_BYTES:
-        options['exif'] = block
-    else:
-        notes.append('without its EXIF, which is too large for JPEG')
+    options: dict[str, Any] = {'exif': _exif_block(said, notes)}
     if said.icc_profile:
         options['icc_profile'] = said.icc_profile
     if said.dpi and max(said.dpi) <= MAX_JFIF_DPI:
         options['dpi'] = tuple(max(1, round(x)) for x in said.dpi)
     encoded = io.BytesIO()
     image.save(encoded, 'JPEG', quality=how.quality, subsampling=0, **options)
-    content = encoded.getbuffer()
+    content = bytearray(encoded.getbuffer())
     behind_jfif = 4 + int.from_bytes(content[4:6], 'big')
+    if said.pixel_aspect and not said.dpi:
+        content[13:18] = struct.pack('>BHH', 0, *_small_ratio(said.pixel_aspect))
     file.write(content[:behind_jfif])
-    if said.xmp and len(said.xmp) <= MAX_SEGMENT_BYTES - len(metadata.XMP_HEADER):
-        segment = metadata.XMP_HEADER + said.xmp
-        file.write(b'\xff\xe1' + struct.pack('>H', len(segment) + 2) + segment)  # Pillow of Python 3.7 writes none
-    elif said.xmp:
-        notes.append('without its XMP, which is too large for JPEG')
+    for segment in jpeg_segments.segments_for(said, notes):  # Pillow of Python 3.7 writes none of them
+        file.write(segment)
     file.write(content[behind_jfif:])
+
+
+def _exif_block(said: metadata.Metadata, notes: list[str]) -> bytes:
+    block = base.exif_block(said)
+    if len(block) > MAX_EXIF_BYTES and said.exif:
+        said = said._replace(exif=pixel_tags.without_lost_note(said.exif, False, notes))
+        block = base.exif_block(said)
+    if len(block) > MAX_EXIF_BYTES:
+        notes.append('without its EXIF, which is too large for JPEG')
+        return b''
+    return block
+
+
+def _small_ratio(pair: tuple[float, float]) -> tuple[int, int]:
+    """Two numbers as whole ones of 16 bits in about the same ratio."""
+    ratio = fractions.Fraction(pair[0] / pair[1]).limit_denominator(255)
+    return max(1, min(65535, ratio.numerator)), ratio.denominator
 
 
 FORMAT = base.Format(
     'JPEG',
-    ('.jpg', '.jpeg', '.jfif'),
+    ENDINGS,
     lambda head: head.startswith(b'\xff\xd8\xff'),
     read,
-    written=('.jpg', '.jpeg'),
+    written=ENDINGS,
     save=save,
+    holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi', 'pixel_aspect', 'text', 'photoshop')),
     max_side=65500,
     has_alpha=False,
     has_loss=True,

@@ -75,8 +75,9 @@ def _read_metadata(data: bytes, notes: list[str]) -> metadata.Metadata:
 
 FORMAT = base.Format(
     'JPEG 2000',
-    ('.jp2', '.j2k', '.jpf', '.jpx'),
+    ('.jp2', '.j2k', '.jpf', '.jpx', '.jpm', '.jph', '.j2c', '.jpc', '.jhc'),
     lambda head: head.startswith((SIGNATURE, image_headers.CODESTREAM)),
     base.whole(read),
     size=base.size_by_head(lambda head: image_headers.jpeg2000(head)[:2]),
+    may_crash=True,
 )

@@ -5,13 +5,14 @@ imagecodecs (libpng) reads the pixels; the chunks beside them are read and writt
 
 from __future__ import annotations
 
+import fractions
 import io
 import struct
 import zlib
-from typing import Any, BinaryIO, Iterator
+from typing import Any, BinaryIO, Iterable, Iterator
 
 from pictures.formats import base, pixels, png_rows, stderr_capture
-from pictures.metadata import exif, metadata
+from pictures.metadata import exif, metadata, photoshop, raw_profiles
 from rdn import images
 
 import numpy as np
@@ -169,8 +170,9 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
-    said: dict[str, Any] = {'text': {}, 'png_colour': {}}
-    frames, has_control, room = 0, False, MAX_CHUNK_BYTES
+    said: dict[str, Any] = {'png_colour': {}}
+    text: list[metadata.Text] = []
+    frames, has_control, room, damaged_texts = 0, False, MAX_CHUNK_BYTES, 0
     for name, content in chunks_of(data):
         if name in COLOUR_CHUNKS:
             said['png_colour'][name] = content
@@ -178,27 +180,36 @@ def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
             said['icc_profile'] = _inflate(content.partition(b'\0')[2][1:])
         elif name == b'eXIf':
             said['exif'] = metadata.read_exif(content, notes)
-        elif name == b'pHYs' and len(content) == 9 and content[8] == 1:
+        elif name == b'pHYs' and len(content) == 9:
             dots = struct.unpack('>II', content[:8])
-            said['dpi'] = metadata.read_dpi([x / INCHES_A_METRE for x in dots], notes)
-        elif name in (b'tEXt', b'zTXt', b'iTXt') and room > 0:
-            key, text = _read_text(name, content)
-            room -= len(text)
-            if key == XMP_KEYWORD:
-                said['xmp'] = text.encode('utf-8', 'surrogateescape')
-            elif key:
-                said['text'][key] = text
+            if content[8] == 1:
+                said['dpi'] = metadata.read_dpi([x / INCHES_A_METRE for x in dots], notes)
+            elif dots[0] != dots[1] and all(dots):
+                said['pixel_aspect'] = dots
+        elif name in (b'tEXt', b'zTXt', b'iTXt'):
+            found = _read_text(name, content) if room > 0 else None
+            if found is None:
+                damaged_texts += 1
+                continue
+            room -= len(found.text)
+            if found.keyword == XMP_KEYWORD:
+                said['xmp'] = found.text.encode('utf-8', 'surrogateescape')
+            else:
+                text.append(found)
         elif name == b'acTL' and len(content) == 8:
             frames = int.from_bytes(content[:4], 'big')
         elif name == b'fcTL' and not has_control:
             has_control = True
         elif name == b'IDAT' and frames > 1:
-            notes.append(f'the first of {frames} frames' if has_control else f'the still image of {frames} frames')
+            which = 'the first' if has_control else 'the still image'
+            notes.append(f'{which} of {frames} frames{base.ALL_FRAMES}')
             frames = 0
+    if damaged_texts:
+        notes.append(f'without {damaged_texts} of its texts, damaged or too large')
     if said.get('icc_profile'):
         # The profile counts more than all but cICP (PNG, third edition, 4.3).
         said['png_colour'] = {key: value for key, value in said['png_colour'].items() if key == b'cICP'}
-    return metadata.Metadata(**said)
+    return raw_profiles.taken(metadata.Metadata(text=tuple(text), **said), notes)
 
 
 def _inflate(data: bytes) -> bytes | None:
@@ -211,19 +222,21 @@ def _inflate(data: bytes) -> bytes | None:
     return content if stream.eof else None
 
 
-def _read_text(name: bytes, content: bytes) -> tuple[str, str]:
-    """(keyword, text) of a chunk of text; the keyword is empty where it is damaged."""
+def _read_text(name: bytes, content: bytes) -> metadata.Text | None:
+    """The text of a chunk; None where it is damaged."""
     key, _, rest = content.partition(b'\0')
-    encoding, packed = 'latin-1', name == b'zTXt'
+    encoding, packed, language, translated = 'latin-1', name == b'zTXt', b'', b''
     if packed:
         rest = rest[1:]
     elif name == b'iTXt':
         encoding, packed = 'utf-8', rest[:1] == b'\1'
-        rest = rest[2:].partition(b'\0')[2].partition(b'\0')[2]
+        language, _, rest = rest[2:].partition(b'\0')
+        translated, _, rest = rest.partition(b'\0')
     text = _inflate(rest) if packed else rest
-    if text is None:
-        return '', ''
-    return key.decode('latin-1'), text.decode(encoding, 'surrogateescape')
+    if text is None or not key:
+        return None
+    names = key.decode('latin-1'), text.decode(encoding, 'surrogateescape')
+    return metadata.Text(*names, language.decode('ascii', 'replace'), translated.decode('utf-8', 'replace'))
 
 
 def _chunks_for(said: metadata.Metadata) -> Iterator[bytes]:
@@ -235,22 +248,55 @@ def _chunks_for(said: metadata.Metadata) -> Iterator[bytes]:
         yield _chunk(b'eXIf', exif.serialise(said.exif))
     if said.dpi:
         yield _chunk(b'pHYs', struct.pack('>IIB', *(round(x * INCHES_A_METRE) for x in said.dpi), 1))
+    elif said.pixel_aspect:
+        yield _chunk(b'pHYs', struct.pack('>IIB', *_whole_ratio(said.pixel_aspect), 0))
     if said.xmp:
         yield _chunk(b'iTXt', f'{XMP_KEYWORD}\0\0\0\0\0'.encode('ascii') + said.xmp)
-    for key, text in said.text.items():
-        keyword = key.encode('latin-1', 'replace')[:79]
-        yield _chunk(b'iTXt', keyword + b'\0\0\0\0\0' + text.encode('utf-8', 'replace'))
+    if said.photoshop:
+        keyword, profile = raw_profiles.written(photoshop.serialise(said.photoshop))
+        yield _chunk(b'zTXt', keyword.encode() + b'\0\0' + zlib.compress(profile, COMPRESSION))
+    for each in said.text:
+        yield _chunk(b'iTXt', _text_content(each))
+
+
+def _text_content(each: metadata.Text) -> bytes:
+    keyword, language = each.keyword.encode('latin-1', 'replace')[:79], each.language.encode('ascii', 'replace')
+    translated, text = (
+        metadata.plain_text(text).replace('\0', ' ').encode('utf-8', 'replace') for text in (each.translated, each.text)
+    )
+    return keyword + b'\0\0\0' + language + b'\0' + translated + b'\0' + text
+
+
+def _whole_ratio(pair: tuple[float, float]) -> tuple[int, int]:
+    """Two numbers as whole ones in about the same ratio."""
+    ratio = fractions.Fraction(pair[0] / pair[1]).limit_denominator(10_000)
+    return max(1, min(1 << 30, ratio.numerator)), ratio.denominator
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
 
 
-def write(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.Settings) -> None:
-    """Write (H, W, C), uint8 or uint16, to a binary file, a part at a time."""
+def said_of(data: bytes) -> metadata.Metadata:
+    """Return what a file's content says beside its pixels."""
+    return _read_chunks(data, [])
+
+
+def assemble(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return (name, content) of chunks as a file holds them, with lengths and checksums."""
+    return b''.join(_chunk(name, content) for name, content in chunks)
+
+
+def head_of(array: np.ndarray, said: metadata.Metadata) -> bytes:
+    """Return all that a file holds before its pixels (H, W, C)."""
     height, width, channels = array.shape
     header = struct.pack('>IIBBBBB', width, height, 8 * array.itemsize, COLOUR_TYPES[channels], 0, 0, 0)
-    file.write(SIGNATURE + _chunk(b'IHDR', header) + b''.join(_chunks_for(said)))
+    return SIGNATURE + _chunk(b'IHDR', header) + b''.join(_chunks_for(said))
+
+
+def write(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.Settings) -> None:
+    """Write (H, W, C), uint8 or uint16, to a binary file, a part at a time."""
+    file.write(head_of(array, said))
     for part in png_rows.compress(array, how.compression):
         file.write(_chunk(b'IDAT', part))
     file.write(_chunk(b'IEND', b''))
@@ -273,9 +319,10 @@ FORMAT = base.Format(
     lambda head: head.startswith(SIGNATURE),
     base.whole(read_checked),
     size=base.size_by_head(size_of),
-    written=('.png',),
+    written=('.png', '.apng'),
     save=save,
     save_8_bits=write,
     save_16_bits=write,
     has_colour_chunks=True,
+    holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi', 'pixel_aspect', 'text', 'photoshop')),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pictures.formats import base, pillow, pixels, registry
+from pictures.formats import base, decoders, frames, pillow, pixels, registry
 from pictures.metadata import metadata
 from rdn import escaping, files
 
@@ -48,7 +48,10 @@ def read_picture(path: str) -> Picture:
     notes: list[str] = []
     found = _format_of(path)
     try:
-        array, said, orientation = (found.read if found else pillow.read)(path, notes)
+        if found and found.may_crash:
+            array, said, orientation = decoders.read(found, path, notes)
+        else:
+            array, said, orientation = (found.read if found else pillow.read)(path, notes)
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:  # the libraries raise anything for a broken file
@@ -56,8 +59,25 @@ def read_picture(path: str) -> Picture:
             raise ValueError(str(error))
         reason = escaping.one_line(error) or type(error).__name__
         raise ValueError(f'{path}: cannot be used as an image: {reason}')
+    said = metadata.of_file(said, orientation, *array.shape[1::-1])
     array = pixels.upright(array, orientation)
     return Picture(array, said, found is not None and found.is_lossless(path), notes)
+
+
+def read_frames(path: str) -> frames.Sequence | None:
+    """All frames or pages of a file; None for a format of which only the first is read.
+
+    Raises ValueError, with the file's name, for one that cannot be read rightly.
+    """
+    files.check_plain(path, MAX_FILE_BYTES)
+    notes: list[str] = []
+    found = _format_of(path)
+    try:
+        return found.read_frames(path, notes)._replace(notes=notes) if found and found.read_frames else None
+    except (FileNotFoundError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # the libraries raise anything for a broken file
+        raise ValueError(f'{path}: cannot be used as an image: {escaping.one_line(error) or type(error).__name__}')
 
 
 def _format_of(path: str) -> base.Format | None:

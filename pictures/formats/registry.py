@@ -5,12 +5,12 @@ A new format is a module and an entry in FORMATS.
 
 from __future__ import annotations
 
-from pictures.formats import avif, base, bmp, heif, jpeg, jpeg2000, jpegxl, netpbm, pillow, png, tiff, webp
+from pictures.formats import apng, avif, base, bmp, gif, heif, jpeg, jpeg2000, jpegxl, netpbm, pillow, tiff_pages, webp
 
 # AVIF before HEIF, some of whose brands it names too.
 FORMATS = (
-    png.FORMAT,
-    tiff.FORMAT,
+    apng.FORMAT,
+    tiff_pages.FORMAT,
     jpeg2000.FORMAT,
     jpegxl.FORMAT,
     netpbm.FORMAT,
@@ -19,12 +19,15 @@ FORMATS = (
     jpeg.FORMAT,
     webp.FORMAT,
     bmp.FORMAT,
-    pillow.GIF,
+    gif.FORMAT,
     pillow.TGA,
 )
 BY_ENDING = {ending: each for each in FORMATS for ending in each.endings}
 READABLE = tuple(sorted(BY_ENDING))
 WRITABLE = tuple(sorted(ending for each in FORMATS for ending in each.written))
+WITH_FRAMES = tuple(
+    sorted(ending for each in FORMATS if each.save_frames for ending in each.endings)
+)  # written with them
 
 
 def of_head(head: bytes) -> base.Format | None:

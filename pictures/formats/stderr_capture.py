@@ -20,6 +20,13 @@ def libraries() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def into(file: IO[bytes]) -> Iterator[None]:
+    """Send what is written to file descriptor 2 to a file while the block lasts. Other threads must not redirect it."""
+    with _redirected(file):
+        yield
+
+
+@contextlib.contextmanager
 def overheard() -> Iterator[list[str]]:
     """Yield a list that holds, after the block, the lines that were written to file descriptor 2 in it."""
     lines: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 from pictures.formats import base, pixels, stderr_capture
-from pictures.metadata import colour, exif, metadata
+from pictures.metadata import colour, exif, geotiff, metadata, photoshop, pixel_tags
 from rdn import images
 
 import numpy as np
@@ -16,10 +16,13 @@ MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # values o
 CHANNELS = {MINISWHITE: 1, MINISBLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}  # before the extra ones
 ASSOCIATED, UNASSOCIATED = 1, 2  # values of ExtraSamples
 UNSIGNED = 1  # value of SampleFormat
+CMYK_INKS = 1  # value of InkSet
 REDUCED = 1  # bit of NewSubfileType
 SEPARATE = 2  # value of PlanarConfiguration
 JPEG_COMPRESSIONS = (6, 7, 34892)
-UNITS_AN_INCH = {2: 1.0, 3: 2.54}  # ResolutionUnit: inch, centimetre
+NO_UNIT = 1  # value of ResolutionUnit
+# Tags of the first directory that are read beside EXIF's.
+READ_TAGS = exif.DESCRIPTIVE | geotiff.TAGS | geotiff.OTHERS | {exif.IPTC, exif.PHOTOSHOP}
 
 
 def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
@@ -28,12 +31,21 @@ def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadat
     Raises ValueError for a page of a kind that is not read, or that is cut off.
     """
     with stderr_capture.libraries(), tifffile.TiffFile(file) as tiff:
-        page = _full_page(tiff)
-        _check(page, tiff.filehandle.size)
         if len(tiff.pages) > 1:
-            notes.append(f'the first of {len(tiff.pages)} pages')
-        said = _read_tags(file, page, notes)
-        array = page.asarray()
+            notes.append(f'the first of {len(tiff.pages)} pages{base.ALL_FRAMES}')
+        return read_page(file, tiff, _full_page(tiff), notes)
+
+
+def read_page(
+    file: BinaryIO, tiff: tifffile.TiffFile, page: Any, notes: list[str], tags_at: int | None = None
+) -> tuple[np.ndarray, metadata.Metadata, int | None]:
+    """(pixels, Metadata, EXIF orientation) of one page of an open file. Raises ValueError as `read`.
+
+    tags_at: the place of the directory with the descriptive tags; None: the file's first one.
+    """
+    _check(page, tiff.filehandle.size)
+    said = _read_tags(file, page, notes, tags_at)
+    array = page.asarray()
     if array.dtype == bool:
         array = array.astype(np.uint8)
     if array.ndim == 3 and page.planarconfig == SEPARATE and page.samplesperpixel > 1:
@@ -58,7 +70,7 @@ def _full_page(tiff: tifffile.TiffFile) -> Any:
 
 def size_of(path: str) -> tuple[int, int]:
     """(width, height) of a file's first page. Raises ValueError for a broken file."""
-    with stderr_capture.libraries(), tifffile.TiffFile(path) as tiff:
+    with open(path, 'rb') as file, stderr_capture.libraries(), tifffile.TiffFile(file) as tiff:
         page = _full_page(tiff)
         return page.imagewidth, page.imagelength
 
@@ -72,6 +84,8 @@ def _check(page: Any, file_size: int) -> None:
         raise ValueError('more than 16 bits a channel, or numbers that are not whole and positive')
     if page.samplesperpixel < CHANNELS[page.photometric] or page.imagedepth > 1:
         raise ValueError('a TIFF of this layout is not read')
+    if page.photometric == CMYK and (_number(page, 'InkSet') or CMYK_INKS) != CMYK_INKS:
+        raise ValueError('a TIFF of other inks than CMYK is not read: save it as RGB')
     images.check_pixels(page.imagewidth, page.imagelength)
     if page.imagewidth * page.imagelength * page.samplesperpixel > 8 * images.MAX_PIXELS:
         raise ValueError(f'{page.samplesperpixel} channels are too many')
@@ -80,6 +94,16 @@ def _check(page: Any, file_size: int) -> None:
     parts = list(zip(page.dataoffsets, page.databytecounts))
     if not parts or any(not size or offset + size > file_size for offset, size in parts):
         raise ValueError('is cut off, or parts of its picture are missing')
+    if len(parts) < _part_count(page) and not page.is_contiguous:  # tifffile would take black ones for them
+        raise ValueError(f'{_part_count(page) - len(parts):,} parts of its picture are missing')
+
+
+def _part_count(page: Any) -> int:
+    """How many strips or tiles a page of this size has."""
+    across, down = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
+    across, down = across or page.imagewidth, down or page.imagelength
+    count = -(-page.imagewidth // across) * -(-page.imagelength // down)
+    return count * (page.samplesperpixel if page.planarconfig == SEPARATE else 1)
 
 
 def _to_plain(array: np.ndarray, page: Any, said: metadata.Metadata, notes: list[str]) -> np.ndarray:
@@ -98,7 +122,7 @@ def _to_plain(array: np.ndarray, page: Any, said: metadata.Metadata, notes: list
         if kind == MINISWHITE:
             plain = np.iinfo(plain.dtype).max - plain
     if kind == CMYK:
-        notes.append('CMYK, now RGB')
+        notes.append('CMYK became RGB')
         plain = colour.cmyk_to_rgb(plain if plain.dtype == np.uint8 else pixels.to_8_bits(plain), said.icc_profile)
     if alpha is None:
         return np.ascontiguousarray(plain)
@@ -132,21 +156,43 @@ def _value(page: Any, name: str) -> Any:
     return tag.value if tag else None
 
 
-def _read_tags(file: BinaryIO, page: Any, notes: list[str]) -> metadata.Metadata:
+def _read_tags(file: BinaryIO, page: Any, notes: list[str], tags_at: int | None) -> metadata.Metadata:
     try:
-        tags: exif.Tags | None = exif.read_tiff(file)
+        tags = exif.read_tiff(file, READ_TAGS, tags_at)
     except (ValueError, RecursionError) as error:
-        tags = None
+        tags = exif.Tags('<', {}, {})
         notes.append(f'without its EXIF: {error}')
+    camera, geo = tags.only(exif.DESCRIPTIVE), tags.only(geotiff.TAGS | geotiff.OTHERS)
     dots = [_ratio(_value(page, name)) for name in ('XResolution', 'YResolution')]
-    inch = UNITS_AN_INCH.get(_number(page, 'ResolutionUnit') or 2)
+    unit = _number(page, 'ResolutionUnit') or pixel_tags.INCH
+    inch = pixel_tags.UNITS_AN_INCH.get(unit)
     has_dots = inch and None not in dots
     return metadata.Metadata(
-        exif=None if tags is None or tags.is_empty() else tags,
+        exif=None if camera.is_empty() else camera,
         xmp=_bytes(_value(page, 'XMP')),
         icc_profile=_bytes(_value(page, 'InterColorProfile')),
         dpi=metadata.read_dpi([(x or 0) * (inch or 1) for x in dots], notes) if has_dots else None,
+        photoshop=_resources_of(tags),
+        geo=geo if geo.values else None,
+        pixel_aspect=_aspect_of(dots) if unit == NO_UNIT else None,
     )
+
+
+def _resources_of(tags: exif.Tags) -> dict[int, bytes]:
+    """Photoshop's resources. IPTC's records of their own tag count more than those among them."""
+    block = tags.values.get(exif.PHOTOSHOP)
+    resources = photoshop.parse(block.data) if block else {}
+    if exif.IPTC in tags.values:
+        resources[photoshop.IPTC] = photoshop.iptc_of_tiff(tags.values[exif.IPTC].data)
+    return resources
+
+
+def _aspect_of(dots: list[float | None]) -> tuple[float, float] | None:
+    """The aspect ratio of pixels that are not square. dots: horizontal and vertical, of no unit."""
+    across, down = dots
+    if not across or not down or not across > 0 or not down > 0 or across == down:
+        return None
+    return across, down
 
 
 def _ratio(value: Any) -> float | None:
@@ -164,13 +210,17 @@ def _bytes(value: Any) -> bytes | None:
 
 def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, _: base.Settings) -> None:
     """Write (H, W, C) uint16 to a binary file that is open for reading, too; compressed without loss, as 8 bits are."""
+    tifffile.imwrite(file, array if array.shape[2] > 1 else array[:, :, 0], **options_for(array, said))
+    exif.add_to_tiff(file, tags_for(said))
+
+
+def options_for(array: np.ndarray, said: metadata.Metadata) -> dict[str, Any]:
+    """How tifffile is to write pixels (H, W, C) with what a file said beside them."""
     channels = array.shape[2]
     tags = []
     if said.icc_profile:
         tags.append((exif.ICC_PROFILE, 'B', len(said.icc_profile), said.icc_profile, True))
-    tifffile.imwrite(
-        file,
-        array if channels > 1 else array[:, :, 0],
+    return dict(
         photometric='rgb' if channels > 2 else 'minisblack',
         planarconfig='contig' if channels > 1 else None,
         extrasamples=['unassalpha'] if channels in pixels.ALPHA else None,
@@ -180,15 +230,25 @@ def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, _:
         software=False,
         **({'resolution': said.dpi} if said.dpi else {}),
     )
-    exif.add_to_tiff(file, tags_for(said))
 
 
 def tags_for(said: metadata.Metadata) -> exif.Tags:
     """What a TIFF's own directory is to say of a picture beside its pixels."""
     tags = said.exif.only(exif.DESCRIPTIVE) if said.exif else exif.Tags('<', {}, {})
+    if said.dpi or said.pixel_aspect:
+        unit = pixel_tags.INCH if said.dpi else NO_UNIT
+        tags = pixel_tags.with_resolution(tags, said.dpi or said.pixel_aspect or (1, 1), unit)
     values = dict(tags.values)
     if said.xmp:
         values[exif.XMP] = exif.Value(1, len(said.xmp), said.xmp)
+    iptc = said.photoshop.get(photoshop.IPTC)
+    if iptc:
+        values[exif.IPTC] = exif.Value(exif.UNDEFINED, len(iptc), iptc)
+    if said.photoshop.keys() - {photoshop.IPTC}:
+        block = photoshop.serialise(said.photoshop)
+        values[exif.PHOTOSHOP] = exif.Value(1, len(block), block)
+    if said.geo:
+        values.update(exif.convert(said.geo, tags.order).values)
     return tags._replace(values=values)
 
 
@@ -209,11 +269,14 @@ def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Se
 
 FORMAT = base.Format(
     'TIFF',
-    ('.tif', '.tiff'),
+    ('.tif', '.tiff', '.btf'),
     lambda head: head[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
     read_file,
     size=size_of,
-    written=('.tif', '.tiff'),
+    written=('.tif', '.tiff', '.btf'),
     save=save,
+    holds=frozenset(('exif', 'xmp', 'icc_profile', 'dpi', 'pixel_aspect', 'photoshop', 'geo')),
+    holds_places=False,
     save_16_bits=write_16_bits,
+    may_crash=True,
 )

@@ -5,15 +5,16 @@ Pixels are as in pictures/formats/pixels.py. Each format has one way out (regist
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, Iterator
 
-from pictures.formats import base, pixels, registry
-from pictures.metadata import colour, metadata
+from pictures.formats import base, frames, pixels, registry
+from pictures.metadata import cicp, colour, metadata
 
 import numpy as np
 from PIL import Image
 
 MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
+SCREEN = registry.BY_ENDING['.jpg']  # a format that has profiles alone
 
 
 def check_size(width: int, height: int, ending: str) -> None:
@@ -64,37 +65,97 @@ class Canvas:
         target = self._format
         assert target.save  # or nobody would have named a file so
         notes: list[str] = []
+        array = self.pixels
         if not target.has_colour_chunks:
-            said = _without_png_colour(said, self._is_grey, notes)
-        said = _with_fitting_profile(said, self._is_grey and target.has_grey, notes)
+            numbers = _numbers_to_convert(said, target)
+            if numbers:
+                notes.append('HDR colours, now sRGB: what is brighter than its white (203 cd/m²) is cut off')
+                array = cicp.to_srgb(pixels.as_planes_last(np.asarray(self.image)) if array is None else array, numbers)
+                said = said._replace(png_colour={})
+            said = _without_png_colour(said, target, self._is_grey, notes)
+        said = _with_fitting_profile(said, target, self._is_grey, notes)
+        said = base.held(said, target, notes)
         save_pixels = target.save_16_bits if self.has_16_bits else target.save_8_bits
-        if self.pixels is not None and save_pixels:
-            save_pixels(file, self.pixels, said, settings)
+        if array is not None and save_pixels:
+            if self.has_16_bits and target.bits < 16:
+                notes.append(f'{target.bits} bits a channel')
+            save_pixels(file, array, said, settings)
         else:
-            image = self.image if self.pixels is None else _to_image(self.pixels)
+            image = self.image if array is None else _to_image(array)
             if self.has_16_bits:
-                notes.append(f'8 bits: {target.name} holds no 16')
+                notes.append(f'saved with 8 bits a channel: {target.name} does not hold 16')
             if image.mode in ('LA', 'RGBA') and not target.has_alpha:
-                notes.append('without transparency, on white')
+                notes.append(f'transparency became white: {target.name} has none')
                 image = _on_white(image)
             target.save(file, image, said, settings, notes)
         return notes
 
 
-def _with_fitting_profile(said: metadata.Metadata, is_grey: bool, notes: list[str]) -> metadata.Metadata:
+def save_frames(file: BinaryIO, ending: str, film: frames.Sequence, settings: base.Settings) -> list[str]:
+    """Write frames or pages to a binary file, open for reading too; return notes of what the format could not hold.
+
+    ending: of the file's name, of a format that holds the kind of frames.
+    """
+    target = registry.BY_ENDING[ending]
+    assert target.save_frames  # or nobody would have named a file so
+    notes: list[str] = []
+
+    def fitted() -> Iterator[frames.Frame]:
+        for frame in film.frames():
+            is_grey, said = frame.pixels.shape[2] < 3, frame.said
+            if not target.has_colour_chunks:
+                said = _without_png_colour(said, target, is_grey, notes)
+            said = base.held(_with_fitting_profile(said, target, is_grey, notes), target, notes)
+            array = frame.pixels
+            if array.dtype == np.uint16 and not target.save_16_bits:
+                notes.append(f'saved with 8 bits a channel: {target.name} does not hold 16')
+                array = pixels.to_8_bits(array)
+            yield frame._replace(pixels=array, said=said)
+
+    target.save_frames(file, film._replace(frames=fitted), settings, notes)
+    return list(dict.fromkeys(notes))  # of all frames
+
+
+def _numbers_to_convert(said: metadata.Metadata, target: base.Format) -> tuple[int, int] | None:
+    """The numbers of a high dynamic range that a format cannot say; None where its pixels stay."""
+    numbers = cicp.numbers_of(said.png_colour)
+    if numbers is None or said.icc_profile or not cicp.is_high_range(numbers) or target.holds_numbers(*numbers):
+        return None
+    return numbers
+
+
+def _with_fitting_profile(
+    said: metadata.Metadata, target: base.Format, is_grey: bool, notes: list[str]
+) -> metadata.Metadata:
     """Without a profile of other channels than the file will have, which readers would trip over."""
-    if not said.icc_profile or colour.space_of(said.icc_profile) == ('GRAY' if is_grey else 'RGB'):
+    if not said.icc_profile:
         return said
-    notes.append(f'without its profile, which is of {colour.space_of(said.icc_profile)}')
+    own = colour.space_of(said.icc_profile)
+    wanted = 'GRAY' if is_grey and target.has_grey and target.has_grey_profile else 'RGB'
+    if own == wanted:
+        return said
+    if own == 'GRAY' and is_grey:
+        try:
+            return said._replace(icc_profile=colour.rgb_of_grey(said.icc_profile))
+        except ValueError:
+            pass  # it has no curve: as one of other channels
+    notes.append(f'without its profile, which is of {own}')
     return said._replace(icc_profile=None)
 
 
-def _without_png_colour(said: metadata.Metadata, is_grey: bool, notes: list[str]) -> metadata.Metadata:
-    """For formats that have no such chunks: what they say, as a profile."""
-    if not said.png_colour or said.icc_profile:
+def _without_png_colour(
+    said: metadata.Metadata, target: base.Format, is_grey: bool, notes: list[str]
+) -> metadata.Metadata:
+    """For formats that have no such chunks: what they say, by numbers or as a profile."""
+    numbers = cicp.numbers_of(said.png_colour)
+    if numbers and target.holds_numbers(*numbers):
+        return said._replace(png_colour={cicp.CHUNK: said.png_colour[cicp.CHUNK]}, icc_profile=None)
+    chunks, said = said.png_colour, said._replace(png_colour={})
+    if not chunks or said.icc_profile:
         return said
     try:
-        return said._replace(icc_profile=colour.profile_of_png(said.png_colour, is_grey))
+        profile = cicp.profile_of(numbers, is_grey) if numbers else colour.profile_of_png(chunks, is_grey)
+        return said._replace(icc_profile=profile)
     except ValueError as error:
         notes.append(f'without {error}')
         return said
@@ -113,6 +174,9 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 def for_screen(array: np.ndarray, said: metadata.Metadata) -> Image.Image:
     """Pixels as a PIL RGB image for a screen: 8 bits, sRGB, alpha on white."""
+    numbers = cicp.numbers_of(said.png_colour)
+    if numbers and cicp.is_high_range(numbers):
+        array, said = cicp.to_srgb(array, numbers), said._replace(png_colour={}, icc_profile=None)
     image = _to_image(array)
     image = (_on_white(image) if image.mode in ('LA', 'RGBA') else image).convert('RGB')
-    return colour.to_srgb(image, _without_png_colour(said, False, []).icc_profile)
+    return colour.to_srgb(image, _without_png_colour(said, SCREEN, False, []).icc_profile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from typing import Sequence
@@ -43,6 +44,38 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
         return image
 
 
+@functools.lru_cache(maxsize=64)
+def is_srgb(icc_profile: bytes) -> bool:
+    """Whether a profile of RGB or grey means the same colours as sRGB, to one of 255."""
+    steps = np.arange(0, 256, 15, dtype=np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        if space_of(icc_profile) == 'GRAY':
+            grid = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2)
+            image = Image.fromarray(np.ascontiguousarray(grid[:, :, 0]))
+        else:
+            image = Image.fromarray(grid)
+        shown = ImageCms.profileToProfile(image, source, ImageCms.createProfile('sRGB'), outputMode='RGB')
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return False
+    return int(np.abs(np.asarray(shown).astype(int) - grid).max()) <= 1
+
+
+def rgb_of_grey(icc_profile: bytes) -> bytes:
+    """A profile of RGB in which equal channels mean what the profile of grey says of one.
+
+    Raises ValueError for a profile that does not say it by a curve.
+    """
+    count = int.from_bytes(icc_profile[128:132], 'big')
+    entries = struct.iter_unpack('>4sII', icc_profile[132 : 132 + 12 * count])
+    place = next(((start, size) for tag, start, size in entries if tag == b'kTRC'), None)
+    curve = icc_profile[place[0] : sum(place)] if place else b''
+    if curve[:4] not in (b'curv', b'para'):
+        raise ValueError('has no curve')
+    return profile_with_curve(curve, [x / 1e5 for x in SRGB_CHROMATICITIES])
+
+
 def space_of(icc_profile: bytes) -> str:
     """The colour space of a profile's pixels: RGB, GRAY, CMYK and others (ICC.1, 7.2.6)."""
     return icc_profile[16:20].decode('latin-1').strip()
@@ -51,12 +84,10 @@ def space_of(icc_profile: bytes) -> str:
 def profile_of_png(chunks: dict[bytes, bytes], is_grey: bool = False) -> bytes | None:
     """The ICC profile of what a PNG's gAMA and cHRM say, for formats without these; None where that is sRGB.
 
-    Without cHRM the primaries are sRGB's. Raises ValueError for a colour space that this cannot say (cICP's).
+    Without cHRM the primaries are sRGB's. cicp.py knows those of cICP. Raises ValueError for primaries that span nothing.
     """
-    if b'cICP' in chunks and chunks[b'cICP'][:2] not in (b'\x01\x0d', b'\x01\x01'):
-        raise ValueError('its colour space (cICP)')
     gamma, chromaticities = chunks.get(b'gAMA', b''), chunks.get(b'cHRM', b'')
-    if b'sRGB' in chunks or b'cICP' in chunks or len(gamma) != 4:
+    if b'sRGB' in chunks or len(gamma) != 4:
         return None
     number = struct.unpack('>I', gamma)[0]
     values = struct.unpack('>8I', chromaticities) if len(chromaticities) == 32 else SRGB_CHROMATICITIES
@@ -73,12 +104,29 @@ def profile_of_png(chunks: dict[bytes, bytes], is_grey: bool = False) -> bytes |
 
 def make_profile(gamma: float, chromaticities: Sequence[float], is_grey: bool = False) -> bytes:
     """A display profile of one exponent, of RGB or of grey. chromaticities: x and y of white, red, green, blue."""
+    curve = struct.pack('>4sII', b'curv', 0, 1) + struct.pack('>H', round(gamma * 256)) + b'\0\0'
+    return profile_with_curve(curve, chromaticities, is_grey)
+
+
+def curve_of_points(points: np.ndarray) -> bytes:
+    """A profile's curve from light, 0...1, at equal steps of the coded values."""
+    table = np.rint(np.clip(points, 0, 1) * 65535).astype('>u2')
+    return struct.pack('>4sII', b'curv', 0, len(table)) + table.tobytes()
+
+
+def to_xyz(chromaticities: Sequence[float]) -> np.ndarray:
+    """The matrix (3, 3) from light in RGB to XYZ, white of luminance 1. chromaticities: x and y of white, red, green, blue."""
     white, *primaries = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in zip(*[iter(chromaticities)] * 2))
     matrix = np.array(primaries).T
-    matrix = matrix * np.linalg.solve(matrix, white)  # so that all three at full make white
+    return matrix * np.linalg.solve(matrix, white)  # so that all three at full make white
+
+
+def profile_with_curve(curve: bytes, chromaticities: Sequence[float], is_grey: bool = False) -> bytes:
+    """A display profile of one curve for all channels, of RGB or of grey. curve: a block as ICC.1 has it."""
+    matrix = to_xyz(chromaticities)
+    white = matrix.sum(1)
     adaptation = np.linalg.inv(BRADFORD) @ np.diag((BRADFORD @ D50) / (BRADFORD @ white)) @ BRADFORD
     colorants = (adaptation @ matrix).T
-    curve = struct.pack('>4sII', b'curv', 0, 1) + struct.pack('>H', round(gamma * 256)) + b'\0\0'
     name = b'a PNG with gAMA\0'
     description = struct.pack('>4sII', b'desc', 0, len(name)) + name + b'\0' * 78
     blocks = [

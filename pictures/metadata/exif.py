@@ -12,26 +12,39 @@ from typing import BinaryIO, NamedTuple
 ORIENTATION, WIDTH, HEIGHT, XMP, ICC_PROFILE = 0x0112, 0x0100, 0x0101, 0x02BC, 0x8773
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
 PIXEL_X, PIXEL_Y = 0xA002, 0xA003
+IPTC, PHOTOSHOP = 0x83BB, 0x8649  # IPTC's records; Photoshop's resources, which may hold them, too
+MAKER_NOTE = 0x927C
+RESOLUTION = (0x011A, 0x011B, 0x0128)  # horizontal, vertical, unit
 SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD)
 # Of a TIFF's own directory: what a person wrote or a camera noted. All else speaks of how the pixels are stored.
 DESCRIPTIVE = frozenset(
-    (0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298, 0x83BB, 0x8649)
+    (0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298)
     + (0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, EXIF_IFD, GPS_IFD)
 )
 HEADER = b'Exif\0\0'  # before the tags in JPEG and WebP
 BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 WORD_OF_TYPE = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # bytes that a byte order turns; else 1
-SHORT, LONG = 3, 4
+SHORT, LONG, UNDEFINED = 3, 4, 7
+FIRST_POINTER = 4  # where a TIFF names the place of its first directory
 MAX_BYTES = 1 << 24
 MAX_ENTRIES = 4096  # of a directory
+MAX_PLACE = 60_000  # bytes: beyond, a block that keeps a value at its old place would be too large for JPEG
 
 
 class Value(NamedTuple):
-    """What a tag holds: TIFF's number of the type, the number of values, their bytes."""
+    """What a tag holds.
+
+    Attributes:
+        type: TIFF's number of the type.
+        number: of values.
+        data: their bytes.
+        place: of a maker's note: where it lay in the block or file, since offsets in it may count from there.
+    """
 
     type: int
     number: int
     data: bytes
+    place: int | None = None
 
 
 class Tags(NamedTuple):
@@ -48,12 +61,6 @@ class Tags(NamedTuple):
             return None
         return int.from_bytes(value.data[: BYTES_OF_TYPE[value.type]], 'little' if self.order == '<' else 'big')
 
-    def of_upright(self, width: int, height: int) -> Tags:
-        """The same for a picture that is upright and of this size: no other orientation, sizes or thumbnail."""
-        values = {tag: self._corrected(tag, value, width, height) for tag, value in self.values.items()}
-        children = {tag: child.of_upright(width, height) for tag, child in self.children.items()}
-        return Tags(self.order, values, children)
-
     def only(self, kept: frozenset[int]) -> Tags:
         """Without the other tags of this directory."""
         values = {tag: value for tag, value in self.values.items() if tag in kept}
@@ -65,13 +72,6 @@ class Tags(NamedTuple):
 
     def is_empty(self) -> bool:
         return not self.values and all(child.is_empty() for child in self.children.values())
-
-    def _corrected(self, tag: int, value: Value, width: int, height: int) -> Value:
-        number = {ORIENTATION: 1, WIDTH: width, PIXEL_X: width, HEIGHT: height, PIXEL_Y: height}.get(tag)
-        if number is None:
-            return value
-        kind = SHORT if tag == ORIENTATION else LONG
-        return Value(kind, 1, struct.pack(self.order + ('H' if kind == SHORT else 'I'), number))
 
 
 def parse(data: bytes) -> Tags:
@@ -110,34 +110,82 @@ def _parse_directory(data: bytes, offset: int, order: str, seen: set[int], room:
             room[0] -= size
             if room[0] < 0:
                 raise ValueError('its EXIF is damaged')
-            tags.values[tag] = Value(kind, number, data[start : start + size])
+            tags.values[tag] = _value(tag, kind, number, data[start : start + size], start)
     return tags
 
 
+def _value(tag: int, kind: int, number: int, data: bytes, place: int) -> Value:
+    return Value(kind, number, data, place if tag == MAKER_NOTE and len(data) > 4 else None)
+
+
+def can_stay(value: Value) -> bool:
+    """Whether a block of EXIF can hold a value where it lay before."""
+    return value.place is not None and value.place >= 8 and value.place + len(value.data) <= MAX_PLACE
+
+
+class _Room:
+    """Places in a block, one behind the other, around one that is taken."""
+
+    def __init__(self, start: int, taken: tuple[int, int] = (0, 0)):
+        self._next, self._taken = start, taken
+
+    def take(self, size: int) -> int:
+        """A place of this size. Directories and values begin at even bytes."""
+        start = self._next + self._next % 2
+        if start < self._taken[1] and start + size > self._taken[0]:
+            start = self._taken[1] + self._taken[1] % 2
+        self._next = start + size
+        return start
+
+
 def serialise(tags: Tags) -> bytes:
-    """The block of EXIF of Tags, without header."""
-    start = 8
+    """The block of EXIF of Tags, without header. A maker's note stays where it was, if it can."""
+    note = tags.children[EXIF_IFD].values.get(MAKER_NOTE) if EXIF_IFD in tags.children else None
+    kept = note if note and can_stay(note) else None
+    taken = (kept.place, kept.place + len(kept.data)) if kept and kept.place else (0, 0)
+    parts: list[tuple[int, bytes]] = []
+    start = _lay_out(tags, _Room(8, taken), parts, kept)
     mark = b'II*\0' if tags.order == '<' else b'MM\0*'
-    return mark + struct.pack(tags.order + 'I', start) + _serialise_directory(tags, start)
+    return _joined([(0, mark + struct.pack(tags.order + 'I', start)), *parts], 0)
 
 
-def _serialise_directory(tags: Tags, offset: int, last: bytes = b'\0\0\0\0') -> bytes:
-    """A directory and all that it points to, to stand at an offset in its file. last: what follows its entries."""
+def _lay_out(tags: Tags, room: _Room, parts: list[tuple[int, bytes]], kept: Value | None = None) -> int:
+    """Give a directory and all that it points to a place.
+
+    Args:
+        tags: the directory.
+        room: the places.
+        parts: is extended by the bytes and their places.
+        kept: a value that stays at its old place.
+
+    Returns:
+        The directory's place.
+    """
     numbers = sorted({*tags.values, *tags.children})
-    rest_start = offset + 2 + 12 * len(numbers) + len(last)
-    entries, rest = b'', bytearray()
+    offset = room.take(2 + 12 * len(numbers) + 4)
+    entries = b''
     for tag in numbers:
-        end = rest_start + len(rest)
         if tag in tags.children:
-            entries += struct.pack(tags.order + 'HHII', tag, LONG, 1, end)
-            rest += _serialise_directory(tags.children[tag], end)
-        else:
-            kind, count, data = tags.values[tag]
-            entries += struct.pack(tags.order + 'HHI', tag, kind, count)
-            entries += data.ljust(4, b'\0') if len(data) <= 4 else struct.pack(tags.order + 'I', end)
-            rest += b'' if len(data) <= 4 else data
-        rest += b'\0' * (len(rest) % 2)  # directories and values begin at even bytes
-    return struct.pack(tags.order + 'H', len(numbers)) + entries + last + bytes(rest)
+            entries += struct.pack(tags.order + 'HHII', tag, LONG, 1, _lay_out(tags.children[tag], room, parts, kept))
+            continue
+        value = tags.values[tag]
+        entries += struct.pack(tags.order + 'HHI', tag, value.type, value.number)
+        if len(value.data) <= 4:
+            entries += value.data.ljust(4, b'\0')
+            continue
+        place = value.place if value is kept and value.place else room.take(len(value.data))
+        entries += struct.pack(tags.order + 'I', place)
+        parts.append((place, value.data))
+    parts.append((offset, struct.pack(tags.order + 'H', len(numbers)) + entries + b'\0\0\0\0'))
+    return offset
+
+
+def _joined(parts: list[tuple[int, bytes]], start: int) -> bytes:
+    """Parts at their places in a file, from one place on."""
+    block = bytearray(max(place + len(part) for place, part in parts) - start)
+    for place, part in parts:
+        block[place - start : place - start + len(part)] = part
+    return bytes(block)
 
 
 def convert(tags: Tags, order: str) -> Tags:
@@ -153,14 +201,18 @@ def _swapped(value: Value) -> bytes:
     return b''.join(value.data[i : i + width][::-1] for i in range(0, len(value.data), width))
 
 
-def read_tiff(file: BinaryIO) -> Tags:
-    """The descriptive Tags of a TIFF file's first directory. Raises ValueError where they are damaged, or in a BigTIFF."""
+def read_tiff(file: BinaryIO, kept: frozenset[int] = DESCRIPTIVE, offset: int | None = None) -> Tags:
+    """These Tags of a directory of a TIFF file. Raises ValueError where they are damaged, or in a BigTIFF.
+
+    offset: of the directory; None: of the first one.
+    """
     file.seek(0)
     head = file.read(8)
     if head[:4] not in (b'II*\0', b'MM\0*'):
         raise ValueError('the tags of a BigTIFF are not read')
     order = '<' if head[:2] == b'II' else '>'
-    return _read_directory(file, struct.unpack(order + 'I', head[4:])[0], order, DESCRIPTIVE, set(), [MAX_BYTES])
+    place = struct.unpack(order + 'I', head[4:])[0] if offset is None else offset
+    return _read_directory(file, place, order, kept, set(), [MAX_BYTES])
 
 
 def _read_directory(
@@ -184,7 +236,7 @@ def _read_directory(
                 room[0] -= size
                 data = inline[:size] if size <= 4 else _at(file, place, size)
                 if len(data) == size:
-                    tags.values[tag] = Value(kind, number, data)
+                    tags.values[tag] = _value(tag, kind, number, data, place)
     except struct.error:
         raise ValueError('its tags are damaged')
     return tags
@@ -195,36 +247,47 @@ def _at(file: BinaryIO, offset: int, size: int) -> bytes:
     return file.read(size)
 
 
-def add_to_tiff(file: BinaryIO, tags: Tags) -> None:
-    """Add Tags to the first directory of a TIFF that was just written, where it has not got them itself.
+def add_to_tiff(file: BinaryIO, tags: Tags, pointer: int = FIRST_POINTER) -> int:
+    """Add Tags to a directory of a TIFF that was just written; of its own ones RESOLUTION alone is replaced.
 
-    file: open for reading and writing. A new directory goes to the file's end. A BigTIFF is left as it is.
+    A new directory goes to the file's end. A BigTIFF is left as it is.
+
+    Args:
+        file: open for reading and writing.
+        tags: to add.
+        pointer: where the file names the directory's place.
+
+    Returns:
+        Where the file names the place of the next directory.
     """
     file.seek(0)
     head = file.read(8)
     if head[:4] not in (b'II*\0', b'MM\0*'):
-        return
+        return pointer
     order = '<' if head[:2] == b'II' else '>'
-    offset = struct.unpack(order + 'I', head[4:])[0]
+    offset = struct.unpack(order + 'I', _at(file, pointer, 4))[0]
     count = struct.unpack(order + 'H', _at(file, offset, 2))[0]
     raw = _at(file, offset + 2, 12 * count + 4)
     entries = {struct.unpack_from(order + 'H', raw, 12 * i)[0]: raw[12 * i : 12 * i + 12] for i in range(count)}
-    added = convert(tags, order)
-    added = Tags(order, {tag: value for tag, value in added.values.items() if tag not in entries}, added.children)
+    added, own_tags = convert(tags, order), entries.keys() - set(RESOLUTION)
+    added = Tags(order, {tag: value for tag, value in added.values.items() if tag not in own_tags}, added.children)
     file.seek(0, 2)
     end = file.tell() + file.tell() % 2
-    total = count + len(added.values) + len(added.children)
+    total = len({*entries, *added.values, *added.children})
     rest_start = end + 2 + 12 * total + 4
     # The values of the added tags, laid out as a directory of their own would lay them.
-    block = _serialise_directory(added, rest_start)
+    parts: list[tuple[int, bytes]] = []
+    _lay_out(added, _Room(rest_start), parts)
+    block = _joined(parts, rest_start)
     own = len(added.values) + len(added.children)
     for entry in struct.iter_unpack('12s', block[2 : 2 + 12 * own]):
         entries[struct.unpack_from(order + 'H', entry[0])[0]] = entry[0]
     if rest_start + len(block) >= 1 << 32:
-        return
+        return offset + 2 + 12 * count
     directory = struct.pack(order + 'H', total) + b''.join(entries[tag] for tag in sorted(entries)) + raw[12 * count :]
     file.seek(end)
     file.write(directory + block)
-    file.seek(4)
+    file.seek(pointer)
     file.write(struct.pack(order + 'I', end))
     file.seek(0, 2)
+    return end + 2 + 12 * total

@@ -6,38 +6,97 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from pictures.metadata import exif
+from pictures.metadata import change, description, exif, geotiff, pixel_tags, xmp_pixels
 
 XMP_HEADER = b'http://ns.adobe.com/xap/1.0/\0'  # before the packet in JPEG
+COMMENT = 'Comment'  # keyword of PNG (PNG, third edition, 11.3.3.1)
 MAX_DPI = 100_000  # a resolution beyond is a broken file's
-# Properties of XMP that speak of the pixels, as attributes or as elements.
-XMP_PROPERTY = r'(\b(?:tiff|exif):{name}\s*=\s*["\'])[^"\']*(["\'])|(<(?:tiff|exif):{name}>)[^<]*(<)'
-
 XMP_ORIENTATION = rb'\btiff:Orientation(?:\s*=\s*["\']([1-8])["\']|>([1-8])<)'
+
+
+class Text(NamedTuple):
+    """A text of PNG's kind. language: as of RFC 5646; translated: the keyword in that language."""
+
+    keyword: str
+    text: str
+    language: str = ''
+    translated: str = ''
 
 
 class Metadata(NamedTuple):
     """Of a picture; None or empty where the file has none.
 
-    exif: an exif.Tags; xmp: an XML packet; icc_profile: as ICC.1 has it; dpi: (horizontal, vertical); text: PNG's;
-    png_colour: chunks of PNG that say what its numbers mean (gAMA, cHRM, cICP, sRGB), by their names.
+    Attributes:
+        exif: the tags of EXIF.
+        xmp: an XML packet.
+        icc_profile: as ICC.1 has it.
+        dpi: (horizontal, vertical).
+        text: PNG's texts; comments of JPEG and GIF have the keyword Comment.
+        png_colour: chunks of PNG that say what its numbers mean (gAMA, cHRM, cICP, sRGB), by their names.
+        photoshop: Photoshop's resources by their numbers, IPTC among them.
+        geo: the tags of GeoTIFF.
+        pixel_aspect: (horizontal, vertical) pixels of the same length, where they are not square and there is no dpi.
+        orientation: EXIF's, by which the file's pixels are turned upright.
+        size: (width, height) of the file's pixels, of which all this speaks; None if it is not known.
     """
 
     exif: exif.Tags | None = None
     xmp: bytes | None = None
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
-    text: dict[str, str] = {}
+    text: tuple[Text, ...] = ()
     png_colour: dict[bytes, bytes] = {}
+    photoshop: dict[int, bytes] = {}
+    geo: exif.Tags | None = None
+    pixel_aspect: tuple[float, float] | None = None
+    orientation: int = 1
+    size: tuple[int, int] | None = None
+
+    def change_to(self, width: int, height: int) -> change.Change:
+        """The change of the file's pixels to an upright picture of this size."""
+        if self.size is None:
+            return change.Change(1, (width, height), (width, height))
+        return change.Change(self.orientation, self.size, (width, height))
 
 
-def of_upright(metadata: Metadata, width: int, height: int) -> Metadata:
-    """The Metadata of the picture once it is upright and of this size, in pixels."""
-    tags, xmp = metadata.exif and metadata.exif.of_upright(width, height), metadata.xmp
+def of_file(said: Metadata, orientation: Any, width: int, height: int) -> Metadata:
+    """The Metadata of a file whose pixels are of this size and orientation (EXIF's); others than 1 to 8 are 1."""
+    said = said._replace(orientation=orientation if orientation in range(1, 9) else 1, size=(width, height))
+    return (
+        said if said.dpi or said.pixel_aspect else said._replace(dpi=read_dpi(pixel_tags.resolution_of(said.exif), []))
+    )
+
+
+def of_upright(said: Metadata, width: int, height: int, notes: list[str]) -> Metadata:
+    """The Metadata of the picture once it is upright and of this size, in pixels.
+
+    Args:
+        said: of the file.
+        width: of the result.
+        height: of the result.
+        notes: is extended by what is lost.
+    """
+    how = said.change_to(width, height)
+    tags, xmp = said.exif, said.xmp
     if tags and exif.XMP in tags.values:  # where TIFF has it, and some programs in other formats
         xmp = xmp or tags.values[exif.XMP].data
         tags = tags.without(exif.XMP)
-    return metadata._replace(exif=tags, xmp=xmp and correct_xmp(xmp, width, height))
+    return said._replace(
+        exif=tags and description.follow(pixel_tags.follow(tags, how), how, notes),
+        xmp=xmp and xmp_pixels.follow(xmp, how, notes),
+        geo=said.geo and geotiff.follow(said.geo, how, notes),
+        dpi=said.dpi and how.along(said.dpi),
+        pixel_aspect=said.pixel_aspect and how.along(said.pixel_aspect),
+        orientation=1,
+        size=(width, height),
+    )
+
+
+def with_dpi(said: Metadata, dpi: tuple[float, float]) -> Metadata:
+    """With this resolution, in dots an inch, wherever a resolution is named."""
+    tags = said.exif and pixel_tags.with_resolution(said.exif, dpi)
+    xmp = said.xmp and xmp_pixels.put_resolution(said.xmp, dpi)
+    return said._replace(exif=tags, xmp=xmp, dpi=dpi, pixel_aspect=None)
 
 
 def orientation_of(metadata: Metadata) -> int | None:
@@ -47,21 +106,6 @@ def orientation_of(metadata: Metadata) -> int | None:
         said = re.search(XMP_ORIENTATION, metadata.xmp)
         number = int(said.group(1) or said.group(2)) if said else None
     return number
-
-
-def correct_xmp(xmp: bytes, width: int, height: int) -> bytes:
-    """An XMP packet whose orientation and sizes are those of an upright picture of this size."""
-    numbers = {'Orientation': 1, 'ImageWidth': width, 'PixelXDimension': width}
-    numbers.update(ImageLength=height, ImageHeight=height, PixelYDimension=height)
-    text = xmp.decode('utf-8', errors='surrogateescape')
-    for name, number in numbers.items():
-
-        def put(match: Any, number: int = number) -> str:
-            before, after = (match.group(1), match.group(2)) if match.group(1) else (match.group(3), match.group(4))
-            return f'{before}{number}{after}'
-
-        text = re.sub(XMP_PROPERTY.format(name=name), put, text)
-    return text.encode('utf-8', errors='surrogateescape')
 
 
 def read_exif(block: bytes | None, notes: list[str]) -> exif.Tags | None:
@@ -89,3 +133,17 @@ def read_dpi(value: Any, notes: list[str]) -> tuple[float, float] | None:
     if dpi not in ((0.0, 0.0), (1.0, 1.0)):
         notes.append('without its resolution, which cannot be')
     return None
+
+
+def comment(data: bytes) -> Text:
+    """A comment of JPEG or GIF; bytes that are no UTF-8 are marked (PEP 383)."""
+    return Text(COMMENT, data.rstrip(b'\0').decode('utf-8', 'surrogateescape'))
+
+
+def plain_text(text: str) -> str:
+    """A text without the marks of bytes that were no UTF-8, which are taken for Latin-1."""
+    data = text.encode('utf-8', 'surrogateescape')
+    try:
+        return data.decode('utf-8')
+    except UnicodeDecodeError:
+        return data.decode('latin-1')

@@ -16,6 +16,7 @@ import math
 import os
 import re
 import string
+import urllib.parse
 from typing import Callable, Iterator, NamedTuple, Sequence
 
 from rdn import files
@@ -71,6 +72,7 @@ class Entry(NamedTuple):
 
     shown: (width, height) of its views; thumbnail: a data URI; bicubic, rdn, original: file names of its views;
     psnr (dB), ssim: (of bicubic, of the network). The last three are None where the original is not known.
+    link: a relative URL of the full-size result; None for no link.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Entry(NamedTuple):
     original: str | None
     psnr: tuple[float, float] | None
     ssim: tuple[float, float] | None
+    link: str | None = None
 
 
 class Report:
@@ -92,13 +95,26 @@ class Report:
         self._views, self._scratch = os.path.join(os.path.dirname(path), VIEWS_NAME), scratch
         self._numbers = itertools.count()  # like list.append, one step for threads
         self._added: list[tuple[float, int, Entry]] = []
+        self._failures: list[str] = []
+        self._failed = 0
 
     @property
     def entries(self) -> list[Entry]:
         """What was added so far, in the page's order."""
         return [entry for _, _, entry in sorted(self._added, key=lambda added: added[:2])]
 
-    def add(self, name: str, views: Views, figures: Figures | None = None, position: float | None = None) -> None:
+    def list_failures(self, lines: Sequence[str], count: int) -> None:
+        """Name pictures that failed. lines: why, one a picture, of the first ones; count: of all."""
+        self._failures, self._failed = list(lines), count
+
+    def add(
+        self,
+        name: str,
+        views: Views,
+        figures: Figures | None = None,
+        position: float | None = None,
+        result: str | None = None,
+    ) -> None:
         """Write a picture's views, and keep its thumbnail and figures. Threads may call it at once.
 
         Args:
@@ -106,6 +122,7 @@ class Report:
             views: what to show.
             figures: of the picture; None if the original is not known.
             position: entries are in the order of their positions; None: of the calls.
+            result: the path of the full-size result, to which the page links; None for no link.
 
         Raises:
             ValueError: the images have several sizes.
@@ -125,9 +142,14 @@ class Report:
             original=self._write_view(name, 'original', _middle(views.original)) if views.original else None,
             psnr=figures and figures.psnr,
             ssim=figures and figures.ssim,
+            link=result and link_to(result, os.path.dirname(self.path)),
         )
         number = next(self._numbers)
         self._added.append((number if position is None else position, number, entry))
+
+    def page(self, network: str, model: ModelFile | None) -> str:
+        """Return the text of index.html. network, model: as of `writing`."""
+        return _page(self.entries, _failures(self._failures, self._failed), network, model)
 
     def _write_view(self, name: str, kind: str, image: Image.Image) -> str:
         """The new file's name. It holds the content's digest, so no two views have one name, and a name one content."""
@@ -159,7 +181,7 @@ def writing(folder: str, network: str = NETWORK, model: ModelFile | None = None)
         report = Report(path, scratch)
         yield report
         if report.entries:
-            _publish(scratch, views, path, _page(report.entries, network, model))
+            _publish(scratch, views, path, report.page(network, model))
 
 
 def _check_place(path: str, is_right: Callable[[str], bool]) -> None:
@@ -238,7 +260,13 @@ def _encode(image: Image.Image, kind: str, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _page(entries: Sequence[Entry], network: str, model: ModelFile | None) -> str:
+def link_to(path: str, folder: str) -> str:
+    """Return the relative URL of a file on a page in a folder: any name, also one that is not UTF-8."""
+    relative = os.path.relpath(os.path.abspath(path), os.path.abspath(folder))
+    return urllib.parse.quote(os.fsencode(relative))
+
+
+def _page(entries: Sequence[Entry], failures: str, network: str, model: ModelFile | None) -> str:
     """index.html. Its words are in report.html, in each language; here are names and numbers."""
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.html'), encoding='utf-8') as file:
         frame = string.Template(file.read())
@@ -251,9 +279,22 @@ def _page(entries: Sequence[Entry], network: str, model: ModelFile | None) -> st
         network=html.escape(network),
         model=_model_line(model) if model else '',
         summary=summary,
+        failures=failures,
         chart=_chart(known, network) if known else '',
         table=_table(entries) if known else '',
         pictures='\n'.join(_figure(number, entry) for number, entry in enumerate(entries, 1)),
+    )
+
+
+def _failures(lines: Sequence[str], count: int) -> str:
+    """A list of pictures that failed; empty where none did."""
+    if not count:
+        return ''
+    items = ''.join(f'<li><bdi>{html.escape(line)}</bdi>' for line in lines)
+    more = f'<li>{_words("more_failures", count=count - len(lines))}' if count > len(lines) else ''
+    return (
+        f'<details class="failures" open><summary>{_words("failures" if count > 1 else "failure", count=count)}</summary>\n'
+        f'<ul>{items}{more}</ul></details>'
     )
 
 
@@ -334,10 +375,12 @@ def _figure(number: int, entry: Entry) -> str:
     """A picture's name, note and thumbnail; the page's script adds the sliders and loads the views."""
     note = _words('pixels', width=entry.size[0], height=entry.size[1])
     if entry.size != entry.shown:
-        note += _words('middle')
+        note += _words('middle', width=entry.shown[0], height=entry.shown[1])
     if entry.psnr and entry.ssim:
         psnr, ssim = ([_number(x, digits) for x in pair] for pair, digits in ((entry.psnr, 2), (entry.ssim, 4)))
         note += f'; PSNR {psnr[0]} → {psnr[1]} dB, SSIM {ssim[0]} → {ssim[1]}'
+    if entry.link:
+        note += f' · <a class="full" href="{html.escape(entry.link)}" data-text="full"></a>'
     views = [('rdn', entry.rdn), ('bicubic', entry.bicubic), ('original', entry.original)]
     data = ''.join(f' data-{kind}="{VIEWS_NAME}/{view}"' for kind, view in views if view)
     return (

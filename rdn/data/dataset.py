@@ -246,18 +246,11 @@ def manifest_digest(label_folder: str) -> str:
 
 
 def size_of(label_folder: str) -> tuple[int, int, int] | None:
-    """The width and height of a set's inputs, in pixels, and its scale; None without a manifest.
-
-    Raises ValueError, with the folder's name, for a manifest with other values.
-    """
+    """The width and height of a set's inputs, in pixels, and its scale; None without a manifest."""
     flags = manifest.read_flags(label_folder)
     if flags is None:
         return None
-    width, height, scale = (flags.get(name, 0) for name in ('width', 'height', 'scale'))
-    for value in (width, height, scale):
-        if type(value) is not int or value < 1:
-            raise ValueError(f'{label_folder}: its manifest says no size and scale: prepare into a new folder')
-    return width, height, scale
+    return flags['width'], flags['height'], flags['scale']
 
 
 def protocol_of(label_folder: str) -> protocols.Protocol | None:
@@ -304,6 +297,8 @@ def _read_layout(path: str) -> tuple[Case, bool]:
         numbers = [layout.height, layout.width, layout.overlap, layout.scale, *layout.tile]
         if len(layout.tile) != 2 or any(type(number) is not int for number in numbers):
             raise ValueError('sizes are whole numbers')
+        if layout.wraps is not False:
+            raise ValueError('its tiles do not wrap')
         if min(numbers) < 0 or max(numbers) > MAX_SIDE_PIXELS or not (layout.height and layout.width and layout.scale):
             raise ValueError(f'sizes are from 1 to {MAX_SIDE_PIXELS} pixels')
         tiles.spans(layout.height, layout.tile[0], layout.overlap)

@@ -6,12 +6,38 @@ import json
 import os
 from typing import Any, Iterable, NamedTuple
 
-from rdn import cpu, files
+from rdn import cpu, fields, files
 
 NAME = 'manifest.json'
 # Of files that are taking the place of others just now, or were when the process was killed.
 NEXT_NAME = 'manifest.next.json'
 MAX_BYTES = 1 << 28
+MAX_SIDE_PIXELS = 1 << 17  # of an input
+MAX_SCALE = 100
+_side, _scale = fields.whole_number(1, MAX_SIDE_PIXELS), fields.whole_number(1, MAX_SCALE)
+FLAGS = {
+    'width': _side,
+    'height': _side,
+    'scale': _scale,
+    'fit': fields.may_lack(fields.TEXT),
+    'tile': fields.may_lack(fields.BOOLEAN),
+    'overlap': fields.may_lack(fields.whole_number(0, MAX_SIDE_PIXELS)),
+    'no_label': fields.may_lack(fields.BOOLEAN),
+    'dataset': fields.may_lack(fields.ANYTHING),  # of older versions, which nothing reads any more
+}
+
+
+def _is_key(key: str) -> bool:
+    """Whether a name is that of a file in data/ or label/."""
+    part, _, name = key.partition('/')
+    return part in ('data', 'label') and bool(name) and '/' not in name and '\0' not in name
+
+
+FIELDS = {
+    'flags': fields.ANYTHING,  # by FLAGS
+    'sha256': fields.mapping_of(fields.SHA256, _is_key, 'files in data/ and label/'),
+    'images': fields.may_lack(fields.mapping_of(fields.SHA256, bool, "images' names")),
+}
 
 
 class Manifest(NamedTuple):
@@ -52,13 +78,11 @@ def read(folder: str, name: str = NAME) -> Manifest | None:
     what = 'a manifest of RDN_preprocess.py: prepare into a new folder'
     content = files.read_json(path, MAX_BYTES, what)
     try:
-        flags, digests, images = content['flags'], content['sha256'], content.get('images')
-        texts = [*digests.values(), *({} if images is None else images).values()]
-        if not isinstance(flags, dict) or not all(isinstance(value, str) for value in texts):
-            raise ValueError('of another form')
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path}: not {what} ({error})')
-    return Manifest(path, flags, digests, images)
+        fields.check(content, FIELDS)
+        fields.check(content['flags'], FLAGS)
+    except ValueError as error:
+        raise ValueError(f'{path}: not {what}: {error}')
+    return Manifest(path, content['flags'], content['sha256'], content.get('images'))
 
 
 def earlier_files(folder: str) -> set[str] | None:

@@ -18,7 +18,7 @@ from rdn.engines import base, device_files, om, onnx_runtime, openvino, pyacl
 from rdn.network import onnx_graph
 
 OPSET = 9  # of weights that are exported for an engine
-WIDE_GROWTH = 64  # of the default network, whose concatenations cost little beside its convolutions
+DENSE = 'split'  # the form of dense blocks that engines on a CPU run fastest: docs/performance.md
 LOSSY = {'int8': 'of eight bits', 'fp16': 'in fp16'}  # precisions of a model's own, in words
 
 
@@ -194,9 +194,7 @@ def _open_onnx_runtime(request: Request) -> base.Engine:
     is_named, place = request.precision != base.AUTO, request.place
     if place.device == base.CPU and not place.provider:
         place = place._replace(provider='CPU')
-    return _with_onnx(
-        request, 'fp32', lambda path: onnx_runtime.OnnxRuntime(path, place, request.trace_folder, is_named)
-    )
+    return _with_onnx(request, lambda path: onnx_runtime.OnnxRuntime(path, place, request.trace_folder, is_named))
 
 
 def _open_openvino(request: Request) -> base.Engine:
@@ -210,7 +208,7 @@ def _open_openvino(request: Request) -> base.Engine:
             f'{request.path}: OpenVINO does not compute in fp16 on a CPU: take bf16 or fp32, or PyTorch on a GPU'
         )
     place = request.place
-    return _with_onnx(request, precision, lambda path: openvino.OpenVino(path, precision, place.threads, place.streams))
+    return _with_onnx(request, lambda path: openvino.OpenVino(path, precision, place.threads, place.streams))
 
 
 def _open_pytorch(request: Request, device: Any = None) -> base.Engine:
@@ -234,12 +232,11 @@ def _check_no_device(request: Request) -> None:
         )
 
 
-def _with_onnx(request: Request, precision: str, open_engine: Callable[[str], base.Engine]) -> base.Engine:
+def _with_onnx(request: Request, open_engine: Callable[[str], base.Engine]) -> base.Engine:
     """Open a model by an engine of ONNX files; weights are exported to a temporary one, which the engine reads whole.
 
     Args:
         request: what to open.
-        precision: that the engine will compute in.
         open_engine: opens the engine, from the path of the ONNX file.
     """
     if not base.is_weights(request.path):
@@ -249,25 +246,11 @@ def _with_onnx(request: Request, precision: str, open_engine: Callable[[str], ba
     network = checkpoint.load(request.path)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'network.onnx')
-        variant = exporter.Variant('deconv', dense_for(network.config, precision))
-        exporter.export_onnx(network, exporter.Shape(None, None, None), OPSET, variant, path)
+        shape, variant = exporter.Shape(None, None, None), exporter.Variant('deconv', DENSE)
+        exporter.export_onnx(network, shape, OPSET, variant, path)
         engine = open_engine(path)
     engine.path = request.path
     return engine
-
-
-def dense_for(config: dict[str, int], precision: str) -> str:
-    """The form of dense blocks that engines on a CPU run fastest. Measured: docs/performance.md.
-
-    Args:
-        config: of the network.
-        precision: that the engine computes in.
-
-    Returns:
-        One of exporter.DENSE.
-    """
-    is_wide = config.get('growth_rate', 0) >= WIDE_GROWTH
-    return 'concat' if is_wide and precision == 'fp32' else 'split'
 
 
 OPENERS: dict[str, Callable[[Request], base.Engine]] = {

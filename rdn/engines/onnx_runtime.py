@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Sequence
 
-from rdn import escaping
+from rdn import cpu, escaping, stopping
 from rdn.engines import base
 from rdn.network import onnx_graph
 
@@ -29,6 +30,15 @@ EXACT, FAST = 'must_keep_origin_dtype', 'force_fp16'
 TF32_OPTION = (1, 18)  # the first version whose CUDA provider has the option use_tf32
 TRIAL_SIDE = 32  # pixels of the run that shows whether a chip computes in fp32
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
+
+
+def _threads_by_default() -> int:
+    """Return 0, one for each of the machine's cores, unless this process may use fewer.
+
+    ONNX Runtime would bind its threads to the others all the same.
+    """
+    usable = cpu.available_cores()
+    return 0 if usable == os.cpu_count() else usable
 
 
 class OnnxRuntime(base.Engine):
@@ -82,7 +92,7 @@ class OnnxRuntime(base.Engine):
 
     def _start(self, path: str, cann_precision: str) -> None:
         """Make the session. Raises onnxruntime's errors, and ValueError for another kind of model."""
-        threads, streams = self._place.threads, self._place.streams
+        threads, streams = self._place.threads or _threads_by_default(), self._place.streams
         options = session_options()
         options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
         if self._trace_folder:
@@ -90,6 +100,7 @@ class OnnxRuntime(base.Engine):
             options.profile_file_prefix = os.path.join(self._trace_folder, 'onnxruntime')
         providers = choose_providers(self._place.provider, self._place.device_id, cann_precision)
         self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+        self._runs = Runs(self.session)
         self.kind = self.session.get_providers()[0]
         inputs = self.session.get_inputs()
         axes = None
@@ -99,10 +110,10 @@ class OnnxRuntime(base.Engine):
         self.input_name = inputs[0].name
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        return self.session.run(self.outputs[:1], {self.input_name: batch})[0]
+        return self._runs.run(self.outputs[:1], {self.input_name: batch})[0]
 
     def _run_all(self, batch: np.ndarray) -> list[np.ndarray]:
-        return self.session.run(self.outputs, {self.input_name: batch})
+        return self._runs.run(self.outputs, {self.input_name: batch})
 
     def end_trace(self) -> str:
         return self.session.end_profiling()
@@ -115,6 +126,22 @@ def session_options() -> onnxruntime.SessionOptions:
     # Its integer kernels saturate on processors without VNNI, and are no faster on our models.
     options.add_session_config_entry('session.disable_quant_qdq', '1')
     return options
+
+
+class Runs:
+    """The runs of a session. They end when a script receives a signal, since one call may take hours."""
+
+    def __init__(self, session: onnxruntime.InferenceSession):
+        self._session, self._options = session, onnxruntime.RunOptions()
+        stopping.stops(self)
+
+    def run(self, outputs: Sequence[str] | None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As of the session."""
+        return self._session.run(outputs, inputs, self._options)
+
+    def stop(self) -> None:
+        """End all runs, also those that begin later."""
+        self._options.terminate = True
 
 
 def choose_providers(name: str | None, device_id: int, cann_precision: str = EXACT) -> list:

@@ -217,7 +217,8 @@ def open_exactly(
         model.SerializeToString(), onnx_runtime.session_options(), providers=[engines.PROVIDERS['CPU']]
     )
     name = model.graph.input[0].name
-    return lambda image: session.run(None, {name: image})
+    runs = onnx_runtime.Runs(session)
+    return lambda image: runs.run(None, {name: image})
 
 
 def multiplications(model: onnx.ModelProto, image: np.ndarray) -> dict[str, int]:

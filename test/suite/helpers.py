@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from typing import NamedTuple
 
+from pictures import history
 from rdn.network import checkpoint
 
 import numpy as np
@@ -65,10 +66,10 @@ def run_python(*arguments, **kwargs):
 
 
 def snapshot(folder):
-    """Relative path -> bytes of all files below a folder, and of its folders None."""
+    """Relative path -> bytes of all files below a folder but records of results, and of its folders None."""
     found = {}
     for parent, folders, names in os.walk(str(folder)):
-        for name in folders + names:
+        for name in folders + [name for name in names if name != history.NAME]:
             path = os.path.join(parent, name)
             with open(path, 'rb') if name in names else open(os.devnull, 'rb') as file:
                 found[os.path.relpath(path, str(folder))] = file.read() if name in names else None

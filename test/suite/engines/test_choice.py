@@ -1,11 +1,12 @@
 """One choice for everyone: which engine auto takes, what is exact, and that a named engine is used or refused."""
 
 import os
+import subprocess
 import sys
 
 from pictures import Upscaler
 from rdn import cpu, engines
-from rdn.engines import choice, device_files, onnx_runtime, pytorch, torch_device
+from rdn.engines import device_files, onnx_runtime, pytorch, torch_device
 from rdn.network import exporter
 
 import numpy as np
@@ -334,13 +335,6 @@ def test_tf32_is_off_on_cuda(monkeypatch):
     assert os.environ['NVIDIA_TF32_OVERRIDE'] == '0'
 
 
-@pytest.mark.parametrize(
-    'growth, precision, dense', [(64, 'fp32', 'concat'), (64, 'bf16', 'split'), (32, 'fp32', 'split')]
-)
-def test_weights_are_exported_in_the_form_that_was_measured_to_be_fastest(growth, precision, dense):
-    assert choice.dense_for({'growth_rate': growth}, precision) == dense
-
-
 def test_tiles_of_a_picture_go_through_an_accelerator_in_batches(paths, machine, monkeypatch):
     machine(gpu=True)
     enlarge, seen = Upscaler(paths[0], precision='fp32', tile_size=64), []
@@ -374,3 +368,20 @@ def test_files_of_drivers_say_that_there_may_be_an_accelerator(monkeypatch):
         assert device_files.are_present() is expected
     monkeypatch.setattr(device_files.sys, 'platform', 'darwin')
     assert device_files.are_present()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason='needs two cores')
+def test_a_process_on_some_cores_computes_on_those_alone(paths):
+    body = (
+        'import os, sys; from rdn import engines; engine = engines.OnnxRuntime(sys.argv[1], engines.Place("CPU"));'
+        "print({core for task in os.listdir('/proc/self/task') for core in os.sched_getaffinity(int(task))})"
+    )
+    core = min(os.sched_getaffinity(0))
+    done = subprocess.run(
+        [sys.executable, '-c', body, paths[1]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    assert (done.returncode, done.stdout) == (0, f'{{{core}}}\n'), done.stderr

@@ -172,6 +172,7 @@ def test_every_picture_is_there_once_though_workers_and_a_node_die(cluster, pict
     out, err = process.communicate(timeout=90)
     cluster.add_node(**NODE)
     assert process.returncode == 0 and '40 done' in out, (out, err)
+    assert out.count('a node was lost: ') <= 1 and err == '', (out, err)  # the run may end before Ray knows of it
     assert snapshot(tmp_path / 'out') == expected
 
 

@@ -124,7 +124,7 @@ def started(monkeypatch, tmp_path):
             processing.Options(),
         )
         shown = progress.Progress(summary)
-        one = scheduler.Scheduler(fleet.Fleet(ray, setup, 1), source, output, shown, page)
+        one = scheduler.Scheduler(fleet.Fleet(ray, setup, 1), source, output, shown, page, set())
         one.wait_for_workers()
         one.upscale(iter([worker.PictureTask(place, f'{place}_x2.png') for place in places]))
         return ray, summary
@@ -180,6 +180,19 @@ def test_workers_that_are_killed_while_they_wait_are_started_again(started):
 
     _, summary = started({'a': 4}, all_four_at_once, ['1.png'])
     assert (summary.done, summary.failed) == (1, 0)
+
+
+def test_a_machine_that_is_lost_is_named_once_though_all_its_workers_go(started, monkeypatch):
+    nodes, lost = {'a': 4, 'b': 4}, []
+    monkeypatch.setattr(fleet.Fleet, 'on_lost', property(lambda _: lost.append, lambda *_: None), raising=False)
+
+    def does(number, name, task):
+        if name == 'upscale' and task.place == '3.png':
+            nodes.pop('a', None)
+        return RayError('killed') if number < 4 and 'a' not in nodes else None
+
+    _, summary = started(nodes, does, PLACES)
+    assert summary.done == 10 and lost == ['address of a']
 
 
 def test_a_machine_whose_workers_are_killed_at_their_start_is_used_after_a_while(started, capsys):

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 
-from pictures import processing
+from pictures import processing, target_size
 from pictures.cluster import fleet, stores, worker
 from pictures.formats import reader
 from rdn import engines, files
@@ -80,6 +80,17 @@ def test_sixteen_bits_and_alpha_in_bands_are_those_of_the_whole(made, tmp_path):
     assert whole.dtype == np.uint16 and whole.shape[2] == 4 and (whole == joined).all()
 
 
+def test_a_picture_of_a_wanted_size_stays_with_one_worker(made, photos, tmp_path, monkeypatch):
+    with Image.open(photos[0]) as photo:
+        photo.convert('RGB').resize((60, 40)).save(tmp_path / 'in' / 'a.png')
+    monkeypatch.setattr(worker, 'LARGE_MEGAPIXELS', 0.001)
+    one = made(size=target_size.TargetSize('width', 150))
+    outcome = one.upscale(worker.PictureTask('a.png', 'a_w150.png', is_shown=True, splits=True))
+    assert outcome.kind == 'done' and outcome.views.size == outcome.views.bicubic.size == (150, 100), outcome
+    with Image.open(str(tmp_path / 'out' / 'a_w150.png')) as large:
+        assert large.size == (150, 100)
+
+
 def test_a_large_picture_is_handed_back_only_where_it_can_be_cut(made, photos, tmp_path, monkeypatch):
     with Image.open(photos[0]) as photo:
         photo.convert('RGB').resize((300, 200)).save(tmp_path / 'in' / 'a.png')
@@ -87,6 +98,18 @@ def test_a_large_picture_is_handed_back_only_where_it_can_be_cut(made, photos, t
     one, task = made(), worker.PictureTask('a.png', 'a_x2.png', splits=True)
     assert one.upscale(task).kind == 'large' and os.listdir(str(tmp_path / 'out')) == []
     assert one.upscale(task._replace(splits=False)).kind == 'done'
+
+
+def test_all_frames_of_a_file_stay_together_on_one_worker(made, photos, tmp_path, monkeypatch):
+    with Image.open(photos[0]) as photo:
+        first = photo.convert('RGB').resize((60, 40))
+    first.save(tmp_path / 'in' / 'a.webp', save_all=True, append_images=[first.rotate(180)], duration=[40, 70])
+    monkeypatch.setattr(worker, 'LARGE_MEGAPIXELS', 0.001)
+    task = worker.PictureTask('a.webp', 'a_x2.webp', is_shown=True, splits=True)
+    outcome = made(all_frames=True).upscale(task)
+    assert outcome.kind == 'done' and outcome.views and outcome.megapixels == pytest.approx(2 * 60 * 40 / 1e6)
+    with Image.open(tmp_path / 'out' / 'a_x2.webp') as image:
+        assert image.size == (120, 80) and image.n_frames == 2
 
 
 def test_what_a_worker_that_died_had_written_is_done(made, photos, tmp_path):

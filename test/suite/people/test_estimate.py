@@ -2,7 +2,7 @@
 
 import time
 
-from pictures import estimate, processing
+from pictures import estimate, processing, workload
 from rdn import engines
 
 import numpy as np
@@ -46,7 +46,8 @@ def job(tmp_path, name, size, mode='RGB'):
 
 
 def said(engine, jobs, **options):
-    return estimate.describe(jobs, engine, 2, processing.Options(**options))
+    load = workload.Workload(jobs, engine, 2, processing.Options(**options))
+    return estimate.describe(load, estimate.expected_seconds(load))
 
 
 def test_pictures_of_known_size_on_an_engine_of_known_speed(tmp_path, on_its_clock):
@@ -106,8 +107,8 @@ def test_a_picture_of_one_tile_does_not_use_all_streams(tmp_path):
 
     engine = Sleeper(0, side=114)
     engine.streams = 2
-    work = estimate.measure_work([job(tmp_path, 'a.png', (114, 114))], engine, 2, processing.Options())
-    assert 0.05 <= estimate.seconds(work, engine, processing.Options()) < 0.09
+    load = workload.Workload([job(tmp_path, 'a.png', (114, 114))], engine, 2, processing.Options())
+    assert 0.05 <= (estimate.expected_seconds(load) or 0) < 0.09
 
 
 def test_what_is_done_before_takes_no_time_and_is_counted(tmp_path, on_its_clock):
@@ -128,11 +129,12 @@ def test_of_very_many_pictures_only_some_headers_are_read(tmp_path, on_its_clock
 
     def look_at(path):
         read.append(path)
-        return estimate.Header(1000, 500, False)
+        return workload.Header(1000, 500, False)
 
-    monkeypatch.setattr(estimate, 'look_at', look_at)
+    monkeypatch.setattr(workload, 'look_at', look_at)
     engine = on_its_clock(Standin(0.01 / 114**2, side=114))
-    assert said(engine, [one] * 100000).startswith('100,000 pictures, about 50,000 megapixels, about 15 hours on')
+    many = [one._replace(source=f'{number}.png') for number in range(100000)]
+    assert said(engine, many).startswith('100,000 pictures, about 50,000 megapixels, about 15 hours on')
     assert len(read) <= 1000
 
 
@@ -156,7 +158,7 @@ def test_a_model_that_fails_on_a_tile_leaves_the_time_out(tmp_path):
 
 def test_a_palette_with_transparency_has_alpha(tmp_path):
     write_png(tmp_path / 'a.png', (2, 1, 8, 3), [b'\0\1'], (b'PLTE', bytes(6)), (b'tRNS', b'\0\xff'))
-    assert estimate.look_at(str(tmp_path / 'a.png')) == estimate.Header(2, 1, True)
+    assert workload.look_at(str(tmp_path / 'a.png')) == workload.Header(2, 1, True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import assert_refused
+from helpers import assert_refused, snapshot
 
 WRONG = {
     'nan': lambda output: output * np.float32('nan'),
@@ -59,7 +59,7 @@ def test_a_picture_on_which_a_model_fails_is_named_with_the_model(two, narrow, c
     assert ended.status == 1 and 'Traceback' not in ended.err
     line = next(line for line in (ended.out + ended.err).splitlines() if line.startswith('failed: '))
     assert 'b.png' in line and narrow[1] in line and 'the output of this model' in line
-    assert sorted(os.listdir(str(two.target))) == ['a_x2.png']
+    assert list(snapshot(two.target)) == ['a_x2.png']
 
 
 def test_a_picture_of_one_colour_is_no_fault_of_the_model(upscale, computes):

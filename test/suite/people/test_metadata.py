@@ -5,7 +5,7 @@ import struct
 import zlib
 
 from pictures.formats import reader
-from pictures.metadata import colour, exif, metadata
+from pictures.metadata import cicp, colour, exif, metadata
 
 import cv2
 import numpy as np
@@ -36,7 +36,7 @@ def tags_of(width=127, height=201, orientation=6, order='<'):
         data = value.encode() + b'\0'
         return exif.Value(2, len(data), data)
 
-    camera = {0xA002: short(width), 0xA003: short(height), 0x927C: exif.Value(7, 9, b'maker\0\1\2\3')}
+    camera = {0xA002: short(width), 0xA003: short(height), 0x927C: exif.Value(7, 9, b'Nikon\0\2\2\3')}
     camera[0x829A] = exif.Value(5, 1, struct.pack(order + 'II', 1, 250))
     place = {0x0001: text('N'), 0x0002: exif.Value(5, 3, struct.pack(order + '6I', 48, 1, 51, 1, 2996, 100))}
     values = {0x010F: text(MAKER), 0x0112: short(orientation), 0x8298: text(COPYRIGHT), 0x0100: short(width)}
@@ -44,11 +44,21 @@ def tags_of(width=127, height=201, orientation=6, order='<'):
     return exif.Tags(order, values, children)
 
 
+def without_place(tags):
+    """Tags that do not say where the maker's note lay."""
+    camera = tags.children[exif.EXIF_IFD]
+    assert camera.values[0x927C].place
+    note = camera.values[0x927C]._replace(place=None)
+    return tags._replace(
+        children={**tags.children, exif.EXIF_IFD: camera._replace(values={**camera.values, 0x927C: note})}
+    )
+
+
 @pytest.mark.parametrize('order', ['<', '>'])
 def test_tags_are_written_as_pillow_reads_them_and_read_back(order):
     tags = tags_of(order=order)
     block = exif.serialise(tags)
-    assert exif.parse(block) == tags == exif.parse(exif.HEADER + block)
+    assert without_place(exif.parse(block)) == tags == without_place(exif.parse(exif.HEADER + block))
     theirs = Image.Exif()
     theirs.load(exif.HEADER + block)
     assert theirs[0x010F] == MAKER and theirs.get_ifd(exif.EXIF_IFD)[0xA002] == 127
@@ -118,7 +128,7 @@ def test_exif_xmp_and_profile_go_from_every_format_to_every_format(upscale, phot
     assert picture.said.exif and picture.said.xmp
     camera = picture.said.exif.children[exif.EXIF_IFD]
     assert camera.number(0xA002) == 402 and camera.number(0xA003) == 254
-    assert camera.values[0x927C].data == b'maker\0\1\2\3' and camera.values[0x829A].data[4:5] in (b'\xfa', b'\0')
+    assert camera.values[0x927C].data == b'Nikon\0\2\2\3' and camera.values[0x829A].data[4:5] in (b'\xfa', b'\0')
     assert picture.said.exif.children[exif.GPS_IFD].values[1].data == b'N\0'
     assert result.info['icc_profile'] == PROFILE
     packet = picture.said.xmp
@@ -204,9 +214,9 @@ def test_a_profile_says_what_gamma_and_chromaticities_say(gamma, chromaticities)
 def test_srgb_needs_no_profile_and_a_colour_space_that_cannot_be_said_is_noted(upscale, photo):
     assert colour.profile_of_png({b'gAMA': struct.pack('>I', 45455)}) is None
     assert colour.profile_of_png({b'sRGB': b'\0', b'gAMA': GAMMA}) is None
-    assert colour.profile_of_png({b'cICP': b'\x01\x0d\0\1'}) is None
+    assert cicp.profile_of((1, 13)) is None
     rows = [bytes(row) for row in np.asarray(photo)[:20].reshape(20, -1)]
-    write_png(upscale.source / 'a.png', (201, 20, 8, 2), rows, (b'cICP', b'\x09\x10\0\1'))
+    write_png(upscale.source / 'a.png', (201, 20, 8, 2), rows, (b'cICP', b'\x0a\x08\0\1'))  # of XYZ
     ended = upscale('--ext=jpg')
     assert ended.status == 0 and 'without its colour space (cICP)' in ended.out
 
@@ -282,8 +292,19 @@ def test_a_profile_is_of_the_channels_that_the_file_has(upscale, photo):
     assert profile[16:20] == b'GRAY' and ImageCms.ImageCmsProfile(io.BytesIO(profile))
     photo.convert('L').save(str(upscale.source / 'b.jpg'), icc_profile=profile)
     ended = upscale('--ext=webp', '--overwrite')
-    assert ended.status == 0 and 'without its profile, which is of GRAY' in ended.out
-    assert 'icc_profile' not in opened(upscale.target / 'b_x2.webp').info
+    assert ended.status == 0 and 'without its profile' not in ended.out
+    in_rgb = ImageCms.ImageCmsProfile(io.BytesIO(opened(upscale.target / 'b_x2.webp').info['icc_profile']))
+    steps = np.arange(256, dtype=np.uint8)[None]
+    shown = [
+        np.asarray(ImageCms.profileToProfile(image, source, ImageCms.createProfile('sRGB'), outputMode='RGB')).astype(
+            int
+        )
+        for image, source in (
+            (Image.fromarray(steps), ImageCms.ImageCmsProfile(io.BytesIO(profile))),
+            (Image.fromarray(np.dstack([steps] * 3)), in_rgb),
+        )
+    ]
+    assert np.abs(shown[0] - shown[1])[:, 16:].max() <= 1  # littleCMS rounds the darkest of grey
 
 
 def test_primaries_that_span_nothing_are_noted(upscale, photo):

@@ -1,15 +1,16 @@
 """RDN_upscale.py photo.jpg: where results go that nobody named a place for, which weights, and which files are results."""
 
+import glob
 import os
 import re
 import shutil
 
-from pictures import defaults, jobs, naming, processing
+from pictures import jobs, naming, processing, request
 from rdn import engines, files
 
 import pytest
 
-from helpers import LITE, ROOT, assert_refused, opened, run_python, snapshot
+from helpers import FULL, LITE, ROOT, assert_refused, opened, run_python, snapshot
 
 
 @pytest.fixture
@@ -96,6 +97,8 @@ def test_without_a_picture_one_line_says_how_to_name_one(run, script):
 def test_a_result_that_is_there_is_kept_unless_a_flag_says_otherwise(run, photo):
     put(photo, 'photo.jpg')
     assert run('photo.jpg').status == 0
+    with open('photo_x2.jpg', 'ab') as file:
+        file.write(b'edited')
     with open('photo_x2.jpg', 'rb') as file:
         before = file.read()
     assert_refused(run('photo.jpg'), 'photo_x2.jpg', '--overwrite', '--resume')
@@ -140,7 +143,7 @@ def test_all_files_of_a_folder_by_their_names_are_taken_once(run, photo, tmp_pat
     """As the shell makes it of `*`, the second time."""
     put(photo, 'photo.jpg', 'photos/a.jpg')
     for _ in range(2):
-        ended = run(*sorted(os.listdir()), '--overwrite')
+        ended = run(*sorted(glob.glob('*')), '--overwrite')
         assert ended.status == 0, ended.err
     assert 'results of earlier runs: photo_x2.jpg, photos_x2/a_x2.jpg' in ended.out
     assert pictures_in(tmp_path) == ['photo.jpg', 'photo_x2.jpg', 'photos/a.jpg', 'photos_x2/a_x2.jpg']
@@ -148,8 +151,8 @@ def test_all_files_of_a_folder_by_their_names_are_taken_once(run, photo, tmp_pat
 
 def test_a_name_that_only_looks_like_a_result_is_a_picture(tmp_path, photo, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    put(photo, 'in/a_x2.jpg', 'in/b.png', 'in/b_x5.png', 'in/c_x2/b.png', 'in/d_x2/e_x2.png')
-    found = jobs.find_jobs(['in'], naming.make_naming(None, None, None, False, 2), processing.Summary())
+    put(photo, 'in/a_x2.jpg', 'in/b.png', 'in/b_5x.png', 'in/c_x2/b.png', 'in/d_x2/e_x2.png')
+    found = jobs.find_jobs(['in'], naming.make_naming(None, None, None, False, '_x2'), processing.Summary())
     assert not found.results and len(found.jobs) == 5
 
 
@@ -195,8 +198,11 @@ def test_a_model_is_told_by_its_digest_on_the_console_and_on_the_page(script, na
     assert 'rdn_x2.onnx' in page and digest in page
 
 
-def test_the_default_weights_are_there():
-    assert os.path.samefile(defaults.WEIGHTS, LITE)
+@pytest.mark.parametrize('given, file', [(None, LITE), ('lite', LITE), ('full', FULL), ('my.pth', 'my.pth')])
+def test_a_model_is_a_file_or_a_name_of_the_projects_own(tmp_path, monkeypatch, given, file):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'my.pth').write_bytes(b'')
+    assert os.path.samefile(request.ChosenModel(given, 'auto', 'auto', engines.Place()).file, file)
 
 
 def test_a_picture_that_does_not_exist_is_refused_before_an_engine_starts(script, monkeypatch, tmp_path):

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from pictures import pipeline, processing, upscaler
+from pictures import passes, pipeline, processing, upscaler
 from pictures.formats import reader, stderr_capture, writer
 from pictures.metadata import metadata
 from rdn import cpu, engines
@@ -38,7 +38,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(cpu, 'available_cores', lambda: 2)
     (tmp_path / 'out').mkdir()
 
-    def call(count, size=(20, 10), megapixels=None, advance=lambda _: None):
+    def call(count, size=(20, 10), megapixels=None, advance=lambda *_: None):
         jobs = []
         for number in range(count):
             source = tmp_path / f'{number}.png'
@@ -46,8 +46,9 @@ def run(tmp_path, monkeypatch):
             jobs.append(processing.PictureJob(str(source), source.name, str(tmp_path / 'out' / source.name)))
         finished = []
         recipe = pipeline.Recipe(Doubling(), 2, processing.Options())
-        sizes = [processing.megapixels(job.source) if megapixels is None else megapixels for job in jobs]
-        pipeline.Pipeline(recipe, advance, lambda *pair: finished.append(pair)).run(jobs, sizes)
+        pipeline.Pipeline(recipe, advance, lambda *pair: finished.append(pair)).run(
+            jobs, lambda job: processing.megapixels(job.source) if megapixels is None else megapixels
+        )
         return finished
 
     vars(call).update(target=tmp_path / 'out')
@@ -144,7 +145,7 @@ def test_what_finish_raises_ends_the_run_within_the_next_picture(tmp_path, upsca
         photo.save(str(upscale.source / f'{name}.png'))
     full, second = threading.Event(), threading.Event()
     begun = []
-    through = upscaler.upscale
+    through = passes.upscale
 
     def save(*_):
         assert second.wait(20)
@@ -161,7 +162,7 @@ def test_what_finish_raises_ends_the_run_within_the_next_picture(tmp_path, upsca
             yield pair
 
     monkeypatch.setattr(writer.Canvas, 'save', save)
-    monkeypatch.setattr(upscaler, 'upscale', parts)
+    monkeypatch.setattr(passes, 'upscale', parts)
     ended = upscale()
     assert_refused(ended, 'a_x2.png', 'No space left')
     assert 'b_x2.png' not in ended.out + ended.err and len(begun) == 2
@@ -196,10 +197,12 @@ def test_a_run_that_is_stopped_leaves_whole_files_alone(upscale, photo, monkeypa
     assert list(snapshot(upscale.target)) == ['a_x2.png'] and opened(upscale.target / 'a_x2.png').size == (402, 254)
 
 
-def test_the_megapixels_that_are_counted_are_those_of_the_pictures(run):
+def test_the_shares_of_a_picture_are_the_whole_of_it(run):
     counted = []
-    run(3, size=(600, 300), advance=counted.append)
-    assert len(counted) > 3 and abs(sum(counted) - 3 * 0.18) < 1e-9
+    run(3, size=(600, 300), advance=lambda *pair: counted.append(pair))
+    for name in ('0.png', '1.png', '2.png'):
+        shares = [share for job, share in counted if job.place == name]
+        assert len(shares) > 1 and abs(sum(shares) - 1) < 1e-9
 
 
 def test_the_bar_arrives_while_a_library_is_kept_silent(capfd):
@@ -221,7 +224,8 @@ def test_tiles_far_smaller_than_a_run_are_handed_over_together(monkeypatch):
 
     pixels = np.random.RandomState(0).randint(0, 256, (300, 200, 3)).astype(np.uint8)
     result = np.zeros((600, 400, 3), np.uint8)
-    for tile, part in upscaler.upscale(pixels, Doubling(), 2, upscaler.Cutting(tile_size=24, overlap=8)):
+    layout = upscaler.layout_for(Doubling(), (300, 200), 24, 8, 2)
+    for tile, part in upscaler.upscale_pixels(pixels, Doubling(), layout):
         result[2 * tile.rows.core_start :, 2 * tile.columns.core_start :][: part.shape[0], : part.shape[1]] = part
     assert np.array_equal(result, pixels.repeat(2, 0).repeat(2, 1))
     assert sum(handed) > 200 and len(handed) < 5

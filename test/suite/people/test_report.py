@@ -44,7 +44,10 @@ def test_names_are_text_and_figures_are_shown(page):
     assert all(name in links.text for name in NAMES)
     text = ' '.join(links.text)
     assert 'PSNR 30.25 → 35.50 dB, SSIM 0.9000 → 0.9500' in text and '+5.25' in links.text
-    assert 'data-text="pixels" data-width="1500" data-height="1300"></span><span data-text="middle">' in read(page)
+    assert (
+        'data-text="pixels" data-width="1500" data-height="1300"></span><span data-text="middle" data-width="1200"'
+        in read(page)
+    )
 
 
 def test_views_are_the_pixels(page, photos):
@@ -289,3 +292,9 @@ def test_ssim_is_that_of_the_paper_on_luma(prepared):
     assert abs(metrics.sr_ssim(sr, hr, 2) - structural_similarity(a, b, data_range=255, **window)) < 1e-6
     assert metrics.sr_ssim(hr, hr, 2) == pytest.approx(1)
     assert np.isnan(metrics.sr_ssim(hr[:, :12, :12], hr[:, :12, :12], 2))
+
+
+def test_links_are_relative_and_hold_names_that_are_not_utf_8(tmp_path):
+    folder = str(tmp_path / 'a' / 'page')
+    assert report.link_to(str(tmp_path / 'a' / 'caf\udce9 "1".jpg'), folder) == '../caf%E9%20%221%22.jpg'
+    assert report.link_to(os.path.join(folder, 'javascript:x.png'), folder) == 'javascript%3Ax.png'

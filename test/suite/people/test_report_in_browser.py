@@ -59,6 +59,11 @@ def bring(chromium, number):
     return look(chromium, number)
 
 
+def press(chromium, number, zoom):
+    """Press a figure's button for a zoom; 0: fit."""
+    chromium.run(f"""document.querySelector('#p{number} .zooms button[value="{zoom}"]').click()""")
+
+
 def point_of(seen, x, y):
     """What of the picture is at a point of the window, as fractions of its sides."""
     stack = seen['stack']
@@ -93,7 +98,7 @@ def test_picture_and_controls_fit_into_the_window(chromium, page, screen, scheme
         assert seen['stack']['width'] <= seen['natural'] + 0.01 and seen['stack']['bottom'] <= height
         assert seen['slider']['left'] >= 0 and seen['slider']['right'] <= width
         assert_agreeing(seen)
-        assert [label['text'] for label in seen['labels']] == ['bicubic', 'RDN']
+        assert [label['text'] for label in seen['labels']] == ['before (bicubic)', 'after (RDN)']
         for label in seen['labels']:
             assert seen['stack']['left'] < label['left'] < label['right'] < seen['stack']['right']
     paper, ink = chromium.run('(style => [style.backgroundColor, style.color])(getComputedStyle(document.body))')
@@ -192,8 +197,7 @@ def test_divider_and_thumb_agree_after_zoom_and_scroll(chromium, page, tmp_path)
     chromium.emulate(*DESKTOP)
     chromium.open(page)
     seen = bring(chromium, 3)
-    for _ in range(3):
-        chromium.run('document.querySelector("#p3 .in").click()')
+    press(chromium, 3, 4)
     for x, y, value in ((0, 0, 50), (600, 300, 25), (10**6, 10**6, 90)):
         chromium.run(f'document.querySelector("#p3 .view").scrollTo({x}, {y})')
         chromium.run(f"""(slider => {{ slider.value = {value}; slider.dispatchEvent(new Event('input')); }})(
@@ -238,12 +242,64 @@ def test_mouse_and_keys_move_the_divider(chromium, page):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('screen', [DESKTOP, PHONE])
+def test_buttons_zoom_to_what_they_say(chromium, page, screen):
+    chromium.emulate(*screen)
+    chromium.open(page)
+    fitting = bring(chromium, 3)
+    ratio = screen[2] if len(screen) > 2 else 1
+    for zoom in (4, 1, 2):
+        press(chromium, 3, zoom)
+        seen = look(chromium, 3)
+        assert seen['shown'] == f'{100 * zoom} %' and seen['stack']['width'] * ratio == pytest.approx(
+            zoom * ratio * seen['natural'], abs=1
+        )
+        pressed = chromium.run("""[...document.querySelectorAll('#p3 .zooms [aria-pressed=true]')].map(b => b.value)""")
+        assert pressed == [str(zoom)]
+    press(chromium, 3, 0)
+    assert look(chromium, 3)['stack']['width'] == fitting['stack']['width']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('screen, has_wheel', [(DESKTOP, True), (PHONE, False)])
+def test_words_are_for_the_pointer_that_is_there(chromium, page, screen, has_wheel):
+    chromium.emulate(*screen)
+    chromium.open(page)
+    text = chromium.run('document.body.innerText')
+    assert text.startswith('Before and after') and ('Ctrl + wheel' in text) == has_wheel
+    assert ('two fingers' in text) != has_wheel
+    assert '1500 × 1300 pixels; shown here: the 1200 × 1200 pixels in its middle' in text
+
+
+@pytest.mark.slow
+def test_links_lead_to_the_results_and_failures_are_listed(chromium, tmp_path, photos):
+    names = ['a b#1?.png', '50%.png', 'javascript:alert(1)/"x" & <b>.png', '照片 😀.png']
+    fine = crop(photos, 1, (90, 70))[1]
+    with report.writing(str(tmp_path / 'page')) as made:
+        for index, name in enumerate(names):
+            target = tmp_path / 'out' / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fine.crop((index, 0, 50 + index, 40)).save(str(target))
+            made.add(name, report.Views(fine, fine), result=str(target))
+        made.list_failures(['cut.jpg: <i>is cut off</i>'], 3)
+    chromium.emulate(*DESKTOP)
+    chromium.open(made.path)
+    text = chromium.run("document.querySelector('.failures').innerText")
+    assert text.split('\n')[0] == '3 pictures failed:' and 'cut.jpg: <i>is cut off</i>' in text and 'and 2 more' in text
+    links = chromium.run("[...document.querySelectorAll('a.full')].map(link => link.href)")
+    assert chromium.run("document.querySelector('a.full').innerText") == 'Open the full-size result'
+    for name, link in zip(names, links):
+        chromium.open(link)
+        assert chromium.run('[document.images.length, document.images[0].naturalWidth]') == [1, 50], name
+    del chromium.wrong[:]
+
+
+@pytest.mark.slow
 def test_shift_and_drag_move_the_zoomed_picture(chromium, page):
     chromium.emulate(*DESKTOP)
     chromium.open(page)
     bring(chromium, 3)
-    for _ in range(3):
-        chromium.run('document.querySelector("#p3 .in").click()')
+    press(chromium, 3, 4)
     seen = look(chromium, 3)
     x, y = seen['view']['left'] + 300, seen['view']['top'] + 200
     chromium.mouse('mouseMoved', x, y)
@@ -275,7 +331,7 @@ def test_fingers_zoom_pan_and_scroll(chromium, page):
     )
     assert panned['value'] == 50 and panned['pageScroll'] == zoomed['pageScroll']
     assert_agreeing(panned)
-    chromium.run('document.querySelector("#p3 .fit").click()')
+    press(chromium, 3, 0)
     chromium.settle()
     seen = look(chromium, 3)
     chromium.touch(*([(x, y + shift)] for shift in range(0, 150, 10)))  # one finger scrolls the page
@@ -300,7 +356,7 @@ def test_the_original_is_shown_on_the_left_when_it_is_chosen(chromium, page):
             document.querySelector('#p1 select'))""")
         chromium.settle()
         chosen[kind] = look(chromium, 1)
-        assert chosen[kind]['labels'][0]['text'] == kind and f'_{kind}.' in chosen[kind]['source']
+        assert kind in chosen[kind]['labels'][0]['text'] and f'_{kind}.' in chosen[kind]['source']
         label = chromium.run("document.querySelector('#p1 .slider').getAttribute('aria-label')")
         assert label == f'{NAMES[0]}: {kind} left of here, RDN right of it'
     assert not chromium.run("document.querySelector('#p3 select')")  # not known

@@ -67,8 +67,8 @@ def test_a_format_that_is_not_written_becomes_png_with_a_note(upscale, photo):
     photo.crop((0, 0, 30, 30)).save(str(upscale.source / 'a.gif'))
     photo.crop((0, 0, 30, 30)).save(str(upscale.source / 'b.ppm'))
     ended = upscale()
-    assert ended.status == 0 and 'a_x2.png: PNG: GIF is not written' in ended.out
-    assert 'b_x2.png: PNG: PPM is not written' in ended.out
+    assert ended.status == 0 and 'a_x2.png: saved as PNG (GIF is only written with --all-frames)' in ended.out
+    assert 'b_x2.png: saved as PNG (PPM cannot be written)' in ended.out
 
 
 # --- runs

@@ -53,8 +53,8 @@ SCRIPT_MAY_USE = {
     'test/batches': {'rdn.acceptance'},
     'test/parse': {'rdn.acceptance'},
 }
-# Modules that start processes: the walk those of the guide, a runner those of the vendor.
-STARTERS = {'rdn.walk', 'rdn.walk_steps', 'rdn.devices.runner'}
+# Modules that start processes: the walk those of the guide, a runner those of the vendor, decoders their workers.
+STARTERS = {'rdn.walk', 'rdn.walk_steps', 'rdn.devices.runner', 'pictures.formats.decoders'}
 # Modules that name a script in order to start it; host.py gives the name to the walk.
 NAMERS = {*WALKS, 'rdn.devices.rdn_infer'}
 

@@ -1,0 +1,69 @@
+"""A worker process that reads pictures for another process: decoders.py starts it and says why."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+import warnings
+from typing import BinaryIO
+
+from pictures.formats import decoders, registry
+from rdn import cli, escaping
+
+import numpy as np
+
+BY_NAME = {each.name: each for each in registry.FORMATS}
+KILLED_FIRST = '1000'  # the highest of Linux's oom_score_adj
+
+
+def serve() -> None:
+    """Answer the requests on standard input until that is closed. Libraries that print do so to nowhere."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError), open('/proc/self/oom_score_adj', 'w') as file:
+        file.write(KILLED_FIRST)  # rather than the process that holds all other pictures
+    cli.silence_libraries()
+    warnings.simplefilter('ignore')
+    with os.fdopen(os.dup(1), 'wb') as answers, open(os.devnull, 'wb') as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        requests: queue.Queue[decoders.Reading] = queue.Queue()
+        threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+        while True:
+            _answer(requests.get(), answers)
+
+
+def _listen(requests: queue.Queue[decoders.Reading]) -> None:
+    """Pass requests on; end this process, whatever it does, as soon as the other one is gone."""
+    while True:
+        try:
+            requests.put(decoders.take(sys.stdin.buffer))
+        except EOFError:
+            os._exit(0)
+
+
+def _answer(request: decoders.Reading, answers: BinaryIO) -> None:
+    notes: list[str] = []
+    try:
+        if request.folder:
+            os.chdir(request.folder)
+        array, *content = BY_NAME[request.format_name].read(request.path, notes)
+    except BaseException as error:  # a panic of a library in Rust is no Exception
+        decoders.put(answers, decoders.Reply(notes=tuple(notes), error=_plain(error)))
+        return
+    array = np.ascontiguousarray(array)
+    decoders.put(answers, decoders.Reply(tuple(content), array.shape, array.dtype.str, tuple(notes)))
+    answers.write(array.reshape(-1).view(np.uint8))  # without a copy
+    answers.flush()
+
+
+def _plain(error: BaseException) -> Exception:
+    """The error as one of Python's own kinds: those of libraries may not arrive at the other process."""
+    if isinstance(error, OSError) and error.errno:
+        return OSError(error.errno, error.strerror, error.filename)
+    message = escaping.one_line(error)
+    return MemoryError(message) if isinstance(error, MemoryError) else ValueError(message or type(error).__name__)

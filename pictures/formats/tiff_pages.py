@@ -1,0 +1,72 @@
+"""TIFF with several pages: each with its own size, depth and tags."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO, Iterator
+
+from pictures.formats import base, frames, stderr_capture, tiff
+from pictures.metadata import exif
+
+import numpy as np
+import tifffile
+
+BIG_BYTES = (1 << 32) - (1 << 26)  # of all pages' pixels: more may need a BigTIFF
+
+
+def read_frames(path: str, notes: list[str]) -> frames.Sequence:
+    """Return all pages of a file but smaller versions of others. Raises ValueError for a damaged file."""
+    with open(path, 'rb') as file, stderr_capture.libraries(), tifffile.TiffFile(file) as opened:
+        pages = _full_pages(opened)
+        sizes = [(page.imagewidth, page.imagelength) for page in pages]
+    return frames.Sequence(frames.PAGES, sizes, lambda: _read_pages(path, len(sizes), notes), is_lossless=True)
+
+
+def _full_pages(opened: tifffile.TiffFile) -> list[Any]:
+    opened.pages.useframes = False  # else later pages lend the first one's tags
+    pages: list[Any] = list(opened.pages)
+    return [page for page in pages if not page.subfiletype & tiff.REDUCED]
+
+
+def _read_pages(path: str, count: int, notes: list[str]) -> Iterator[frames.Frame]:
+    for index in range(count):
+        try:
+            array, said, orientation = read_page(path, index, notes)
+        except Exception as error:  # the libraries raise anything for a broken file
+            raise ValueError(f'page {index + 1} of {count}: {error}')
+        yield frames.turned(array, said, orientation)
+
+
+def read_page(path: str, index: int, notes: list[str]) -> base.Content:
+    """Return one page of a file. index: among the pages that read_frames counts."""
+    with open(path, 'rb') as file, stderr_capture.libraries(), tifffile.TiffFile(file) as opened:
+        page = _full_pages(opened)[index]
+        return tiff.read_page(file, opened, page, notes, page.offset)
+
+
+def save_frames(file: BinaryIO, pages: frames.Sequence, _: base.Settings, notes: list[str]) -> None:
+    """Write pages one after the other, each compressed without loss, then the tags of each."""
+    area = sum(width * height for width, height in pages.sizes)
+    written: list[exif.Tags] = []
+    writer: tifffile.TiffWriter | None = None
+    is_big = False
+    for page in pages.frames():
+        array = page.pixels
+        if writer is None:
+            # Of the result's pixels: the first page shows how much larger the pages become.
+            growth = array.shape[0] * array.shape[1] / (pages.sizes[0][0] * pages.sizes[0][1])
+            is_big = growth * area * array.shape[2] * array.itemsize > BIG_BYTES
+            writer = tifffile.TiffWriter(file, bigtiff=is_big)
+        writer.write(
+            np.ascontiguousarray(array if array.shape[2] > 1 else array[:, :, 0]), **tiff.options_for(array, page.said)
+        )
+        written.append(tiff.tags_for(page.said))
+    assert writer
+    writer.close()
+    if is_big and any(not tags.is_empty() for tags in written):
+        notes.append('without tags: it is a BigTIFF, in which they are not written')
+    pointer = exif.FIRST_POINTER
+    for tags in written:
+        pointer = exif.add_to_tiff(file, tags, pointer)
+
+
+FORMAT = tiff.FORMAT._replace(read_frames=read_frames, save_frames=save_frames, frame_kind=frames.PAGES)

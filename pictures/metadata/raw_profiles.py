@@ -1,0 +1,63 @@
+"""What ImageMagick and its like put into texts of PNG files: EXIF, XMP, IPTC in hexadecimal digits."""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+from pictures.metadata import exif, metadata, photoshop
+
+PREFIX = 'Raw profile type '
+IPTC_KEYWORD = PREFIX + 'iptc'
+DIGITS_A_LINE = 72
+
+
+def taken(said: metadata.Metadata, notes: list[str]) -> metadata.Metadata:
+    """Metadata with its profiles out of its texts; what a chunk of its own says counts more.
+
+    Args:
+        said: of a PNG file.
+        notes: is extended by profiles that are damaged.
+    """
+    lost: set[str] = set()
+    for keyword, text, *_ in said.text:
+        if not keyword.startswith(PREFIX):
+            continue
+        data = _decoded(text)
+        if data is None:
+            lost.add('damaged')
+        elif data.startswith(metadata.XMP_HEADER):
+            said = said._replace(xmp=said.xmp or data[len(metadata.XMP_HEADER) :])
+        elif data.startswith((exif.HEADER, b'II*\0', b'MM\0*')):
+            said = said._replace(exif=said.exif or metadata.read_exif(data, notes))
+        elif data.startswith(photoshop.SIGNATURE):
+            said = said._replace(photoshop={**photoshop.parse(data), **said.photoshop})
+        elif data[:1] == bytes([photoshop.RECORD]):
+            said = said._replace(photoshop={photoshop.IPTC: data, **said.photoshop})
+        elif keyword.endswith('xmp'):
+            said = said._replace(xmp=said.xmp or data)
+        elif keyword.endswith(('icc', 'icm')):
+            said = said._replace(icc_profile=said.icc_profile or data)
+        else:
+            lost.add('of an unknown kind')
+    notes.extend(f'without a raw profile, which is {what}' for what in sorted(lost))
+    return said._replace(text=tuple(each for each in said.text if not each.keyword.startswith(PREFIX)))
+
+
+def written(block: bytes) -> tuple[str, bytes]:
+    """The keyword and the text, in ASCII, that hold Photoshop's resources."""
+    digits = binascii.hexlify(block).decode()
+    lines = [digits[i : i + DIGITS_A_LINE] for i in range(0, len(digits), DIGITS_A_LINE)]
+    return IPTC_KEYWORD, '\n'.join(['', 'iptc', f'{len(block):8}', *lines, '']).encode()
+
+
+def _decoded(text: str) -> bytes | None:
+    """A profile's bytes; None for digits that are damaged, or fewer or more than the text says."""
+    parts = re.match(r'\s*\S+\s+(\d{1,9})\s+([0-9a-fA-F\s]*)\Z', text)
+    if not parts:
+        return None
+    try:
+        data = binascii.unhexlify(re.sub(r'\s', '', parts.group(2)))
+    except ValueError:
+        return None
+    return data if len(data) == int(parts.group(1)) else None

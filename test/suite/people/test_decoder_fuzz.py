@@ -1,0 +1,171 @@
+"""Mutated files of every format: each is read or refused with its name, and the process that reads them stays alive."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+
+from pictures.formats import base, png, reader, registry, writer
+from pictures.metadata import metadata
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from helpers import ROOT
+
+SECONDS = 75
+SLOW_SECONDS = 20  # for one small file
+
+
+def seeds(folder):
+    """Write small pictures of all formats, modes and depths that this Python's libraries write; returns their paths."""
+    values = np.random.RandomState(0).randint(0, 256, (23, 37, 4)).astype(np.uint8)
+    values[4:16, 5:30] = 90
+    rgba, rgb, grey = (
+        Image.fromarray(values),
+        Image.fromarray(values[:, :, :3].copy()),
+        Image.fromarray(values[:, :, 0]),
+    )
+    said = metadata.Metadata(dpi=(300, 300), text=(metadata.Text('Title', 'x'),), xmp=b'<x:xmpmeta/>')
+    for ending in registry.WRITABLE:
+        for channels in (1, 2, 3, 4):
+            canvas = writer.Canvas(37, 23, channels, np.dtype(np.uint8), ending)
+            canvas.put(slice(0, 23), slice(0, 37), values[:, :, :channels].copy())
+            with open(os.path.join(folder, f'{channels}{ending}'), 'w+b') as file:
+                canvas.save(file, said, base.Settings())
+    for name, image in (('a', rgba), ('b', rgb), ('c', grey), ('d', rgb.convert('P')), ('e', grey.convert('1'))):
+        image.convert('RGB' if name == 'a' else image.mode).save(os.path.join(folder, f'{name}.gif'))
+        image.save(os.path.join(folder, f'{name}.tga'))
+        image.save(os.path.join(folder, f'{name}.png'))
+        image.save(os.path.join(folder, f'{name}.tif'), compression='tiff_lzw')
+    rgb.convert('CMYK').save(os.path.join(folder, 'cmyk.jpg'))
+    rgb.convert('CMYK').save(os.path.join(folder, 'cmyk.tif'))
+    rgb.save(os.path.join(folder, 'progressive.jpg'), progressive=True)
+    rgb.save(os.path.join(folder, 'a.ppm'))
+    grey.save(os.path.join(folder, 'a.pgm'))
+    for compression in (None, 'zlib', 'packbits', 'jpeg'):
+        tifffile.imwrite(os.path.join(folder, f'{compression}.tif'), values[:, :, :3], compression=compression)
+    tifffile.imwrite(os.path.join(folder, 'deep.tif'), values.astype(np.uint16) * 257, tile=(16, 16), photometric='rgb')
+    _write_coded(folder, values)
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+
+
+def _write_coded(folder, values):
+    """Formats of imagecodecs and pillow-heif, where this Python has them."""
+    rgb, deep = values[:, :, :3].copy(), values[:, :, :3].astype(np.uint16) * 257
+    makers = {
+        'a.jp2': lambda: imagecodecs.jpeg2k_encode(rgb),
+        'b.jp2': lambda: imagecodecs.jpeg2k_encode(deep),
+        'a.j2k': lambda: imagecodecs.jpeg2k_encode(rgb, codecformat='J2K'),
+        'a.jxl': lambda: imagecodecs.jpegxl_encode(rgb, lossless=True),
+        'b.jxl': lambda: imagecodecs.jpegxl_encode(values, distance=1, usecontainer=True),
+        'c.jxl': lambda: imagecodecs.jpegxl_encode(deep, lossless=True),
+        'd.jxl': lambda: imagecodecs.jpegxl_encode(np.stack([rgb] * 2), lossless=True),
+        'a.avif': lambda: imagecodecs.avif_encode(deep >> 6, bitspersample=10, speed=9),
+        'b.avif': lambda: imagecodecs.avif_encode(values, speed=9),
+    }
+    for name, make in makers.items():
+        try:
+            data = make()
+        except Exception:  # an older imagecodecs
+            continue
+        with open(os.path.join(folder, name), 'wb') as file:
+            file.write(data)
+    if sys.version_info >= (3, 10):
+        import pillow_heif
+
+        pillow_heif.from_pillow(Image.fromarray(values)).save(os.path.join(folder, 'a.heic'))
+
+
+def mutate(data, chance):
+    """Bytes flipped, set to extremes, cut off, doubled or swapped, the more often in the first 200."""
+    result = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 4, 16))):
+        if not result:
+            break
+        place = chance.randrange(min(len(result), chance.choice((40, 200, len(result)))))
+        way = chance.randrange(6)
+        if way == 0:
+            result[place] ^= 1 << chance.randrange(8)
+        elif way == 1:
+            result[place] = chance.choice((0, 1, 127, 128, 254, 255))
+        elif way == 2:
+            result[place : place + 4] = chance.choice(
+                (b'\xff\xff\xff\xff', b'\0\0\0\0', b'\x7f\xff\xff\xff', b'\0\0\1\0')
+            )
+        elif way == 3 and chance.random() < 0.3:
+            del result[place:]
+        elif way == 4:
+            length = chance.randrange(1, 64)
+            result[place:place] = result[place : place + length]
+        else:
+            result[place] = chance.randrange(256)
+    return bytes(result)
+
+
+def repaired(data):
+    """A PNG whose checksums are right again, so that the mutation reaches what lies behind their check."""
+    if not data.startswith(png.SIGNATURE):
+        return data
+    chunks = list(png.chunks_of(data))
+    return png.SIGNATURE + b''.join(png._chunk(name, content) for name, content in chunks)
+
+
+def fuzz(folder, seconds, seed):
+    """Read mutated files for some seconds; prints how many were read, refused, and crashed their decoder's process."""
+    chance = random.Random(seed)
+    files = []
+    for path in seeds(os.path.join(folder, 'seeds')):
+        with open(path, 'rb') as file:
+            files.append((os.path.splitext(path)[1], file.read()))
+    counts = {'read': 0, 'refused': 0, 'crashed': 0}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ending, data = chance.choice(files)
+        data = mutate(data, chance)
+        if chance.random() < 0.5:
+            data = repaired(data)
+        path = os.path.join(folder, f'mutated{ending}')
+        with open(path, 'wb') as file:
+            file.write(data)
+        begin = time.monotonic()
+        try:
+            picture = reader.read_picture(path)
+            assert picture.pixels.ndim == 3 and picture.pixels.dtype in (np.uint8, np.uint16), path
+            counts['read'] += 1
+        except (ValueError, MemoryError) as error:
+            assert isinstance(error, MemoryError) or str(error).startswith(path), error
+            crashed = 'the decoder of' in str(error)
+            counts['crashed' if crashed else 'refused'] += 1
+            if crashed:
+                keep(folder, data, ending, error)
+        reader.read_size(path)
+        if time.monotonic() - begin > SLOW_SECONDS:
+            raise AssertionError(f'{path}: {time.monotonic() - begin:.0f} seconds')
+    print(counts)
+
+
+def keep(folder, data, ending, error):
+    """Keep a file that crashed its decoder, to look at."""
+    with open(os.path.join(folder, f'crash{len(os.listdir(folder))}{ending}'), 'wb') as file:
+        file.write(data)
+    print(error)
+
+
+@pytest.mark.slow
+def test_mutated_files_are_read_or_refused_and_end_nothing(tmp_path):
+    """In a process of its own, so that its end by a signal is seen."""
+    (tmp_path / 'seeds').mkdir()
+    path = os.pathsep.join([ROOT, os.path.dirname(os.path.abspath(__file__)), *sys.path])
+    code = f'import test_decoder_fuzz as t; t.fuzz({str(tmp_path)!r}, {SECONDS}, 1)'
+    ended = subprocess.run(
+        [sys.executable, '-c', code],
+        env={**os.environ, 'PYTHONPATH': path},
+        capture_output=True,
+    )
+    assert ended.returncode == 0, (ended.returncode, ended.stderr.decode()[-2000:])
+    assert b"'read': " in ended.stdout

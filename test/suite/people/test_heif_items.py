@@ -1,0 +1,197 @@
+"""AVIF and HEIC files of several items: the picture is the primary one, with its own properties alone."""
+
+import io
+import os
+
+from pictures import workload
+from pictures.formats import items, reader
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+from heif_files import Item, auxiliary, build, clap, coded, grid, imir, irot, ispe, nclx
+
+pillow_heif = pytest.importorskip('pillow_heif', reason='needs Python 3.10 or later')
+
+WIDTH, HEIGHT = 96, 64
+TOLERANCE = 6  # of 255: the pictures are coded with little loss
+PQ = {b'cICP': bytes([9, 16, 0, 1])}
+CASES = os.path.join(os.path.dirname(__file__), '..', '..', '..', '..', 'shared', 'cases', 'pictures')
+
+
+def smooth(seed=0):
+    """(HEIGHT, WIDTH, 3) uint8, different at each corner."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] / (WIDTH - 1)
+    planes = (40 + 90 * x, 40 + 150 * y, 200 - 60 * x - 60 * y)
+    return np.clip(np.dstack(planes) + 20 * seed, 0, 255).astype(np.uint8)
+
+
+def as_avif(array):
+    return coded(imagecodecs.avif_encode(array, level=98, pixelformat='444', speed=9))
+
+
+def as_deep_avif(array):
+    return coded(
+        imagecodecs.avif_encode(array.astype(np.uint16) * 4, level=98, bitspersample=10, pixelformat='444', speed=9)
+    )
+
+
+def as_heic(array):
+    file = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(array)).save(file, quality=100, chroma=444)
+    return coded(file.getvalue())
+
+
+FORMATS = {'avif': (b'av01', as_avif), 'deep.avif': (b'av01', as_deep_avif), 'heic': (b'hvc1', as_heic)}
+
+
+class Maker:
+    """Makes items of one format, and reads files of them."""
+
+    def __init__(self, name, folder):
+        self.kind, self.encode = FORMATS[name]
+        self.path = os.path.join(str(folder), 'a.' + name)
+
+    def __call__(self, array, *properties, is_hidden=False):
+        content, own = self.encode(array)
+        return Item(self.kind, content, (ispe(array.shape[1], array.shape[0]), *own, *properties), is_hidden)
+
+    def read(self, items_, references=(), **layout):
+        """The picture that is read from a file of these items."""
+        with open(self.path, 'wb') as file:
+            file.write(build(items_, references, brand=b'heic' if self.kind == b'hvc1' else b'avif', **layout))
+        return reader.read_picture(self.path)
+
+
+@pytest.fixture(params=['avif', pytest.param('deep.avif', marks=pytest.mark.slow), 'heic'])
+def make(request, tmp_path):
+    return Maker(request.param, tmp_path)
+
+
+def assert_shows(picture, expected):
+    shown = picture.pixels.astype(float) * (255 / np.iinfo(picture.pixels.dtype).max)
+    assert shown.shape == expected.shape
+    assert np.abs(shown - expected).max() <= TOLERANCE
+
+
+def test_a_hidden_gain_map_keeps_its_colours_and_depth_for_itself(make):
+    picture = make.read(
+        [
+            make(smooth(), nclx(1, 13)),
+            make(smooth(2), nclx(9, 16), is_hidden=True),
+            Item(b'tmap', b'\0' * 62, (ispe(WIDTH, HEIGHT), nclx(9, 16))),
+        ],
+        [(b'dimg', 3, [1, 2])],
+        places_last=True,
+    )
+    assert_shows(picture, smooth())
+    assert picture.said.png_colour == {} and picture.notes == ['without its gain map for HDR screens']
+
+
+def test_a_thumbnail_keeps_its_colours_for_itself(make):
+    items_ = [make(smooth()[::2, ::2], nclx(9, 16)), make(smooth(), nclx(1, 13))]
+    picture = make.read(items_, [(b'thmb', 1, [2])], primary=2)
+    assert_shows(picture, smooth())
+    assert picture.said.png_colour == {} and picture.notes == []
+
+
+def test_of_several_pictures_the_primary_one_is_used_and_the_others_are_noted(make):
+    both = [make(smooth(), nclx(1, 13)), make(smooth(2), nclx(9, 16))]
+    picture = make.read(both, primary=2)
+    assert_shows(picture, smooth(2))
+    assert picture.said.png_colour == PQ and picture.notes == ['has 2 pictures: the first (primary) one is used']
+    assert make.read(both).said.png_colour == {}
+
+
+def test_a_depth_map_is_noted(make):
+    depth = make(smooth(2), auxiliary(b'urn:mpeg:hevc:2015:auxid:2'))
+    picture = make.read([make(smooth()), depth], [(b'auxl', 2, [1])])
+    assert_shows(picture, smooth())
+    assert picture.notes == ['without its auxiliary pictures, a depth map for example']
+
+
+@pytest.mark.parametrize(
+    ('crop', 'rows', 'columns'),
+    [
+        (clap(20, 10), slice(27, 37), slice(38, 58)),
+        (clap(20, 10, -38, 27), slice(54, 64), slice(0, 20)),
+        (clap(21, 11, 1, -1, divisor=2), slice(26, 37), slice(38, 59)),
+    ],
+)
+def test_a_crop_is_applied_before_the_turn(make, crop, rows, columns):
+    picture = make.read([make(smooth(), crop)])
+    assert_shows(picture, smooth()[rows, columns])
+    assert sorted(reader.read_size(make.path)) == sorted(picture.pixels.shape[:2])
+    turned = make.read([make(smooth(), crop, irot(1), imir(1))])
+    assert_shows(turned, np.rot90(smooth()[rows, columns])[:, ::-1])
+    header = workload.look_at(make.path)
+    assert (header.height, header.width) == turned.pixels.shape[:2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('quarters', [None, 0, 1, 2, 3])
+@pytest.mark.parametrize('axis', [None, 0, 1])
+def test_turns_and_mirrors_are_applied_in_their_order(make, quarters, axis):
+    """Against ISO 23008-12, 6.5.10 and 6.5.12: a quarter turn is against the clock, axis 0 swaps top and bottom."""
+    properties = [] if quarters is None else [irot(quarters)]
+    properties += [] if axis is None else [imir(axis)]
+    expected = np.rot90(smooth(), quarters or 0)
+    expected = expected if axis is None else expected[::-1] if axis == 0 else expected[:, ::-1]
+    assert_shows(make.read([make(smooth(), *properties)]), expected)
+
+
+def test_a_turn_of_another_item_does_not_count(make):
+    picture = make.read([make(smooth()), make(smooth(2), irot(1), clap(8, 8))], places_last=True)
+    assert_shows(picture, smooth())
+
+
+def test_a_crop_outside_of_the_picture_is_refused(make):
+    with pytest.raises(ValueError, match='cannot be used as an image'):
+        make.read([make(smooth(), clap(20, 10, 100, 0))])
+
+
+def test_a_grid_takes_colours_from_its_parts_and_they_are_no_pictures_of_their_own(make):
+    tile = smooth()  # a part has 64 pixels a side at least
+    whole = Item(b'grid', grid(1, 2, 2 * tile.shape[1], tile.shape[0]), (ispe(2 * tile.shape[1], tile.shape[0]),))
+    parts = [make(tile, nclx(9, 16), is_hidden=True), make(tile[::-1], nclx(9, 16), is_hidden=True)]
+    picture = make.read([*parts, whole], [(b'dimg', 3, [1, 2])], primary=3)
+    assert_shows(picture, np.concatenate([tile, tile[::-1]], 1))
+    assert picture.said.png_colour == PQ and picture.notes == []
+
+
+@pytest.mark.skipif(not os.path.isdir(CASES), reason='no folder of cases')
+def test_a_burst_names_its_other_picture():
+    picture = reader.read_picture(os.path.join(CASES, 'burst.heic'))
+    assert picture.pixels.shape == (64, 96, 3)
+    assert picture.notes == ['has 2 pictures: the first (primary) one is used']
+
+
+def test_damaged_lists_of_items_end_in_an_answer_or_a_refusal():
+    whole = build([Item(b'av01', b'', (ispe(4, 4), clap(2, 2), irot(1), nclx(9, 16)))])
+    for place in range(20, len(whole)):
+        for value in (0, 255):
+            try:
+                found = items.of(whole[:place] + bytes([value]) + whole[place + 1 :])
+                found and (found.notes(), found.orientation(), found.size(), found.crop_for(4, 4))
+            except ValueError:
+                pass
+
+
+def sequence(photo):
+    """An animated AVIF of Pillow, without its list of items, so that the track alone says what the frames are."""
+    file = io.BytesIO()
+    frames = [photo.crop((0, 0, 64, 64)), photo.crop((8, 8, 72, 72))]
+    frames[0].save(file, 'AVIF', save_all=True, append_images=frames[1:], quality=90, icc_profile=b'')
+    return file.getvalue()
+
+
+def test_a_sequence_says_its_colours_in_its_track(tmp_path, photo):
+    content = sequence(photo).replace(b'pitm', b'free')
+    assert content.count(b'nclx\x00\x01\x00\x0d') >= 1
+    (tmp_path / 'a.avif').write_bytes(content.replace(b'nclx\x00\x01\x00\x0d', b'nclx\x00\x09\x00\x10'))
+    picture = reader.read_picture(str(tmp_path / 'a.avif'))
+    assert picture.pixels.shape == (64, 64, 3) and picture.notes == ['the first of 2 frames']
+    assert picture.said.png_colour == PQ
+    assert reader.read_size(str(tmp_path / 'a.avif')) == (64, 64)

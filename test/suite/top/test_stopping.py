@@ -1,0 +1,228 @@
+"""stopping.py: signals during a call of a library that never returns, and what is left after them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from helpers import ROOT, run_python, snapshot
+
+pytestmark = pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='needs /proc, to see that a process computes')
+
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+# Writes a file and a folder, and is in a call of C for hours meanwhile.
+STUCK = """
+import hashlib, os, sys
+from rdn import cli, files
+def main():
+    with files.atomic_folder('folder', []) as folder, files.atomic_file('result') as file, files.scratch_folder('scratch'):
+        open(os.path.join(folder, 'half'), 'w').close()
+        file.write(b'half')
+        print('begun', flush=True)
+        hashlib.pbkdf2_hmac('sha256', b'', b'', (1 << 31) - 1)
+cli.run(main)
+"""
+# Swallows what unwinds it, and fails with an error of its own, as libraries do.
+SWALLOWING = """
+import time
+from rdn import cli
+def main():
+    try:
+        print('begun', flush=True)
+        time.sleep(60)
+    except BaseException:
+        raise {error}
+cli.run(main)
+"""
+
+
+def restore_signals():
+    """In a process that begins: no signal is ignored, as a shell's background or nohup has it."""
+    for number in STATUS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def begin(arguments, folder):
+    """A Python process in a folder, with its output in a pipe."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=str(folder),
+        env=dict(os.environ, PYTHONPATH=ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        preexec_fn=restore_signals,
+    )
+
+
+def busy_seconds(process):
+    """The time that a process has computed, by Linux."""
+    with open(f'/proc/{process.pid}/stat') as file:
+        return sum(map(int, file.read().rpartition(')')[2].split()[11:13])) / os.sysconf('SC_CLK_TCK')
+
+
+def wait_for_work(process, seconds=0.2):
+    """Wait until a process has computed for so long from now on."""
+    start = busy_seconds(process)
+    while busy_seconds(process) < start + seconds:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def begun(arguments, folder, word):
+    """A Python process that has printed a line with this word."""
+    process = begin(arguments, folder)
+    while True:
+        line = process.stdout.readline()
+        if word in line:
+            return process
+        assert line, process.communicate()
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_a_call_that_never_returns_and_leaves_nothing_half_written(tmp_path, number):
+    (tmp_path / 'folder').mkdir()
+    for path in ('result', 'folder/whole'):
+        (tmp_path / path).write_text('old')
+    before = snapshot(tmp_path)
+    process = begun(['-c', STUCK], tmp_path, 'begun')
+    wait_for_work(process)
+    process.send_signal(number)
+    time.sleep(0.7)
+    assert process.poll() is None
+    process.send_signal(number)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == STATUS[number] and 'Traceback' not in err, err
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize('error', ['SystemExit(1)', 'ValueError', 'RuntimeError', 'KeyboardInterrupt', 'SystemExit(0)'])
+def test_the_status_is_that_of_the_signal_whatever_a_library_makes_of_it(tmp_path, number, error):
+    process = begun(['-c', SWALLOWING.format(error=error)], tmp_path, 'begun')
+    process.send_signal(number)
+    assert process.wait(10) == STATUS[number]
+    assert 'Traceback' not in process.communicate()[1]
+
+
+@pytest.mark.slow
+def test_two_signals_that_mean_one_let_the_process_tidy_up(tmp_path):
+    """As `timeout` sends them: to the process, and to its group."""
+    code = SWALLOWING.replace('raise {error}', "time.sleep(0.3); print('tidy', flush=True)")
+    process = begun(['-c', code], tmp_path, 'begun')
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (143, 'tidy\n', '')
+
+
+@pytest.mark.slow
+def test_a_forked_process_does_not_hand_its_signals_to_its_parent(tmp_path):
+    code = (
+        'import os, signal, time\n'
+        'from rdn import cli\n'
+        'def main():\n'
+        '    child = os.fork()\n'
+        '    if not child:\n'
+        '        signal.signal(signal.SIGTERM, lambda *_: os._exit(7))\n'
+        '        time.sleep(60)\n'
+        '    time.sleep(0.2)\n'
+        '    os.kill(child, signal.SIGTERM)\n'
+        '    status = os.waitpid(child, 0)[1] >> 8\n'
+        '    time.sleep(0.1)\n'
+        '    return status\n'
+        'cli.run(main)\n'
+    )
+    assert run_python('-c', code, env=dict(os.environ, PYTHONPATH=ROOT), timeout=20).returncode == 7
+
+
+@pytest.fixture(scope='module')
+def endless(tmp_path_factory):
+    """The path of a model that doubles a picture after 2^40 rounds of a Loop."""
+    value = helper.make_tensor_value_info
+    picture, number, truth = ['n', 3, 'h', 'w'], TensorProto.INT64, TensorProto.BOOL
+    body = helper.make_graph(
+        [helper.make_node('Identity', ['go'], ['go_on']), helper.make_node('Add', ['x', 'little'], ['more'])],
+        'body',
+        [value('round', number, []), value('go', truth, []), value('x', TensorProto.FLOAT, picture)],
+        [value('go_on', truth, []), value('more', TensorProto.FLOAT, picture)],
+    )
+    nodes = [
+        helper.make_node('Loop', ['rounds', 'true', 'image'], ['looped'], body=body),
+        helper.make_node('Upsample', ['looped', 'scales'], ['output'], mode='nearest'),
+    ]
+    constants = dict(
+        rounds=np.array(1 << 40), true=np.array(True), little=np.float32(1e-30), scales=np.float32([1, 1, 2, 2])
+    )
+    graph = helper.make_graph(
+        nodes,
+        'endless',
+        [value('image', TensorProto.FLOAT, picture)],
+        [value('output', TensorProto.FLOAT, ['n', 3, 'H', 'W'])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 9)])
+    model.ir_version = 4
+    path = tmp_path_factory.mktemp('endless') / 'endless.onnx'
+    onnx.save(model, str(path))
+    return path
+
+
+def infer(model, folder, engine):
+    """RDN_infer.py while a model runs."""
+    flags = [f'-om_path={model}', f'-engine={engine}', '-round=1', '-input_width=40', '-input_height=30']
+    process = begun([os.path.join(ROOT, 'RDN_infer.py'), *flags], folder, 'batches of 1')
+    wait_for_work(process)
+    return process
+
+
+def upscale(model, folder, engine):
+    """RDN_upscale.py while a model runs, before anything is printed."""
+    Image.new('RGB', (40, 30)).save(str(folder / 'a.png'))
+    flags = ['a.png', f'--model={model}', f'--engine={engine}']
+    process = begin([os.path.join(ROOT, 'RDN_upscale.py'), *flags], folder)
+    loaded = ''
+    while engine not in loaded:
+        with open(f'/proc/{process.pid}/maps') as file:
+            loaded = file.read()
+        assert process.poll() is None, process.communicate()
+    wait_for_work(process, 2)  # the rest of the libraries, and what is checked of a model
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'script, number',
+    [(infer, signal.SIGINT), (infer, signal.SIGTERM), (infer, signal.SIGHUP), (upscale, signal.SIGTERM)],
+)
+def test_a_model_that_never_ends_is_stopped_by_the_first_signal(tmp_path, endless, script, number):
+    process = script(endless, tmp_path, 'onnxruntime')
+    process.send_signal(number)
+    _, err = process.communicate(timeout=5)
+    assert process.returncode == STATUS[number], err
+    assert 'Traceback' not in err and 'terminate' not in err and err.count('\n') == (number == signal.SIGINT), err
+    assert not [name for name in snapshot(tmp_path) if 'partial' in name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_model_that_openvino_never_ends_is_stopped_by_the_second_signal(tmp_path, endless, number):
+    pytest.importorskip('openvino')
+    process = infer(endless, tmp_path, 'openvino')
+    wait_for_work(process, 1)  # it may still be compiled
+    process.send_signal(number)
+    time.sleep(1)
+    assert process.poll() is None
+    process.send_signal(number)
+    _, err = process.communicate(timeout=5)
+    assert process.returncode == STATUS[number] and 'Traceback' not in err, err
+    assert not [name for name in snapshot(tmp_path) if 'partial' in name]
