@@ -316,7 +316,8 @@ def _ending(path: str) -> str:
 def check_job(job: PictureJob, sources: dict[str, str], may_be_itself: bool = False) -> None:
     """Raises ValueError for a picture whose result would be another's too, or itself. sources: target -> source."""
     if job.target in sources:
-        raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: rename one')
+        remedy = 'name it once' if may_be_itself else 'rename one, or add --on-clash=number'
+        raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: {remedy}')
     sources[job.target] = job.source
     if not may_be_itself:
         check_not_itself(job)
