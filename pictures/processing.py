@@ -242,7 +242,7 @@ def save(
     settings = base.Settings(options.quality, options.lossless or picture.is_lossless, options.compression)
     with result_file(job, options) as file:
         try:
-            notes = canvas.save(file, said, settings)
+            notes = canvas.save(file, said, settings, picture.pixels)
         except (ValueError, OSError, MemoryError):
             raise
         except Exception as error:  # the libraries raise anything for what they cannot write
@@ -250,7 +250,8 @@ def save(
         own = _ending(job.source)
         if ending == '.png' and own not in registry.WRITABLE:
             notes.append(_note_of_png(own, options.lossless))
-        notes = _notes_on_frames(picture.notes, registry.BY_ENDING[ending], options) + lost + notes
+        notes = [*_notes_on_frames(picture.notes, registry.BY_ENDING[ending], options), *lost, *notes]
+        notes = list(dict.fromkeys(notes))
         finish_file(job, file, options, notes, past)
     return notes
 

@@ -81,7 +81,8 @@ def note_frames(path: str, notes: list[str]) -> None:
         notes.append('the first frame; later ones are broken')
         return
     if count > 1:
-        notes.append(f'the first of {count} frames{base.ALL_FRAMES if kind in ("GIF", "WEBP") else ""}')
+        what = 'pictures in the file' if kind == 'MPO' else 'frames'
+        notes.append(f'the first of {count} {what}{base.ALL_FRAMES if kind in ("GIF", "WEBP") else ""}')
 
 
 def read_info(image: Image.Image, notes: list[str]) -> metadata.Metadata:
