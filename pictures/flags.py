@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Callable
 
-from pictures import channel_roles, clashes, defaults, processing, target_size
+from pictures import channel_roles, clashes, processing, target_size
 from pictures.formats import base, png_rows, registry
 from rdn import cli, engines, tiles
 
@@ -114,8 +114,12 @@ def add_contents(parser: cli.Parser) -> None:
 def add_model(parser: cli.Parser) -> None:
     """Add the flags on the model and what computes it."""
     add = parser.add_argument_group('model').add_argument
-    weights = os.path.basename(defaults.WEIGHTS)
-    add('--model', metavar='FILE', help=f'.pth, .onnx, or .om for an Ascend device; default: {weights} of this project')
+    add(
+        '--model',
+        metavar='FILE',
+        help='weights (.pth), .onnx, or .om for an Ascend device; or full, the larger network of this project: better, and '
+        'about 28 times slower; default: lite, the compact one',
+    )
     add('--self-ensemble', action='store_true', help='average the eight flips and turns: 8 times slower, better')
     add(
         '--engine',

@@ -73,7 +73,7 @@ class Canvas:
         if not target.has_colour_chunks:
             numbers = _numbers_to_convert(said, target)
             if numbers:
-                notes.append('HDR colours, now sRGB: what is brighter than its white (203 cd/m²) is cut off')
+                notes.append('HDR colours converted to sRGB: what is brighter than its white (203 cd/m²) is cut off')
                 array = cicp.to_srgb(pixels.as_planes_last(np.asarray(self.image)) if array is None else array, numbers)
                 said = said._replace(png_colour={})
             said = _without_png_colour(said, target, self._is_grey, notes)
@@ -143,7 +143,7 @@ def _with_fitting_profile(
             return said._replace(icc_profile=colour.rgb_of_grey(said.icc_profile))
         except ValueError:
             pass  # it has no curve: as one of other channels
-    notes.append(f'without its profile, which is of {own}')
+    notes.append(f'without its profile, which is for {own} pictures')
     return said._replace(icc_profile=None)
 
 

@@ -209,7 +209,7 @@ def test_ome_of_a_stack_is_dropped_with_a_note(tmp_path, small):
     text = '<OME xmlns="x"><Image><Pixels SizeX="96" SizeY="64" SizeZ="5"/></Image></OME>'
     tifffile.imwrite(str(tmp_path / 'a.tif'), np.asarray(small), photometric='rgb', metadata=None, description=text)
     assert enlarge(tmp_path / 'a.tif', tmp_path / 'b.tif') == [
-        'without its OME-XML, which speaks of more than this picture'
+        'without its OME-XML, which describes more than this picture'
     ]
 
 
