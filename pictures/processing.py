@@ -19,7 +19,7 @@ import numpy as np
 NAMED_FAILURES = 3  # in the last line
 NAMED_PASSED = 5
 MAX_DPI = metadata.MAX_DPI
-TILE_SIZE = 256  # pixels; measured: docs/pictures.md
+TILE_SIZE = 256  # pixels; measured: docs/measurements.md
 # Failures that every other picture would meet, too.
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
