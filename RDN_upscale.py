@@ -20,7 +20,6 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 from pictures import (
     channel_roles,
     clashes,
-    defaults,
     discovery,
     estimate,
     history,
@@ -177,8 +176,12 @@ def parse_args(argv):
     add('--log', metavar='FILE', help='write to FILE a line for each picture that failed')
     add_sizes(parser)
     add = parser.add_argument_group('model').add_argument
-    weights = os.path.basename(defaults.WEIGHTS)
-    add('--model', metavar='FILE', help=f'.pth, .onnx, or .om for an Ascend device; default: {weights} of this project')
+    add(
+        '--model',
+        metavar='FILE',
+        help='weights (.pth), .onnx, or .om for an Ascend device; or full, the larger network of this project: better, and '
+        'about 28 times slower; default: lite, the compact one',
+    )
     add('--self-ensemble', action='store_true', help='average the eight flips and turns: 8 times slower, better')
     auto = engines.AUTO
     add(

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from helpers import LITE, SET5, average, is_ignored, page_blocks, shell, snapshot
+from helpers import FULL, LITE, SET5, average, is_ignored, page_blocks, shell, snapshot
 from vendor import CANN6, TENSORRT_7
 
 
@@ -64,6 +64,21 @@ def test_lines_of_the_other_pages_run_as_they_stand(house):
     assert not err and '5 done, in enlarged' in out and 'report: ./result/index.html' in out
     assert (house / 'enlarged' / 'index.html').exists() and (house / 'enlarged' / 'rocket_x2.jpg').exists()
     assert 'Transpose' in out
+
+
+@pytest.mark.slow
+def test_a_device_takes_the_guides_network_without_a_download(house, modern, image_folder):
+    modern('310P3')
+    (house / 'rdn_x2.pth').unlink()
+    shutil.copy(FULL, str(house / 'weights'))
+    for name in sorted(os.listdir(str(image_folder)))[1:]:
+        (image_folder / name).unlink()
+    status, out, err = shell(f'bash run.sh --dataset {image_folder}', house)
+    assert status == 0 and not err, out + err
+    assert '\nweights: weights/rdn_x2.pth (' in out and 'verdict    accuracy kept' in out
+    assert '22,123,395' in out and re.search(r'^operators +150 Conv, 129 Concat, .*\b1 Transpose', out, re.MULTILINE), (
+        out
+    )
 
 
 @pytest.mark.slow
