@@ -1,5 +1,6 @@
 """A page and its translation say the same: commands, numbers, code names, links; and CONTRIBUTING.md names what is there."""
 
+import glob
 import os
 import re
 from decimal import Decimal
@@ -181,6 +182,16 @@ def test_every_file_that_is_named_exists(name):
         rooms = [os.path.join('test', 'suite', room) for room in os.listdir(os.path.join(ROOT, 'test', 'suite'))]
         folders = ('', 'test/suite', *rooms, 'tools', os.path.dirname(name))
         assert any(os.path.exists(os.path.join(ROOT, folder, found)) for folder in folders), (name, found)
+
+
+def test_every_page_that_the_source_names_exists():
+    named = set()
+    for folder in ('.', 'rdn', 'pictures', 'tools', 'test/suite'):
+        for path in glob.glob(os.path.join(ROOT, folder, *(['**'] if folder != '.' else []), '*.*'), recursive=True):
+            if path.endswith(('.py', '.sh', '.txt')):
+                named.update(re.findall(r'docs/[\w.-]+\.md', read(path)))
+    assert 'docs/accuracy.md' in named
+    assert sorted(page for page in named if not os.path.exists(os.path.join(ROOT, page))) == []
 
 
 @pytest.mark.parametrize('page', ['README.md', 'README.zh-CN.md'])
