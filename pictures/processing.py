@@ -19,7 +19,7 @@ import numpy as np
 NAMED_FAILURES = 3  # in the last line
 NAMED_PASSED = 5
 MAX_DPI = metadata.MAX_DPI
-TILE_SIZE = 256  # pixels; measured: docs/upscaling.md
+TILE_SIZE = 256  # pixels; measured: docs/measurements.md
 # Failures that every other picture would meet, too.
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
@@ -151,7 +151,7 @@ def describe_tiles(model: engines.Engine, options: Options) -> list[str]:
         return []
     return [
         f'tiles of {options.tile_size} pixels that overlap by {options.overlap}; '
-        f'{tiles.OVERLAP} is enough for the compact weights of this project, another network may need more (docs/upscaling.md)'
+        f'{tiles.OVERLAP} is enough for the compact weights of this project, another network may need more (docs/pictures.md)'
     ]
 
 
