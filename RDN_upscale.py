@@ -6,7 +6,7 @@
 
 photo.jpg becomes photo_x2.jpg beside it, and a folder photos becomes photos_x2 with the same structure; with --output
 all results go there. The same command again makes only what is missing: a hidden file .rdn-upscale.jsonl beside the results
-records what was made of which picture, and how. More on all flags: docs/upscaling.md.
+records what was made of which picture, and how. More on all flags: docs/pictures.md.
 """
 
 from __future__ import annotations
