@@ -42,9 +42,13 @@ def is_done(path: str, past: history.History, overwrite: bool, resume: bool) -> 
     backup = path + ENDING
     may_skip = resume or past.is_of_this_run(path) and not overwrite
     if os.path.lexists(backup) and not _is_copy(path, backup):
-        if may_skip and past.is_result(path, backup):
+        if not past.is_result(path, backup):
+            raise ValueError(
+                f'{path}: {backup} is there already, which is the name for the original: move it elsewhere'
+            )
+        if may_skip:
             return True
-        raise ValueError(f'{path}: already enlarged in place; remove {backup} to do it again')
+        raise ValueError(f'{path}: already enlarged in place: to do it again, rename {backup} back to {path}')
     if past.is_result(path, path) and not overwrite:
         if may_skip:
             return True

@@ -111,9 +111,9 @@ def test_a_picture_is_replaced_and_kept_and_not_enlarged_a_second_time(script, t
     before = snapshot(tmp_path)
     for flags in (['--overwrite'], ['--quality=80']):
         ended = enlarge_in_place(script, narrow, path, *flags)
-        assert_refused(ended, 'already enlarged in place; remove', 'photo.JPG.orig to do it again')
+        assert_refused(ended, 'already enlarged in place', f'rename {path}.orig back to {path}')
     ended = enlarge_in_place(script, narrow, path)
-    assert ended.status == 0 and '1 skipped: done before; to do one again remove its .orig' in ended.out, ended
+    assert ended.status == 0 and '1 skipped: done before; to do one again, rename its .orig back' in ended.out, ended
     ended = enlarge_in_place(script, narrow, path, '--resume', f'--report={tmp_path / "page"}')
     assert ended.status == 0 and '1 skipped' in ended.out and 'page' in ended.out, ended
     shutil.rmtree(str(tmp_path / 'page'))
@@ -163,7 +163,7 @@ def test_what_cannot_be_replaced_rightly_is_refused_and_stays(script, tmp_path, 
         ('anim.gif', ['GIF is only written with --all-frames', 'without --in-place']),
         ('tga.tga', ['TGA is not written', 'without --in-place']),
         ('really.jpg', ['is no JPEG file']),
-        ('taken.png', ['taken.png.orig']),
+        ('taken.png', ['taken.png.orig is there already', 'move it elsewhere']),
         ('link.png', ['a symbolic link']),
     ]:
         assert_refused(enlarge_in_place(script, narrow, folder / name), name, *words)
