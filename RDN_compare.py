@@ -1,16 +1,17 @@
-"""Find the stage of the network where a device loses accuracy: its values beside PyTorch's, stage by stage.
+"""Find the stage of the network where a device loses accuracy, by comparing each stage with PyTorch.
 
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_taps.onnx --taps
     python3 RDN_compare.py --weights rdn_x2.pth --outputs result/dumpOutput_device0
 
-Between the two commands, convert and run the model with taps like the plain one (README, steps 3.2 and 5). It has several
-outputs for each image; PyTorch computes the same values from the same prepared inputs. Or run a model here, by any engine:
+Between the two commands, convert and run the model with taps like the plain one (README, steps 3.2 and 5). It writes
+several outputs for each image. PyTorch computes the same values from the same prepared inputs. The script can also run a
+model itself, with any engine:
 
     python3 RDN_compare.py --weights rdn_x2.pth --model rdn_x2_taps.onnx --precision bf16
 
-The table has a row for each tap: its differences to PyTorch, the error of that stage alone beside the error that rounding
-causes, and how many dB the result loses up to that stage and in it. docs/accuracy.md explains the table, and has a cure
-for each kind of difference. The status is 3 if a stage is out of line.
+The table has a row for each tap: its differences from PyTorch, the error of that stage alone, the error that rounding
+causes, and how many dB the result loses up to that stage and in that stage. docs/accuracy.md explains the table and has a
+cure for each kind of difference. The exit status is 3 if rounding does not explain the error of a stage.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def read_cases(labels: str, rules: scoring.Rules) -> list[dataset.Case]:
     cases = dataset.find_cases(labels, rules.width, rules.height, rules.scale)
     missing = next((case.stem for case in cases if not case.label_path), None)
     if missing:
-        raise ValueError(f'{labels}: no label of {missing}, so no PSNR: prepare without --no-label')
+        raise ValueError(
+            f'{labels}: the label of {missing} is missing, so there is no PSNR: prepare the images again without --no-label'
+        )
     paths = [dataset.input_path(labels, stem) for case in cases for stem in case.input_stems()]
     dataset.check_inputs(paths, rules.width, rules.height)
     return cases
@@ -49,7 +52,7 @@ def rules_of(labels: str, scale: int) -> scoring.Rules:
     side = configuration.LABEL_SIDE // scale
     width, height, prepared = dataset.size_of(labels) or (side, side, scale)
     if prepared != scale:
-        raise ValueError(f'{labels}: prepared for scale {prepared}, the weights are of scale {scale}')
+        raise ValueError(f'{labels}: prepared for scale {prepared}, but the weights have scale {scale}')
     protocol = dataset.protocol_of(labels)
     border, planes = (protocol or protocols.CROP).border(scale), assessment.planes_of(protocol, None)
     return scoring.Rules(width, height, scale, border, planes, checks=False)
@@ -59,12 +62,12 @@ def open_folder(folder: str, labels: str, stems: Sequence[str], precision: str |
     """Return the taps in a folder of outputs. precision: of the device's arithmetic; None: as the record says."""
     found = outputs.resolve_folder(folder)
     record = assessment.read_record(found, labels)
-    title = record.describe() if record else 'a tool that left no record'
+    title = record.describe() if record else 'a tool that wrote no record'
     return sources.DumpedTaps(found, stems, title, precision or (record and record.precision))
 
 
 def open_model(args: argparse.Namespace) -> ContextManager[engines.Engine]:
-    """Open the model that the flags name. An offline one has atc's precision, which --precision only tells."""
+    """Open the model that the flags name. An offline model has atc's precision; --precision only names it."""
     is_offline = args.model.endswith('.om')
     precision = engines.AUTO if is_offline else args.precision or engines.AUTO
     place = engines.Place(device_id=args.device_id, device=args.device)
@@ -76,10 +79,10 @@ def compare(
     device_taps: sources.DeviceTaps, weights: str, labels: str, cases: Sequence[dataset.Case], rules: scoring.Rules
 ) -> measurement.Comparison:
     """Compare a device's taps with PyTorch's. The arguments are as elsewhere in this script."""
-    precision = device_taps.precision or 'fp16'  # what atc computes in unless it is told otherwise
+    precision = device_taps.precision or 'fp16'  # atc's default
     if precision not in rounding.PRECISIONS:
         raise ValueError(
-            f"the run's record says {precision}: give --precision, one of {', '.join(rounding.PRECISIONS)}"
+            f"the run's record says {precision}: name the precision with --precision, one of {', '.join(rounding.PRECISIONS)}"
         )
     network = checkpoint.load(weights)
     meter = measurement.Meter(network, device_taps, precision)
@@ -106,7 +109,7 @@ def main(argv=None):
         if args.plain:
             cli.say(plain_run.compare(args.plain, args.label_path, cases, rules, device_taps))
         elif args.outputs:
-            print('plain   not compared: taps can change what a device computes; --plain FOLDER compares the results')
+            print('plain   not compared: taps can change the results of a device; --plain FOLDER checks this')
         measured = compare(device_taps, args.weights, args.label_path, cases, rules)
         for note in device_taps.notes():
             cli.say(f'note    {note}')
@@ -118,33 +121,35 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('--weights', required=True, help='of the network, .pth')
-    parser.add_argument('--outputs', metavar='FOLDER', help='the outputs that a device wrote for a model with taps')
+    parser.add_argument('--weights', required=True, help='weights of the network, .pth')
+    parser.add_argument('--outputs', metavar='FOLDER', help='outputs of a model with taps, written by a device')
     parser.add_argument(
-        '--model', help='a model with taps to run here: .onnx or .om; or weights (.pth), run by PyTorch'
+        '--model', help='a model with taps to run here: .onnx or .om; or weights (.pth), which PyTorch runs'
     )
     parser.add_argument(
         '--precision',
         choices=rounding.PRECISIONS,
-        help="of the device's arithmetic; default: as the run's record or the model says, else fp16, as atc computes",
+        help="the device's precision; default: from the run's record or the model, else fp16, atc's default",
     )
     parser.add_argument(
         '--engine',
         choices=engines.ENGINES,
-        help='for --model; default: ONNX Runtime for fp32, PyTorch for weights or a --device',
+        help='engine for --model; default: ONNX Runtime for fp32, PyTorch for weights or with --device',
     )
-    parser.add_argument('--device', help="for --model in PyTorch: 'cuda:1', 'npu:0', 'cpu'")
-    parser.add_argument('--device-id', type=cli.not_negative, default=0, help='for an offline model')
+    parser.add_argument('--device', help="device for --model in PyTorch: 'cuda:1', 'npu:0', 'cpu'")
+    parser.add_argument(
+        '--device-id', type=cli.not_negative, default=0, help='number of the Ascend device, for an offline model'
+    )
     parser.add_argument(
         '--label-path',
         metavar='FOLDER',
         default='./prep_dataset/label',
-        help="the prepared set's label/, beside which its inputs are; default %(default)s",
+        help='label folder of the prepared set; the inputs are beside it; default %(default)s',
     )
     parser.add_argument(
         '--plain',
         metavar='FOLDER',
-        help='outputs of the model without taps: say first whether the taps change the result',
+        help='outputs of the model without taps, to check whether the taps change the result',
     )
     args = parser.parse_args(argv)
     if bool(args.outputs) == bool(args.model):

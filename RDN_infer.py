@@ -1,16 +1,16 @@
-"""Guide 5.2 without benchmark: its job, of an exported model on ONNX Runtime, of an offline one on an Ascend device.
+"""Guide 5.2 without benchmark: run an exported model in ONNX Runtime, or an offline model on an Ascend device.
 
     python3 RDN_infer.py -model_type=vision -device_id=0 -batch_size=1 -om_path=./rdn_x2_bs1.onnx -input_text_path=./RDN_prep_bin.info -input_width=114 -input_height=114 -output_binary=False -useDvpp=False
 
-Writes benchmark's files: result/dumpOutput_device0/STEM_1.txt and
-result/perf_vision_batchsize_1_device_0.txt. Pure inference, random input and no files to read:
+The script writes benchmark's files: result/dumpOutput_device0/STEM_1.txt and
+result/perf_vision_batchsize_1_device_0.txt. Pure inference uses random input and reads no files:
 
     python3 RDN_infer.py -round=20 -om_path=./rdn_x2_bs1.onnx -batch_size=1
 
-rdn_x2_bs1.onnx stands for rdn_x2.onnx where only that is there: an ONNX takes any batch size.
+If rdn_x2_bs1.onnx is missing, the script uses rdn_x2.onnx, which accepts any batch size.
 
-An offline model, -om_path=./rdn_x2_bs1.om, runs on the device -device_id by pyACL, the module acl of the CANN toolkit
-(source env.sh). Its Interface rate and that of -round count acl.mdl.execute alone; the copies are reported apart.
+An offline model, -om_path=./rdn_x2_bs1.om, runs on the device -device_id with pyACL, the module acl of the CANN toolkit
+(source env.sh). Its Interface rate and that of -round measure only acl.mdl.execute; the copies are reported separately.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def spent_since(model: engines.Engine, before: engines.Spent | None) -> engines.
 def describe_copies(spent: engines.Spent, images: int) -> str:
     """Say how long the copies to and from the device took, which a rate of the device alone leaves out."""
     to_device, to_host = (f'{seconds * 1e3 / images:.3g} ms' for seconds in (spent.to_device, spent.to_host))
-    return f'copies, not in the rate of acl.mdl.execute: {to_device} an image to the device (H2D), {to_host} back (D2H)'
+    return f'copies, not part of the rate of acl.mdl.execute: {to_device} per image to the device (H2D), {to_host} back (D2H)'
 
 
 def read_infos(path: str, width: int | None, height: int | None) -> list[benchmark.InfoLine]:
@@ -134,7 +134,7 @@ def read_infos(path: str, width: int | None, height: int | None) -> list[benchma
     missing = next((info.path for info in infos if not os.path.exists(info.path)), None)
     if missing:
         raise ValueError(
-            f'{path}: lists {missing}, which is missing: gen_dataset_info.py lists the images prepared last'
+            f'{path}: lists {missing}, which is missing: run gen_dataset_info.py again to list the current images'
         )
     first = infos[0]
     check_size(f'{path}: inputs of', (first.width, first.height), (width, height))
@@ -148,13 +148,13 @@ def check_size(what: str, size: tuple[int, int], flags: tuple[int | None, int | 
     """
     width, height = (flag or side for flag, side in zip(flags, size))
     if (width, height) != size:
-        raise ValueError(f'{what} {size[0]} x {size[1]}, the flags say {width} x {height}')
+        raise ValueError(f'{what} {size[0]} x {size[1]}, but the flags say {width} x {height}')
 
 
 def check_model(model: engines.Engine, path: str, batch_size: int) -> None:
     """Raises ValueError when the model is made for another batch size."""
     if model.batch not in (None, batch_size):
-        raise ValueError(f'{path}: made for batches of {model.batch}, not {batch_size}')
+        raise ValueError(f'{path}: made for batches of {model.batch}, not {batch_size}: use -batch_size={model.batch}')
 
 
 def check_inputs(model: engines.Engine, path: str, infos: Sequence[benchmark.InfoLine]) -> None:
@@ -163,7 +163,7 @@ def check_inputs(model: engines.Engine, path: str, infos: Sequence[benchmark.Inf
     for info in infos:
         size = [3, info.height, info.width]
         if any(axis not in (None, wanted) for axis, wanted in zip(model.shape, size)):
-            raise ValueError(f'{path}: its input is {model.shape} (C, H, W), that of {info.path} is {size}')
+            raise ValueError(f'{path}: the input must be {model.shape} (C, H, W), but {info.path} is {size}')
         if (info.width, info.height) != (infos[0].width, infos[0].height):
             raise ValueError(f'{infos[0].path} and {info.path} differ in size')
         stem = files.stem_of(info.path)
@@ -224,7 +224,9 @@ def run_dataset(
         name, reason = next(iter(inferred.wrong.items()))
         of_all = f'{len(inferred.wrong)} of {cli.count(len(infos), "output")}'
         path = os.path.join(places.outputs, name)
-        raise ValueError(f'{model.path}: {of_all} are no pictures: {path} {reason}; they are kept for a look only')
+        raise ValueError(
+            f'{model.path}: {of_all} are not pictures: {path} {reason}; the files are kept so that you can inspect them'
+        )
 
 
 def check_precision(model: engines.Engine, record: run_record.Record) -> None:
@@ -255,7 +257,7 @@ def run_pure(
     """
     height, width = model.shape[1] or size[0], model.shape[2] or size[1]
     if not (height and width):
-        raise ValueError(f'{path} takes any size: say which with -input_width and -input_height')
+        raise ValueError(f'{path}: accepts any size: choose one with -input_width and -input_height')
     check_size(f'{path}: made for', (width, height), (size[1], size[0]))
     seconds, spent = infer_random(model, (batch_size, model.shape[0] or 3, height, width), rounds)
     if spent:
@@ -335,40 +337,48 @@ def parse_args(argv):
 
     parser = cli.Parser(__doc__)
     parser.add_argument('-model_type', choices=['vision'], default='vision')
-    parser.add_argument('-device_id', type=int, default=0, help='number of the device, also in file names')
+    parser.add_argument(
+        '-device_id', type=int, default=0, help='number of the device, which is also part of file names'
+    )
     parser.add_argument('-batch_size', type=cli.positive, default=1)
     parser.add_argument('-om_path', required=True, help='model, .onnx or .om')
     parser.add_argument('-input_text_path', help='info file of gen_dataset_info.py bin')
     parser.add_argument('-input_width', type=cli.positive)
     parser.add_argument('-input_height', type=cli.positive)
     parser.add_argument('-output_binary', type=boolean, default=False, help='True: float32 .bin; False: text')
-    parser.add_argument('-useDvpp', type=boolean, default=False, help='only False: there is no DVPP here')
-    parser.add_argument('-round', type=cli.positive, help='pure inference: this many runs, no files')
+    parser.add_argument('-useDvpp', type=boolean, default=False, help='must be False: DVPP is not supported')
+    parser.add_argument('-round', type=cli.positive, help='pure inference: number of runs on random input')
     parser.add_argument(
         '-provider',
         choices=list(engines.PROVIDERS),
-        help='default: the first of these that the installed onnxruntime has',
+        help='default: the first of these that the installed onnxruntime supports',
     )
     parser.add_argument(
         '-engine',
         choices=[engines.AUTO, *engines.ENGINES],
-        help='default: onnxruntime, and of an .om file om; auto: the fastest that loses little: docs/performance.md',
+        help='default: onnxruntime, or om for an .om file; auto: the fastest that loses little (docs/performance.md)',
     )
     parser.add_argument(
         '-precision',
         choices=[engines.AUTO, *engines.PRECISIONS],
         default=engines.AUTO,
-        help='bf16: faster, on a CPU that has it; default: as the model is, fp32 or int8; of -engine=auto the fastest',
+        help='bf16: faster on a CPU that has it; default: that of the model, fp32 or int8; with -engine=auto the fastest',
     )
-    parser.add_argument('-device', metavar='NAME', help='for PyTorch: cuda:1, mps, npu:0, xpu, cpu; default: the first')
     parser.add_argument(
-        '-result_path', default='result', help="folder for all that is written; default benchmark's, result"
+        '-device', metavar='NAME', help='device for PyTorch: cuda:1, mps, npu:0, xpu, cpu; default: the first'
     )
-    parser.add_argument('-profiling', metavar='DIR', help="write msprof's op_statistic and op_summary files there")
-    parser.add_argument('-threads', type=int, default=0, help='of a CPU run; default: one a core')
+    parser.add_argument(
+        '-result_path', default='result', help='folder for all output files; default: result, as in benchmark'
+    )
+    parser.add_argument(
+        '-profiling',
+        metavar='DIR',
+        help='write op_statistic and op_summary files in the format of msprof to this folder',
+    )
+    parser.add_argument('-threads', type=int, default=0, help='threads on the CPU; default: one per core')
     args = parser.parse_args(argv)
     if args.useDvpp:
-        parser.error('-useDvpp=True: the inputs are prepared .bin files, there is no DVPP here')
+        parser.error('-useDvpp=True is not supported: the inputs are prepared .bin files; leave the flag out')
     if (args.input_text_path is None) == (args.round is None):
         parser.error('give either -input_text_path or, for pure inference, -round')
     return args

@@ -1,14 +1,14 @@
-"""Guide 6.1: compare the device's outputs with the labels: PSNR an image and on average.
+"""Guide 6.1: compare the device's outputs with the labels: PSNR of each image and on average.
 
     python3 RDN_postprocess.py --pred-path=./result/dumpOutput_device0 --label-path=./prep_dataset/label --result-path=./result.json --width=114 --height=114 --scale=2
 
-Reads the outputs of benchmark, RDN_infer.py and ais_bench (a run's folder, or its parent); writes result.json; shows
-each image's PSNR beside that of Pillow's bicubic upsampling. With
+The script reads the outputs of benchmark, RDN_infer.py and ais_bench (a run's folder, or its parent) and writes
+result.json. It prints each image's PSNR beside that of Pillow's bicubic upsampling. With
 
     --reference=rdn_x2.pth
 
-it compares the outputs with what PyTorch makes of the very same inputs; status 3 says that accuracy was not kept.
-result.run.json beside result.json says where the figures come from, for test/accept.py.
+it also compares the outputs with those of PyTorch for the same inputs. The exit status is 3 if accuracy was not kept.
+result.run.json beside result.json records the source of the figures for test/accept.py.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def main(argv=None):
 def report_verdict(average: scoring.Score, min_psnr: float | None, verdict: agreement.Verdict | None) -> int:
     """Return agreement.NOT_KEPT, with a line on stderr, if the accuracy is lower than asked for or not PyTorch's."""
     if min_psnr is not None and not average.rdn >= min_psnr:
-        reason = f'accuracy not met: {average.rdn:.3f} dB on average, --min-psnr asks for {min_psnr:g}'
+        reason = f'accuracy not met: {average.rdn:.3f} dB on average, but --min-psnr asks for {min_psnr:g}'
     elif verdict and not verdict.is_kept:
         reason = f'accuracy not kept against PyTorch: {verdict.describe()}'
     else:
@@ -112,12 +112,14 @@ def parse_args(argv):
     def limit(text):
         value = decibels(text)
         if not 0 <= value <= result.MAX_PSNR:
-            raise argparse.ArgumentTypeError(f'{text}: a number of dB from 0 to {result.MAX_PSNR}')
+            raise argparse.ArgumentTypeError(f'{text}: must be a number of dB from 0 to {result.MAX_PSNR}')
         return value
 
     parser = cli.Parser(__doc__)
-    parser.add_argument('--pred-path', required=True, help="folder of the device's outputs, or of ais_bench's runs")
-    parser.add_argument('--label-path', required=True, help='folder of the labels, .npy')
+    parser.add_argument(
+        '--pred-path', required=True, help="folder with the device's outputs, or with the runs of ais_bench"
+    )
+    parser.add_argument('--label-path', required=True, help='folder with the labels, .npy')
     parser.add_argument('--result-path', required=True, help='result.json to write')
     parser.add_input_size()
     parser.add_argument('--scale', type=int, choices=cli.SCALES, default=2)
@@ -125,40 +127,46 @@ def parse_args(argv):
         '--network',
         choices=architectures.names(),
         default=configuration.GUIDE_NETWORK,
-        help='its architecture, for captions; default %(default)s',
+        help='architecture of the network, for captions; default %(default)s',
     )
     parser.add_argument(
         '--luma',
         choices=sorted(metrics.LUMA, reverse=True),
-        help=f'coefficients: those of the published figures ({metrics.DEFAULT_LUMA}, the default), or BT.601',
+        help=f'coefficients of luma: {metrics.DEFAULT_LUMA}, as in published figures (the default), or BT.601',
     )
     parser.add_argument(
-        '--allow-mismatch', action='store_true', help='count outputs that do not show what their labels show'
+        '--allow-mismatch',
+        action='store_true',
+        help='also score outputs that do not show the same image as their labels',
     )
-    parser.add_argument('--reference', metavar='WEIGHTS', help='compare with what PyTorch makes of the same inputs')
+    parser.add_argument(
+        '--reference', metavar='WEIGHTS', help='compare with the outputs of PyTorch for the same inputs'
+    )
     parser.add_argument(
         '--max-loss',
         type=limit,
         default=agreement.MAX_LOSS,
         metavar='DB',
-        help='with --reference: by how much the average may change, either way; default %(default)s',
+        help='with --reference: largest accepted change of the average, up or down; default %(default)s',
     )
     parser.add_argument(
         '--max-image-loss',
         type=limit,
         default=agreement.MAX_IMAGE_LOSS,
         metavar='DB',
-        help="with --reference: by how much any image's PSNR may change; default %(default)s",
+        help="with --reference: largest accepted change of an image's PSNR; default %(default)s",
     )
     parser.add_argument(
-        '--min-psnr', type=decibels, metavar='DB', help=f'end with status {agreement.NOT_KEPT} if the average is lower'
+        '--min-psnr', type=decibels, metavar='DB', help=f'exit with status {agreement.NOT_KEPT} if the average is lower'
     )
     parser.add_argument(
         '--save-images',
         metavar='DIR',
-        help='write there each super-resolved image and a sheet: bicubic | RDN | original',
+        help='write each super-resolved image to this folder, and a sheet: bicubic | RDN | original',
     )
-    parser.add_argument('--report', metavar='DIR', help='write there index.html, a page with before/after sliders')
+    parser.add_argument(
+        '--report', metavar='DIR', help='write index.html to this folder: a page with before/after sliders'
+    )
     return parser.parse_args(argv)
 
 

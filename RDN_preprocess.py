@@ -2,15 +2,14 @@
 
     python3 RDN_preprocess.py --src-path=/root/dataset/set5 --save-path=./prep_dataset
 
-data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.npy is what the network
-should give: float32 (1, 3, scale*height, scale*width), cut from the image's centre. The input is the
-label reduced with Pillow's BICUBIC. manifest.json beside them lets the later steps see that they are still the same,
-and which images they were made of.
+data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.npy is the expected
+output: float32 (1, 3, scale*height, scale*width), cut from the image's centre. The input is the label, reduced with
+Pillow's BICUBIC. manifest.json beside them lists the source images and checksums, so that later steps notice changes.
 
     python3 RDN_preprocess.py --src-path=photos --save-path=./prep_dataset --tile
 
-keeps the whole image: its inputs are overlapping tiles, data/STEM_tile_rROWcCOLUMN.bin, and label/STEM.json
-says where they lie. With --no-label the image itself is the input, and there is no label.
+keeps the whole image. Its inputs are overlapping tiles, data/STEM_tile_rROWcCOLUMN.bin, and label/STEM.json
+lists their positions. With --no-label, the image itself is the input, and there is no label.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def note_clashes(data_path: str) -> None:
     clashes = output_names.clashing_stems(map(files.stem_of, os.listdir(data_path)))
     for group in clashes[:3]:
         cli.say(
-            f'note: {" and ".join(group[:3])} agree up to the first dot: for ais_bench, give the images other names'
+            f'note: {" and ".join(group[:3])} are the same up to the first dot: before you use ais_bench, rename the images'
         )
     if len(clashes) > 3:
         print(f'note: the same goes for {cli.count(len(clashes) - 3, "more group")} of inputs')
@@ -75,30 +74,30 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('--src-path', required=True, help='folder of images, and of nothing else')
+    parser.add_argument('--src-path', required=True, help='folder that contains only images')
     parser.add_argument('--save-path', required=True, help='folder for data/ and label/')
     parser.add_input_size()
     parser.add_argument('--scale', type=int, choices=cli.SCALES, default=2)
     parser.add_argument(
         '--fit',
         choices=list(protocols.PROTOCOLS),
-        help='crop the centre (default); letterbox the whole image, as the script behind the figures of the guide '
-        'does; or take the whole image in overlapping tiles',
+        help="crop: the centre (default); letterbox: the whole image, padded as for the guide's figures; "
+        'whole: the whole image in overlapping tiles',
     )
     parser.add_argument('--tile', action='store_true', help='the same as --fit=whole')
     parser.add_argument(
-        '--overlap', type=int, default=tiles.OVERLAP, help='of tiles, pixels of the input; default %(default)s'
+        '--overlap', type=int, default=tiles.OVERLAP, help='overlap of tiles, in input pixels; default %(default)s'
     )
     parser.add_argument('--no-label', action='store_true', help='with --tile: the image itself is the input')
     args = parser.parse_args(argv)
     if args.tile and args.fit and not protocols.PROTOCOLS[args.fit].is_whole:
-        parser.error(f'--tile takes the whole image: leave out --fit={args.fit}')
+        parser.error(f'--tile uses the whole image: remove --fit={args.fit}')
     args.fit = args.fit or (protocols.WHOLE.name if args.tile else protocols.CROP.name)
     args.tile = protocols.PROTOCOLS[args.fit].is_whole
     if args.no_label and not args.tile:
-        parser.error('--no-label goes with --tile')
+        parser.error('--no-label needs --tile')
     if not 0 <= args.overlap < min(args.width, args.height):
-        parser.error(f'--overlap: from 0 to less than the input, {min(args.width, args.height)}')
+        parser.error(f'--overlap: must be at least 0 and less than the input, {min(args.width, args.height)}')
     return args
 
 

@@ -1,17 +1,17 @@
-"""Guide 3.3: where the time goes, from msprof's op_statistic_*.csv and op_summary_*.csv (CANN 5 to 9).
+"""Guide 3.3: show which operators take the time, from msprof's op_statistic_*.csv and op_summary_*.csv (CANN 5 to 9).
 
-PyTorch's profiler on Ascend (torch_npu) writes op_statistic.csv and kernel_details.csv: they are read as well.
+It also reads op_statistic.csv and kernel_details.csv from PyTorch's profiler on Ascend (torch_npu).
 
     python3 RDN_profile.py PROF_000001
     python3 RDN_profile.py op_statistic_0_1.csv op_summary_0_1.csv
 
-prints the operators by time, what stands out and what to do about it: for slow transposes, the command that puts
-their shapes on the toolkit's white list. Before and after it, side by side:
+prints the operators by time, which of them take unusually long, and what to do: for slow transposes, the command that
+adds their shapes to the toolkit's white list. This compares profiles from before and after a change:
 
     python3 RDN_profile.py PROF_000001 --after PROF_000002
 
-A folder is searched with all that is below it; of several PROF_* or *_ascend_pt in it the newest counts.
-RDN_infer.py -profiling=DIR writes such files where there is no device.
+A folder is searched with its subfolders. If it contains several PROF_* or *_ascend_pt folders, the newest is used.
+Without a device, RDN_infer.py -profiling=DIR writes such files.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from rdn.profiling import msprof
 STANDS_OUT_PERCENT = 20.0  # of the time
 # Why an operator that only moves data takes its time, and what to do.
 ADVICE = {
-    'TransData': 'It changes the layout around an operator that wants another one: it goes with a slow TransposeD '
-    '(in the guide both vanish with the white list), else export without one: RDN_pth2onnx.py --upsample=deconv.',
-    'Cast': 'It changes between fp32 and fp16, in which atc computes: two of them, at the input and the output, are due; '
-    'more come of an operator that knows one of the two only: look for it beside them in op_summary.',
-    'DepthToSpace': 'It is the pixel shuffle of opset 11 and later: export at opset 9, RDN_pth2onnx.py --opset 9, or '
-    'with a transposed convolution in its place, --upsample=deconv.',
+    'TransData': 'It converts the layout before or after an operator that needs another one. Beside a slow TransposeD, the white list '
+    'removes both, as in the guide. Otherwise export without a transpose: RDN_pth2onnx.py --upsample=deconv.',
+    'Cast': 'It converts between fp32 and fp16, the precision of atc. Two are normal, at the input and the output. More of them '
+    'mean that an operator supports only one of the two: look for it beside them in op_summary.',
+    'DepthToSpace': 'It is the pixel shuffle of opset 11 and later. Export at opset 9 (RDN_pth2onnx.py --opset 9) or with a '
+    'transposed convolution instead (--upsample=deconv).',
 }
 TRANSPOSED = ('transpose', 'deconv', 'backprop')  # in the types of transposed convolutions
 
@@ -97,24 +97,24 @@ def advise_on_transposes(summaries: Sequence[str]) -> list[str]:
     """Lines that say whether the transposes are slow ones, by op_summary files, and what to do about those."""
     if not summaries:
         return [
-            'To see whether its transposes are slow, and for which input shapes, run this again with the '
-            "profile's op_summary_*.csv (or kernel_details.csv) as well."
+            'To find out whether its transposes are slow, and for which input shapes, run this again and add the '
+            "profile's op_summary_*.csv (or kernel_details.csv)."
         ]
     if not any(task.shapes for task in msprof.read_tasks(*summaries) if task.op_type in msprof.TRANSPOSES):
         return [
-            f'{summaries[0]} says no input shapes of it: read them from the model, patch_transpose_whitelist.py --onnx.'
+            f'{summaries[0]} has no input shapes for it: read them from the model, patch_transpose_whitelist.py --onnx.'
         ]
     shapes = msprof.slow_transposes(msprof.read_tasks(*summaries))
     if not shapes:
         return [
-            f'It moves {msprof.SLOW_ELEMENTS:g} elements a microsecond or more: it is the fast operator, and the white '
-            'list would not change it. RDN_pth2onnx.py --upsample=deconv exports without it.'
+            f'It moves {msprof.SLOW_ELEMENTS:g} elements per microsecond or more, so it is the fast operator already, and '
+            'the white list would not change it. RDN_pth2onnx.py --upsample=deconv exports without it.'
         ]
     return [
-        'Slow ones have the input shapes',
+        'The slow transposes have these input shapes:',
         *(f'    {shape}' for shape in shapes),
-        'From about CANN 5.1 on the white list decides nothing: export without them, RDN_pth2onnx.py --upsample=deconv.',
-        'Before that, put their shapes on the white list, and convert the model again:',
+        'From about CANN 5.1 on, the white list has no effect: export without them, RDN_pth2onnx.py --upsample=deconv.',
+        'On older versions, add the shapes to the white list, and convert the model again:',
         f'    python3 patch_transpose_whitelist.py --profile {" ".join(map(shlex.quote, summaries))}',
     ]
 
@@ -137,7 +137,7 @@ def count_runs(before: Profile, after: Profile) -> float:
             ratios.append(counts[1] / counts[0])
     if len(ratios) == 2 and abs(ratios[0] - ratios[1]) > 1e-6 * ratios[0]:
         raise ValueError(
-            f'profiles of two models: {count_calls(before, "conv")} and {count_calls(after, "conv")} convolutions, '
+            f'profiles of different models cannot be compared: {count_calls(before, "conv")} and {count_calls(after, "conv")} convolutions, '
             f'{count_calls(before, "concat")} and {count_calls(after, "concat")} concatenations'
         )
     return ratios[0] if ratios else 1
@@ -155,7 +155,7 @@ def format_comparison(before: Profile, after: Profile) -> str:
         rows.append([name, format_cell(a or None), format_cell(b or None), f'{a / b * runs:.2f}' if a and b else '-'])
     text = cli.format_table(rows)
     if runs != 1:
-        text += f'\nThe second profile holds {runs:.4g} times the runs of the first: the speed-up is that of a run.'
+        text += f'\nThe second profile contains {runs:.4g} times as many runs as the first: the speed-up is per run.'
     return text
 
 
@@ -175,7 +175,7 @@ def main(argv=None):
     args = parse_args(argv)
     for path in [*args.profile, *(args.after or [])]:
         if os.path.isdir(path) and msprof.newest_profile(path) != path:
-            cli.say(f'{path}: the newest of its profiles, {msprof.newest_profile(path)}')
+            cli.say(f'{path}: using the newest of its profiles, {msprof.newest_profile(path)}')
             print()
     profile = read_profile(args.profile)
     if args.after:

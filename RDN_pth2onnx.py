@@ -2,26 +2,27 @@
 
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx
 
-The architecture and the scale are read off the weights. The file gets its name once ONNX Runtime gives
-what PyTorch gives. For toolkits that know DepthToSpace (the vendor's own export since 2022), and for pictures of any size on this machine:
+The script reads the architecture and the scale from the weights. It keeps the file only if ONNX Runtime computes the
+same as PyTorch. The next commands are for toolkits that support DepthToSpace (the vendor's own export since 2022), and
+for pictures of any size on this machine:
 
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2.onnx --opset 11
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_any.onnx --upsample=deconv --height 0 --width 0
 
-The same numbers without Concat, which copies each feature of a dense block again and again: sums of convolutions over
-one feature each, faster in some engines (docs/performance.md, "A graph without Concat"):
+Concat copies each feature of a dense block again for every later layer. This exports sums of convolutions instead. The
+results are the same, and some engines are faster (docs/performance.md, "A graph without Concat"):
 
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_split.onnx --dense=split
 
-For TensorRT 11, which has no --fp16, a strongly typed model: all weights are float16; input and output stay float32.
-ONNX Runtime runs it on the CPU, where it computes some nodes in fp32. It is compared with PyTorch in fp16; on PyTorch
-versions without fp16 convolutions on the CPU, as torch 1.5, with PyTorch in fp32 and weights rounded to fp16. PyTorch
-takes some minutes in fp16 for the guide's network:
+TensorRT 11 has no --fp16 and needs a strongly typed model: all weights are float16; input and output stay float32.
+ONNX Runtime runs this model on the CPU, with some nodes in fp32. The script compares it with PyTorch in fp16. PyTorch
+versions without fp16 convolutions on the CPU, such as torch 1.5, compute in fp32 with weights rounded to fp16. In fp16,
+PyTorch takes some minutes for the guide's network:
 
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_fp16.onnx --half
 
-To see where a device loses accuracy, the same network with the values between its stages as further outputs, which
-RDN_compare.py compares with PyTorch's:
+To find out where a device loses accuracy, export the network with taps. These are additional outputs with the values
+between the stages, which RDN_compare.py compares with PyTorch's:
 
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_taps.onnx --taps
 """
@@ -77,41 +78,43 @@ def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--input-file', required=True, help='weights, .pth')
     parser.add_argument('--output-file', required=True, help='ONNX file to write')
-    usual, size = configuration.GUIDE_SIDE, 'of the input, pixels; 0: any; default %(default)s'
+    usual, size = configuration.GUIDE_SIDE, 'size of the input in pixels; 0: any; default %(default)s'
     for flag in ('--height', '--width'):
         parser.add_argument(flag, type=cli.not_negative, default=usual, help=size)
-    parser.add_argument('--batch-size', type=cli.positive, help='fixes it in the file; default: the file takes any')
+    parser.add_argument(
+        '--batch-size', type=cli.positive, help='fix this batch size in the file; default: the file accepts any'
+    )
     parser.add_argument(
         '--opset',
         type=int,
         choices=exporter.OPSETS,
         default=9,
         metavar='N',
-        help=f'default 9, for any atc; from {upsampling.DEPTH_TO_SPACE_OPSET} on DepthToSpace stands for Reshape and Transpose',
+        help=f'default 9, for any atc; from {upsampling.DEPTH_TO_SPACE_OPSET} on, DepthToSpace replaces Reshape and Transpose',
     )
     parser.add_argument(
         '--upsample',
         choices=['shuffle', 'deconv'],
         default='shuffle',
-        help='deconv: no Transpose in the graph, so no white list to patch; the same numbers',
+        help='deconv: no Transpose in the graph, so no white list to patch; same results; default shuffle',
     )
     parser.add_argument(
         '--dense',
         choices=exporter.DENSE,
         default='concat',
-        help='split: sums of convolutions and no Concat in the graph; the same numbers; default concat',
+        help='split: sums of convolutions and no Concat in the graph; same results; default concat',
     )
-    parser.add_argument('--half', action='store_true', help='fp16, strongly typed, for TensorRT 11')
+    parser.add_argument('--half', action='store_true', help='strongly typed fp16, for TensorRT 11')
     parser.add_argument(
-        '--taps', action='store_true', help='further outputs: the values between the stages, for RDN_compare.py'
+        '--taps', action='store_true', help='additional outputs with the values between the stages, for RDN_compare.py'
     )
-    agree = parser.add_argument_group('to agree with the weights, which say them anyway')
+    agree = parser.add_argument_group('must match the weights; not needed, since the weights define them')
     agree.add_argument('--scale', type=int, choices=cli.SCALES)
     for flag in ('--num-features', '--growth-rate', '--num-blocks', '--num-layers'):
         agree.add_argument(flag, type=cli.positive)
     args = parser.parse_args(argv)
     if not (args.height and args.width) and upsampling.choose(args.upsample, args.opset) == 'shuffle':
-        parser.error('--height 0 and --width 0 go with --upsample=deconv or --opset 11: a Reshape has its sizes fixed')
+        parser.error('--height 0 and --width 0 need --upsample=deconv or --opset 11, because a Reshape has fixed sizes')
     return args
 
 

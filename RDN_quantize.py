@@ -1,18 +1,18 @@
-"""An ONNX model in eight bits, several times as fast on processors that compute in them.
+"""Convert an ONNX model to eight bits, which is several times as fast on processors with eight-bit instructions.
 
     python3 RDN_quantize.py --input-file=rdn_x2.onnx --calibration PHOTOGRAPHS --output-file=rdn_x2_int8.onnx
 
-It takes a model that RDN_pth2onnx.py exports, and a folder of photographs. Each photograph must be at least as large as
+It needs a model from RDN_pth2onnx.py and a folder of photographs. Each photograph must be at least as large as
 the network's output: 228 x 228 pixels for the guide's model. A model of any height and width needs 96 x 96 pixels times
-its scale: 192 x 192 for x2. Smaller photographs are skipped. 30 are needed: 24 for the scales, and 6 for the trials.
+its scale: 192 x 192 for x2. Smaller photographs are skipped. At least 30 are needed: 24 for the scales, 6 for the trials.
 
-The script estimates the loss of accuracy of each layer in eight bits. The layers that lose more than their speed is
-worth stay in float32. It tries some choices, and keeps the one with the least layers in float32 whose loss is at most
---max-loss. If --budget is used up first, it uses the photographs and trials so far, tries with more layers in float32
-until the loss is small enough, and says so.
+The script estimates how much accuracy each layer loses in eight bits. Layers that lose more than the speed is worth stay
+in float32. The script tries several choices, and keeps the one with the fewest layers in float32 whose loss is at most
+--max-loss. If --budget ends first, it uses the photographs and trials so far, moves more layers to float32 until the
+loss is small enough, and says so.
 
-RDN_infer.py and RDN_upscale.py run the model like any other, in OpenVINO if it is installed. It is for the processor of
-this machine, not for atc: use the vendor's AMCT for an Ascend device.
+RDN_infer.py and RDN_upscale.py run the model like any other, in OpenVINO if it is installed. The model is for CPUs. atc
+does not accept it: for an Ascend device, use the vendor's AMCT.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def main(argv=None):
     model = qdq.load(args.input_file)
     exact = engines.OnnxRuntime(args.input_file, engines.Place('CPU'))
     if exact.batch not in (None, 1):
-        raise ValueError(f'{args.input_file}: made for batches of {exact.batch}: export it without --batch-size')
+        raise ValueError(
+            f'{args.input_file}: made for batches of {exact.batch}: export the model again without --batch-size'
+        )
     network = sensitivity.load_network(args.input_file)
     size = exact.shape[1] or FREE_SIDE_PIXELS, exact.shape[2] or FREE_SIDE_PIXELS
     trial_count = max(1, args.images // 4)
@@ -119,12 +121,12 @@ def main(argv=None):
         )
     with files.atomic_path(args.output_file) as path:
         onnx.save(qdq.quantize(model, scales, set(errors.own) - set(choice.kept)), path)
-    skipped = f'; {photographs.skipped} skipped, which are too small' if photographs.skipped else ''
+    skipped = f'; {photographs.skipped} skipped: too small' if photographs.skipped else ''
     print(f'photographs {args.images} to calibrate, {trial_count} for the trials{skipped}')
     print(describe(choice, len(errors.own)))
     if time.notes:
         print(f'budget      {args.budget:g} s used up after {", ".join(time.notes)}')
-        print('            a larger --budget gives the same result on every machine')
+        print('            with a larger --budget, every machine produces the same result')
     cli.say(f'written     {args.output_file}')
 
 
@@ -135,7 +137,7 @@ def describe(choice: selection.Selection, layers: int) -> str:
         f'eight bits  {eight} of {layers} layers, {choice.share:.0%} of the multiplications\n'
         f'float32     {escaping.escape(", ".join(choice.kept) or "none")}\n'
         f'loss        {choice.loss:.3f} dB, {choice.loss_of_all:.3f} with all layers in eight bits; '
-        'of a picture that float32 restores to 38 dB'
+        'for a picture that float32 restores to 38 dB'
     )
 
 
@@ -143,13 +145,13 @@ def number_of_images(text: str) -> int:
     """An argparse type: a whole number from MIN_IMAGES on."""
     number = cli.positive(text)
     if number < MIN_IMAGES:
-        raise argparse.ArgumentTypeError(f'{text} photographs are too few for the scales: at least {MIN_IMAGES}')
+        raise argparse.ArgumentTypeError(f'{text} photographs are too few for the scales: use at least {MIN_IMAGES}')
     return number
 
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('--input-file', required=True, help='ONNX model of RDN_pth2onnx.py')
+    parser.add_argument('--input-file', required=True, help='ONNX model from RDN_pth2onnx.py')
     parser.add_argument(
         '--calibration',
         nargs='+',
@@ -162,22 +164,22 @@ def parse_args(argv):
         '--images',
         type=number_of_images,
         default=24,
-        help=f'photographs for the scales, at least {MIN_IMAGES}; a quarter more is needed for trials; default %(default)s',
+        help=f'number of photographs for the scales, at least {MIN_IMAGES}; trials need a quarter more; default %(default)s',
     )
     parser.add_argument(
         '--max-loss',
         type=cli.positive_number,
         default=0.06,
-        help='dB that eight bits may cost at 38 dB; default %(default)s',
+        help='largest accepted loss in dB, at 38 dB; default %(default)s',
     )
     parser.add_argument(
         '--budget',
         type=cli.positive_number,
         default=900,
         metavar='SECONDS',
-        help='half is for the scales, a quarter for the estimates, the rest for the trials; default %(default)s',
+        help='time limit: half for the scales, a quarter for the estimates, the rest for the trials; default %(default)s',
     )
-    parser.add_argument('--seed', type=int, default=0, help='picks the photographs')
+    parser.add_argument('--seed', type=int, default=0, help='seed for the choice of photographs; default %(default)s')
     return parser.parse_args(argv)
 
 

@@ -2,16 +2,16 @@
 
     python3 RDN_train.py --train-path PHOTOGRAPHS --eval-path /root/dataset/set5 --output-file=rdn_x2_mine.pth --minutes=4
 
-The script reads all pictures below the folders; FOLDER@0.5 takes them at half their size. Pillow's BICUBIC makes the
+The script reads all pictures below the folders; FOLDER@0.5 reads them at half their size. Pillow's BICUBIC makes the
 low-resolution pictures. The loss is L1 of the colours plus L1 of the luma; Adam's learning rate warms up, then falls
-along a cosine. The moving average of the weights is measured and written.
+along a cosine. The script measures and saves the moving average of the weights.
 
 On an NVIDIA GPU it trains in fp16, with the pictures on the device. On a processor it trains in bf16, if the processor
 has it, and the last tenth of the run in fp32; else in fp32.
 
 OUTPUT.checkpoint is written once a minute. After an interruption, the same command with --resume continues, on a GPU or
 a processor; without a checkpoint, --resume starts a new run. The defaults suit some minutes on two cores. For an hour
-or more take --patch=36 --batch-size=16 --learning-rate=6e-4, on a GPU --patch=48 --batch-size=32 --learning-rate=8e-4.
+or more use --patch=36 --batch-size=16 --learning-rate=6e-4, on a GPU --patch=48 --batch-size=32 --learning-rate=8e-4.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def main(argv=None):
             f'{checkpoint_path}: left by an interrupted run; continue with --resume, or remove the file to start again'
         )
     if os.path.exists(args.output_file) and not (args.overwrite or resumes):
-        raise ValueError(f'{args.output_file}: exists already: --overwrite replaces it when the training is done')
+        raise ValueError(f'{args.output_file}: exists already: --overwrite replaces it after training')
     way = ways.choose(args.precision, not args.no_compile)
     torch.manual_seed(args.seed)
     config = {name: getattr(args, name) for name in ('num_features', 'growth_rate', 'num_blocks', 'num_layers')}
@@ -137,7 +137,7 @@ def main(argv=None):
     if resumes:
         run.load(checkpoint_path)
         print(f'resumed at step {run.step}, after {run.seconds / 60:.1f} minutes')
-    with ways.memory_errors('the images of --eval-path, beside training: take smaller ones'):
+    with ways.memory_errors('the images of --eval-path, beside training: use smaller ones'):
         progress = plan.make(run, evaluation, args.report_minutes)
         status = train(run, progress, checkpoint_path)
     if status is not None:
@@ -162,7 +162,7 @@ def parse_args(argv):
         '--minutes', type=cli.positive_number, help='how long to train and measure; the learning rate follows the clock'
     )
     length.add_argument(
-        '--steps', type=cli.positive, help='how many steps to train; on a processor the same result on every run'
+        '--steps', type=cli.positive, help='how many steps to train; on a processor, every run has the same result'
     )
     parser.add_argument('--overwrite', action='store_true', help='replace existing weights')
     parser.add_argument('--resume', action='store_true', help='continue from OUTPUT.checkpoint if it exists')
@@ -172,10 +172,12 @@ def parse_args(argv):
     parser.add_argument('--growth-rate', type=cli.positive, default=32)
     parser.add_argument('--num-blocks', type=cli.positive, default=6)
     parser.add_argument('--num-layers', type=cli.positive, default=4)
-    parser.add_argument('--patch', type=cli.positive, default=24, help='low-resolution pixels; default %(default)s')
+    parser.add_argument(
+        '--patch', type=cli.positive, default=24, help='side of a patch in low-resolution pixels; default %(default)s'
+    )
     parser.add_argument('--batch-size', type=cli.positive, default=8)
     parser.add_argument(
-        '--learning-rate', type=cli.positive_number, default=1.5e-3, help='the highest; default %(default)s'
+        '--learning-rate', type=cli.positive_number, default=1.5e-3, help='highest learning rate; default %(default)s'
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
@@ -192,7 +194,7 @@ def parse_args(argv):
     )
     args = parser.parse_args(argv)
     if not args.init and args.num_features < 3:
-        parser.error('--num-features: 3 at least, one for each colour')
+        parser.error('--num-features: must be at least 3, one for each colour')
     return args
 
 

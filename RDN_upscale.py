@@ -4,9 +4,9 @@
     python3 RDN_upscale.py photo.jpg --width 3840
     python3 RDN_upscale.py photos holiday.png --output enlarged --report enlarged
 
-photo.jpg becomes photo_x2.jpg beside it, and a folder photos becomes photos_x2 with the same structure; with --output
-all results go there. The same command again makes only what is missing: a hidden file .rdn-upscale.jsonl beside the results
-records what was made of which picture, and how. More on all flags: docs/pictures.md.
+photo.jpg becomes photo_x2.jpg beside it, and a folder photos becomes photos_x2 with the same structure. With --output, all
+results go to that folder. Run the same command again to make only what is missing: a hidden file .rdn-upscale.jsonl
+beside the results records the source and the settings of each result. docs/pictures.md describes all flags.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main(argv=None):
 
             target, page = args.output, run.upscale(args.cluster, asked, summary)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f'interrupted: finished results stay; {again} makes the rest')
+        raise KeyboardInterrupt(f'interrupted: finished results are kept; {again} continues')
     if page and page.entries:
         cli.say(f'report: {page.path}')
     show_others(summary, options)
@@ -106,7 +106,7 @@ def show_others(summary: processing.Summary, options: processing.Options) -> Non
         cli.say(summary.describe_others())
     if summary.links:
         links = cli.count(summary.links, 'linked folder')
-        cli.say(f'left out, name them to enlarge what they hold: {links}: {", ".join(summary.link_names)}')
+        cli.say(f'{links} left out; to enlarge the pictures there, name each folder: {", ".join(summary.link_names)}')
 
 
 def check_failures(summary: processing.Summary, log: str | None) -> None:
@@ -115,7 +115,9 @@ def check_failures(summary: processing.Summary, log: str | None) -> None:
         return
     named = ' | '.join(summary.first_failures)
     more = summary.failed - len(summary.first_failures)
-    rest = f' | and {more} more, {f"in {log}" if log else "above, and with --log FILE in a file"}' if more > 0 else ''
+    rest = (
+        f' | and {more} more, {f"in {log}" if log else "above; --log FILE writes them to a file"}' if more > 0 else ''
+    )
     raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}')
 
 

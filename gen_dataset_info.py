@@ -2,7 +2,7 @@
 
     python3 gen_dataset_info.py bin ./prep_dataset/data ./RDN_prep_bin.info 114 114
 
-`png` or `jpg` in place of `bin` lists pictures with their own sizes, and takes no sizes.
+With `png` or `jpg` instead of `bin`, it lists pictures with the sizes in their headers; then leave out 114 114.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def list_pictures(folder: str, kind: str) -> list[benchmark.InfoLine]:
         except Exception:  # Pillow's plug-ins raise anything for a broken file
             raise ValueError(f'{path}: cannot be used as an image')
     if not lines:
-        raise ValueError(f'{folder}: no {kind} files in it')
+        raise ValueError(f'{folder}: contains no {kind} files')
     return lines
 
 
@@ -59,16 +59,16 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('type', choices=['bin', *sorted(ENDINGS)], help='kind of the files')
-    parser.add_argument('folder', help='where they are')
+    parser.add_argument('type', choices=['bin', *sorted(ENDINGS)], help='type of the files')
+    parser.add_argument('folder', help='folder that contains them')
     parser.add_argument('info', help='info file to write')
-    parser.add_argument('width', type=cli.positive, nargs='?', help='of the input in a bin, pixels')
-    parser.add_argument('height', type=cli.positive, nargs='?', help='of the input in a bin, pixels')
+    parser.add_argument('width', type=cli.positive, nargs='?', help='width of the input in pixels, for bin files')
+    parser.add_argument('height', type=cli.positive, nargs='?', help='height of the input in pixels, for bin files')
     args = parser.parse_args(argv)
     if args.type == 'bin' and args.height is None:
-        parser.error('bin files do not say their size: give width and height, 114 114 say')
+        parser.error('bin files do not contain their size: add width and height, for example 114 114')
     if args.type != 'bin' and args.width is not None:
-        parser.error(f'{args.type} files say their size: give no width and height')
+        parser.error(f'{args.type} files contain their size: leave out width and height')
     return args
 
 

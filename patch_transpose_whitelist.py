@@ -1,14 +1,14 @@
-"""Guide 3.3: add the model's Transpose shapes to the toolkit's white list, so that atc plans a fast TransposeD.
+"""Guide 3.3: add the model's Transpose shapes to the toolkit's white list, so that atc uses the fast TransposeD.
 
     python3 patch_transpose_whitelist.py
 
 patches the installed toolkit for the default network, [1, 64, 2, 2, 114, 114]. For other networks and
-batch sizes the shapes can be read from the model:
+batch sizes, read the shapes from the model:
 
     python3 patch_transpose_whitelist.py --onnx rdn_x2.onnx --batch-size 1 --dry-run
 
-Nothing but the list `white_list_shape` is changed; the original is kept beside the file, and --revert
-puts it back. Toolkits from about CANN 5.1 on take any shape: there it says so and changes nothing.
+The script changes only the list `white_list_shape`. It keeps the original beside the file, and --revert restores it.
+Toolkits from about CANN 5.1 on accept any shape. There the script says so and changes nothing.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MAX_SOURCE_BYTES = 1 << 24
 DEFAULT_SHAPE = [1, 64, 2, 2, 114, 114]
 KEPT_ENDING = '.rdn-original'  # of the original's name
 NOT_NEEDED = (
-    'not needed with this toolkit: its check_supported ends in `return True`, so that any shape but those on its black '
-    'list gets the fast operator (read in its source, not measured); --force adds the shape all the same'
+    'not needed with this toolkit: its check_supported ends in `return True`, so the fast operator accepts any shape that '
+    'is not on its black list (read in its source, not measured); --force adds the shape anyway'
 )
 
 
@@ -59,7 +59,7 @@ def keep_owner(path: str, copy: str) -> None:
         try:
             os.chown(copy, status.st_uid, status.st_gid)
         except PermissionError:
-            message = 'is of another owner, who would change: run this as its owner or root'
+            message = 'belongs to another user, and patching would change that: run this as its owner or root'
             raise PermissionError(errno.EPERM, message, path)
 
 
@@ -72,7 +72,7 @@ def keep_original(path: str, source: bytes) -> None:
     if os.path.exists(kept):
         if not whitelist.is_patched(source, read_source(kept)):
             raise ValueError(
-                f'{kept} is not the original of {path}, which another program has changed since: move it away'
+                f'{kept}: not the original of {path}, which another program has changed since: move it to another folder'
             )
         return
     with files.atomic_path(kept) as partial:
@@ -86,17 +86,17 @@ def revert(path: str, dry_run: bool) -> None:
     """Put the kept original back, byte for byte. Raises ValueError where there is none, or not this file's."""
     kept = path + KEPT_ENDING
     if not os.path.exists(kept):
-        raise ValueError(f'{path}: no original kept beside it ({kept}): nothing to revert')
+        raise ValueError(f'{path}: the original is not beside it ({kept}): nothing to revert')
     patched, original = read_source(path), read_source(kept)
     if not whitelist.is_patched(patched, original):
         raise ValueError(
-            f'{path}: changed by another program since it was patched: not reverted; its former original is {kept}'
+            f'{path}: another program changed it after it was patched: not reverted; the earlier original is {kept}'
         )
     if dry_run:
         print_diff(path, patched, original)
         return
     os.replace(kept, path)
-    cli.say(f'{path}: the original is back')
+    cli.say(f'{path}: the original is restored')
 
 
 def print_diff(path: str, old: bytes, new: bytes) -> None:
@@ -114,12 +114,12 @@ def patch(path: str, shapes: list[list[int]], dry_run: bool, forced: bool, profi
     if not forced and whitelist.takes_any_shape(source):
         cli.say(f'{path}: {NOT_NEEDED}')
         if profiled:
-            print('Its transposes are slow all the same: export the model without, RDN_pth2onnx.py --upsample=deconv')
+            print('Its transposes are slow anyway: export the model without them, RDN_pth2onnx.py --upsample=deconv')
         return
     present = whitelist.shapes_of(source)
     for shape in shapes:
         if shape in present:
-            cli.say(f'{path}: {shape} is in white_list_shape already')
+            cli.say(f'{path}: {shape} is already in white_list_shape')
     missing = [shape for shape in shapes if shape not in present]
     if not missing:
         return
@@ -170,27 +170,27 @@ def parse_args(argv):
         parts = [part.strip() for part in text.strip('[] ').split(',')]
         if not all(part.isdigit() and 0 < len(part) < 10 and int(part) for part in parts):
             raise argparse.ArgumentTypeError(
-                f'{text[:40]}: dimensions are whole numbers from 1 on, as in 1,64,2,2,114,114'
+                f'{text[:40]}: dimensions must be whole numbers of at least 1, as in 1,64,2,2,114,114'
             )
         return [int(part) for part in parts]
 
     parser = cli.Parser(__doc__)
-    parser.add_argument('--transpose-py', metavar='FILE', help="the toolkit's transpose.py; default: found")
+    parser.add_argument('--transpose-py', metavar='FILE', help="the toolkit's transpose.py; default: searched for")
     parser.add_argument(
         '--shape',
         type=shape,
         action='append',
         metavar='1,64,2,2,114,114',
-        help=f'shape to add, may be repeated; default: {DEFAULT_SHAPE}',
+        help=f'shape to add; can be repeated; default: {DEFAULT_SHAPE}',
     )
     parser.add_argument('--onnx', metavar='FILE', help="read the shapes from this model's Transpose nodes")
-    parser.add_argument('--batch-size', type=cli.positive, default=1, help='of the offline model; default 1')
+    parser.add_argument('--batch-size', type=cli.positive, default=1, help='batch size of the offline model; default 1')
     parser.add_argument(
-        '--profile', nargs='+', metavar='FILE', help="take the slow ones' shapes from msprof's op_summary_*.csv"
+        '--profile', nargs='+', metavar='FILE', help="read the shapes of slow transposes from msprof's op_summary_*.csv"
     )
-    parser.add_argument('--force', action='store_true', help='add the shape where the toolkit takes any shape, too')
-    parser.add_argument('--dry-run', action='store_true', help='print the change as a diff, and change nothing')
-    parser.add_argument('--revert', action='store_true', help='put the kept original back')
+    parser.add_argument('--force', action='store_true', help='add the shape even if the toolkit accepts any shape')
+    parser.add_argument('--dry-run', action='store_true', help='print the change as a diff, but do not make it')
+    parser.add_argument('--revert', action='store_true', help='restore the original')
     args = parser.parse_args(argv)
     if bool(args.shape) + bool(args.onnx) + bool(args.profile) + args.revert > 1:
         parser.error('give one of --shape, --onnx, --profile, --revert')

@@ -1,8 +1,8 @@
-"""Guide 4.1 where no Set5 is at hand: copy five photographs that scikit-image ships.
+"""Guide 4.1 without Set5: copy five photographs from scikit-image.
 
     python3 sample_images.py ./sample_images
 
-They are free to use, and on every machine that has requirements.txt installed.
+They are free to use, and part of the packages in requirements.txt.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('folder', help='where to copy them')
+    parser.add_argument('folder', help='folder to copy them to')
     return parser.parse_args(argv)
 
 

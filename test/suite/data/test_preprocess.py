@@ -298,7 +298,7 @@ def test_info_file_is_refused(script, dataset, image_folder):
 
     info = dataset / 'RDN_prep_bin.info'
     assert_refused(generate('bin', 'prep_dataset/data', info), 'width and height')
-    assert_refused(generate('png', image_folder, info, 3, 4), 'no width and height')
+    assert_refused(generate('png', image_folder, info, 3, 4), 'leave out width and height')
     assert_refused(generate('bin', 'prep_dataset/label', info, 114, 114), 'no bin files')
     assert_refused(generate('bin', 'prep_dataset/data', info, 114, 115), 'astronaut.bin', '155952 bytes')
     assert_refused(generate('bin', 'no_such', info, 114, 114), 'no_such')

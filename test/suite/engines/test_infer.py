@@ -126,7 +126,7 @@ def test_pure_inference_writes_benchmarks_file(script, dataset, lite_onnx):
 )
 def test_pure_inference_refuses_another_size_than_the_models(script, dataset, lite_onnx, flags, said):
     ended = script('RDN_infer', f'-om_path={lite_onnx}', '-round=1', *flags)
-    assert_refused(ended, f'{lite_onnx}: made for 114 x 114, the flags say {said}')
+    assert_refused(ended, f'{lite_onnx}: made for 114 x 114, but the flags say {said}')
     assert snapshot('result') == {}
     same = script('RDN_infer', f'-om_path={lite_onnx}', '-round=1', '-input_width=114', '-input_height=114')
     assert same.status == 0, same.err
@@ -135,7 +135,7 @@ def test_pure_inference_refuses_another_size_than_the_models(script, dataset, li
 def test_a_flag_that_is_left_out_contradicts_nothing(script, dataset, lite_onnx):
     flags = ['-input_text_path=RDN_prep_bin.info', '-input_width=228']
     ended = script('RDN_infer', f'-om_path={lite_onnx}', *flags)
-    assert_refused(ended, 'RDN_prep_bin.info: inputs of 114 x 114, the flags say 228 x 114')
+    assert_refused(ended, 'RDN_prep_bin.info: inputs of 114 x 114, but the flags say 228 x 114')
 
 
 def test_one_output_is_not_called_outputs(script, dataset, lite_onnx):

@@ -438,7 +438,7 @@ def test_the_script_does_benchmarks_job(script, on_device, dataset, narrow, offl
     latency = float(re.findall(r'Interface throughputRate: [\d.]+, moduleLatency: ([\d.]+)', text)[0])
     whole = float(re.findall(r'\[e2e\] throughputRate: .*, latency: ([\d.]+)', text)[0])
     assert latency < 180 and whole > 1800 and text.count('\n') == 6
-    copies = re.findall(r'([\d.]+) ms an image to the device \(H2D\), ([\d.]+) ms back \(D2H\)', done.stdout)[0]
+    copies = re.findall(r'([\d.]+) ms per image to the device \(H2D\), ([\d.]+) ms back \(D2H\)', done.stdout)[0]
     assert all(float(copy) >= 150 for copy in copies)
     for target in (DUMP, 'result/perf_vision_batchsize_2_device_0.txt'):
         record = run_record.read(target)

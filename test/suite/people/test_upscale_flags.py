@@ -176,7 +176,7 @@ def test_ctrl_c_leaves_one_line_that_says_how_to_go_on(upscale, photo, monkeypat
 
     monkeypatch.setattr(processing, 'upscale_picture', interrupt)
     ended = upscale()
-    assert_refused(ended, 'interrupted', 'the same command makes the rest')
+    assert_refused(ended, 'interrupted', 'the same command continues')
     assert ended.status == 130
 
 

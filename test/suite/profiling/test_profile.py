@@ -91,8 +91,8 @@ def test_without_an_op_summary_file_the_advice_asks_for_it(script, profiles):
     ended = script('RDN_profile', 'five/summary/op_statistic_0_1.csv')
     assert 'TransposeD stands out' in ended.out
     assert ended.out.splitlines()[-1] == (
-        'To see whether its transposes are slow, and for which input shapes, run this again with the '
-        "profile's op_summary_*.csv (or kernel_details.csv) as well."
+        'To find out whether its transposes are slow, and for which input shapes, run this again and add the '
+        "profile's op_summary_*.csv (or kernel_details.csv)."
     )
 
 
@@ -151,7 +151,7 @@ def test_the_speed_up_is_that_of_a_run_however_many_a_profile_holds(script, prof
     (profiles / 'thrice.csv').write_text('\n'.join(map(','.join, thrice)) + '\n')
     ended = script('RDN_profile', 'five', '--after', 'thrice.csv')
     assert [line.split()[-1] for line in ended.out.splitlines()[1:7]] == ['1.00'] * 6
-    assert '3 times the runs' in ended.out
+    assert '3 times as many runs' in ended.out
 
 
 def test_nothing_stands_out_where_convolutions_take_the_time(script, profiles):
