@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Guide 3.2 and 7.1: the CANN environment for atc, benchmark and ais_bench. To be sourced, from bash:
+# Guide 3.2 and 7.1: sets the CANN environment for atc, benchmark and ais_bench. Source this file from bash:
 #
 #     source env.sh
 #
-# Takes the toolkit that ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH names, else the first of: the one of
-# the active conda environment, of the folder that root's installer noted, of the default places; in
-# each `latest` before the highest number. Uses the toolkit's own set_env.sh; sets the
-# variables of CANN 5 itself where there is none. Names the toolkit and its version. May be sourced
-# again: no path grows. Without a toolkit it says so and returns 1.
+# It uses the toolkit that ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH names. Otherwise it searches the active conda
+# environment, the folder in /etc/Ascend/ascend_cann_install.info, /usr/local/Ascend and ~/Ascend, in this order. In each,
+# it prefers `latest` to the highest version. It sources the toolkit's own set_env.sh; if there is none, it sets the
+# variables of CANN 5 itself. It prints the toolkit and its version. You can source it again: no path grows. If it finds no
+# toolkit, it prints an error and returns 1.
 
 # Prints the folder of one version: $1 itself, its `latest`, or its highest number.
 _rdn_version() {
@@ -34,7 +34,7 @@ _rdn_own_script() {
     for file in "$2/set_env.sh" "$1/set_env.sh" "$1/bin/setenv.bash"; do
         if [ -f "$file" ]; then printf '%s\n' "$file"; return 0; fi
     done
-    # Beside the versions stands the script for `latest`.
+    # The script for `latest` is beside the versions.
     if [ "${1##*/}" = latest ] && [ -f "${1%/*}/set_env.sh" ]; then
         printf '%s\n' "${1%/*}/set_env.sh"
         return 0
@@ -42,7 +42,7 @@ _rdn_own_script() {
     return 1
 }
 
-# CANN 5.0.2 has the compiler in atc/ and no script; the parts may lie one folder down.
+# CANN 5.0.2 has the compiler in atc/ and no script; the parts may be one folder deeper.
 _rdn_cann5() {
     local base=$1 folder
     for folder in "$1/$(uname -m)-linux" "$1/arm64-linux"; do
@@ -60,23 +60,23 @@ _rdn_cann5() {
     done
 }
 
-# Prints the release of the toolkit in $1, as its installer noted it: 8.1.RC1; nothing where it did not.
+# Prints the release of the toolkit in $1, from its installer's files, for example 8.1.RC1; nothing if they are missing.
 _rdn_release() {
     sed -n 's/^version=//p' "$1/ascend_toolkit_install.info" "$1"/*-linux/ascend_toolkit_install.info 2>/dev/null
     sed -n 's/^toolkit_running_version=\[[^:]*:\(.*\)\]$/\1/p' "$1/version.cfg" 2>/dev/null
 }
 
-# Says what helps where atc runs out of memory, on boards of less than 8 GB.
+# On boards with less than 8 GB, says what to do if atc runs out of memory.
 _rdn_small_board() {
     local kilobytes
     kilobytes=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' "${RDN_MEMINFO:-/proc/meminfo}" 2>/dev/null)
     if [ -n "$kilobytes" ] && [ "$kilobytes" -lt 8000000 ] && [ -z "${TE_PARALLEL_COMPILER-}" ]; then
-        printf '%s GB of memory: should atc run out of it, first give\n' $((kilobytes / 1000000))
+        printf '%s GB of memory: if atc runs out of memory, first run\n' $((kilobytes / 1000000))
         printf '    export TE_PARALLEL_COMPILER=1 MAX_COMPILE_CORE_NUMBER=1\n'
     fi
 }
 
-# Prints a search path without its repeated and empty entries, each where it stood first.
+# Prints a search path without its repeated and empty entries, each at its first position.
 _rdn_unique() {
     local entry seen=:
     while IFS= read -r -d : entry; do
@@ -86,16 +86,16 @@ _rdn_unique() {
     printf '%s\n' "${seen%:}"
 }
 
-# Prints the folder that root's installer noted; nothing where there is no note.
+# Prints the folder that root's installer recorded; nothing if there is no record.
 _rdn_noted_folder() {
     sed -n 's|^Install_Path=\(.*[^/[:space:]]\)[/[:space:]]*$|\1|p' \
         "${RDN_INSTALL_INFO:-/etc/Ascend/ascend_cann_install.info}" 2>/dev/null | head -n 1
 }
 
-# Prints the places to look for a toolkit in, a line each.
+# Prints the folders to search for a toolkit, one per line.
 _rdn_places() {
     local root name noted
-    noted=$(_rdn_noted_folder) || true # no note
+    noted=$(_rdn_noted_folder) || true # no record
     for root in ${CONDA_PREFIX:+"$CONDA_PREFIX/Ascend"} ${noted:+"$noted"} /usr/local/Ascend "${HOME-}/Ascend"; do
         for name in cann ascend-toolkit; do printf '%s\n' "$root/$name"; done
     done
@@ -136,7 +136,7 @@ _rdn_env() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     case " $* " in *' --help '* | *' -h '*) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
-    echo 'env.sh: to be sourced, or its variables are lost: source env.sh' >&2
+    echo 'env.sh: running this file sets nothing in your shell; source it: source env.sh' >&2
     exit 1
 fi
 if _rdn_env; then

@@ -1,28 +1,32 @@
 #!/usr/bin/env bash
-# The whole guide in one command, on whatever machine it is:
+# Run the whole guide with one command, on any machine:
 #
 #     bash run.sh [--weights FILE|full|lite] [--dataset FOLDER] [--batch-size 1,4,8] [--with TOOL] ...
 #
 # --weights      FILE, full (weights/rdn_x2.pth, the guide's network) or lite (weights/rdn_x2_lite.pth, the compact one);
 #                default: rdn_x2.pth if it is in this folder, else full for a device and lite without one
-# --dataset      folder of images, 228 x 228 pixels at least; default: /root/dataset/set5 where it is,
-#                else five photographs that scikit-image ships
-# --batch-size   one or several: with 1,4,8,16,32,64 each is converted and measured, and a table compares them; default 1
-# --with         benchmark, ais_bench, acl (pyACL) or host; default: the first of these that is here; all but host need atc
-# --soc-version  the chip's name for atc, Ascend310P3 say; default: what npu-smi shows (beside benchmark also Ascend310)
+# --dataset      folder of images of at least 228 x 228 pixels; default: /root/dataset/set5 if it exists,
+#                else five photographs from scikit-image
+# --batch-size   one or several; 1,4,8,16,32,64 converts and measures each size and prints a table; default 1
+# --with         benchmark, ais_bench, acl (pyACL) or host; default: the first one found; all but host need atc
+# --soc-version  the chip's name for atc, for example Ascend310P3; default: from npu-smi; benchmark falls back to Ascend310
 # --device-id    number of the device; default 0
-# --compare-modes instead of the walk: each variant of the graph in each precision mode that atc knows, or that this
-#                machine's processor computes in; ends with a table, and the commands for the fastest one that keeps the
-#                accuracy. Minutes on a processor; hours with atc, a conversion for each row
-# --no-reference leaves out the comparison with PyTorch, on which the verdict on accuracy rests
+# --compare-modes only compares each variant of the graph in each precision mode that atc or this machine's CPU
+#                supports; prints a table, and the commands for the fastest one that keeps accuracy. This takes minutes
+#                on a CPU, and hours with atc, which converts a model for each row
+# --no-reference skips the comparison with PyTorch, so there is no verdict on accuracy
 #
-# Where atc is installed, and benchmark, ais_bench or pyACL (a part of every CANN toolkit), it converts the model and
-# runs it on the device; elsewhere RDN_infer.py runs it on this machine's processor. The first run makes .venv and installs requirements.txt into it.
-# RDN_TORCH_INDEX names the index that PyTorch comes from (bash setup_venv.sh --help).
-# PYTHON names another Python than python3, with an environment of its own, .venv-3.7 for instance; RDN_VENV names an
-# environment that is used as it is. AIS_BENCH says how to
-# call ais_bench where it is not `python3 -m ais_bench`; SOC_VERSION is --soc-version; CHIPS says how many devices a
-# card holds where npu-smi does not.
+# If atc is installed, and benchmark, ais_bench or pyACL (part of every CANN toolkit), the script converts the model and
+# runs it on the device. Otherwise RDN_infer.py runs it on this machine's CPU. The first run makes the environment .venv
+# and installs requirements.txt into it.
+#
+# Environment variables:
+# RDN_TORCH_INDEX  package index for PyTorch (see bash setup_venv.sh --help)
+# PYTHON           Python to use instead of python3; it has its own environment, for example .venv-3.7
+# RDN_VENV         existing environment to use without changes
+# AIS_BENCH        command for ais_bench, if it is not `python3 -m ais_bench`
+# SOC_VERSION      same as --soc-version
+# CHIPS            number of devices on a card, if npu-smi does not show it
 [ -n "${BASH_VERSION-}" ] || { echo "run.sh: needs bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
@@ -68,11 +72,11 @@ else
 fi
 activate=$(dirname "$(command -v python3)")/activate
 
-# On an Ascend server the toolkit may be installed but its environment not set.
+# On an Ascend server, the toolkit can be installed without its environment being set.
 # shellcheck source=env.sh
 if ! command -v atc >/dev/null && set -- && . ./env.sh 2>/dev/null; then
-    activate="$activate; source env.sh" # behind it, so that (deactivate; atc ...) finds atc by env.sh's own line
+    activate="$activate; source env.sh" # last, so that (deactivate; atc ...) still finds atc
     export RDN_SOURCED=1
 fi
-echo "Commands below are run in $PWD, after: source $activate"
+echo "Commands below run in $PWD, after: source $activate"
 RDN_SCRIPT=run.sh exec python3 -m rdn.walk ${flags[@]+"${flags[@]}"}

@@ -1,27 +1,27 @@
 # shellcheck shell=bash
 # Functions for run.sh and test/run_tests.sh, which source this file in the project's folder. It is not a command.
 #
-# A new environment gets the PyTorch that fits the machine. On Linux without an NVIDIA GPU (nvidia-smi does not answer)
-# these are PyTorch's own CPU wheels, without CUDA's libraries. All else comes from pip's configured index.
+# They install the PyTorch that fits the machine. On Linux without an NVIDIA GPU (if nvidia-smi does not answer), these are
+# PyTorch's own CPU wheels, without CUDA's libraries. All other packages come from pip's configured index.
 #
-# RDN_TORCH_INDEX  takes PyTorch from this index instead, on any machine; also a page of links (.html) or a folder of
-#                  wheels. RDN_TORCH_INDEX= (empty) takes it from pip's configured index, with CUDA's libraries.
+# RDN_TORCH_INDEX  index, page of links (.html) or folder of wheels to install PyTorch from, on any machine.
+#                  RDN_TORCH_INDEX= (empty) uses pip's configured index, with CUDA's libraries.
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     case " $* " in *' --help '* | *' -h '*) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 fi
 
-# setup_venv FOLDER REQUIREMENTS [PYTHON]: makes the virtual environment FOLDER hold what REQUIREMENTS
-# asks for, and activates it. Where an earlier call did so, for the same Python, it only activates.
+# setup_venv FOLDER REQUIREMENTS [PYTHON]: makes the virtual environment FOLDER, installs REQUIREMENTS into it, and
+# activates it. If an earlier call did this for the same Python, it only activates.
 setup_venv() {
     local folder=$1 requirements=$2 python wanted
     python=$(find_python ${3:+"$3"})
-    if [ "$(command -v "$python")" -ef "$folder/bin/$(basename "$python")" ]; then # active, and perhaps to be made anew
+    if [ "$(command -v "$python")" -ef "$folder/bin/$(basename "$python")" ]; then # active, and perhaps about to be replaced
         python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)')
     fi
     wanted=$("$python" -c 'import sys; print(sys.version)' && cat requirements*.txt "$requirements")
     if [ "$wanted" != "$(cat "$folder/.set-up" 2>/dev/null)" ]; then
-        echo "Setting up $folder ($("$python" --version), $requirements): once, some minutes"
+        echo "Setting up $folder ($("$python" --version), $requirements): only the first time, takes some minutes"
         if [ -e "$folder/.ours" ]; then
             announce_replacement "$folder" "$python"
             rm -rf "$folder"
@@ -44,12 +44,12 @@ setup_venv() {
     . "$folder/bin/activate"
 }
 
-# install_torch PYTHON REQUIREMENTS: says where PyTorch comes from and how much all of REQUIREMENTS takes. Where PyTorch
-# does not come from pip's configured index, it installs torch and torchvision, which pip later finds in place.
+# install_torch PYTHON REQUIREMENTS: prints the source of PyTorch and the disk space that REQUIREMENTS needs. If PyTorch
+# does not come from pip's configured index, it installs torch and torchvision, so that pip later finds them.
 install_torch() {
     local python=$1 small='less than 2 GB' large='6 to 8 GB' index=$CPU_INDEX problem='does not answer'
     if [ "$(python_version "$python")" = 3.7 ]; then
-        index=$CPU_PAGE large=$small # the wheel of torch 1.5.0 holds its CUDA, and needs no more packages
+        index=$CPU_PAGE large=$small # the wheel of torch 1.5.0 contains CUDA and needs no further packages
     fi
     case $2 in test/*) small='less than 3 GB' ;; esac
     if [ -n "${RDN_TORCH_INDEX-}" ]; then
@@ -62,11 +62,11 @@ install_torch() {
         return
     fi
     if ! pypi_has_cuda "$python"; then
-        echo "  PyTorch and the others from pip's configured index: $small"
+        echo "  PyTorch and all other packages from pip's configured index: $small"
     elif [ -n "${RDN_TORCH_INDEX+empty}" ]; then
-        echo "  PyTorch from pip's configured index, as RDN_TORCH_INDEX= asks: $large with CUDA's libraries"
+        echo "  PyTorch from pip's configured index, because RDN_TORCH_INDEX is empty: $large with CUDA's libraries"
     elif has_nvidia_gpu; then
-        echo "  PyTorch with CUDA's libraries, for the NVIDIA GPU of this machine: $large"
+        echo "  PyTorch with CUDA's libraries, for this machine's NVIDIA GPU: $large"
     elif pip_install "$python" --no-deps --retries 0 -r <(torch_lines torch +cpu) 2>/dev/null; then
         echo "  PyTorch without CUDA's libraries, from pip's configured index: $small"
     else
@@ -84,7 +84,7 @@ install_torch() {
 CPU_INDEX=https://download.pytorch.org/whl/cpu
 CPU_PAGE=https://download.pytorch.org/whl/torch_stable.html
 
-# torch_from INDEX BUILD PYTHON: installs torch and torchvision from INDEX, BUILD +cpu for instance, '' for any.
+# torch_from INDEX BUILD PYTHON: installs torch and torchvision from INDEX. BUILD: for example +cpu; '' for any.
 torch_from() {
     local place=(--index-url "$1")
     if [ -d "$1" ] || [ "${1%.html}" != "$1" ]; then place=(--no-index --find-links "$1"); fi
@@ -97,7 +97,7 @@ torch_lines() {
     sed -n "s/^\($1==[0-9.]*\)/\1$2/p" requirements.txt
 }
 
-# pip_install PYTHON FLAG ...: pip install, with pip's own progress where a person looks at it.
+# pip_install PYTHON FLAG ...: pip install, which shows its progress on a terminal.
 pip_install() {
     local python=$1 quiet=--quiet
     shift
@@ -127,25 +127,25 @@ answers() {
     timeout 5 "$1" -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5).close()' "$url" >/dev/null 2>&1
 }
 
-# announce_replacement FOLDER PYTHON: says why the environment FOLDER is made anew for PYTHON. Where it is one of another
+# announce_replacement FOLDER PYTHON: says why the environment FOLDER is made again for PYTHON. If it is for another
 # Python and a person is at the terminal, it waits for a key.
 announce_replacement() {
     local folder=$1 old new
     old=$(sed -n '1s/ .*//p' "$folder/.set-up" 2>/dev/null || true)
     new=$("$2" -c 'import sys; print(sys.version.split()[0])')
     if [ -z "$old" ]; then
-        echo "  $folder was not finished, and is made anew"
+        echo "  $folder was not finished; it is made again"
     elif [ "$old" = "$new" ]; then
-        echo "  $folder is made anew, because the requirements changed"
+        echo "  $folder is made again, because the requirements changed"
     else
-        echo "  $folder is of Python $old, and is replaced by one of Python $new. To keep it, press Ctrl-C, and name its"
-        echo "  Python: PYTHON=python${old%.*} bash $0; every PYTHON has an environment of its own"
+        echo "  $folder is for Python $old; an environment for Python $new replaces it. To keep it, press Ctrl-C, and name its"
+        echo "  Python: PYTHON=python${old%.*} bash $0; then every PYTHON has its own environment"
         if [ -t 0 ] && [ -t 1 ]; then read -r -n 1 -s -p '  Press any other key to replace it.' && echo; fi
     fi
 }
 
-# choose_venv [PYTHON]: prints the folder of run.sh's environment: .venv; for a Python that the user names, one of its
-# own, .venv-3.7 for instance; where one of these is active, that one.
+# choose_venv [PYTHON]: prints the folder of run.sh's environment. This is .venv, or for a Python that the user names its
+# own folder, for example .venv-3.7. If one of these is active, it is that one.
 choose_venv() {
     if [ -n "${1-}" ]; then
         printf '.venv-%s\n' "$(python_version "$1")"
@@ -156,18 +156,18 @@ choose_venv() {
     fi
 }
 
-# python_version PYTHON: prints 3.11, for instance.
+# python_version PYTHON: prints the version, for example 3.11.
 python_version() {
     "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 }
 
-# find_python [PYTHON]: prints the given Python, else the first of the usual ones, that a stack exists
-# for: 3.7 and later; on Arm, where torch 1.5.0 of the guide's stack has no wheel, 3.8 and later.
-# Behind a name of pyenv's that is not selected, its installed versions count.
+# find_python [PYTHON]: prints the given Python, else the first usual one, for which the packages exist: 3.7 and later; on
+# Arm 3.8 and later, because the guide's torch 1.5.0 has no wheel for it. If a name is a pyenv shim whose version is not
+# selected, the installed versions are tried.
 find_python() {
     local python place candidate oldest=3.7 why=
     case $(uname -m) in
-        aarch64 | arm64) oldest=3.8 why=' (torch 1.5.0, of the stack for 3.7, has no wheel for Arm)' ;;
+        aarch64 | arm64) oldest=3.8 why=' (torch 1.5.0, which Python 3.7 needs, has no wheel for Arm)' ;;
     esac
     for python in ${1:-python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 python3.7}; do
         place=$(command -v "$python" || true)
@@ -178,6 +178,6 @@ find_python() {
             fi
         done
     done
-    echo "$0: ${1:-python3} is not Python $oldest or later$why: name one that is: PYTHON=python3.11 bash $0" >&2
+    echo "$0: ${1:-python3} is not Python $oldest or later$why: name another Python: PYTHON=python3.11 bash $0" >&2
     return 1
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Acceptance, guide 4 to 7.1, on an Ascend server after test/pth2om.sh: accuracy and speed on Set5.
+# Acceptance, guide 4 to 7.1: measures accuracy and speed on Set5, on an Ascend server, after test/pth2om.sh.
 #
 #     bash test/eval_acc_perf.sh --datasets_path=/root/dataset [--weights=FILE] [--batch-size 1,4,8] [--with ais_bench]
 #
-# The images are in set5/ below that path. The verdict compares the outputs with those of PyTorch with the weights that
-# the model was made from, or that --weights names. The other flags, and CHIPS and AIS_BENCH, are run.sh's.
+# The images must be in the folder set5 below that path. The verdict compares the outputs with those of PyTorch, with the
+# weights that the model was made from or that --weights names. run.sh --help explains the other flags, CHIPS and AIS_BENCH.
 [ -n "${BASH_VERSION-}" ] || { echo "eval_acc_perf.sh: needs bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
@@ -20,13 +20,13 @@ for argument in "$@"; do
         --datasets_path=?*) datasets_path=$(realpath -m "${argument#*=}") ;;
         --weights=?*) flags+=("--weights=$(realpath -m "${argument#*=}")") ;;
         --batch-size* | --with* | --soc-version* | --device-id* | --no-reference | [!-]*) flags+=("$argument") ;;
-        *) fail "unknown argument $argument (see the head of this script)" ;;
+        *) fail "unknown argument $argument (see --help)" ;;
     esac
 done
-[ -n "$datasets_path" ] || fail 'give --datasets_path=FOLDER, which holds set5'
+[ -n "$datasets_path" ] || fail '--datasets_path=FOLDER is missing; FOLDER must contain set5'
 [ -d "$datasets_path/set5" ] || fail "$datasets_path/set5: no such folder"
 
 cd "$(dirname "$0")/.."
 # shellcheck source=../env.sh
-[ -n "${ASCEND_OPP_PATH-}" ] || source env.sh 2>/dev/null || true # what is missing is said below
+[ -n "${ASCEND_OPP_PATH-}" ] || source env.sh 2>/dev/null || true # rdn.walk reports what is missing
 RDN_SCRIPT=eval_acc_perf.sh exec python3 -m rdn.walk --steps=measure --dataset="$datasets_path/set5" ${flags[@]+"${flags[@]}"}

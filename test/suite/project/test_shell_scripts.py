@@ -149,7 +149,7 @@ def test_what_is_replaced_is_said(tmp_path, pythons):
     set_up(tmp_path)
     pythons('3.12.1', 'python3')
     out = set_up(tmp_path)
-    assert '.venv is of Python 3.11.7, and is replaced by one of Python 3.12.1' in out
+    assert '.venv is for Python 3.11.7; an environment for Python 3.12.1 replaces it' in out
     assert 'PYTHON=python3.11 bash' in out
     (tmp_path / 'requirements.txt').write_text('')
     assert 'because the requirements changed' in set_up(tmp_path)

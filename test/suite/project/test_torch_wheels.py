@@ -122,7 +122,7 @@ def test_the_guides_torch_comes_from_the_page_that_has_its_cpu_wheel(tmp_path, m
 @pytest.mark.parametrize(
     ('system', 'python', 'gpu', 'words'),
     [
-        ('Linux x86_64', (3, 11), 'echo "GPU 0: NVIDIA H200 (UUID: GPU-1)"', 'for the NVIDIA GPU of this machine: 6 to 8 GB'),
+        ('Linux x86_64', (3, 11), 'echo "GPU 0: NVIDIA H200 (UUID: GPU-1)"', 'for this machine\'s NVIDIA GPU: 6 to 8 GB'),
         ('Linux aarch64', (3, 9), 'exit 9', 'less than 2 GB'),
         ('Darwin arm64', (3, 11), 'exit 9', 'less than 2 GB'),
         ('Darwin x86_64', (3, 8), 'exit 9', 'less than 2 GB'),
@@ -189,7 +189,7 @@ def test_a_named_index_that_has_nothing_ends_the_set_up_with_what_to_do(machine)
 
 def test_an_empty_name_leaves_pip_alone(machine):
     status, lines, asked, _ = machine(RDN_TORCH_INDEX='')
-    assert (status, asked, len(lines)) == (0, [], 1) and 'as RDN_TORCH_INDEX= asks' in lines[0]
+    assert (status, asked, len(lines)) == (0, [], 1) and 'because RDN_TORCH_INDEX is empty' in lines[0]
 
 
 def make_wheel(folder, name, version):
