@@ -247,7 +247,9 @@ class Bucket(Store):
         try:
             self.is_filled(place)
         except OSError as error:
-            what = f'does not say whether a file is there: {error.strerror}: allow reading and listing as well as writing'
+            what = (
+                f'does not say whether a file is there: {error.strerror}: allow reading and listing as well as writing'
+            )
             raise OSError(error.errno, what, self.url)
 
     def clean_up(self, place: str) -> bool:
