@@ -73,7 +73,7 @@ def captured(failures: str | None) -> Iterator[RayLog]:
     with tempfile.TemporaryFile() as lines:
         found = RayLog(path, lines)
         try:
-            with stderr_capture.into(lines), contextlib.redirect_stdout(_Divided(sys.stdout, lines)):  # type: ignore[type-var]
+            with stderr_capture.into(lines), contextlib.redirect_stdout(_Divided(sys.stdout, lines)):
                 yield found
         except Exception:
             if not found.is_named:

@@ -138,7 +138,9 @@ def test_a_store_that_denies_the_question_for_a_file_is_named_so_and_keeps_nothi
 
     monkeypatch.setattr(flaky, 'exists_really', lambda self, path: path in self.store, raising=False)
     monkeypatch.setattr(flaky, 'info', deny)
-    with pytest.raises(PermissionError, match='does not say whether a file is there: Forbidden: allow reading') as raised:
+    with pytest.raises(
+        PermissionError, match='does not say whether a file is there: Forbidden: allow reading'
+    ) as raised:
         store.check_writable()
     assert raised.value.filename == 'flaky://pictures' and flaky.store == {}
 
