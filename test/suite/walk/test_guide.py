@@ -30,7 +30,9 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
         f"#!/bin/sh\n[ \"$*\" = '--onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114' ] || exit 1\ncat <<'END'\n{TENSORRT_7}END\n"
     )
     trtexec.chmod(0o755)
-    blocks = [block.replace('/root/dataset/set5', str(image_folder)) for block in page_blocks('README.md', '### 3 ')]
+    blocks = [
+        block.replace('/root/dataset/set5', str(image_folder)) for block in page_blocks('README.md', '## The guide')
+    ]
     tools = ('RDN_pth2onnx', 'atc --f', 'ais_bench', 'benchmark.x86_64 -m', 'RDN_infer', 'perf_gpu', 'accept.py')
     assert [tool for tool in tools if tool not in ''.join(blocks)] == []
     blocks = [block for block in blocks if 'ais_bench' not in block]  # test_today.py
@@ -56,7 +58,7 @@ def test_lines_of_the_other_pages_run_as_they_stand(house):
         f'python3 RDN_pth2onnx.py --input-file={LITE} --output-file=rdn_x2.onnx',
         f"python3 -c '{small}' sample_images/*",  # the suite has no time for whole photographs
     ]
-    pictures, profile = page_blocks('docs/upscaling.md'), page_blocks('docs/performance.md')
+    pictures, profile = page_blocks('docs/pictures.md'), page_blocks('docs/performance.md')
     assert 'RDN_upscale.py' in ''.join(pictures) and '--tile' in ''.join(pictures) and '-profiling' in ''.join(profile)
     out, err = run_blocks(before + pictures + profile, house)
     assert not err and '5 done, in enlarged' in out and 'report: ./result/index.html' in out
