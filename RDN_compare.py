@@ -3,7 +3,7 @@
     python3 RDN_pth2onnx.py --input-file=rdn_x2.pth --output-file=rdn_x2_taps.onnx --taps
     python3 RDN_compare.py --weights rdn_x2.pth --outputs result/dumpOutput_device0
 
-Between the two commands, convert and run the model with taps like the plain one (README, sections 3.2 and 5). It has several
+Between the two commands, convert and run the model with taps like the plain one (README, steps 3.2 and 5). It has several
 outputs for each image; PyTorch computes the same values from the same prepared inputs. Or run a model here, by any engine:
 
     python3 RDN_compare.py --weights rdn_x2.pth --model rdn_x2_taps.onnx --precision bf16

@@ -43,10 +43,13 @@ def read_source(path: str) -> bytes:
 
 def install(path: str, source: bytes) -> None:
     """Put `source` in place of the file, in one step, with its mode and owner."""
-    with files.atomic_file(path) as file:
-        file.write(source)
-        keep_owner(path, file.name)
-        shutil.copymode(path, file.name)
+    with files.atomic_path(path) as partial:
+        with open(partial, 'wb') as file:
+            file.write(source)
+            file.flush()
+            os.fsync(file.fileno())
+        keep_owner(path, partial)
+        shutil.copymode(path, partial)
 
 
 def keep_owner(path: str, copy: str) -> None:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The whole guide in one command, on whatever machine it is:
 #
-#     bash run.sh [--weights FILE] [--dataset FOLDER] [--batch-size 1,4,8] [--with TOOL] ...
+#     bash run.sh [--weights FILE|full|lite] [--dataset FOLDER] [--batch-size 1,4,8] [--with TOOL] ...
 #
-# --weights      default: rdn_x2.pth in this folder or weights/, else the compact weights/rdn_x2_lite.pth
+# --weights      FILE, full (weights/rdn_x2.pth, the guide's network) or lite (weights/rdn_x2_lite.pth, the compact one);
+#                default: rdn_x2.pth if it is in this folder, else full for a device and lite without one
 # --dataset      folder of images, 228 x 228 pixels at least; default: /root/dataset/set5 where it is,
 #                else five photographs that scikit-image ships
 # --batch-size   one or several: with 1,4,8,16,32,64 each is converted and measured, and a table compares them; default 1
@@ -42,7 +43,10 @@ while [ $# -gt 0 ]; do
             [ $# -ge 2 ] && [ -n "$2" ] || fail "$1 needs a value (see --help)"
             value=$2
             case $1 in
-                --weights) value=$(absolute "$2") && [ -f "$value" ] || fail "$2: no such file" ;;
+                --weights) case $2 in
+                    lite | full) ;;
+                    *) value=$(absolute "$2") && [ -f "$value" ] || fail "$2: no such file" ;;
+                esac ;;
                 --dataset) value=$(absolute "$2") && [ -d "$value" ] || fail "$2: no such folder" ;;
             esac
             flags+=("$1=$value")

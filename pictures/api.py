@@ -45,7 +45,8 @@ class Upscaler:
         Args:
             model: weights (.pth), an ONNX file of RDN_pth2onnx.py, another model that enlarges RGB, or an offline model
                 (.om), which holds memory of an Ascend device until `self.model.close()` or the end of this object;
-                None: the compact weights of this repository.
+                'full' or 'lite': the guide's network or the compact one, with the weights of this repository;
+                None: 'lite'.
             precision: 'fp32', 'fp16', 'bf16' or 'int8'; 'auto': the fastest that loses at most 0.05 dB, and fp32 for
                 pictures of more than 8 bits a channel.
             engine: 'onnxruntime', 'openvino', 'pytorch' or 'om'; 'auto': the fastest that is installed.

@@ -39,7 +39,7 @@ def _is_done(
     if options.in_place:
         real = os.path.realpath(job.source)
         processing.check_job(job._replace(target=real), sources, may_be_itself=True)
-        in_place.check_replaceable(job.source, options.lossless)
+        in_place.check_replaceable(job.source, options.lossless, options.all_frames)
         return in_place.is_done(job.source, past or history.History(), options.overwrite, options.resume)
     processing.check_job(job, sources)
     is_ours = past is not None and not options.overwrite and past.proves(job.source, job.target)

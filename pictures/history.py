@@ -61,6 +61,11 @@ class History:
             return False
         return source is None or entry.source == _from_folder(source, path)
 
+    def is_of_this_run(self, path: str) -> bool:
+        """Return whether the model and the settings of this run made a file, unchanged since."""
+        entry = self._entry(path)
+        return entry is not None and entry.made == self._made and entry.result_state == _state_of(path)
+
     def source_of(self, target: str) -> str | None:
         """Return the absolute path of the picture that a result was last made of; None where no record says it."""
         entry = self._entry(target)

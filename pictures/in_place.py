@@ -14,32 +14,45 @@ import stat
 from typing import BinaryIO, Iterator
 
 from pictures import history
-from pictures.formats import base, registry
+from pictures.formats import base, reader, registry
 from rdn import files
 
 ENDING = '.orig'
 
 
+def is_backup(path: str) -> bool:
+    """Return whether a file lies beside a picture under the name of its backup."""
+    picture = path[: -len(ENDING)]
+    return path.endswith(ENDING) and reader.is_picture_name(picture) and os.path.exists(picture)
+
+
 def is_done(path: str, past: history.History, overwrite: bool, resume: bool) -> bool:
     """Return whether a picture was enlarged in place, and is to be skipped.
+
+    A picture that this model and these settings enlarged is skipped without being asked.
 
     Args:
         path: of the picture.
         past: the records of earlier runs.
         overwrite: whether a picture without a backup is to be enlarged once more.
-        resume: whether a picture that was enlarged is to be skipped.
+        resume: whether a picture that was enlarged in any way is to be skipped.
 
     Raises:
         ValueError: it was enlarged and nothing says what to do, or the backup's name is in use.
     """
     past.refresh(path)  # another run may have replaced it meanwhile
     backup = path + ENDING
+    may_skip = resume or past.is_of_this_run(path) and not overwrite
     if os.path.lexists(backup) and not _is_copy(path, backup):
-        if resume and past.is_result(path, backup):
+        if not past.is_result(path, backup):
+            raise ValueError(
+                f'{path}: {backup} is there already, which is the name for the original: move it elsewhere'
+            )
+        if may_skip:
             return True
-        raise ValueError(f'{path}: already enlarged in place; remove {backup} to do it again')
+        raise ValueError(f'{path}: already enlarged in place: to do it again, rename {backup} back to {path}')
     if past.is_result(path, path) and not overwrite:
-        if resume:
+        if may_skip:
             return True
         raise ValueError(
             f'{path}: already enlarged in place, without a backup: --overwrite enlarges it again, --resume skips it'
@@ -47,20 +60,23 @@ def is_done(path: str, past: history.History, overwrite: bool, resume: bool) -> 
     return False
 
 
-def check_replaceable(path: str, lossless: bool) -> None:
+def check_replaceable(path: str, lossless: bool, all_frames: bool = False) -> None:
     """Raise ValueError for a link, and for a picture whose result would have another format.
 
     Args:
         path: of the picture.
         lossless: whether the result must not lose anything.
+        all_frames: whether formats that are only written with all frames may be results.
     """
     if os.path.islink(path):
         raise ValueError(f'{path}: a symbolic link: --in-place replaces only files; name the file itself')
     ending = os.path.splitext(path)[1].lower()
     target = registry.BY_ENDING.get(ending)
-    if not target or ending not in registry.WRITABLE:
+    if not target or not registry.can_write(ending, all_frames):
         name = target.name if target else 'its format'
-        raise ValueError(f'{path}: {name} is not written, and --in-place keeps the format: name an --output')
+        if target and target.save_frames:
+            raise ValueError(f'{path}: {name} is only written with --all-frames: add it, or enlarge without --in-place')
+        raise ValueError(f'{path}: {name} is not written: enlarge it without --in-place, which makes a PNG')
     with open(path, 'rb') as file:
         head = file.read(base.HEAD_BYTES)
     if target.is_mine and not target.is_mine(head):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple, Sequence
 
-from pictures import clashes, discovery, history, naming, processing, target_size
+from pictures import clashes, discovery, history, in_place, naming, processing, target_size
 from rdn import cli
 
 SHOWN_RESULTS = 3  # of those that are left out
@@ -51,7 +51,8 @@ def find_jobs(
         own = names if names.file else names._replace(output=naming.folder_for(given, names))
         for path, place, is_picture in discovery.find_pictures([given], own.output or os.curdir, summary.pass_link):
             if not is_picture:
-                summary.pass_over(path)
+                if not in_place.is_backup(path):
+                    summary.pass_over(path)
                 continue
             job = processing.PictureJob(path, place, path if names.in_place else naming.target_of(place, own))
             source = os.path.abspath(path)

@@ -33,7 +33,7 @@ class Naming(NamedTuple):
 
     def can_write(self, ending: str) -> bool:
         """Whether results may have an ending."""
-        return ending in registry.WRITABLE or self.all_frames and ending in registry.WITH_FRAMES
+        return registry.can_write(ending, self.all_frames)
 
 
 def make_naming(
@@ -60,7 +60,8 @@ def make_naming(
     folder = os.path.dirname(os.path.abspath(output))
     named = Naming(folder, chosen, ending, lossless, output, all_frames=all_frames)
     if not named.can_write(own):
-        raise ValueError(f'{output}: {own[1:].upper()} is not written: name a .png file, for example')
+        usage = 'is only written with --all-frames: add it, or' if own in registry.WITH_FRAMES else 'is not written:'
+        raise ValueError(f'{output}: {own[1:].upper()} {usage} name a .png file, for example')
     if suffix is not None or ending not in (None, own):
         raise ValueError(f'{output}: --output names a file, which --ext and --suffix do not change')
     if lossless and registry.BY_ENDING[own].has_loss:

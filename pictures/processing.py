@@ -19,7 +19,7 @@ import numpy as np
 NAMED_FAILURES = 3  # in the last line
 NAMED_PASSED = 5
 MAX_DPI = metadata.MAX_DPI
-TILE_SIZE = 256  # pixels; measured: docs/upscaling.md
+TILE_SIZE = 256  # pixels; measured: docs/measurements.md
 # Failures that every other picture would meet, too.
 HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 MAX_STREAMS = 8  # tiles at a time: more would cost memory for each
@@ -151,7 +151,7 @@ def describe_tiles(model: engines.Engine, options: Options) -> list[str]:
         return []
     return [
         f'tiles of {options.tile_size} pixels that overlap by {options.overlap}; '
-        f'{tiles.OVERLAP} is enough for the compact weights of this project, another network may need more (docs/upscaling.md)'
+        f'{tiles.OVERLAP} is enough for the compact weights of this project, another network may need more (docs/pictures.md)'
     ]
 
 
@@ -242,7 +242,7 @@ def save(
     settings = base.Settings(options.quality, options.lossless or picture.is_lossless, options.compression)
     with result_file(job, options) as file:
         try:
-            notes = canvas.save(file, said, settings)
+            notes = canvas.save(file, said, settings, picture.pixels)
         except (ValueError, OSError, MemoryError):
             raise
         except Exception as error:  # the libraries raise anything for what they cannot write
@@ -250,7 +250,8 @@ def save(
         own = _ending(job.source)
         if ending == '.png' and own not in registry.WRITABLE:
             notes.append(_note_of_png(own, options.lossless))
-        notes = _notes_on_frames(picture.notes, registry.BY_ENDING[ending], options) + lost + notes
+        notes = [*_notes_on_frames(picture.notes, registry.BY_ENDING[ending], options), *lost, *notes]
+        notes = list(dict.fromkeys(notes))
         finish_file(job, file, options, notes, past)
     return notes
 
@@ -316,7 +317,8 @@ def _ending(path: str) -> str:
 def check_job(job: PictureJob, sources: dict[str, str], may_be_itself: bool = False) -> None:
     """Raises ValueError for a picture whose result would be another's too, or itself. sources: target -> source."""
     if job.target in sources:
-        raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: rename one')
+        remedy = 'name it once' if may_be_itself else 'rename one, or add --on-clash=number'
+        raise ValueError(f'{job.target}: would be the result of {sources[job.target]} too: {remedy}')
     sources[job.target] = job.source
     if not may_be_itself:
         check_not_itself(job)

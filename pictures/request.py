@@ -6,10 +6,11 @@ import contextlib
 import os
 from typing import ContextManager, Iterator, NamedTuple, Sequence
 
-from pictures import defaults, history, processing
+from pictures import history, processing
 from pictures.report import report
-from rdn import cpu, engines, files
+from rdn import cpu, engines, files, shipped_weights
 
+DEFAULT_MODEL = 'lite'  # of rdn.shipped_weights
 SHOWN_FAILURES = 200  # on the page
 # Options that no pixel of a result depends on, with one value for all runs.
 PLACES: dict = dict(
@@ -21,7 +22,7 @@ class ChosenModel(NamedTuple):
     """The model to use.
 
     Attributes:
-        path: of its file; None: the compact weights of this repository.
+        path: of its file, or `full` or `lite` for weights of this repository; None: lite.
         engine: as of engines.open_model.
         precision: as of engines.open_model.
         place: where it computes.
@@ -35,7 +36,7 @@ class ChosenModel(NamedTuple):
     @property
     def file(self) -> str:
         """The path of the file that is loaded."""
-        return self.path or defaults.WEIGHTS
+        return shipped_weights.locate(self.path or DEFAULT_MODEL)
 
     def busy_place(self) -> engines.Place:
         """Where it computes, with all threads at work on several tiles at a time."""
@@ -50,8 +51,10 @@ class ChosenModel(NamedTuple):
             engine: what computes it, as engines.describe says it.
         """
         digest = f'SHA-256 {files.digest(self.file)[: report.MODEL_DIGITS]}…'
-        if self.path is None:
-            shown = f'{os.path.basename(self.file)} ({digest}; the compact weights, --model takes others)'
+        if self.path in (None, DEFAULT_MODEL):
+            shown = f'{os.path.basename(self.file)} ({digest}; the compact network; --model full is better and slower)'
+        elif self.path == 'full':
+            shown = f"{os.path.basename(self.file)} ({digest}; the guide's network)"
         else:
             shown = f'{self.path} ({digest})'
         return f'{shown}, x{scale} on {engine}'

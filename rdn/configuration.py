@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 GUIDE_SCALE = 2  # of the guide's network; its sizes are the scripts' defaults
@@ -14,8 +13,6 @@ RESULT = 'result.json'
 TABLE = f'{RESULTS}/batches.md'  # of several batch sizes
 MODES = f'{RESULTS}/modes'  # the folder of a comparison of precision modes
 GUIDE_SIDE = LABEL_SIDE // GUIDE_SCALE  # pixels of an input
-COMPACT_WEIGHTS = 'weights/rdn_x2_lite.pth'  # of this repository
-WEIGHTS = ('rdn_x2.pth', 'weights/rdn_x2.pth', COMPACT_WEIGHTS)  # the first one that exists
 
 
 class Configuration(NamedTuple):
@@ -83,8 +80,3 @@ class Configuration(NamedTuple):
     def result_folder(self, batch_size: int) -> str:
         """The folder for outputs, logs and records of a batch size; of a mode below MODES."""
         return f'{MODES}/{self.model(batch_size)}' if self.mode else f'{RESULTS}/bs{batch_size}'
-
-
-def find_weights(given: str | None) -> str:
-    """The weights that were given, else the first of WEIGHTS that exists, else the public file's name."""
-    return given or next((path for path in WEIGHTS if os.path.isfile(path)), WEIGHTS[0])

@@ -17,7 +17,7 @@ MADE_BY = (
     (r'dumpOutput_device\d+|(perf_vision|PureInfer_perf)[^/]*\.txt|[^/]*_?summary\.json', INFERENCE),
     (r'result[^/]*\.json', 'RDN_postprocess.py writes it'),
     (r'RDN_bs\d+\.log', 'bash test/perf_gpu.sh writes it'),
-    (r'set5', 'README.md, section 4, says where to get it; python3 sample_images.py writes other photographs'),
+    (r'set5', 'README.md, step 4, says where to get it; python3 sample_images.py writes other photographs'),
 )
 
 

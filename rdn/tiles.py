@@ -13,7 +13,7 @@ from typing import Iterable, NamedTuple, Sequence
 
 import numpy as np
 
-OVERLAP = 16  # pixels of the input; measured: docs/upscaling.md
+OVERLAP = 16  # pixels of the input; measured: docs/measurements.md
 
 
 class Span(NamedTuple):

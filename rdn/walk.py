@@ -17,7 +17,7 @@ from typing import NamedTuple, Sequence
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 import rdn
-from rdn import cli, configuration, files, mode_comparison, run_record, walk_steps
+from rdn import cli, configuration, files, mode_comparison, run_record, shipped_weights, walk_steps
 from rdn.acceptance import reference as models_weights
 from rdn.accuracy import agreement, result
 from rdn.devices import choice, outputs, runner
@@ -45,9 +45,8 @@ class Measured(NamedTuple):
     verdict: agreement.Verdict | None
 
 
-def configure(weights: str | None) -> configuration.Configuration:
+def configure(path: str) -> configuration.Configuration:
     """The configuration for weights, whose scale is read from them; without weights here, export says so."""
-    path = configuration.find_weights(weights)
     network = checkpoint.identify(path) if os.path.isfile(path) else configuration.GUIDE
     return configuration.Configuration(path, *network)
 
@@ -142,16 +141,18 @@ def next_commands(plan: walk_steps.Plan, measured: Sequence[Measured]) -> list[s
 
 def enlarge_command(config: configuration.Configuration) -> str:
     """The line that enlarges a photograph of the user's by the walk's weights, in a shell without an environment."""
-    compact = os.path.join(rdn.ROOT, configuration.COMPACT_WEIGHTS)
-    is_default = os.path.realpath(config.weights) == os.path.realpath(compact)
-    line = runner.line_of(
-        ['python3', 'RDN_upscale.py', 'photo.jpg', *([] if is_default else ['--model', config.weights])]
-    )
+    same = [name for name in shipped_weights.NAMED if _is_same(shipped_weights.locate(name), config.weights)]
+    model = same[0] if same else config.weights
+    line = runner.line_of(['python3', 'RDN_upscale.py', 'photo.jpg', *([] if model == 'lite' else ['--model', model])])
     if sys.prefix == sys.base_prefix:
         return line
     inside = os.path.relpath(sys.prefix, rdn.ROOT)
     environment = sys.prefix if inside.startswith(os.pardir) else inside
     return f'{runner.line_of(["source", os.path.join(environment, "bin", "activate")])} && {line}'
+
+
+def _is_same(path: str, other: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def check_converted(
@@ -183,17 +184,21 @@ def print_figures(measured: Sequence[Measured]) -> None:
 def main(argv=None):
     args = parse_args(argv)
     os.chdir(rdn.ROOT)
-    if args.weights and not os.path.isfile(args.weights):
+    if args.weights and not os.path.isfile(shipped_weights.locate(args.weights)):
         raise ValueError(f'{args.weights}: no such file')
     with files.locked_at_once(rdn.ROOT, 'another walk runs in this folder, and on its device: wait for its end'):
         machine = choice.find_machine(args.tool, args.device_id, args.soc_version, args.steps)
-        config = configure(args.weights)
+        weights = shipped_weights.choose(args.weights, machine.device.is_accelerator)
+        config = configure(weights.path)
+        given = weights.path if args.weights else None
         if args.steps == 'measure':
             check_converted(config, machine, args.batch_size, args.tool)
         reference = None
         if not args.no_reference:
-            reference = choose_reference(args.steps, config, machine, args.batch_size, args.weights)
+            reference = choose_reference(args.steps, config, machine, args.batch_size, given)
         no_verdict = NO_VERDICT if args.no_reference else NO_WEIGHTS
+        if args.steps != 'measure':  # which takes the models as they are
+            cli.say(f'weights: {weights.path} ({weights.reason})')
         plan = walk_steps.Plan(args.steps, config, machine, args.batch_size, reference, no_verdict, args.dataset)
         return compare_modes(plan) if args.compare_modes else walk(plan)
 
@@ -239,7 +244,9 @@ def parse_args(argv):
     parser.add_argument(
         '--steps', choices=['all', 'convert', 'measure'], default='all', help='of the guide: 3, or 4 to 7'
     )
-    parser.add_argument('--weights', help=f'default: the first that exists of {", ".join(configuration.WEIGHTS)}')
+    named = ' or '.join(f'{name} ({path})' for name, path in shipped_weights.NAMED.items())
+    default = f'{shipped_weights.OWN} if it is there, else full for a device and lite without one'
+    parser.add_argument('--weights', help=f'a file, {named}; default: {default}')
     parser.add_argument(
         '--no-reference', action='store_true', help='leave out the comparison with PyTorch, so that there is no verdict'
     )

@@ -1,4 +1,4 @@
-"""How much the tiles must overlap: difference to the whole image, for the table of docs/upscaling.md.
+"""How much the tiles must overlap: difference to the whole image, for the table in docs/measurements.md.
 
     python3 -m tools.overlap SET14 --weights weights/rdn_x2_lite.pth
 

@@ -40,6 +40,7 @@ class Member(NamedTuple):
 def import_ray() -> Any:
     """Ray, silent and without its statistics. Raises ValueError where it is not there."""
     os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
+    os.environ.setdefault('RAY_COLOR_PREFIX', '0')  # its lines go into a file
     os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
     try:
         import ray
@@ -82,7 +83,8 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             if address:  # the machines have the packages; our own modules are sent
-                stack.callback(ray.shutdown)
+                stack.callback(worker.clean_up)  # after Ray's shutdown, which ends the workers
+                stack.callback(own_ray.shut_down, ray)
                 ray.init(address, runtime_env={'py_modules': sent_packages()}, **quiet)
             else:
                 stack.enter_context(own_ray.started(ray, **quiet))

@@ -6,7 +6,8 @@ import contextlib
 import os
 import sys
 import tempfile
-from typing import IO, Iterator
+import threading
+from typing import IO, Any, Iterator, TextIO
 
 from pictures.formats import stderr_capture
 from rdn import files
@@ -40,9 +41,27 @@ class RayLog:
         return os.pread(number, os.fstat(number).st_size, 0)
 
 
+class _Divided:
+    """Standard output of the thread that makes it; what other threads print, which are Ray's, goes into a file."""
+
+    def __init__(self, stream: TextIO, lines: IO[bytes]):
+        self._stream, self._lines, self._owner = stream, lines, threading.get_ident()
+
+    def write(self, text: str) -> int:
+        if threading.get_ident() == self._owner:
+            return self._stream.write(text)
+        os.write(self._lines.fileno(), text.encode(errors='replace'))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def captured(failures: str | None) -> Iterator[RayLog]:
-    """Take what is written to file descriptor 2 while the block lasts; where it fails, show that as it came.
+    """Take what Ray prints while the block lasts; where the block fails, show it on stderr as it came.
+
+    Ray's C++ writes to file descriptor 2. A thread of Ray's prints messages of other machines on standard output.
 
     Args:
         failures: the path of the run's log, in whose folder Ray's lies; None for the current folder.
@@ -54,7 +73,7 @@ def captured(failures: str | None) -> Iterator[RayLog]:
     with tempfile.TemporaryFile() as lines:
         found = RayLog(path, lines)
         try:
-            with stderr_capture.into(lines):
+            with stderr_capture.into(lines), contextlib.redirect_stdout(_Divided(sys.stdout, lines)):
                 yield found
         except Exception:
             if not found.is_named:

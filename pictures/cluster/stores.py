@@ -229,15 +229,28 @@ class Bucket(Store):
 
     def check_writable(self) -> None:
         name = f'.rdn-{secrets.token_hex(4)}'
+        self._check_answers(name)  # as before each result
         try:
             with tempfile.TemporaryDirectory() as scratch, self.writing(name, scratch) as local:
                 with open(local, 'wb') as file:
                     file.write(b'0')
-            self.is_filled(name)  # as for each result
         except OSError as error:
             raise OSError(error.errno, f'cannot be written to: {error.strerror}', self.url)
-        with contextlib.suppress(OSError):  # it may be forbidden
-            self._system.rm_file(self._key(name))
+        try:
+            self._check_answers(name)  # as for each result that is there
+        finally:
+            with contextlib.suppress(OSError):  # it may be forbidden
+                self._system.rm_file(self._key(name))
+
+    def _check_answers(self, place: str) -> None:
+        """Raises OSError, with the URL and the remedy, where the store does not say whether there is a file."""
+        try:
+            self.is_filled(place)
+        except OSError as error:
+            what = (
+                f'does not say whether a file is there: {error.strerror}: allow reading and listing as well as writing'
+            )
+            raise OSError(error.errno, what, self.url)
 
     def clean_up(self, place: str) -> bool:
         return True  # what is put half is not there, or hidden until it is put again

@@ -20,8 +20,8 @@ from rdn import cli, engines, escaping, files, tiles
 
 import numpy as np
 
-CLEANING_SECONDS = 1.5
-LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: docs/cluster.md
+CLEANING_SECONDS = 3
+LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: docs/measurements.md
 
 
 class Setup(NamedTuple):

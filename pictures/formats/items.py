@@ -87,7 +87,7 @@ class Items(NamedTuple):
         notes = []
         count = len(self.pictures())
         if count > 1:
-            notes.append(f'has {count} pictures: the first (primary) one is used')
+            notes.append(f'has {count} pictures: the main (primary) one is enlarged')
         others = [kind for kind in self.auxiliary_types() if kind not in ALPHA_TYPES]
         if self._gain_maps() or any(b'gainmap' in kind for kind in others):
             notes.append('without its gain map for HDR screens')

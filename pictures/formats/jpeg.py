@@ -38,8 +38,13 @@ def _note_lost_pictures(path: str, data: bytes, notes: list[str]) -> None:
     """Say that the file names further pictures, where Pillow does not find them; else it has counted them."""
     if jpeg_segments.has_list_of_pictures(data):
         with images.open_image(path) as image:
-            if image.format == 'JPEG':
-                notes.append('the first picture: the list of the others is damaged')
+            if image.format == 'JPEG' and not _has_gain_map(image):
+                notes.append('the first picture: the file names others, but its list of them is damaged')
+
+
+def _has_gain_map(image: Image.Image) -> bool:
+    """Whether the further picture is a gain map for HDR screens, by the test that makes Pillow leave it out."""
+    return any(name == 'APP1' and b' hdrgm:Version="' in content for name, content in image.applist)
 
 
 def _note_damage(data: bytes, notes: list[str]) -> None:

@@ -79,7 +79,7 @@ def read(said: metadata.Metadata, data: bytes, notes: list[str]) -> metadata.Met
     for marker, content in segments_of(data):
         found.take(marker, content)
     if found.unknown:
-        notes.append(f'without segments that only some programs read ({", ".join(sorted(found.unknown))})')
+        notes.append(f'without data that only some programs read ({", ".join(sorted(found.unknown))})')
     extensions = {
         digest: b''.join(part for _, part in sorted(parts.items())) for digest, parts in found.extensions.items()
     }

@@ -42,7 +42,7 @@ def read(data: bytes, notes: list[str]) -> base.Content:
         array = pixels.divide_by_alpha(array)
     if is_linear:
         array, profile = _linear_to_srgb(array, profile, header.bits_place is not None), None
-        notes.append('now sRGB, without the colours beyond it, as libjxl does not know its colour space')
+        notes.append('converted to sRGB, colours beyond it are cut off: libjxl does not know its colour space')
     block = boxes.content_of(data, b'Exif')
     tags = metadata.read_exif(block[4:], notes) if block else None
     return array, metadata.Metadata(tags, boxes.content_of(data, b'xml '), profile), None

@@ -46,7 +46,7 @@ def _with_true_alpha(path: str, kind: str, array: np.ndarray, notes: list[str]) 
         if meaning != tga.NONE:
             notes.append('opaque: its transparency is 0 everywhere')
         elif not is_uniform:
-            notes.append('without its last channel, which is not transparency by its header')
+            notes.append('without its last channel: the file does not say that it is transparency')
         return np.ascontiguousarray(array[:, :, :-1])
     return pixels.divide_by_alpha(array) if meaning == tga.PREMULTIPLIED else array
 
@@ -78,10 +78,11 @@ def note_frames(path: str, notes: list[str]) -> None:
         with images.open_image(path) as image:
             count, kind = getattr(image, 'n_frames', 1), image.format
     except Exception:  # later ones are broken, which does not touch the first
-        notes.append('the first frame; later ones are broken')
+        notes.append('the first frame: later ones are broken')
         return
     if count > 1:
-        notes.append(f'the first of {count} frames{base.ALL_FRAMES if kind in ("GIF", "WEBP") else ""}')
+        what = 'pictures in the file' if kind == 'MPO' else 'frames'
+        notes.append(f'the first of {count} {what}{base.ALL_FRAMES if kind in ("GIF", "WEBP") else ""}')
 
 
 def read_info(image: Image.Image, notes: list[str]) -> metadata.Metadata:

@@ -35,6 +35,15 @@ def scale(array: np.ndarray, largest: int) -> np.ndarray:
     return table[array]
 
 
+def fits(array: np.ndarray, bits: int) -> bool:
+    """Return whether all values, of any shape, come from whole numbers of so many bits. bits: 8 to 16."""
+    if array.dtype == np.uint8:
+        return True
+    is_possible = np.zeros(65536, bool)
+    is_possible[scale(np.arange(1 << bits, dtype=np.uint16), (1 << bits) - 1).astype(np.uint16)] = True
+    return bool(is_possible[array].all())
+
+
 def upright(array: np.ndarray, orientation: int | None) -> np.ndarray:
     """(H, W, C) turned and flipped as EXIF's orientation (1 to 8) says that the camera was held."""
     if orientation not in range(2, 9):

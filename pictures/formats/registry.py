@@ -30,6 +30,11 @@ WITH_FRAMES = tuple(
 )  # written with them
 
 
+def can_write(ending: str, all_frames: bool) -> bool:
+    """Return whether results may have an ending. all_frames: whether all frames of animations are enlarged."""
+    return ending in WRITABLE or all_frames and ending in WITH_FRAMES
+
+
 def of_head(head: bytes) -> base.Format | None:
     """The format of a file by its first bytes; None for what Pillow has to find."""
     return next((each for each in FORMATS if each.is_mine and each.is_mine(head)), None)

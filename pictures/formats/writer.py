@@ -57,8 +57,12 @@ class Canvas:
             return self.pixels[box[1] : box[3], box[0] : box[2]]
         return pixels.as_planes_last(np.asarray(self.image.crop(box)))
 
-    def save(self, file: BinaryIO, said: metadata.Metadata, settings: base.Settings) -> list[str]:
+    def save(
+        self, file: BinaryIO, said: metadata.Metadata, settings: base.Settings, source: np.ndarray | None = None
+    ) -> list[str]:
         """Write to a binary file, open for reading too, with what was said.
+
+        source: the pixels before they were enlarged, whose depth the result need not exceed; None if they are gone.
 
         Returns notes of what the format could not hold.
         """
@@ -69,7 +73,7 @@ class Canvas:
         if not target.has_colour_chunks:
             numbers = _numbers_to_convert(said, target)
             if numbers:
-                notes.append('HDR colours, now sRGB: what is brighter than its white (203 cd/m²) is cut off')
+                notes.append('HDR colours converted to sRGB: what is brighter than its white (203 cd/m²) is cut off')
                 array = cicp.to_srgb(pixels.as_planes_last(np.asarray(self.image)) if array is None else array, numbers)
                 said = said._replace(png_colour={})
             said = _without_png_colour(said, target, self._is_grey, notes)
@@ -77,8 +81,8 @@ class Canvas:
         said = base.held(said, target, notes)
         save_pixels = target.save_16_bits if self.has_16_bits else target.save_8_bits
         if array is not None and save_pixels:
-            if self.has_16_bits and target.bits < 16:
-                notes.append(f'{target.bits} bits a channel')
+            if self.has_16_bits and target.bits < 16 and not (source is not None and pixels.fits(source, target.bits)):
+                notes.append(f'saved with {target.bits} bits a channel, fewer than the picture has')
             save_pixels(file, array, said, settings)
         else:
             image = self.image if array is None else _to_image(array)
@@ -139,7 +143,7 @@ def _with_fitting_profile(
             return said._replace(icc_profile=colour.rgb_of_grey(said.icc_profile))
         except ValueError:
             pass  # it has no curve: as one of other channels
-    notes.append(f'without its profile, which is of {own}')
+    notes.append(f'without its profile, which is for {own} pictures')
     return said._replace(icc_profile=None)
 
 

@@ -50,7 +50,7 @@ def _followed(text: str, how: change.Change, notes: list[str]) -> str:
         or how.orientation != 1
         or re.search(r'<(?:\w+:)?(?:ROI|StageLabel)\b', text)
     ):
-        notes.append('without its OME-XML, which speaks of more than this picture')
+        notes.append('without its OME-XML, which describes more than this picture')
         return ''
     return text.replace(pixels[0], _ome_pixels(pixels[0], how))
 

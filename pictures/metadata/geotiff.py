@@ -18,7 +18,7 @@ DOUBLE = 12
 def follow(tags: exif.Tags, how: change.Change, notes: list[str]) -> exif.Tags | None:
     """The tags of the enlarged picture; None, with a note, where they cannot say where it lies."""
     if tags.values.keys() & OTHERS:
-        notes.append("without GDAL's tags, which speak of the old pixels")
+        notes.append("without GDAL's tags, which describe the old pixels")
     tags = tags.only(TAGS)
     if not tags.values:
         return None

@@ -131,7 +131,7 @@ def read_dpi(value: Any, notes: list[str]) -> tuple[float, float] | None:
     except (TypeError, ValueError, IndexError, ZeroDivisionError, OverflowError):
         dpi = value
     if dpi not in ((0.0, 0.0), (1.0, 1.0)):
-        notes.append('without its resolution, which cannot be')
+        notes.append('without its resolution, which is not a possible one')
     return None
 
 

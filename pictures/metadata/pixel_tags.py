@@ -84,7 +84,7 @@ def without_lost_note(tags: exif.Tags, may_stay: bool, notes: list[str]) -> exif
         return tags
     if may_stay and exif.can_stay(note):
         return tags
-    notes.append("without its maker's note, whose offsets hold in the old file only")
+    notes.append("without the camera's own data (maker's note), which only the old file can hold")
     return tags._replace(children={**tags.children, exif.EXIF_IFD: camera.without(exif.MAKER_NOTE)})
 
 

@@ -30,8 +30,8 @@ def apply(said: metadata.Metadata, asked: PrintSize, how: change.Change, notes: 
     """
     if asked.dpi:
         if said.pixel_aspect:
-            notes.append('without its pixel aspect ratio, in place of which --dpi counts')
+            notes.append('without its pixel aspect ratio: --dpi replaces it')
         return metadata.with_dpi(said, (asked.dpi, asked.dpi))
     if asked.is_kept and not said.dpi:
-        notes.append('its print size is not known: it names no resolution')
+        notes.append('--keep-print-size changes nothing: the picture names no resolution')
     return metadata.with_dpi(said, scaled(said.dpi, how)) if asked.is_kept and said.dpi else said

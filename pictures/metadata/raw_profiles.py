@@ -52,12 +52,10 @@ def written(block: bytes) -> tuple[str, bytes]:
 
 
 def _decoded(text: str) -> bytes | None:
-    """A profile's bytes; None for digits that are damaged, or fewer or more than the text says."""
-    parts = re.match(r'\s*\S+\s+(\d{1,9})\s+([0-9a-fA-F\s]*)\Z', text)
+    """A profile's bytes; None for fewer digits than the text says. What follows them does not count, as in libavif."""
+    parts = re.match(r'\s*\S+\s+(\d{1,9})\s+([0-9a-fA-F\s]*)', text)
     if not parts:
         return None
-    try:
-        data = binascii.unhexlify(re.sub(r'\s', '', parts.group(2)))
-    except ValueError:
-        return None
-    return data if len(data) == int(parts.group(1)) else None
+    count = 2 * int(parts.group(1))
+    digits = re.sub(r'\s', '', parts.group(2))[:count]
+    return binascii.unhexlify(digits) if len(digits) == count else None

@@ -21,7 +21,7 @@ PANORAMA_BOXES = (
     ),
 )
 # Claims about what is no longer there: namespace, the beginning of names, what it was.
-VIDEO, GAIN_MAP, DEPTH_MAP = 'motion video', 'gain map', 'depth map'
+VIDEO, GAIN_MAP, DEPTH_MAP = 'motion video', 'gain map for HDR screens', 'depth map'
 CLAIMS = (
     ('http://ns.google.com/photos/1.0/camera/', 'MotionPhoto', VIDEO),
     ('http://ns.google.com/photos/1.0/camera/', 'MicroVideo', VIDEO),

@@ -19,7 +19,7 @@ import string
 import urllib.parse
 from typing import Callable, Iterator, NamedTuple, Sequence
 
-from rdn import files
+from rdn import escaping, files
 
 import numpy as np
 from PIL import Image
@@ -254,6 +254,11 @@ def _thumbnail(image: Image.Image) -> str:
     return f'data:image/webp;base64,{base64.b64encode(content).decode()}'
 
 
+def _shown(name: str) -> str:
+    """A file's name as HTML; bytes that are no UTF-8 as their numbers, which would make the page invalid."""
+    return html.escape(escaping.escape(name))
+
+
 def _encode(image: Image.Image, kind: str, quality: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, quality=quality)
@@ -323,7 +328,7 @@ def _average(entries: Sequence[Entry], figure: str) -> tuple[float, float]:
 def _table(entries: Sequence[Entry]) -> str:
     """Figures of the pictures whose original is known. A name leads to its sliders."""
     rows = [
-        _row(f'<a href="#p{number}"><bdi>{html.escape(entry.name)}</bdi></a>', entry.psnr, entry.ssim)
+        _row(f'<a href="#p{number}"><bdi>{_shown(entry.name)}</bdi></a>', entry.psnr, entry.ssim)
         for number, entry in enumerate(entries, 1)
         if entry.psnr and entry.ssim
     ]
@@ -359,7 +364,7 @@ def _chart(entries: Sequence[Entry], network: str) -> str:
     for entry in entries:
         bicubic, rdn = (percent(x) for x in entry.psnr or (low, low))
         rows.append(
-            f'<div><bdi>{html.escape(entry.name)}</bdi><span class="track">'
+            f'<div><bdi>{_shown(entry.name)}</bdi><span class="track">'
             f'<i class="gain" style="left:{min(bicubic, rdn):.2f}%;width:{abs(rdn - bicubic):.2f}%"></i>'
             f'<i class="dot" style="left:{bicubic:.2f}%"></i><i class="full dot" style="left:{rdn:.2f}%"></i></span></div>'
         )
@@ -385,6 +390,6 @@ def _figure(number: int, entry: Entry) -> str:
     data = ''.join(f' data-{kind}="{VIEWS_NAME}/{view}"' for kind, view in views if view)
     return (
         f'<figure id="p{number}" data-width="{entry.shown[0]}" data-height="{entry.shown[1]}"{data}>\n'
-        f'<h2><bdi>{html.escape(entry.name)}</bdi></h2>\n<p class="note">{note}</p>\n'
+        f'<h2><bdi>{_shown(entry.name)}</bdi></h2>\n<p class="note">{note}</p>\n'
         f'<img class="thumbnail" src="{entry.thumbnail}" alt="">\n</figure>'
     )

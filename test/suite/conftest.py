@@ -19,7 +19,20 @@ from PIL import Image
 
 import models
 import sample_images
-from helpers import BARE_PATH, INFER, LITE, MEMORY, ROOT, TINY, Ended, install_standin, listing, prepare, run_python
+from helpers import (
+    BARE_PATH,
+    FULL,
+    INFER,
+    LITE,
+    MEMORY,
+    ROOT,
+    TINY,
+    Ended,
+    install_standin,
+    listing,
+    prepare,
+    run_python,
+)
 from vendor import CANN6, vendor_source
 
 OPEN_LOSSY = choice._open_lossy
@@ -155,6 +168,7 @@ def house(tmp_path):
             for name in names
             if name.startswith('.')
             or name == '__pycache__'
+            or os.path.join(parent, name) == FULL
             or parent == ROOT
             and (
                 name in ('prep_dataset', 'result', 'result.json', 'sample_images')

@@ -25,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SET5 = os.path.join(ROOT, os.pardir, 'shared', 'data', 'set5')
 BARE_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'  # without any tool of ours
 LITE = os.path.join(ROOT, 'weights', 'rdn_x2_lite.pth')
+FULL = os.path.join(ROOT, 'weights', 'rdn_x2.pth')
 
 
 class Ended(NamedTuple):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from helpers import LITE, tiny_rdn
+from helpers import FULL, LITE, tiny_rdn
 from models import RDN, PixelShuffle
 
 
@@ -55,6 +55,8 @@ def test_pixel_shuffle_is_that_of_torch(factor):
 def test_default_network_has_the_parameters_of_the_public_checkpoint():
     model = RDN(scale_factor=2, num_channels=3, num_features=64, growth_rate=64, num_blocks=16, num_layers=8)
     assert sum(p.numel() for p in model.parameters()) == 22123395
+    shipped = checkpoint.load(FULL).state_dict()
+    assert {key: x.shape for key, x in model.state_dict().items()} == {key: x.shape for key, x in shipped.items()}
     keys = {key.rsplit('.', 1)[0] for key in model.state_dict()}
     assert keys == {'sfe1', 'sfe2', 'gff.0', 'gff.1', 'upscale.0', 'output'} | {
         f'rdbs.{d}.{part}' for d in range(16) for part in ['lff'] + [f'layers.{c}.conv' for c in range(8)]

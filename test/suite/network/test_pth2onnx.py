@@ -14,7 +14,7 @@ import pytest
 import torch
 from onnx import shape_inference
 
-from helpers import LITE, assert_refused, save, snapshot, tiny_rdn
+from helpers import FULL, LITE, assert_refused, save, snapshot, tiny_rdn
 from models import RDN
 
 GUIDES = exporter.Variant()
@@ -125,7 +125,7 @@ def test_opsets_that_are_not_exported_are_refused(script, tmp_path, opset):
 
 @pytest.mark.slow
 def test_default_network_has_the_profile_of_the_guide(tmp_path):
-    path, model = str(tmp_path / 'rdn.onnx'), RDN(2, 3, 64, 64, 16, 8).eval()
+    path, model = str(tmp_path / 'rdn.onnx'), checkpoint.load(FULL)
     export(model, path)
     operators = onnx_graph.count_operators(path)
     assert [operators[name] for name in ('Conv', 'Concat', 'Transpose')] == [150, 129, 1]

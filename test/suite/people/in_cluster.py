@@ -31,6 +31,10 @@ def stat(path, *arguments, **keywords):
 os.stat = stat
 """
 NODE: Any = dict(num_cpus=1, object_store_memory=100 << 20)
+SOON = {
+    'health_check_period_ms': 500,
+    'health_check_failure_threshold': 3,
+}  # so that a lost node is known in two seconds
 NAMES = ['a b.jpg', '100%.png', '#1?.png', '图/片 1.png', 'plus+&=.webp', '100%25.png']
 
 
@@ -126,6 +130,22 @@ def wait_for(count, folder, process):
     pytest.fail(f'no {count} results: {sorted(folder.rglob("*"))}')
 
 
+def wait_for_file(path, process):
+    """Wait until a run has written a file."""
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    pytest.fail(f'no {path}')
+
+
+def parent_of(number):
+    """The number of a process's parent."""
+    with open(f'/proc/{number}/stat') as status:
+        return int(status.read().rpartition(')')[2].split()[1])
+
+
 def begin(*arguments):
     pipe = subprocess.PIPE
     return subprocess.Popen(command(*arguments), stdout=pipe, stderr=pipe, text=True, cwd=os.environ['WORKING'])
@@ -163,16 +183,25 @@ def test_results_notes_and_refusals_are_those_of_one_machine(cluster, pictures, 
 
 
 def test_every_picture_is_there_once_though_workers_and_a_node_die(cluster, pictures, tmp_path, narrow, expected):
-    process = begin(pictures, tmp_path / 'out', narrow[1], f'--cluster={cluster.address}')
-    for count in (3, 12):
+    flags = f'--cluster={cluster.address}', f'--log={tmp_path / "failures.txt"}'
+    process = begin(pictures, tmp_path / 'out', narrow[1], *flags)
+    for count in (3, 8):
         wait_for(count, tmp_path / 'out', process)
         os.kill(processes('ray::Worker')[0], signal.SIGKILL)
-    wait_for(20, tmp_path / 'out', process)
-    cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+    wait_for(12, tmp_path / 'out', process)
+    node = cluster.list_all_nodes()[-1]
+    raylet = node.all_processes['raylet'][0].process.pid
+    waiting = next(number for number in processes('ray::Worker') if parent_of(number) != raylet)
+    os.kill(waiting, signal.SIGSTOP)  # so that the run goes on until Ray knows of the loss
+    os.kill(raylet, signal.SIGKILL)
+    wait_for_file(tmp_path / 'ray.log', process)
+    os.kill(waiting, signal.SIGCONT)
     out, err = process.communicate(timeout=90)
+    cluster.remove_node(node, allow_graceful=False)
     cluster.add_node(**NODE)
-    assert process.returncode == 0 and '40 done' in out, (out, err)
-    assert out.count('a node was lost: ') <= 1 and err == '', (out, err)  # the run may end before Ray knows of it
+    assert process.returncode == 0 and '40 done' in out and err == '', (out, err)
+    assert out.count('a node was lost: ') == 1 and f"Ray's own lines are in {tmp_path / 'ray.log'}\n" in out, out
+    assert '(raylet)' not in out and '(raylet) Raylet is terminated.' in (tmp_path / 'ray.log').read_text(), out
     assert snapshot(tmp_path / 'out') == expected
 
 

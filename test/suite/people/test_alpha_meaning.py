@@ -41,7 +41,7 @@ def test_tga_without_alpha_bits_is_opaque_and_a_note_says_what_is_left_out(
 ):
     picture = read(tmp_path, tga(alpha, bits, attributes))
     assert picture.pixels[0].tolist() == [[*COLOUR]] * len(alpha)
-    assert picture.notes == ['without its last channel, which is not transparency by its header'] * note_count
+    assert picture.notes == ['without its last channel: the file does not say that it is transparency'] * note_count
 
 
 def test_tga_whose_extension_says_that_it_has_no_alpha_is_opaque(tmp_path):

@@ -112,6 +112,18 @@ def saved(path, array, said):
         return canvas.save(file, said, SETTINGS)
 
 
+@pytest.mark.skipif('.avif' not in TARGETS, reason='this Pillow writes no AVIF')
+def test_a_note_says_that_avif_has_fewer_bits_only_if_the_picture_has_more(tmp_path):
+    coarse = (np.arange(1024, dtype=np.uint32) * 65535 + 511) // 1023
+    for values, are_lost in [(coarse, False), (np.arange(1024) * 64, True)]:
+        array = np.broadcast_to(values.astype(np.uint16).reshape(32, 32, 1), (32, 32, 3)).copy()
+        canvas = writer.Canvas(32, 32, 3, array.dtype, '.avif')
+        canvas.put(slice(0, 32), slice(0, 32), array)
+        with open(str(tmp_path / 'a.avif'), 'w+b') as file:
+            notes = canvas.save(file, metadata.Metadata(), SETTINGS, array)
+        assert any('10 bits a channel' in note for note in notes) == are_lost
+
+
 @pytest.mark.parametrize('ending', TARGETS)
 @pytest.mark.parametrize(
     'space', [*USUAL_SPACES, *(pytest.param(each, marks=pytest.mark.slow) for each in OTHER_SPACES)]

@@ -69,4 +69,4 @@ def test_an_avif_of_a_high_dynamic_range_stays_one(upscale, photo):
     assert imagecodecs.avif_decode(content).dtype == np.uint16
     assert opened(upscale.target / 'a_x2.avif').size == (64, 48)
     ended = upscale('--ext', 'jpg')
-    assert 'HDR colours, now sRGB' in ended.out
+    assert 'HDR colours converted to sRGB' in ended.out

@@ -209,7 +209,7 @@ def test_ome_of_a_stack_is_dropped_with_a_note(tmp_path, small):
     text = '<OME xmlns="x"><Image><Pixels SizeX="96" SizeY="64" SizeZ="5"/></Image></OME>'
     tifffile.imwrite(str(tmp_path / 'a.tif'), np.asarray(small), photometric='rgb', metadata=None, description=text)
     assert enlarge(tmp_path / 'a.tif', tmp_path / 'b.tif') == [
-        'without its OME-XML, which speaks of more than this picture'
+        'without its OME-XML, which describes more than this picture'
     ]
 
 
@@ -236,6 +236,9 @@ def test_a_raw_profile_turns_its_picture(tmp_path, small):
     assert reader.read_picture(str(tmp_path / 'a.png')).pixels.shape[:2] == (WIDTH, HEIGHT)
     with_chunks((b'tEXt', text[:-9]))(str(tmp_path / 'a.png'), small)
     assert any('raw profile' in note for note in reader.read_picture(str(tmp_path / 'a.png')).notes)
+    with_chunks((b'tEXt', text + b'{} of a longer profile'))(str(tmp_path / 'a.png'), small)
+    picture = reader.read_picture(str(tmp_path / 'a.png'))
+    assert picture.pixels.shape[:2] == (WIDTH, HEIGHT) and not picture.notes
 
 
 @pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow of Python 3.7 writes none')
@@ -252,4 +255,19 @@ def test_a_damaged_mpo_is_its_first_picture_with_a_note(tmp_path, small):
         (tmp_path / 'b.jpg').write_bytes(damaged)
         picture = reader.read_picture(str(tmp_path / 'b.jpg'))
         assert picture.pixels.shape == (HEIGHT, WIDTH, 3)
-        assert any('frames' in note or 'damaged' in note for note in picture.notes), picture.notes
+        assert any('pictures in the file' in note or 'damaged' in note for note in picture.notes), picture.notes
+
+
+@pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow of Python 3.7 writes none')
+def test_a_jpeg_with_a_gain_map_is_not_called_damaged_and_one_note_names_the_map(tmp_path, small):
+    small.save(str(tmp_path / 'a.jpg'), 'MPO', save_all=True, append_images=[small])
+    xmp = (
+        b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+        b'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/></rdf:RDF></x:xmpmeta>'
+    )
+    data = (tmp_path / 'a.jpg').read_bytes()
+    segment = b'\xff\xe1' + (len(xmp) + 2).to_bytes(2, 'big') + xmp
+    (tmp_path / 'b.jpg').write_bytes(data[:2] + segment + data[2:])
+    notes = enlarge(tmp_path / 'b.jpg', tmp_path / 'c.jpg')
+    assert notes == ['without its gain map for HDR screens']

@@ -101,7 +101,7 @@ def test_of_several_pictures_the_primary_one_is_used_and_the_others_are_noted(ma
     both = [make(smooth(), nclx(1, 13)), make(smooth(2), nclx(9, 16))]
     picture = make.read(both, primary=2)
     assert_shows(picture, smooth(2))
-    assert picture.said.png_colour == PQ and picture.notes == ['has 2 pictures: the first (primary) one is used']
+    assert picture.said.png_colour == PQ and picture.notes == ['has 2 pictures: the main (primary) one is enlarged']
     assert make.read(both).said.png_colour == {}
 
 
@@ -165,7 +165,7 @@ def test_a_grid_takes_colours_from_its_parts_and_they_are_no_pictures_of_their_o
 def test_a_burst_names_its_other_picture():
     picture = reader.read_picture(os.path.join(CASES, 'burst.heic'))
     assert picture.pixels.shape == (64, 96, 3)
-    assert picture.notes == ['has 2 pictures: the first (primary) one is used']
+    assert picture.notes == ['has 2 pictures: the main (primary) one is enlarged']
 
 
 def test_damaged_lists_of_items_end_in_an_answer_or_a_refusal():

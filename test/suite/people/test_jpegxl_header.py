@@ -133,4 +133,4 @@ def test_a_colour_space_that_libjxl_cannot_name_becomes_srgb():
     assert picture.pixels.dtype == np.uint8 and picture.said.icc_profile is None
     dark = linear < 12
     assert len(np.unique(picture.pixels[dark])) > 3 * len(np.unique(linear[dark]))
-    assert any('now sRGB' in note for note in picture.notes)
+    assert any('converted to sRGB' in note for note in picture.notes)

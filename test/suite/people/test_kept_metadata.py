@@ -1,4 +1,4 @@
-"""The table of metadata in docs/upscaling.md: each cell is tried, read back by other means than the project's."""
+"""The table of metadata in docs/pictures.md: each cell is tried, read back by other means than the project's."""
 
 import io
 import json
@@ -442,8 +442,8 @@ CASES = {
 
 
 def table() -> 'tuple[list[str], dict[str, list[str]]]':
-    """The formats, and the verdicts of each row, of the table in docs/upscaling.md."""
-    with open(os.path.join(ROOT, 'docs', 'upscaling.md'), encoding='utf-8') as file:
+    """The formats, and the verdicts of each row, of the table in docs/pictures.md."""
+    with open(os.path.join(ROOT, 'docs', 'pictures.md'), encoding='utf-8') as file:
         part = file.read().partition('## Metadata')[2]
     lines = [
         [cell.strip() for cell in line.strip('|').split('|')] for line in re.findall(r'^\|.*\|$', part, re.MULTILINE)

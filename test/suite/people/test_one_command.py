@@ -5,12 +5,12 @@ import os
 import re
 import shutil
 
-from pictures import defaults, jobs, naming, processing
+from pictures import jobs, naming, processing, request
 from rdn import engines, files
 
 import pytest
 
-from helpers import LITE, ROOT, assert_refused, opened, run_python, snapshot
+from helpers import FULL, LITE, ROOT, assert_refused, opened, run_python, snapshot
 
 
 @pytest.fixture
@@ -198,8 +198,11 @@ def test_a_model_is_told_by_its_digest_on_the_console_and_on_the_page(script, na
     assert 'rdn_x2.onnx' in page and digest in page
 
 
-def test_the_default_weights_are_there():
-    assert os.path.samefile(defaults.WEIGHTS, LITE)
+@pytest.mark.parametrize('given, file', [(None, LITE), ('lite', LITE), ('full', FULL), ('my.pth', 'my.pth')])
+def test_a_model_is_a_file_or_a_name_of_the_projects_own(tmp_path, monkeypatch, given, file):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'my.pth').write_bytes(b'')
+    assert os.path.samefile(request.ChosenModel(given, 'auto', 'auto', engines.Place()).file, file)
 
 
 def test_a_picture_that_does_not_exist_is_refused_before_an_engine_starts(script, monkeypatch, tmp_path):

@@ -41,7 +41,9 @@ def test_a_resolution_turns_and_grows_or_is_replaced_wherever_it_stands(tmp_path
 
 def test_a_print_size_that_is_not_known_is_noted(tmp_path, photo):
     photo.save(str(tmp_path / 'a.png'))
-    assert 'print size' in enlarge(tmp_path / 'a.png', tmp_path / 'b.png', keep_print_size=True)[0]
+    assert (
+        '--keep-print-size changes nothing' in enlarge(tmp_path / 'a.png', tmp_path / 'b.png', keep_print_size=True)[0]
+    )
     assert not enlarge(tmp_path / 'a.png', tmp_path / 'b.png', dpi=150.0)
     assert dots(tmp_path / 'b.png')[0] == (150, 150)
 

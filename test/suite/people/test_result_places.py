@@ -13,6 +13,7 @@ from pictures.formats import reader
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers import ROOT, assert_refused, opened, snapshot
 
@@ -42,7 +43,7 @@ def image_pixels(image):
 def test_pictures_of_one_result_are_numbered_and_keep_their_numbers(upscale, small):
     small(1).save(str(upscale.source / 'p.gif'))
     small(2).save(str(upscale.source / 'p.png'))
-    assert_refused(upscale(), 'p_x2.png', 'p.gif')
+    assert_refused(upscale(), 'p_x2.png', 'p.gif', '--on-clash=number')
     shutil.rmtree(str(upscale.target))
     assert upscale('--on-clash=number').status == 0
     assert names(upscale.target) == ['p_x2-2.png', 'p_x2.png']
@@ -108,9 +109,11 @@ def test_a_picture_is_replaced_and_kept_and_not_enlarged_a_second_time(script, t
     assert opened(path).size == (24, 18) and opened(path).format == 'JPEG' and path.stat().st_mode & 0o777 == 0o640
     assert (tmp_path / 'photo.JPG.orig').read_bytes() == original
     before = snapshot(tmp_path)
-    for flags in ([], ['--overwrite'], ['--no-backup']):
+    for flags in (['--overwrite'], ['--quality=80']):
         ended = enlarge_in_place(script, narrow, path, *flags)
-        assert_refused(ended, 'already enlarged in place; remove', 'photo.JPG.orig to do it again')
+        assert_refused(ended, 'already enlarged in place', f'rename {path}.orig back to {path}')
+    ended = enlarge_in_place(script, narrow, path)
+    assert ended.status == 0 and '1 skipped: done before; to do one again, rename its .orig back' in ended.out, ended
     ended = enlarge_in_place(script, narrow, path, '--resume', f'--report={tmp_path / "page"}')
     assert ended.status == 0 and '1 skipped' in ended.out and 'page' in ended.out, ended
     shutil.rmtree(str(tmp_path / 'page'))
@@ -123,8 +126,12 @@ def test_without_a_backup_the_record_prevents_a_second_time(script, tmp_path, na
     path = tmp_path / 'a.png'
     small(1).save(str(path))
     assert enlarge_in_place(script, narrow, path, '--no-backup').status == 0 and names(tmp_path) == ['a.png']
+    assert_refused(
+        enlarge_in_place(script, narrow, path, '--compression=small'), 'already enlarged in place', '--overwrite'
+    )
     for flags in ([], ['--no-backup']):
-        assert_refused(enlarge_in_place(script, narrow, path, *flags), 'already enlarged in place', '--overwrite')
+        ended = enlarge_in_place(script, narrow, path, *flags)
+        assert ended.status == 0 and '1 skipped: done before' in ended.out, ended
     ended = enlarge_in_place(script, narrow, path, '--resume', f'--report={tmp_path / "page"}')
     assert ended.status == 0 and '1 skipped' in ended.out, ended
     assert enlarge_in_place(script, narrow, path, '--no-backup', '--overwrite').status == 0
@@ -168,6 +175,7 @@ def test_what_cannot_be_replaced_rightly_is_refused_and_stays(script, tmp_path, 
     (tmp_path / 'pictures').mkdir()
     folder = tmp_path / 'pictures'
     small(1).save(str(folder / 'anim.gif'))
+    small(1).save(str(folder / 'tga.tga'))
     small(1).save(str(folder / 'really.jpg'), 'PNG')
     small(1).save(str(folder / 'taken.png'))
     (folder / 'taken.png.orig').write_text('of someone')
@@ -175,14 +183,34 @@ def test_what_cannot_be_replaced_rightly_is_refused_and_stays(script, tmp_path, 
     (folder / 'link.png').symlink_to(tmp_path / 'elsewhere.png')
     before = snapshot(tmp_path)
     for name, words in [
-        ('anim.gif', ['GIF is not written', '--in-place keeps the format']),
+        ('anim.gif', ['GIF is only written with --all-frames', 'without --in-place']),
+        ('tga.tga', ['TGA is not written', 'without --in-place']),
         ('really.jpg', ['is no JPEG file']),
-        ('taken.png', ['taken.png.orig']),
+        ('taken.png', ['taken.png.orig is there already', 'move it elsewhere']),
         ('link.png', ['a symbolic link']),
     ]:
         assert_refused(enlarge_in_place(script, narrow, folder / name), name, *words)
     assert_refused(enlarge_in_place(script, narrow, folder / 'taken.png', '--resume'), 'taken.png.orig')
     assert snapshot(tmp_path) == before and (folder / 'link.png').is_symlink()
+
+
+def test_a_gif_is_replaced_with_all_its_frames(script, tmp_path, narrow, small):
+    path = tmp_path / 'anim.gif'
+    small(1).save(str(path), save_all=True, append_images=[small(2)], duration=[50, 70])
+    original = path.read_bytes()
+    assert enlarge_in_place(script, narrow, path, '--all-frames').status == 0
+    with Image.open(str(path)) as image:
+        assert (image.format, image.n_frames, image.size) == ('GIF', 2, (24, 18))
+    assert (tmp_path / 'anim.gif.orig').read_bytes() == original
+
+
+def test_backups_are_not_counted_as_files_that_are_no_pictures(script, tmp_path, narrow, small):
+    small(1).save(str(tmp_path / 'a.png'))
+    (tmp_path / 'b.txt').write_text('no picture')
+    (tmp_path / 'c.orig').write_text('no picture')
+    enlarge_in_place(script, narrow, tmp_path)
+    ended = enlarge_in_place(script, narrow, tmp_path)
+    assert ended.status == 0 and '2 files skipped: not pictures' in ended.out and 'a.png.orig' not in ended.out, ended
 
 
 @pytest.mark.parametrize('flag', ['--output=out', '--suffix=_2', '--ext=png', '--cluster'])

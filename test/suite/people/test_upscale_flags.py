@@ -160,6 +160,14 @@ def test_numbers_that_cannot_be_are_the_flags_errors(upscale, flag):
     assert ended.status == 2
 
 
+def test_gif_is_a_format_of_results_with_all_frames_alone(upscale, photo):
+    photo.crop((0, 0, 12, 9)).save(str(upscale.source / 'a.png'))
+    assert_refused(upscale('--ext=gif'), '--ext=gif', '--all-frames')
+    assert_refused(upscale(f'--output={upscale.target}/a.gif'), 'a.gif', 'only written with --all-frames')
+    assert upscale('--ext=gif', '--all-frames').status == 0
+    assert opened(upscale.target / 'a_x2.gif').format == 'GIF'
+
+
 def test_ctrl_c_leaves_one_line_that_says_how_to_go_on(upscale, photo, monkeypatch):
     photo.save(str(upscale.source / 'a.png'))
 
@@ -168,7 +176,7 @@ def test_ctrl_c_leaves_one_line_that_says_how_to_go_on(upscale, photo, monkeypat
 
     monkeypatch.setattr(processing, 'upscale_picture', interrupt)
     ended = upscale()
-    assert_refused(ended, 'interrupted', '--resume')
+    assert_refused(ended, 'interrupted', 'the same command makes the rest')
     assert ended.status == 130
 
 

@@ -45,7 +45,7 @@ SCRIPT_MAY_USE = {
     'RDN_pth2onnx': {'rdn.engines', 'rdn.network'},
     'RDN_quantize': {'rdn.engines', 'rdn.quantization', 'rdn.training'},
     'RDN_train': {'rdn.network', 'rdn.training'},
-    'RDN_upscale': {'rdn.engines', 'pictures', 'pictures.formats', 'pictures.report', 'pictures.cluster'},
+    'RDN_upscale': {'rdn.engines', 'pictures', 'pictures.report', 'pictures.cluster'},
     'gen_dataset_info': {'rdn.data', 'rdn.devices'},
     'patch_transpose_whitelist': {'rdn.network', 'rdn.profiling'},
     'sample_images': set(),

@@ -1,5 +1,6 @@
 """A page and its translation say the same: commands, numbers, code names, links; and CONTRIBUTING.md names what is there."""
 
+import glob
 import os
 import re
 from decimal import Decimal
@@ -103,7 +104,7 @@ def test_a_wrong_number_is_noticed_whatever_its_unit(english, chinese):
 
 
 def test_the_pages_that_have_a_translation():
-    assert TRANSLATED == ['README.md', 'docs/accuracy.md', 'docs/ascend.md']
+    assert TRANSLATED == ['README.md', 'docs/accuracy.md', 'docs/ascend.md', 'docs/guide.md']
 
 
 def test_commands_and_printed_figures_are_the_same(both):
@@ -183,10 +184,25 @@ def test_every_file_that_is_named_exists(name):
         assert any(os.path.exists(os.path.join(ROOT, folder, found)) for folder in folders), (name, found)
 
 
+def test_every_page_that_the_source_names_exists():
+    named = set()
+    for folder in ('.', 'rdn', 'pictures', 'tools', 'test/suite'):
+        for path in glob.glob(os.path.join(ROOT, folder, *(['**'] if folder != '.' else []), '*.*'), recursive=True):
+            if path.endswith(('.py', '.sh', '.txt')):
+                named.update(re.findall(r'docs/[\w.-]+\.md', read(path)))
+    assert 'docs/accuracy.md' in named
+    assert sorted(page for page in named if not os.path.exists(os.path.join(ROOT, page))) == []
+
+
 @pytest.mark.parametrize('page', ['README.md', 'README.zh-CN.md'])
 def test_every_script_is_named_in_both_readmes(page):
     names = [name for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py']
-    assert [name for name in names if f'`{name}`' not in read(page)] == []
+    assert [name for name in names if name not in read(page)] == []
+
+
+@pytest.mark.parametrize('page', ['README.md', 'README.zh-CN.md'])
+def test_a_readme_is_short(page):
+    assert len(read(page).splitlines()) <= 150
 
 
 def test_every_module_stands_in_the_tree_of_contributing():

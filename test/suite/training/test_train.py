@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import models
-from helpers import LITE, ROOT, SET5, assert_refused, run_python, weights
+from helpers import FULL, LITE, ROOT, SET5, assert_refused, run_python, weights
 
 torch = models.torch
 
@@ -435,9 +435,10 @@ def test_a_loss_that_is_no_number_ends_the_run(train, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir(SET5), reason='no Set5 here')
-def test_the_cards_figures_come_out_of_its_command():
-    """The table of weights/README.md, for Set5: tools.evaluate prints the very lines that stand there."""
-    done = run_python('-m', 'tools.evaluate', '--weights', LITE, SET5, cwd=ROOT)
+@pytest.mark.parametrize('weights', [LITE, FULL])
+def test_the_cards_figures_come_out_of_its_command(weights):
+    """The tables of weights/README.md, for Set5: tools.evaluate prints the very lines that stand there."""
+    done = run_python('-m', 'tools.evaluate', '--weights', weights, SET5, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     with open(os.path.join(ROOT, 'weights', 'README.md')) as file:
         card = file.read()

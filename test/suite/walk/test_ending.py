@@ -5,7 +5,7 @@ import sys
 import types
 from typing import Any
 
-from rdn import configuration, walk, walk_steps
+from rdn import configuration, shipped_weights, walk, walk_steps
 
 import pytest
 
@@ -15,7 +15,7 @@ KEPT = types.SimpleNamespace(is_kept=True, summarize=lambda: 'accuracy kept')
 LOST = types.SimpleNamespace(is_kept=False, summarize=lambda: 'accuracy not kept')
 
 
-def next_lines(weights=configuration.COMPACT_WEIGHTS, is_accelerator=False, verdict=KEPT, steps='all'):
+def next_lines(weights=shipped_weights.LITE, is_accelerator=False, verdict=KEPT, steps='all'):
     device = types.SimpleNamespace(is_accelerator=is_accelerator)
     machine: Any = types.SimpleNamespace(device=device, describe=lambda sizes: 'there')
     config = configuration.Configuration(weights, 2)
@@ -35,7 +35,7 @@ def activated(monkeypatch):
     monkeypatch.setattr(sys, 'prefix', os.path.join(ROOT, '.venv'))
 
 
-@pytest.mark.parametrize('weights', [configuration.COMPACT_WEIGHTS, LITE])
+@pytest.mark.parametrize('weights', [shipped_weights.LITE, LITE])
 def test_the_last_line_enlarges_ones_own_photograph(activated, weights):
     assert next_lines(weights) == ['source .venv/bin/activate && python3 RDN_upscale.py photo.jpg']
 

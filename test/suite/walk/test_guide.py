@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from helpers import LITE, SET5, average, is_ignored, page_blocks, shell, snapshot
+from helpers import FULL, LITE, SET5, average, is_ignored, page_blocks, shell, snapshot
 from vendor import CANN6, TENSORRT_7
 
 
@@ -30,7 +30,9 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
         f"#!/bin/sh\n[ \"$*\" = '--onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114' ] || exit 1\ncat <<'END'\n{TENSORRT_7}END\n"
     )
     trtexec.chmod(0o755)
-    blocks = [block.replace('/root/dataset/set5', str(image_folder)) for block in page_blocks('README.md', '### 3 ')]
+    blocks = [
+        block.replace('/root/dataset/set5', str(image_folder)) for block in page_blocks('README.md', '## The guide')
+    ]
     tools = ('RDN_pth2onnx', 'atc --f', 'ais_bench', 'benchmark.x86_64 -m', 'RDN_infer', 'perf_gpu', 'accept.py')
     assert [tool for tool in tools if tool not in ''.join(blocks)] == []
     blocks = [block for block in blocks if 'ais_bench' not in block]  # test_today.py
@@ -56,12 +58,27 @@ def test_lines_of_the_other_pages_run_as_they_stand(house):
         f'python3 RDN_pth2onnx.py --input-file={LITE} --output-file=rdn_x2.onnx',
         f"python3 -c '{small}' sample_images/*",  # the suite has no time for whole photographs
     ]
-    pictures, profile = page_blocks('docs/upscaling.md'), page_blocks('docs/performance.md')
+    pictures, profile = page_blocks('docs/pictures.md'), page_blocks('docs/performance.md')
     assert 'RDN_upscale.py' in ''.join(pictures) and '--tile' in ''.join(pictures) and '-profiling' in ''.join(profile)
     out, err = run_blocks(before + pictures + profile, house)
     assert not err and '5 done, in enlarged' in out and 'report: ./result/index.html' in out
     assert (house / 'enlarged' / 'index.html').exists() and (house / 'enlarged' / 'rocket_x2.jpg').exists()
     assert 'Transpose' in out
+
+
+@pytest.mark.slow
+def test_a_device_takes_the_guides_network_without_a_download(house, modern, image_folder):
+    modern('310P3')
+    (house / 'rdn_x2.pth').unlink()
+    shutil.copy(FULL, str(house / 'weights'))
+    for name in sorted(os.listdir(str(image_folder)))[1:]:
+        (image_folder / name).unlink()
+    status, out, err = shell(f'bash run.sh --dataset {image_folder}', house)
+    assert status == 0 and not err, out + err
+    assert '\nweights: weights/rdn_x2.pth (' in out and 'verdict    accuracy kept' in out
+    assert '22,123,395' in out and re.search(r'^operators +150 Conv, 129 Concat, .*\b1 Transpose', out, re.MULTILINE), (
+        out
+    )
 
 
 @pytest.mark.slow

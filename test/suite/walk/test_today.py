@@ -291,7 +291,9 @@ def test_lines_of_the_readme_for_ais_bench_run_as_they_stand(house, modern, imag
     (toolkit / 'bin').mkdir(parents=True)
     os.rename(str(folder / 'atc'), str(toolkit / 'bin' / 'atc'))
     (toolkit / 'set_env.sh').write_text(f'export PATH={toolkit}/bin:$PATH\n')
-    text = [block.replace('/root/dataset/set5', str(image_folder)) for block in page_blocks('README.md', '### 3 ')]
+    text = [
+        block.replace('/root/dataset/set5', str(image_folder)) for block in page_blocks('README.md', '## The guide')
+    ]
     wanted = ('RDN_pth2onnx', 'atc --f', 'RDN_preprocess', 'ais_bench')
     blocks = [block for block in text if any(word in block for word in wanted)]
     assert len(blocks) == len(wanted)
