@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import subprocess
 import sys
 from typing import NamedTuple, Sequence
 
@@ -178,7 +177,8 @@ def print_figures(measured: Sequence[Measured]) -> None:
     for each in measured:
         for title, path in (('accuracy', each.result), ('performance', each.speed)):
             print(f'==== {title} ====', flush=True)
-            subprocess.run([sys.executable, 'test/parse.py', path], check=True)
+            with runner.child([sys.executable, 'test/parse.py', path]) as process:
+                walk_steps.check(process.wait())
 
 
 def main(argv=None):

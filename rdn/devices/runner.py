@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Iterator, NamedTuple, Sequence
+from typing import IO, Any, Iterator, NamedTuple, Sequence
 
 from rdn import escaping
 
@@ -183,6 +183,32 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
         finally:  # after a second Ctrl-C, too
             _end_group(process)
             process.wait()
+
+
+@contextlib.contextmanager
+def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
+    """Start a script of this project that ends with this one, and removes what it has half-written.
+
+    subprocess.run would kill it at once where a signal ends this process.
+
+    Args:
+        command: the program and its arguments.
+        options: of subprocess.Popen.
+    """
+    process = subprocess.Popen(command, preexec_fn=functools.partial(_end_with_parent, os.getpid()), **options)
+    try:
+        yield process
+    finally:
+        try:
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(SECONDS_TO_END)
+        finally:  # after a second signal, too
+            process.kill()
+            process.wait()
+            if process.stderr:
+                process.stderr.close()
 
 
 def _end_group(process: subprocess.Popen) -> None:
