@@ -73,6 +73,7 @@ def test_measuring_counts_into_the_minutes(train, image_folder, monkeypatch):
     assert not [line for line in ended.out.splitlines() if ' min ' in line]
 
 
+@pytest.mark.slow
 def test_where_measuring_takes_most_of_the_run_it_is_said(train, image_folder, monkeypatch):
     monkeypatch.setattr(validation.Evaluation, 'estimate_seconds', lambda *_: 63.0)
     ended = train('--minutes=0.05', '--eval-path', image_folder)
@@ -80,6 +81,7 @@ def test_where_measuring_takes_most_of_the_run_it_is_said(train, image_folder, m
     assert 'measuring takes more than half of --minutes' in ended.out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(torch, 'compile'), reason='this torch records no CUDA graphs')
 def test_a_run_continues_from_one_device_to_another(tmp_path, photos):
     """From the way of a GPU to the plain one and back: weights, averages, Adam's moments and the loss come along."""
