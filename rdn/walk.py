@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import subprocess
 import sys
 from typing import NamedTuple, Sequence
 
@@ -177,7 +178,8 @@ def print_figures(measured: Sequence[Measured]) -> None:
     for each in measured:
         for title, path in (('accuracy', each.result), ('performance', each.speed)):
             print(f'==== {title} ====', flush=True)
-            with runner.child([sys.executable, 'test/parse.py', path]) as process:
+            command = [sys.executable, 'test/parse.py', path]
+            with runner.ending(subprocess.Popen(command, preexec_fn=runner.with_parent())) as process:
                 walk_steps.check(process.wait())
 
 

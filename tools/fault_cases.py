@@ -165,12 +165,14 @@ def finish(process: subprocess.Popen | fault_fork.Fork, wanted: int | None = 0) 
     _, error = process.communicate(timeout=300)
     if wanted is not None and process.returncode != wanted:
         raise ValueError(f'{process.args!r} ended with {process.returncode}: {error.decode(errors="replace")[-500:]}')
+    assert process.returncode is not None
     return process.returncode
 
 
 def finish_said(process: subprocess.Popen | fault_fork.Fork) -> tuple[int, str]:
     """Wait for a process; its status, and what it wrote to stderr."""
     error = process.communicate(timeout=300)[1]
+    assert process.returncode is not None
     return process.returncode, error.decode(errors='replace')
 
 

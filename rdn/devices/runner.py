@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Any, Iterator, NamedTuple, Sequence
+from typing import IO, Callable, Iterator, NamedTuple, Sequence
 
 from rdn import escaping
 
@@ -185,17 +185,17 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
             process.wait()
 
 
+def with_parent() -> Callable[[], None]:
+    """Return a preexec_fn for a script of this project: it ends when this process is killed."""
+    return functools.partial(_end_with_parent, os.getpid())
+
+
 @contextlib.contextmanager
-def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen]:
-    """Start a script of this project that ends with this one, and removes what it has half-written.
+def ending(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
+    """End a script of this project where the block ends early, so that it removes what it has half-written.
 
-    subprocess.run would kill it at once where a signal ends this process.
-
-    Args:
-        command: the program and its arguments.
-        options: of subprocess.Popen.
+    subprocess.run would kill it at once.
     """
-    process = subprocess.Popen(command, preexec_fn=functools.partial(_end_with_parent, os.getpid()), **options)
     try:
         yield process
     finally:

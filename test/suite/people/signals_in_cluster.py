@@ -206,5 +206,5 @@ def test_a_cluster_of_the_users_goes_on(tmp_path, pictures, narrow, places, monk
         )
         assert again.returncode == 0 and snapshot(tmp_path / 'out') == pictures[1], again
     finally:
-        subprocess.run([*ray, 'stop', '--force'], capture_output=True)
+        find_left({}, 0)  # `ray stop` would end other Rays of this machine, too
         shutil.rmtree(folder)

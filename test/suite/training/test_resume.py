@@ -145,9 +145,12 @@ def test_a_second_run_with_the_same_output_is_refused_and_changes_nothing(train,
 def test_a_run_that_measured_until_its_time_was_over_needs_no_checkpoint(train, tmp_path, image_folder, monkeypatch):
     """The clock, not a step, ends such a run, before its first checkpoint."""
     quality = validation.Quality(30.0, 30.0, 0.9, 0.9)
-    monkeypatch.setattr(
-        validation.Evaluation, 'measure', lambda self, *_: time.sleep(0.2) or dict.fromkeys(self.folders, quality)
-    )
+
+    def measure(evaluation, *_):
+        time.sleep(0.2)
+        return dict.fromkeys(evaluation.folders, quality)
+
+    monkeypatch.setattr(validation.Evaluation, 'measure', measure)
     monkeypatch.setattr(validation.Evaluation, 'estimate_seconds', lambda *_: 0.0)
     ended = train('--minutes=0.003', '--report-minutes=0.00001', '--eval-path', image_folder)
     assert ended.status == 0 and 'written to' in ended.out
