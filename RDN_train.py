@@ -16,6 +16,8 @@ or more use --patch=36 --batch-size=16 --learning-rate=6e-4, on a GPU --patch=48
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import os
 import re
 import sys
@@ -24,7 +26,7 @@ from typing import Sequence
 
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
-from rdn import cli
+from rdn import cli, files
 from rdn.network import checkpoint
 from rdn.training import patches, plan, reporter, trainer, validation, ways
 
@@ -114,6 +116,12 @@ def new_model(**config: int) -> models.RDN:
 
 def main(argv=None):
     args = parse_args(argv)
+    with files.reserved(args.output_file, 'another run of RDN_train.py writes it: wait, or name another --output-file'):
+        return train_and_write(args)
+
+
+def train_and_write(args: argparse.Namespace) -> int | None:
+    """Train as the flags say, and write the weights. Returns a signal's status if one came, else None."""
     checkpoint_path = args.output_file + '.checkpoint'
     resumes = args.resume and os.path.exists(checkpoint_path)
     if os.path.exists(checkpoint_path) and not args.resume:
@@ -144,10 +152,13 @@ def main(argv=None):
         print(f'stopped at step {run.step}: the same command with --resume continues', file=sys.stderr)
         return status
     run.write_weights(args.output_file, args.half)
-    os.remove(checkpoint_path)
+    with contextlib.suppress(FileNotFoundError):  # a short run may have made none
+        os.remove(checkpoint_path)
+    files.clean_up(checkpoint_path)  # of a run that was killed, too
     with ways.memory_errors('the images of --eval-path: measure with python3 -m tools.evaluate'):
         progress.print_end()
     cli.say(f'written to {args.output_file} after {cli.count(run.step, "step")}')
+    return None
 
 
 def parse_args(argv):

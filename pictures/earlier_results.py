@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from pictures import history, in_place, processing
+from rdn import files
 
 
 def is_job_done(
@@ -24,6 +26,16 @@ def is_job_done(
         ValueError: the picture and its result cannot be as they were asked for, or a file is there already.
         OSError: a folder or a device is there.
     """
+    is_done = _is_done(job, options, sources, past)
+    if is_done:
+        with contextlib.suppress(OSError):  # in a folder that cannot be written nothing is half-written
+            files.clean_up(job.target, anew=False)  # killed when the result had its name, a run left its lock
+    return is_done
+
+
+def _is_done(
+    job: processing.PictureJob, options: processing.Options, sources: dict[str, str], past: history.History | None
+) -> bool:
     if options.in_place:
         real = os.path.realpath(job.source)
         processing.check_job(job._replace(target=real), sources, may_be_itself=True)

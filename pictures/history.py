@@ -44,6 +44,7 @@ class History:
         """Prepare to read and write records. made: a digest of the model and the settings of this run."""
         self._made = made
         self._folders: dict[str, dict[str, Made]] = {}  # folder -> result -> its last line
+        self._sizes: dict[str, int] = {}  # folder -> bytes of its record that are known here
         self._lock = threading.Lock()
 
     def proves(self, source: str, target: str) -> bool:
@@ -91,6 +92,14 @@ class History:
         with self._lock, contextlib.suppress(OSError):
             self._load_locked(folder)[entry.result] = entry
             _append(os.path.join(folder, NAME), line.encode())
+            self._sizes[folder] = self._sizes.get(folder, 0) + len(line.encode())
+
+    def refresh(self, target: str) -> None:
+        """Read the record of a result's folder again if another run wrote to it since."""
+        folder = os.path.dirname(os.path.abspath(target))
+        with self._lock:
+            if folder in self._folders and _size(os.path.join(folder, NAME)) != self._sizes.get(folder):
+                del self._folders[folder]
 
     def _entry(self, target: str) -> Made | None:
         return self._load(os.path.dirname(os.path.abspath(target))).get(os.path.basename(target))
@@ -101,7 +110,9 @@ class History:
 
     def _load_locked(self, folder: str) -> dict[str, Made]:
         if folder not in self._folders:
-            self._folders[folder] = _read(os.path.join(folder, NAME))
+            path = os.path.join(folder, NAME)
+            self._sizes[folder] = _size(path)
+            self._folders[folder] = _read(path)
         return self._folders[folder]
 
 
@@ -117,6 +128,14 @@ def _read(path: str) -> dict[str, Made]:
                     if all(isinstance(text, str) for text in entry[:3]):
                         entries[entry.result] = entry
     return entries
+
+
+def _size(path: str) -> int:
+    """Of a file, in bytes; 0 where there is none."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
 
 
 def _append(path: str, line: bytes) -> None:

@@ -6,6 +6,7 @@ At every moment the original lies under its own name, or it is photo.jpg.orig an
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import os
 import shutil
@@ -39,6 +40,7 @@ def is_done(path: str, past: history.History, overwrite: bool, resume: bool) -> 
     Raises:
         ValueError: it was enlarged and nothing says what to do, or the backup's name is in use.
     """
+    past.refresh(path)  # another run may have replaced it meanwhile
     backup = path + ENDING
     may_skip = resume or past.is_of_this_run(path) and not overwrite
     if os.path.lexists(backup) and not _is_copy(path, backup):
@@ -108,7 +110,7 @@ def keep_original(path: str) -> str:
     except OSError:
         if os.path.lexists(backup):
             if not _is_copy(path, backup):
-                raise
+                raise FileExistsError(errno.EEXIST, f'{backup} is of another run, which replaced the picture', path)
         else:
             with files.atomic_path(backup) as partial:
                 shutil.copy2(path, partial)

@@ -7,8 +7,9 @@ import errno
 import logging
 import os
 import sys
+import time
 import warnings
-from typing import Callable, Iterable, NoReturn, Sequence, TextIO
+from typing import Any, Callable, Iterable, NoReturn, Sequence, TextIO
 
 from rdn import configuration, escaping, steps, stopping
 
@@ -112,12 +113,22 @@ def _fail(message: str, status: int) -> None:
     sys.exit(status)
 
 
+class Bar(tqdm):
+    """A bar whose times are those of a clock that never jumps; tqdm takes the time of day."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        """The arguments are tqdm's."""
+        super().__init__(*args, **kwargs)
+        self._time = time.monotonic
+        self.start_t = self.last_print_t = self._time()
+
+
 def progress(items: Iterable, unit: str, total: int | None = None) -> Iterable:
     """The items, under a bar on stderr where that is a terminal; silent in a pipe. total: where they have no len."""
-    return tqdm(items, unit=unit, total=total, disable=None, leave=False)
+    return Bar(items, unit=unit, total=total, disable=None, leave=False)
 
 
-def bar(total: float, form: str = BAR_FORM, file: TextIO | None = None) -> tqdm:
+def bar(total: float, form: str = BAR_FORM, file: TextIO | None = None) -> Bar:
     """Return a bar, for steps that are no loop: `update` and `close` it, or use it in a `with` block.
 
     Args:
@@ -125,7 +136,7 @@ def bar(total: float, form: str = BAR_FORM, file: TextIO | None = None) -> tqdm:
         form: as tqdm's bar_format.
         file: where it is drawn if that is a terminal, else it is silent; None: stderr.
     """
-    return tqdm(total=total, bar_format=form, smoothing=0.1, file=file, disable=None, leave=False)
+    return Bar(total=total, bar_format=form, smoothing=0.1, file=file, disable=None, leave=False)
 
 
 def count(number: int, noun: str) -> str:

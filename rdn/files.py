@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Callable, Iterable, Iterator
 from rdn import stopping
 
 LOCK_ENDING = '.lock'
-MANY_NAMES = 10000  # in a folder: listing it for each file that is written would take longer than the writing
+MANY_NAMES = 2000  # in a folder: listing it for each file that is written would take longer than the writing
 LISTING_SECONDS = 60
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that only writing meets
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
@@ -157,6 +157,43 @@ def locked_at_once(folder: str, message: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def reserved(path: str, message: str) -> Iterator[None]:
+    """Keep a file's name for this process alone, by a hidden lock beside it; makes the folder.
+
+    The kernel frees the lock of a killed process; its file goes with the next such block.
+
+    Raises:
+        BlockingIOError: another process is in such a block for the name; with the message.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    lock = os.path.join(folder, f'.{_short(name)}{LOCK_ENDING}')
+    descriptor = None
+    while descriptor is None:
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        if _try_lock(descriptor) is False:
+            os.close(descriptor)
+            raise BlockingIOError(errno.EWOULDBLOCK, message, path)
+        if not _is_at(descriptor, lock):  # the process before removed it meanwhile
+            os.close(descriptor)
+            descriptor = None
+    try:
+        with stopping.before_exit(lambda: os.remove(lock)):
+            yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(lock)
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def exchange_names(a: str, b: str) -> bool:

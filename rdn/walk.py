@@ -178,7 +178,9 @@ def print_figures(measured: Sequence[Measured]) -> None:
     for each in measured:
         for title, path in (('accuracy', each.result), ('performance', each.speed)):
             print(f'==== {title} ====', flush=True)
-            subprocess.run([sys.executable, 'test/parse.py', path], check=True)
+            command = [sys.executable, 'test/parse.py', path]
+            with runner.ending(subprocess.Popen(command, preexec_fn=runner.with_parent())) as process:
+                walk_steps.check(process.wait())
 
 
 def main(argv=None):

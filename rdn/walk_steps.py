@@ -78,10 +78,10 @@ def _run(command: Sequence[str], stderr: int | None = None) -> subprocess.Comple
     """Show and run a command; a signal that ended it counts as a status, as in a shell."""
     runner.show(command)
     program = [sys.executable, *command[1:]] if command[0] == 'python3' else list(command)
-    done = subprocess.run(program, stderr=stderr)
-    if done.returncode < 0:
-        done.returncode = 128 - done.returncode
-    return done
+    with runner.ending(subprocess.Popen(program, stderr=stderr, preexec_fn=runner.with_parent())) as process:
+        _, said = process.communicate()
+    status = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    return subprocess.CompletedProcess(program, status, stderr=said)
 
 
 def sizes(config: configuration.Configuration) -> list[str]:

@@ -12,13 +12,13 @@ has to succeed, give the new results, and leave nothing else behind.
 import collections
 import contextlib
 import ctypes
+import functools
 import os
 import random
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -26,9 +26,22 @@ import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 from rdn import cli
 
-from tools.fault_cases import CASES, TOOLKIT, check, check_rerun, finish, read, run, states, write_sources
+from tools import fault_attacks, fault_fork
+from tools.fault_cases import (
+    CASES,
+    TOOLKIT,
+    check,
+    check_rerun,
+    copy_project,
+    finish,
+    module_of,
+    read,
+    run,
+    states,
+    write_sources,
+)
 
-WIDTHS = [-38, 9, 8, 10, 12, 8]
+GUIDE = 5  # the first cases make what the others start from
 CHANGES = 'rename replace remove unlink rmdir mkdir link symlink truncate chmod chown fsync'.split()
 
 
@@ -39,9 +52,9 @@ class Bench:
         self.case, self.base = case, folder
         self.old = states(folder, case.results)
         with self.copy() as copy:
-            start = time.time()
+            start = time.monotonic()
             finish(run(case, copy))
-            self.seconds = time.time() - start
+            self.seconds = time.monotonic() - start
             self.new = states(copy, case.results)
 
     @contextlib.contextmanager
@@ -58,26 +71,28 @@ class Bench:
 
 def kills_at_changes(bench, most):
     """SIGKILL before each change of a name in the file system, `most` of them; returns how many."""
+    if bench.case.name.endswith('.sh'):
+        return 0
     with bench.copy() as folder:
         counted = os.path.join(folder, 'count')
-        finish(run(bench.case, folder, [__file__, 'inner', '0', counted]))
+        finish(run(bench.case, folder, lambda: watch_changes(0, counted)))
         total = int(read(counted) or 0)
     moments = list(range(1, total + 1))
     if len(moments) > most:
         moments = sorted(random.sample(moments, most))
     for moment in moments:
         with bench.copy() as folder:
-            finish(run(bench.case, folder, [__file__, 'inner', str(moment), 'count']), -signal.SIGKILL)
+            finish(run(bench.case, folder, functools.partial(watch_changes, moment, 'count')), -signal.SIGKILL)
             bench.judge(folder)
     return len(moments)
 
 
 def kills_at_random(bench, count):
-    """SIGKILL at random moments of a run's second two thirds; the first one is imports. Returns how many."""
+    """SIGKILL at random moments. Returns how many."""
     for _ in range(count):
         with bench.copy() as folder:
             process = run(bench.case, folder)
-            time.sleep(bench.seconds * random.uniform(0.3, 1.0))
+            time.sleep(bench.seconds * random.uniform(0.0, 1.0))
             process.kill()
             finish(process, None)
             bench.judge(folder)
@@ -115,8 +130,8 @@ def lost_permissions(bench, count):
     """All folders become read-only in the middle, which also binds this root. Returns how many."""
     for _ in range(count):
         with bench.copy() as folder:
-            process = run(bench.case, folder, preexec_fn=drop_override)
-            time.sleep(bench.seconds * random.uniform(0.3, 1.0))
+            process = run(bench.case, folder, drop_override)
+            time.sleep(bench.seconds * random.uniform(0.0, 1.0))
             set_modes(folder, 0o555)
             finish(process, None)
             set_modes(folder, 0o755)
@@ -147,8 +162,8 @@ def little_memory(bench, count):
     return count
 
 
-def inner(moment, counted, script, *arguments):
-    """In the process under test: run a script that kills itself before its change number `moment`; 0 counts them."""
+def watch_changes(moment, counted):
+    """In the process under test: kill it before its change number `moment`; count them in a file."""
     seen = [0]
 
     def watched(function):
@@ -156,68 +171,78 @@ def inner(moment, counted, script, *arguments):
             seen[0] += 1
             if seen[0] == moment:
                 os.kill(os.getpid(), signal.SIGKILL)
+            with open(counted, 'w') as file:
+                file.write(str(seen[0]))
             return function(*args, **kwargs)
 
         return call
 
-    sys.argv = [script, *arguments]
-    module = __import__(os.path.basename(script)[:-3])  # importing changes nothing that counts
     for name in CHANGES:
         setattr(os, name, watched(getattr(os, name)))
-    try:
-        cli.run(module.main)
-    finally:
-        if not moment:
-            with open(counted, 'w') as file:
-                file.write(str(seen[0]))
+
+
+ATTACKS = {  # by the table's column; with the flag that says how many
+    'changes': (kills_at_changes, 'changes'),
+    'random': (kills_at_random, 'kills'),
+    'disk full': (full_disks, 'others'),
+    'permissions': (lost_permissions, 'others'),
+    'memory': (little_memory, 'others'),
+    'signals': (fault_attacks.signals, 'kills'),
+    'file limit': (fault_attacks.file_limits, 'others'),
+    'two at once': (fault_attacks.pairs, 'others'),
+    'clock': (fault_attacks.clocks, 'others'),
+}
 
 
 def main(argv=None):
     args = parse_args(argv)
     random.seed(args.seed)
+    fault_fork.load(module_of(case) for case in CASES if case.name.endswith('.py'))
+    chosen = {name: ATTACKS[name] for name in args.attacks or ATTACKS}
+    widths = [-38] + [max(8, len(name)) for name in chosen]
     totals = collections.Counter()
-    print(cli.format_row(['', 'changes', 'random', 'disk full', 'permissions', 'memory'], WIDTHS))
+    print(cli.format_row(['', *chosen], widths))
     with tempfile.TemporaryDirectory() as folder:
         base = os.path.join(folder, 'base')
         os.mkdir(base)
         with open(os.path.join(base, 'transpose.py'), 'w') as file:
             file.write(TOOLKIT)
         write_sources(base, 0)
+        copy_project(base)
         for case in CASES:
-            if case.results != ['transpose.py']:
+            if case.results != ['transpose.py'] and needs(args.only, case):
                 finish(run(case, base))
         write_sources(base, 1)  # so each step has old results, and makes others
         for case in CASES:
-            if args.only in (None, case.name):
+            if args.only in (None, case.title):
                 bench = Bench(case, base)
-                counts = [
-                    kills_at_changes(bench, args.changes),
-                    kills_at_random(bench, args.kills),
-                    full_disks(bench, args.others),
-                    lost_permissions(bench, args.others),
-                    little_memory(bench, args.others),
-                ]
-                totals.update(dict(enumerate(counts)))
-                name = case.name + (' --revert' if case.command[-1] == '--revert' else '')
-                print(cli.format_row([name, *map(str, counts)], WIDTHS), flush=True)
-            finish(run(case, base))
-    print(cli.format_row(['all, none with a loss', *(str(totals[i]) for i in range(5))], WIDTHS))
+                counts = {}
+                for name, (attack, flag) in chosen.items():
+                    counts[name] = attack(bench, getattr(args, flag))
+                totals.update(counts)
+                print(cli.format_row([case.title, *map(str, counts.values())], widths), flush=True)
+            if needs(args.only, case):
+                finish(run(case, base))
+    print(cli.format_row(['all, none with a loss', *(str(totals[name]) for name in chosen)], widths))
+
+
+def needs(only, case):
+    """Whether a case's results are needed: all of them, or the guide's and those of the one that is attacked."""
+    return only in (None, case.title) or case in CASES[:GUIDE]
 
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('--only', choices=sorted({case.name for case in CASES}), help='this script alone')
+    parser.add_argument('--only', choices=sorted({case.title for case in CASES}), help='this script alone')
     parser.add_argument('--changes', type=int, default=20, help='kills at changes of names, a script at most')
     parser.add_argument('--kills', type=int, default=20, help='kills at random moments, a script')
     parser.add_argument(
         '--others', type=int, default=5, help='full disks, lost permissions and little memory, a script'
     )
+    parser.add_argument('--attacks', nargs='+', choices=ATTACKS, help='these alone')
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args(argv)
 
 
 if __name__ == '__main__':
-    if sys.argv[1:2] == ['inner']:
-        inner(int(sys.argv[2]), *sys.argv[3:])
-    else:
-        cli.run(main)
+    cli.run(main)

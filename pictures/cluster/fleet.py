@@ -83,7 +83,6 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             if address:  # the machines have the packages; our own modules are sent
-                stack.callback(worker.clean_up)  # after Ray's shutdown, which ends the workers
                 stack.callback(own_ray.shut_down, ray)
                 ray.init(address, runtime_env={'py_modules': sent_packages()}, **quiet)
             else:

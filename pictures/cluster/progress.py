@@ -12,8 +12,6 @@ from pictures.cluster import stores
 from pictures.formats import reader
 from rdn import cli
 
-from tqdm import tqdm
-
 LINE_SECONDS = 60  # between lines on the progress where there is no terminal
 BAR_FORMAT = '{n}/{total_fmt} pictures [{elapsed}<{remaining}{postfix}]'
 
@@ -26,7 +24,7 @@ class Progress:
         self.summary = summary
         self._started = self._said = time.monotonic()
         self._total: int | None = None
-        self._bar = tqdm(file=console, disable=None, leave=False, bar_format=BAR_FORMAT)
+        self._bar = cli.Bar(file=console, disable=None, leave=False, bar_format=BAR_FORMAT)
 
     def count(self, source: stores.Store, output: stores.Store) -> None:
         """Count the pictures beside the work, for what is left."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import threading
-from typing import IO, Any, Iterator, TextIO
+from typing import IO, Any, Iterator, NoReturn, TextIO
 
 from pictures.formats import stderr_capture
-from rdn import files
+from rdn import files, stopping
 
 NAME = 'ray.log'
 
@@ -28,6 +29,12 @@ class RayLog:
         self.is_named = True
         self.write()
         return f"a node was lost: {address}; its pictures are done again, and Ray's own lines are in {self._path}"
+
+    def describe_end(self) -> str:
+        """The line on this process, which ended without one; the file that it names is there from now on."""
+        self.is_named = True
+        self.write()
+        return f"the run was ended from outside or by Ray: the same command with --resume goes on; Ray's own lines are in {self._path}\n"
 
     def write(self) -> None:
         """Bring the file up to date, if it has been named."""
@@ -58,6 +65,45 @@ class _Divided:
 
 
 @contextlib.contextmanager
+def _watched(log: RayLog) -> Iterator[None]:
+    """Say so on stderr if this process ends within the block without a word, as Ray's C++ may have it do.
+
+    A child of this process waits for its end.
+    """
+    errors = stderr_capture.duplicate()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(writing)
+        _wait_and_say(reading, errors, log)
+
+    def release() -> None:
+        with contextlib.suppress(OSError):
+            os.write(writing, b'.')
+
+    os.close(reading)
+    try:
+        with stopping.before_exit(release):
+            yield
+    finally:
+        release()
+        os.close(writing)
+        os.close(errors)
+        os.waitpid(child, 0)
+
+
+def _wait_and_say(reading: int, errors: int, log: RayLog) -> NoReturn:
+    """What the child does: nothing of Python's that a fork may have left locked."""
+    try:
+        for number in stopping.NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
+        if not os.read(reading, 1):
+            os.write(errors, log.describe_end().encode(errors='replace'))
+    finally:
+        os._exit(0)
+
+
+@contextlib.contextmanager
 def captured(failures: str | None) -> Iterator[RayLog]:
     """Take what Ray prints while the block lasts; where the block fails, show it on stderr as it came.
 
@@ -73,7 +119,7 @@ def captured(failures: str | None) -> Iterator[RayLog]:
     with tempfile.TemporaryFile() as lines:
         found = RayLog(path, lines)
         try:
-            with stderr_capture.into(lines), contextlib.redirect_stdout(_Divided(sys.stdout, lines)):
+            with _watched(found), stderr_capture.into(lines), contextlib.redirect_stdout(_Divided(sys.stdout, lines)):
                 yield found
         except Exception:
             if not found.is_named:

@@ -20,7 +20,7 @@ from rdn import cli, engines, escaping, files, tiles
 
 import numpy as np
 
-CLEANING_SECONDS = 3
+CLEANING_SECONDS = 1.5
 LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: docs/measurements.md
 
 
@@ -171,7 +171,9 @@ class Worker:
             # A URL's local copies fill one machine only.
             is_read = isinstance(self._input, stores.Bucket) and str(error.filename).startswith(self._input.url)
             is_shared = isinstance(self._output, stores.Folder) and not is_read
-            return Outcome('hopeless' if is_shared else 'unfit', line)
+            if is_shared:
+                return Outcome('hopeless', line)
+            return Outcome('unfit', f'{line}: local copies of it need room in {escaping.escape(tempfile.gettempdir())}')
 
     def _upscale(self, task: PictureTask) -> Outcome:
         if task.is_retry:

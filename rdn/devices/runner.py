@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Iterator, NamedTuple, Sequence
+from typing import IO, Callable, Iterator, NamedTuple, Sequence
 
 from rdn import escaping
 
@@ -183,6 +183,32 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
         finally:  # after a second Ctrl-C, too
             _end_group(process)
             process.wait()
+
+
+def with_parent() -> Callable[[], None]:
+    """Return a preexec_fn for a script of this project: it ends when this process is killed."""
+    return functools.partial(_end_with_parent, os.getpid())
+
+
+@contextlib.contextmanager
+def ending(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
+    """End a script of this project where the block ends early, so that it removes what it has half-written.
+
+    subprocess.run would kill it at once.
+    """
+    try:
+        yield process
+    finally:
+        try:
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(SECONDS_TO_END)
+        finally:  # after a second signal, too
+            process.kill()
+            process.wait()
+            if process.stderr:
+                process.stderr.close()
 
 
 def _end_group(process: subprocess.Popen) -> None:

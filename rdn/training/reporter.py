@@ -8,8 +8,6 @@ from rdn import cli
 from rdn.data import protocols
 from rdn.training import trainer, validation
 
-from tqdm import tqdm
-
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {postfix}'
 BAR_SECONDS = 0.1  # between two looks at the loss, which the device has to finish for
 
@@ -28,7 +26,7 @@ class Reporter:
         self.closing_seconds = closing_seconds
         self.line_is_due, self.bar_is_due = trainer.Every(every_seconds), trainer.Every(BAR_SECONDS)
         self.since = (run.step, time.monotonic())  # of the last line
-        self.bar = tqdm(total=1, disable=None, leave=False, bar_format=BAR_FORMAT)
+        self.bar = cli.bar(1, BAR_FORMAT)
 
     def show(self) -> None:
         """Bring the bar up to date, and print a line if it is time for one."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import collections
+import io
 import json
 import math
 import signal
 import time
 from typing import Any
 
-from rdn import files
+from rdn import files, stopping
 from rdn.network import checkpoint
 from rdn.training import steps
 
@@ -145,20 +146,17 @@ class Trainer:
         if self.steps.is_failing():
             return
         state = self.steps.keep()
-        with files.atomic_file(path) as file:
-            torch.save(
-                {
-                    'settings': json.dumps(self.settings),
-                    'step': self.step,
-                    'seconds': self.seconds,
-                    'rate_factor': self.rate_factor,
-                    'weights': [tensor.cpu().contiguous() for tensor in state.weights],
-                    'average': [tensor.cpu().contiguous() for tensor in state.average],
-                    'adam': [{name: _plain(value) for name, value in slots.items()} for slots in state.adam],
-                    'loss': state.loss,
-                },
-                file,
-            )
+        content = {
+            'settings': json.dumps(self.settings),
+            'step': self.step,
+            'seconds': self.seconds,
+            'rate_factor': self.rate_factor,
+            'weights': [tensor.cpu().contiguous() for tensor in state.weights],
+            'average': [tensor.cpu().contiguous() for tensor in state.average],
+            'adam': [{name: _plain(value) for name, value in slots.items()} for slots in state.adam],
+            'loss': state.loss,
+        }
+        _write(content, path)
 
     def load(self, path: str) -> None:
         """Continue from a checkpoint, which may be of another device.
@@ -191,8 +189,18 @@ class Trainer:
         weights = collections.OrderedDict(
             (key, value.cpu().to(kind).contiguous()) for key, value in self.steps.average.state_dict().items()
         )
-        with files.atomic_file(path) as file:  # torch.save(weights, path) would store the temporary file's name
-            torch.save(weights, file)
+        _write(weights, path)
+
+
+def _write(content: Any, path: str) -> None:
+    """Write what torch.save makes, atomically.
+
+    It makes it in memory: on a full disk torch fails with an error of its own, and it stores the name of a file.
+    """
+    memory = io.BytesIO()
+    torch.save(content, memory)
+    with files.atomic_file(path) as file:
+        file.write(memory.getbuffer())
 
 
 def _plain(value: Any) -> Any:
@@ -213,11 +221,14 @@ class Every:
 
 
 class Signals:
-    """Ctrl-C and SIGTERM, remembered until the step under way is done; the second one acts at once."""
+    """SIGINT, SIGTERM and SIGHUP, remembered until the step under way is done; the second one acts at once."""
 
     def __init__(self) -> None:
         self.status: int | None = None
-        self.former = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        asked = [
+            number for number in stopping.NUMBERS if signal.getsignal(number) != signal.SIG_IGN
+        ]  # nohup ignores one
+        self.former = {number: signal.signal(number, self._remember) for number in asked}
 
     def _remember(self, number: int, _: Any) -> None:
         self.status = 128 + number

@@ -50,6 +50,7 @@ def test_versions_with_fp16_run_the_guides_command(gpu_server, version):
     assert command_in(house) == GUIDE and not (house / 'rdn_x2_fp16.onnx').exists()
 
 
+@pytest.mark.slow
 def test_tensorrt_11_measures_a_model_in_fp16(gpu_server):
     house = gpu_server(11)
     status, out, err = shell('bash test/perf_gpu.sh', house)
@@ -57,6 +58,7 @@ def test_tensorrt_11_measures_a_model_in_fp16(gpu_server):
     assert command_in(house) == '--onnx=rdn_x2_fp16.onnx --shapes=image:1x3x114x114'
 
 
+@pytest.mark.slow
 def test_tensorrt_11_takes_other_weights_as_the_second_argument(gpu_server, narrow):
     house = gpu_server(11)
     (house / 'rdn_x2.pth').unlink()

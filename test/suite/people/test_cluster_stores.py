@@ -1,6 +1,7 @@
 """pictures/cluster: the pictures of folders and stores, listed, read, written whole; without Ray."""
 
 import contextlib
+import errno
 import os
 
 from pictures import discovery, naming, processing
@@ -123,6 +124,25 @@ def test_a_store_that_fails_for_good_is_named_with_the_picture(flaky, tmp_path):
     assert raised.value.filename == 'flaky://pictures/图 1.png' and 'reset by the store' in str(raised.value)
     with pytest.raises(OSError, match='cannot be written to'):
         store.check_writable()
+
+
+@pytest.mark.parametrize('is_there', [False, True])
+def test_a_store_that_denies_the_question_for_a_file_is_named_so_and_keeps_nothing(flaky, monkeypatch, is_there):
+    """S3 answers HEAD with 403 without the right to read, and for what is not there without the right to list."""
+    store, info = stores.open_store('flaky://pictures'), flaky.info
+
+    def deny(self, path, **keywords):
+        if self.exists_really(path) == is_there:
+            raise PermissionError(errno.EACCES, 'Forbidden')
+        return info(self, path, **keywords)
+
+    monkeypatch.setattr(flaky, 'exists_really', lambda self, path: path in self.store, raising=False)
+    monkeypatch.setattr(flaky, 'info', deny)
+    with pytest.raises(
+        PermissionError, match='does not say whether a file is there: Forbidden: allow reading'
+    ) as raised:
+        store.check_writable()
+    assert raised.value.filename == 'flaky://pictures' and flaky.store == {}
 
 
 def test_nothing_is_put_where_writing_failed(flaky, tmp_path):

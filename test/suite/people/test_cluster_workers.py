@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import sys
+import tempfile
 
 from pictures import processing, target_size
 from pictures.cluster import fleet, stores, worker
@@ -156,7 +157,9 @@ def test_a_local_copy_that_fills_a_machines_disk_is_not_the_end_of_all(made, fla
     one = made()
     one._input = stores.open_store('flaky://pictures')
     monkeypatch.setattr(one._input._system, 'get_file', lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'full')))
-    assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'unfit'
+    outcome = one.upscale(worker.PictureTask('a.png', 'b.png'))
+    assert outcome.kind == 'unfit'
+    assert outcome.line == f'flaky://pictures/a.png: full: local copies of it need room in {tempfile.gettempdir()}'
 
 
 def test_a_full_disk_of_one_machine_is_not_the_end_of_all(made, tmp_path, monkeypatch):

@@ -1,11 +1,15 @@
 """pictures/cluster/ray_log.py: what Ray prints by itself goes into a file, which is there if a line names it."""
 
 import os
+import subprocess
+import sys
 import threading
 
 from pictures.cluster import ray_log
 
 import pytest
+
+from helpers import ROOT
 
 
 def test_rays_lines_are_in_the_file_that_the_line_on_a_lost_node_names(tmp_path, capfd):
@@ -39,3 +43,34 @@ def test_what_a_thread_of_rays_prints_goes_into_the_file_and_not_to_the_console(
         log.describe_lost('10.0.0.7')
     assert (tmp_path / 'ray.log').read_bytes() == b'(raylet) Raylet is terminated.\n'
     assert capfd.readouterr() == ('ours\n', '')
+
+
+ENDS = {
+    'by a library': "os.write(2, b'raylet died'); os._exit(1)",
+    'by SIGKILL': "os.write(2, b'raylet died'); os.kill(os.getpid(), 9)",
+}
+
+
+@pytest.mark.parametrize('end', ENDS.values(), ids=list(ENDS))
+def test_a_process_that_ends_without_a_word_leaves_a_line_and_rays_own(tmp_path, end):
+    done = run_code(end, tmp_path)
+    assert done.returncode in (1, -9) and done.stderr.count('\n') == 1
+    assert '--resume' in done.stderr and str(tmp_path / 'ray.log') in done.stderr
+    assert (tmp_path / 'ray.log').read_text() == 'raylet died'
+
+
+def test_an_end_that_was_meant_says_nothing_more(tmp_path):
+    for end in ('pass', 'stopping._tidy_up(); os._exit(143)'):
+        done = run_code(end, tmp_path)
+        assert done.stderr == '' and not list(tmp_path.iterdir())
+
+
+def run_code(end, folder):
+    body = f"""
+import os
+from pictures.cluster import ray_log
+from rdn import stopping
+with ray_log.captured({str(folder / 'failures.txt')!r}):
+    {end}
+"""
+    return subprocess.run([sys.executable, '-c', body], cwd=ROOT, stderr=subprocess.PIPE, text=True)

@@ -138,6 +138,29 @@ def test_without_a_backup_the_record_prevents_a_second_time(script, tmp_path, na
     assert opened(path).size == (48, 36)
 
 
+def test_a_second_run_sees_what_another_one_replaced_since_it_began(tmp_path, small):
+    """Without that, two runs at once would enlarge a picture twice."""
+    for name in ('a.png', 'b.png'):
+        small(1).save(str(tmp_path / name))
+    first, second = history.History('made'), history.History('made')
+    for name in ('a.png', 'b.png'):
+        path = str(tmp_path / name)
+        assert not in_place.is_done(path, second, overwrite=False, resume=True)
+        with open(path, 'r+b') as file:
+            first.add(path, path, file.fileno())
+        assert in_place.is_done(path, second, overwrite=False, resume=True)
+        assert in_place.is_done(path, first, overwrite=False, resume=True)
+
+
+def test_what_a_killed_run_left_beside_a_finished_result_goes_when_it_is_skipped(upscale, small):
+    small(1).save(str(upscale.source / 'p.png'))
+    assert upscale().status == 0
+    before = snapshot(upscale.target)
+    (upscale.target / '.p_x2.png.0123abcd.partial.lock').write_text('')
+    assert upscale('--resume').status == 0
+    assert snapshot(upscale.target) == before
+
+
 def test_a_picture_whose_result_has_less_is_kept_even_without_a_backup(script, tmp_path, narrow, small):
     path = tmp_path / 'a.tif'
     small(1).save(str(path), save_all=True, append_images=[small(2)])

@@ -147,14 +147,13 @@ def test_scale_comes_from_the_model(script, tmp_path, photo):
 def test_model_is_run_tile_by_tile(narrow, monkeypatch):
     monkeypatch.setattr(upscaler, 'RUN_PIXELS', 1)  # otherwise some small tiles are taken together
     model, seen = engines.OnnxRuntime(narrow[1]), []
-    run = model.session.run
+    run = model._run
 
-    class Watched:
-        def run(self, names, feeds):
-            seen.append(feeds['image'].shape[0])
-            return run(names, feeds)
+    def watched(batch):
+        seen.append(batch.shape[0])
+        return run(batch)
 
-    model.session = Watched()
+    monkeypatch.setattr(model, '_run', watched)
     layout = upscaler.layout_for(model, (300, 300), 192, 16, 2)
     parts = upscaler.upscale_pixels(np.zeros((300, 300, 3), np.uint8), model, layout)
     next(parts)

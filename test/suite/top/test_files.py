@@ -316,3 +316,23 @@ def test_what_is_half_written_is_looked_for_anew_where_that_is_asked(tmp_path, m
     (tmp_path / '.5.0123abcd.partial.lock').write_text('')
     files.clean_up(str(tmp_path / '5'))
     assert sorted(os.listdir(str(tmp_path))) == sorted(map(str, range(9)))
+
+
+def test_a_reserved_name_is_refused_to_a_second_process_and_free_after_the_first(tmp_path):
+    path = str(tmp_path / 'new' / 'weights.pth')
+    with files.reserved(path, 'is being written'):
+        with pytest.raises(BlockingIOError, match='is being written'):
+            with files.reserved(path, 'is being written'):
+                pass
+        with files.reserved(path + '2', 'is being written'):
+            pass
+    with files.reserved(path, 'is being written'):
+        pass
+    assert os.listdir(str(tmp_path / 'new')) == []
+
+
+def test_the_reservation_of_a_killed_process_is_free(tmp_path):
+    (tmp_path / '.weights.pth.lock').write_text('')
+    with files.reserved(str(tmp_path / 'weights.pth'), 'is being written'):
+        pass
+    assert os.listdir(str(tmp_path)) == []

@@ -226,3 +226,34 @@ def test_a_model_that_openvino_never_ends_is_stopped_by_the_second_signal(tmp_pa
     _, err = process.communicate(timeout=5)
     assert process.returncode == STATUS[number] and 'Traceback' not in err, err
     assert not [name for name in snapshot(tmp_path) if 'partial' in name]
+
+
+# A step of a walk that writes a file, for a minute.
+STEP = """
+import time
+from rdn import cli, files
+def main():
+    with files.atomic_file('result') as file:
+        file.write(b'half')
+        print('begun', flush=True)
+        time.sleep(60)
+cli.run(main)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_step_of_a_walk_ends_with_it_and_leaves_nothing_half_written(tmp_path, number):
+    """The signal comes to the walk alone, as kill sends it; where it is killed, Linux ends the step."""
+    (tmp_path / 'step.py').write_text(STEP)
+    (tmp_path / 'result').write_text('old')
+    before = snapshot(tmp_path)
+    walk = "from rdn import cli, walk_steps; cli.run(lambda: walk_steps.step('python3', 'step.py'))"
+    process = begun(['-c', walk], tmp_path, 'begun')
+    process.send_signal(number)
+    assert process.wait(20) == STATUS.get(number, -number)
+    deadline = time.monotonic() + 10
+    while snapshot(tmp_path) != before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert snapshot(tmp_path) == before
+    process.communicate()  # the step holds the pipes as long as it lives

@@ -1,11 +1,14 @@
 """RDN_train.py over time: stopped, killed, resumed, and what counts as training."""
 
 import collections
+import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 
+from rdn import files
 from rdn.network import checkpoint
 from rdn.training import graph, patches, steps, trainer, validation
 
@@ -13,7 +16,7 @@ import pytest
 import torch
 
 import models
-from helpers import ROOT, TINY, assert_refused, assert_same, run_python, weights
+from helpers import ROOT, TINY, assert_refused, assert_same, run_python, snapshot, weights
 
 # Sends itself a signal: in a process of its own, since handlers are the whole process's.
 STOPPED = """
@@ -23,7 +26,7 @@ cpu.has_bf16 = lambda: False
 learn = trainer.Trainer.learn
 def interrupted(run):
     if run.step == 2:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.{name})
     return learn(run)
 trainer.Trainer.learn = interrupted
 cli.run(RDN_train.main)
@@ -31,11 +34,12 @@ cli.run(RDN_train.main)
 
 
 @pytest.mark.slow
-def test_stopped_and_resumed_is_the_run_that_was_never_stopped(train, tmp_path, image_folder):
+@pytest.mark.parametrize('name, status', [('SIGTERM', 143), ('SIGINT', 130), ('SIGHUP', 129)])
+def test_stopped_and_resumed_is_the_run_that_was_never_stopped(train, tmp_path, image_folder, name, status):
     assert train('--steps=6', output='whole.pth').status == 0
     flags = ['--train-path', image_folder, f'--output-file={tmp_path / "out.pth"}', *TINY, '--steps=6']
-    ended = run_python('-c', STOPPED, *flags, cwd=ROOT)
-    assert ended.returncode == 143 and '--resume' in ended.stderr and not (tmp_path / 'out.pth').exists()
+    ended = run_python('-c', STOPPED.format(name=name), *flags, cwd=ROOT)
+    assert ended.returncode == status and '--resume' in ended.stderr and not (tmp_path / 'out.pth').exists()
     ended = train('--steps=6', '--resume')
     assert ended.status == 0 and 'resumed at step 3' in ended.out
     assert_same(weights(tmp_path / 'whole.pth'), weights(tmp_path / 'out.pth'))
@@ -69,6 +73,7 @@ def test_measuring_counts_into_the_minutes(train, image_folder, monkeypatch):
     assert not [line for line in ended.out.splitlines() if ' min ' in line]
 
 
+@pytest.mark.slow
 def test_where_measuring_takes_most_of_the_run_it_is_said(train, image_folder, monkeypatch):
     monkeypatch.setattr(validation.Evaluation, 'estimate_seconds', lambda *_: 63.0)
     ended = train('--minutes=0.05', '--eval-path', image_folder)
@@ -76,6 +81,7 @@ def test_where_measuring_takes_most_of_the_run_it_is_said(train, image_folder, m
     assert 'measuring takes more than half of --minutes' in ended.out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(torch, 'compile'), reason='this torch records no CUDA graphs')
 def test_a_run_continues_from_one_device_to_another(tmp_path, photos):
     """From the way of a GPU to the plain one and back: weights, averages, Adam's moments and the loss come along."""
@@ -126,6 +132,31 @@ def test_killed_and_resumed_goes_on_from_the_last_checkpoint(tmp_path, image_fol
     assert kept.exists()
 
 
+@pytest.mark.parametrize('flags', [[], ['--resume'], ['--overwrite']])
+def test_a_second_run_with_the_same_output_is_refused_and_changes_nothing(train, tmp_path, flags):
+    (tmp_path / 'out.pth.checkpoint').write_bytes(b'of the first run')
+    with files.reserved(str(tmp_path / 'out.pth'), 'the first run'):
+        before = snapshot(tmp_path)
+        assert_refused(train('--steps=1', *flags), 'out.pth', 'another run of RDN_train.py', '--output-file')
+        assert snapshot(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_a_run_that_measured_until_its_time_was_over_needs_no_checkpoint(train, tmp_path, image_folder, monkeypatch):
+    """The clock, not a step, ends such a run, before its first checkpoint."""
+    quality = validation.Quality(30.0, 30.0, 0.9, 0.9)
+
+    def measure(evaluation, *_):
+        time.sleep(0.2)
+        return dict.fromkeys(evaluation.folders, quality)
+
+    monkeypatch.setattr(validation.Evaluation, 'measure', measure)
+    monkeypatch.setattr(validation.Evaluation, 'estimate_seconds', lambda *_: 0.0)
+    ended = train('--minutes=0.003', '--report-minutes=0.00001', '--eval-path', image_folder)
+    assert ended.status == 0 and 'written to' in ended.out
+    assert sorted(os.listdir(str(tmp_path))) == ['images', 'out.pth']
+
+
 @pytest.mark.slow
 def test_minutes_are_what_the_run_takes(train, tmp_path):
     start = time.time()
@@ -147,6 +178,24 @@ def test_a_checkpoint_is_neither_overwritten_nor_mixed(train, tmp_path, monkeypa
     monkeypatch.undo()
     assert train('--steps=2', '--resume').status == 0
     assert not path.exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_at_a_checkpoint_is_one_line_and_leaves_the_old_one(train, tmp_path, monkeypatch):
+    """torch closes its archive after a failed write, and fails at that with an error of its own."""
+    monkeypatch.setattr(trainer.Trainer, 'write_weights', lambda *_: (_ for _ in ()).throw(OSError(28, 'full')))
+    assert_refused(train('--steps=2'), 'full')
+    before = snapshot(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        for limit in (0, 1000, 20000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+            assert_refused(train('--steps=3', '--output-file=' + str(tmp_path / 'other.pth')), 'other.pth', 'too large')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, former)
+    assert snapshot(tmp_path) == before
 
 
 def test_a_broken_checkpoint_is_named_and_kept(train, tmp_path):

@@ -216,6 +216,7 @@ def test_both_ways_take_the_same_steps(photos):
 
 
 @needs_graphs
+@pytest.mark.slow
 def test_in_fp16_a_step_that_overflows_is_left_out(photos, monkeypatch):
     device = graph.GraphSteps(interpolation(2), Fixed(photos), 2, fp16=True, compiled=False)
     computed = []
@@ -331,6 +332,7 @@ def test_a_way_that_fails_leaves_the_next_one_with_a_line_on_it(photos, monkeypa
 
 
 # In bf16 150 steps gain less; torch computes it without the instructions too, only slowly.
+@pytest.mark.slow
 @pytest.mark.parametrize('precision, gain', [('fp32', 0.2), pytest.param('bf16', 0.1, marks=pytest.mark.slow)])
 def test_training_learns_more_than_interpolation(train, tmp_path, image_folder, monkeypatch, precision, gain):
     if precision == 'bf16':
@@ -352,6 +354,7 @@ def test_training_learns_more_than_interpolation(train, tmp_path, image_folder, 
     assert sorted(os.listdir(str(tmp_path))) == ['images', 'out.pth']  # the checkpoint went
 
 
+@pytest.mark.slow
 def test_a_run_in_bf16_ends_in_fp32(photos):
     if not hasattr(torch, 'autocast'):
         pytest.skip('this torch has no autocast')
@@ -380,6 +383,7 @@ def evaluation_of(model, folder):
     return validation.evaluate(model, images.list_images(str(folder)), 2, protocols.WHOLE)
 
 
+@pytest.mark.slow
 def test_weights_to_start_from_say_the_architecture(train, tmp_path, image_folder):
     ended = train('--steps=1', '--init=' + LITE, '--learning-rate=1e-9')
     assert ended.status == 0 and '648,067 parameters' in ended.out
@@ -420,6 +424,7 @@ def test_pictures_smaller_than_a_patch_are_skipped_and_counted(train, tmp_path, 
     assert ended.status == 0 and '5 pictures' in ended.out and '1 skipped, smaller than a patch' in ended.out
 
 
+@pytest.mark.slow
 def test_a_run_says_first_what_it_will_need(train, image_folder):
     ended = train('--steps=30', '--eval-path', image_folder)
     lines = ended.out.splitlines()
@@ -428,6 +433,7 @@ def test_a_run_says_first_what_it_will_need(train, image_folder):
     assert re.fullmatch(r'30 steps; with measuring, [0-9]+:[0-9]{2} minutes', lines[4]), lines
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_run(train, tmp_path):
     assert_refused(train('--steps=40', '--learning-rate=1e30'), '--learning-rate')
     assert os.listdir(str(tmp_path)) == ['images']

@@ -103,6 +103,7 @@ def in_this_process(script, monkeypatch, tmp_path, photos):
     return 'photos'
 
 
+@pytest.mark.slow
 def test_a_comparison_on_this_machine_measures_what_runs_and_goes_on_after_what_does_not(
     in_this_process, narrow, monkeypatch, capsys
 ):

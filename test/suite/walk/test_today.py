@@ -132,6 +132,7 @@ def test_devices_on_a_card_may_be_said(modern, monkeypatch):
     assert machine().chip.card_devices == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'flags, words',
     [
