@@ -331,7 +331,7 @@ def test_block_num_stands_for_block_dim(script, profiles):
 def test_profiles_of_two_models_are_not_compared(script, profiles):
     compact = 'OP Type,Count,Total Time(us)\nConv2D,36,1000\nConcatD,25,300\n'
     (profiles / 'compact.csv').write_text(compact)
-    assert_refused(script('RDN_profile', 'five', '--after', 'compact.csv'), 'two models', '150', '36')
+    assert_refused(script('RDN_profile', 'five', '--after', 'compact.csv'), 'different models', '150', '36')
     deconv = STATISTIC_5.replace('TransposeD', 'Conv2DBackpropInput')  # exported with --upsample=deconv
     (profiles / 'deconv.csv').write_text(deconv)
     assert script('RDN_profile', 'five', '--after', 'deconv.csv').status == 0
