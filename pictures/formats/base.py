@@ -99,6 +99,7 @@ class Format(NamedTuple):
         is_lossless: whether a file is stored without loss, so that the result must be too.
         may_crash: whether libraries decode it that damaged files have crashed, so that decoders.py reads it.
         read_frames: all frames or pages of a path, with a list for notes; None if only the first one is read.
+        read_page: a page of a path by its number, with a list for notes, for decoders.py; None without pages.
         save_frames: frames or pages into a binary file, open for reading too, with a list for notes; None if it is only
             written with one picture.
         frame_kind: the kind of frames that it holds, as of frames.Sequence; empty for one picture.
@@ -126,6 +127,7 @@ class Format(NamedTuple):
     is_lossless: Callable[[str], bool] = is_never_lossless
     may_crash: bool = False
     read_frames: Callable[[str, list[str]], frames.Sequence] | None = None
+    read_page: Callable[[str, int, list[str]], Content] | None = None
     save_frames: Callable[[BinaryIO, frames.Sequence, Settings, list[str]], None] | None = None
     frame_kind: str = ''
 

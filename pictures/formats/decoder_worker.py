@@ -12,7 +12,7 @@ import threading
 import warnings
 from typing import BinaryIO
 
-from pictures.formats import decoders, registry
+from pictures.formats import base, decoders, registry
 from rdn import cli, escaping
 
 import numpy as np
@@ -51,7 +51,7 @@ def _answer(request: decoders.Reading, answers: BinaryIO) -> None:
     try:
         if request.folder:
             os.chdir(request.folder)
-        array, *content = BY_NAME[request.format_name].read(request.path, notes)
+        array, *content = _read(request, notes)
     except BaseException as error:  # a panic of a library in Rust is no Exception
         decoders.put(answers, decoders.Reply(notes=tuple(notes), error=_plain(error)))
         return
@@ -59,6 +59,14 @@ def _answer(request: decoders.Reading, answers: BinaryIO) -> None:
     decoders.put(answers, decoders.Reply(tuple(content), array.shape, array.dtype.str, tuple(notes)))
     answers.write(array.reshape(-1).view(np.uint8))  # without a copy
     answers.flush()
+
+
+def _read(request: decoders.Reading, notes: list[str]) -> base.Content:
+    found = BY_NAME[request.format_name]
+    if request.page is None:
+        return found.read(request.path, notes)
+    assert found.read_page
+    return found.read_page(request.path, request.page, notes)
 
 
 def _plain(error: BaseException) -> Exception:

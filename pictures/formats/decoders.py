@@ -32,11 +32,19 @@ PROGRAM = 'import sys; sys.path[:] = sys.argv[1:]; from pictures.formats import 
 
 
 class Reading(NamedTuple):
-    """A file for a worker to read. format_name: of the Format that reads it; folder: where a relative path begins."""
+    """A file for a worker to read.
+
+    Attributes:
+        format_name: of the Format that reads it.
+        path: of the file.
+        folder: where a relative path begins.
+        page: the number of the page to read, from 0; None: the picture, as `Format.read` does.
+    """
 
     format_name: str
     path: str
     folder: str | None
+    page: int | None = None
 
 
 class Reply(NamedTuple):
@@ -61,23 +69,24 @@ class _CrashError(Exception):
     """A worker that ended without an answer."""
 
 
-def read(found: base.Format, path: str, notes: list[str]) -> base.Content:
+def read(found: base.Format, path: str, notes: list[str], page: int | None = None) -> base.Content:
     """Read a file in a worker process.
 
     Args:
         found: the file's format.
         path: of the file.
         notes: is extended.
+        page: as of Reading.
 
     Returns:
-        The pixels and what the file says beside them, as `found.read` returns them.
+        The pixels and what the file says beside them, as `found.read` or `found.read_page` returns them.
 
     Raises:
         ValueError: the file cannot be read, or its decoder crashed.
         OSError: the file cannot be opened.
         MemoryError: the picture is too large for this machine.
     """
-    request = Reading(found.name, path, None if os.path.isabs(path) else os.getcwd())
+    request = Reading(found.name, path, None if os.path.isabs(path) else os.getcwd(), page)
     for is_new in (False, True):  # a second time where an earlier picture may have damaged the worker's memory
         with _workers.lent(is_new) as worker:
             is_last = worker.is_new

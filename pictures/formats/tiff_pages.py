@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO, Iterator
 
-from pictures.formats import base, frames, stderr_capture, tiff
+from pictures.formats import base, decoders, frames, stderr_capture, tiff
 from pictures.metadata import exif
 
 import numpy as np
@@ -30,7 +30,7 @@ def _full_pages(opened: tifffile.TiffFile) -> list[Any]:
 def _read_pages(path: str, count: int, notes: list[str]) -> Iterator[frames.Frame]:
     for index in range(count):
         try:
-            array, said, orientation = read_page(path, index, notes)
+            array, said, orientation = decoders.read(FORMAT, path, notes, index)
         except Exception as error:  # the libraries raise anything for a broken file
             raise ValueError(f'page {index + 1} of {count}: {error}')
         yield frames.turned(array, said, orientation)
@@ -69,4 +69,6 @@ def save_frames(file: BinaryIO, pages: frames.Sequence, _: base.Settings, notes:
         pointer = exif.add_to_tiff(file, tags, pointer)
 
 
-FORMAT = tiff.FORMAT._replace(read_frames=read_frames, save_frames=save_frames, frame_kind=frames.PAGES)
+FORMAT = tiff.FORMAT._replace(
+    read_frames=read_frames, read_page=read_page, save_frames=save_frames, frame_kind=frames.PAGES
+)

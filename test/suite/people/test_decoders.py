@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from pictures.formats import decoder_worker, decoders, reader, registry
+from pictures.formats import decoder_worker, decoders, reader, registry, tiff_pages
 
 import imagecodecs
 import numpy as np
@@ -184,7 +184,7 @@ def read(path, notes):
     notes.append('a note')
     return np.ones((2, 3, 1), np.uint8), None, None
 each = registry.BY_ENDING['.tif']
-decoder_worker.BY_NAME[each.name] = each._replace(read=read)
+decoder_worker.BY_NAME[each.name] = each._replace(read=read, read_page=lambda path, page, notes: read(path, notes))
 decoder_worker.serve()
 """
 
@@ -210,6 +210,15 @@ def test_a_crashed_process_is_replaced(crashing):
     assert workers_of_this_process() == []
     crashing('/good')
     assert len(first) == 1 and first != workers_of_this_process()
+
+
+def test_a_page_whose_decoder_crashes_is_named(crashing, tmp_path):
+    path = str(tmp_path / 'bad.tif')
+    with tifffile.TiffWriter(path) as writer:
+        for value in (1, 2):
+            writer.write(np.full((4, 5), value, np.uint8), metadata=None)
+    with pytest.raises(ValueError, match=r'page 1 of 2: the decoder of TIFF crashed \(SIGSEGV\)'):
+        next(tiff_pages.read_frames(path, []).frames())
 
 
 @pytest.mark.slow
