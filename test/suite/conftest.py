@@ -37,6 +37,8 @@ from vendor import CANN6, vendor_source
 
 OPEN_LOSSY = choice._open_lossy
 
+TORCH_THREADS = models.torch.get_num_threads()  # of a new process
+
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch):
@@ -270,6 +272,7 @@ def limited(tmp_path, monkeypatch):
 def train(script, image_folder, tmp_path, monkeypatch):
     """train(flag, ...): RDN_train.py on the five photographs, a tiny network; in fp32, whatever the processor has."""
     monkeypatch.setattr(cpu, 'has_bf16', lambda: False)
+    models.torch.set_num_threads(TORCH_THREADS)  # engines of earlier tests may have changed it, and so the last bits
 
     def call(*flags, output='out.pth'):
         train_path = [] if any(str(flag).startswith('--train-path') for flag in flags) else [image_folder]

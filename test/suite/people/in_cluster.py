@@ -174,12 +174,23 @@ def test_results_notes_and_refusals_are_those_of_one_machine(cluster, pictures, 
     assert snapshot(tmp_path / 'out') == expected
     assert there.returncode == here.returncode == 1 and '2 of 42 failed' in there.stderr, there
     both = (sorted(ended.stdout.splitlines()) for ended in (there, here))
-    there_lines, here_lines = ([line for line in lines if not is_plan(line)] for lines in both)
+    # What to do about two pictures with one result differs: a cluster does not number results.
+    there_lines, here_lines = ([line.split(' too: ')[0] for line in lines if not is_plan(line)] for lines in both)
     assert there_lines == here_lines
     assert len((tmp_path / 'log').read_text().splitlines()) == 2
     again = upscale(pictures, tmp_path / 'out', narrow[1], f'--cluster={cluster.address}', '--resume', '--log=log')
     assert '40 skipped' in again.stdout and '0 done' in again.stdout, again
     assert snapshot(tmp_path / 'out') == expected
+
+
+def worker_beside(raylet):
+    """A worker of another node than the raylet's; those that were killed have their successors soon."""
+    for _ in range(100):
+        found = [number for number in processes('ray::Worker') if parent_of(number) != raylet]
+        if found:
+            return found[0]
+        time.sleep(0.2)
+    raise AssertionError('no worker of another node')
 
 
 def test_every_picture_is_there_once_though_workers_and_a_node_die(cluster, pictures, tmp_path, narrow, expected):
@@ -191,7 +202,7 @@ def test_every_picture_is_there_once_though_workers_and_a_node_die(cluster, pict
     wait_for(12, tmp_path / 'out', process)
     node = cluster.list_all_nodes()[-1]
     raylet = node.all_processes['raylet'][0].process.pid
-    waiting = next(number for number in processes('ray::Worker') if parent_of(number) != raylet)
+    waiting = worker_beside(raylet)
     os.kill(waiting, signal.SIGSTOP)  # so that the run goes on until Ray knows of the loss
     os.kill(raylet, signal.SIGKILL)
     wait_for_file(tmp_path / 'ray.log', process)
