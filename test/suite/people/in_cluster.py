@@ -183,27 +183,28 @@ def test_results_notes_and_refusals_are_those_of_one_machine(cluster, pictures, 
     assert snapshot(tmp_path / 'out') == expected
 
 
-def worker_beside(raylet):
-    """A worker of another node than the raylet's; those that were killed have their successors soon."""
+def worker_where(is_wanted):
+    """The process number of a worker; those that were killed have their successors soon."""
     for _ in range(100):
-        found = [number for number in processes('ray::Worker') if parent_of(number) != raylet]
+        found = [number for number in processes('ray::Worker') if is_wanted(number)]
         if found:
             return found[0]
         time.sleep(0.2)
-    raise AssertionError('no worker of another node')
+    raise AssertionError('no such worker')
 
 
 def test_every_picture_is_there_once_though_workers_and_a_node_die(cluster, pictures, tmp_path, narrow, expected):
     flags = f'--cluster={cluster.address}', f'--log={tmp_path / "failures.txt"}'
     process = begin(pictures, tmp_path / 'out', narrow[1], *flags)
-    for count in (3, 8):
-        wait_for(count, tmp_path / 'out', process)
-        os.kill(processes('ray::Worker')[0], signal.SIGKILL)
-    wait_for(12, tmp_path / 'out', process)
     node = cluster.list_all_nodes()[-1]
     raylet = node.all_processes['raylet'][0].process.pid
-    waiting = worker_beside(raylet)
+    wait_for(3, tmp_path / 'out', process)
+    waiting = worker_where(lambda number: parent_of(number) != raylet)
     os.kill(waiting, signal.SIGSTOP)  # so that the run goes on until Ray knows of the loss
+    for count in (5, 8):
+        wait_for(count, tmp_path / 'out', process)
+        os.kill(worker_where(lambda number: number != waiting), signal.SIGKILL)
+    wait_for(12, tmp_path / 'out', process)
     os.kill(raylet, signal.SIGKILL)
     wait_for_file(tmp_path / 'ray.log', process)
     os.kill(waiting, signal.SIGCONT)
