@@ -184,12 +184,12 @@ def test_results_notes_and_refusals_are_those_of_one_machine(cluster, pictures, 
 
 
 def worker_where(is_wanted):
-    """The process number of a worker; those that were killed have their successors soon."""
-    for _ in range(100):
-        found = [number for number in processes('ray::Worker') if is_wanted(number)]
+    """The process number of a worker at a picture; those that were killed have their successors soon."""
+    for _ in range(2000):
+        found = [number for number in processes('ray::Worker.upscale') if is_wanted(number)]
         if found:
             return found[0]
-        time.sleep(0.2)
+        time.sleep(0.01)
     raise AssertionError('no such worker')
 
 
