@@ -9,12 +9,15 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 from typing import Callable, NamedTuple, Sequence
 
 from pictures import earlier_results, history, passes, processing, sequences, views
 from pictures.formats import decoders, frames, reader, writer
 from pictures.report import report
 from rdn import cpu, engines
+
+import numpy as np
 
 MOST_MEGAPIXELS = 48  # on their way: three of a usual camera, doubled
 UNKNOWN_MEGAPIXELS = 12  # of a picture whose header does not say its size, until it is read
@@ -154,15 +157,13 @@ class Pipeline:
                 return
             height, width = picture.pixels.shape[:2]
             underway.megapixels = held_megapixels(passes.make_plan(height, width, recipe.scale, recipe.options.size))
-
-            def go_on(share: float) -> None:
-                self._go_on(job, share)
-
+            go_on = functools.partial(self._go_on, job)
             canvas = processing.upscale_picture(job, picture, recipe.model, recipe.scale, recipe.options, go_on)
         except FAILURES as error:
             underway.work = _failed(error)
         else:
-            if not recipe.page:  # which shows the source, too
+            # The page shows the source, too, and what 16 bits hold is seen when they are written.
+            if not recipe.page and picture.pixels.dtype == np.uint8:
                 picture = picture._replace(pixels=picture.pixels[:0].copy())
             underway.work = self._pool.submit(self._write, underway.number, job, picture, canvas)
         underway.is_upscaled = True
@@ -170,10 +171,7 @@ class Pipeline:
     def _upscale_sequence(self, underway: _Underway, sequence: frames.Sequence) -> None:
         """Run all frames of a file through the model, each written before the next is read."""
         recipe, job = self._recipe, underway.job
-
-        def go_on(share: float) -> None:
-            self._go_on(job, share)
-
+        go_on = functools.partial(self._go_on, job)
         enlarged = sequences.upscale(job, sequence, recipe.model, recipe.scale, recipe.options, go_on)
         line = processing.line_of(job.target, sequences.save(job, enlarged, recipe.options, recipe.past))
         underway.work = self._pool.submit(self._finish_writing, underway.number, job, line, enlarged.first[0])

@@ -12,6 +12,7 @@ from pictures.metadata import colour, metadata
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 TARGETS = [
@@ -184,3 +185,14 @@ def test_the_screen_shows_a_high_dynamic_range_as_srgb():
     array = patches(3, np.uint16)
     shown = np.asarray(writer.for_screen(array, SPACES['PQ']))
     assert np.abs(seen(shown, SPACES['nothing said']) - seen(array, SPACES['PQ'])).max() <= 1
+
+
+@pytest.mark.skipif('.avif' not in TARGETS, reason='this Pillow writes no AVIF')
+@pytest.mark.parametrize('depth, is_said', [(10, False), (16, True)])
+def test_the_console_says_it_where_the_result_has_fewer_bits(upscale, depth, is_said):
+    steps = np.arange(16 * 24, dtype=np.uint32).reshape(16, 24)
+    values = steps * 170 if depth == 16 else (steps * 65535 + 511) // 1023
+    path = str(upscale.source / 'a.tif')
+    tifffile.imwrite(path, values.astype(np.uint16), photometric='minisblack')
+    ended = upscale('--ext=avif')
+    assert ended.status == 0 and ('saved with 10 bits a channel' in ended.out) == is_said, ended.out
