@@ -120,7 +120,7 @@ class Upscaler:
         self, image: Image.Image, wanted: target_size.TargetSize | None, asked: print_size.PrintSize
     ) -> Image.Image:
         kept = {name: image.info[name] for name in ('icc_profile', 'dpi') if image.info.get(name)}
-        if 'dpi' in kept and image.getexif().get(exif.ORIENTATION) in (5, 6, 7, 8):  # which a turn may remove
+        if 'dpi' in kept and image.getexif().get(exif.ORIENTATION) in exif.QUARTER_TURNS:  # which a turn may remove
             kept['dpi'] = kept['dpi'][::-1]
         upright = ImageOps.exif_transpose(image) or image
         if upright.mode.startswith('I;16'):

@@ -70,7 +70,7 @@ def check_replaceable(path: str, lossless: bool, all_frames: bool = False) -> No
     """
     if os.path.islink(path):
         raise ValueError(f'{path}: a symbolic link: --in-place replaces only files; name the file itself')
-    ending = os.path.splitext(path)[1].lower()
+    ending = registry.ending_of(path)
     target = registry.BY_ENDING.get(ending)
     if not target or not registry.can_write(ending, all_frames):
         name = target.name if target else 'its format'

@@ -56,7 +56,7 @@ def make_naming(
     ending = ext and f'.{ext}'
     if output is None or not reader.is_picture_name(output) or os.path.isdir(output):
         return Naming(output, chosen, ending, lossless, all_frames=all_frames)
-    own = os.path.splitext(output)[1].lower()
+    own = registry.ending_of(output)
     folder = os.path.dirname(os.path.abspath(output))
     named = Naming(folder, chosen, ending, lossless, output, all_frames=all_frames)
     if not named.can_write(own):

@@ -41,11 +41,6 @@ class PassPlan(NamedTuple):
         return self.steps[-1] != self.size[::-1]
 
     @property
-    def is_plain(self) -> bool:
-        """Whether one pass makes the result."""
-        return self.passes == 1 and not self.is_reduced
-
-    @property
     def pixels(self) -> int:
         """How many pixels go into the network in all passes, without what tiles share."""
         return sum(height * width for height, width in self.steps[:-1])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
 import shutil
 import tempfile
-from typing import BinaryIO, Callable, ContextManager, NamedTuple, Sequence
+from typing import BinaryIO, Callable, ContextManager, Iterator, NamedTuple, Sequence
 
 from pictures import channel_roles, history, in_place, passes, spill, target_size, upscaler
 from pictures.formats import base, frames, pixels, reader, registry, writer
@@ -186,13 +187,13 @@ def upscale_picture(
 def new_canvas(job: PictureJob, size: tuple[int, int], channels: int, dtype: np.dtype) -> writer.Canvas:
     """For a result of a size (width, height). Raises ValueError, with its name, where its format is too small."""
     check_size(job.target, *size)
-    return writer.Canvas(*size, channels, dtype, _ending(job.target))
+    return writer.Canvas(*size, channels, dtype, registry.ending_of(job.target))
 
 
 def check_size(target: str, width: int, height: int) -> None:
     """Raises ValueError, with the result's name, where its format does not hold so many pixels a side."""
     with files.errors_naming(target):
-        writer.check_size(width, height, _ending(target))
+        writer.check_size(width, height, registry.ending_of(target))
 
 
 def check_alpha(target: str, count: int, options: Options) -> None:
@@ -203,7 +204,7 @@ def check_alpha(target: str, count: int, options: Options) -> None:
         count: of the picture's channels.
         options: of the run.
     """
-    wanted = registry.BY_ENDING[_ending(target)]
+    wanted = registry.BY_ENDING[registry.ending_of(target)]
     if options.alpha == channel_roles.DATA and count in pixels.ALPHA and not wanted.has_alpha:
         raise ValueError(f'{target}: {wanted.name} holds no alpha, which --alpha=data keeps: choose --ext=png')
 
@@ -236,24 +237,31 @@ def save(
 
     Raises ValueError or OSError, with the result's name, where it cannot be written.
     """
-    ending = _ending(job.target)
+    ending = registry.ending_of(job.target)
     lost: list[str] = []
     said = said_of_result(picture.said, (canvas.width, canvas.height), options, lost)
     settings = base.Settings(options.quality, options.lossless or picture.is_lossless, options.compression)
     with result_file(job, options) as file:
-        try:
+        with errors_of_writing(job.target):
             notes = canvas.save(file, said, settings, picture.pixels)
-        except (ValueError, OSError, MemoryError):
-            raise
-        except Exception as error:  # the libraries raise anything for what they cannot write
-            raise ValueError(f'{job.target}: cannot be written: {escaping.one_line(error)}')
-        own = _ending(job.source)
+        own = registry.ending_of(job.source)
         if ending == '.png' and own not in registry.WRITABLE:
             notes.append(_note_of_png(own, options.lossless))
         notes = [*_notes_on_frames(picture.notes, registry.BY_ENDING[ending], options), *lost, *notes]
         notes = list(dict.fromkeys(notes))
         finish_file(job, file, options, notes, past)
     return notes
+
+
+@contextlib.contextmanager
+def errors_of_writing(target: str) -> Iterator[None]:
+    """Raise what libraries raise for what they cannot write, which may be of any kind, as a ValueError with the name."""
+    try:
+        yield
+    except (ValueError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(f'{target}: cannot be written: {escaping.one_line(error)}')
 
 
 def result_file(job: PictureJob, options: Options) -> ContextManager[BinaryIO]:
@@ -308,10 +316,6 @@ def failure_line(job: PictureJob, line: str) -> str:
 def line_of(target: str, notes: Sequence[str]) -> str:
     """What the console says of a result, escaped."""
     return escaping.escape(f'{target}: {"; ".join(notes)}' if notes else target)
-
-
-def _ending(path: str) -> str:
-    return os.path.splitext(path)[1].lower()
 
 
 def check_job(job: PictureJob, sources: dict[str, str], may_be_itself: bool = False) -> None:

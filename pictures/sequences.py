@@ -29,7 +29,7 @@ def find(job: processing.PictureJob, options: processing.Options) -> frames.Sequ
     Raises:
         ValueError: the file cannot be read; it has its name.
     """
-    target = registry.BY_ENDING.get(_ending(job.target))
+    target = registry.BY_ENDING.get(registry.ending_of(job.target))
     if not options.all_frames or target is None or not target.frame_kind:
         return None
     found = reader.read_frames(job.source)
@@ -101,12 +101,8 @@ def save(
     film = enlarged.film
     settings = base.Settings(options.quality, options.lossless or film.is_lossless, options.compression)
     with processing.result_file(job, options) as file:
-        try:
-            notes = writer.save_frames(file, _ending(job.target), film, settings)
-        except (ValueError, OSError, MemoryError):
-            raise
-        except Exception as error:  # the libraries raise anything for what they cannot write
-            raise ValueError(f'{job.target}: cannot be written: {escaping.one_line(error)}')
+        with processing.errors_of_writing(job.target):
+            notes = writer.save_frames(file, registry.ending_of(job.target), film, settings)
         notes = list(dict.fromkeys([*film.notes, *notes]))
         processing.finish_file(job, file, options, notes, past)
     return notes
@@ -120,7 +116,3 @@ def _named(path: str, those: Iterator[frames.Frame]) -> Iterator[frames.Frame]:
         reason = escaping.one_line(error)
         named = reason if reason.startswith(path) else f'{path}: {reason}'
         raise ValueError(f'{named}; without --all-frames only the first one is read')
-
-
-def _ending(path: str) -> str:
-    return os.path.splitext(path)[1].lower()

@@ -7,11 +7,10 @@ from typing import NamedTuple, Sequence
 
 from pictures import earlier_results, passes, pipeline, processing, sequences, upscaler
 from pictures.formats import reader
+from pictures.metadata import exif
 from rdn import engines, images, tiles
 
 MAX_HEADERS = 1000  # of more pictures, so many are looked at beforehand, evenly among them
-QUARTER_TURNS = (5, 6, 7, 8)  # EXIF's orientations that exchange width and height
-ORIENTATION = 0x0112
 
 
 class Header(NamedTuple):
@@ -118,12 +117,12 @@ def look_at(path: str) -> Header:
         with images.open_image(path) as image:
             has_alpha = image.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa') or 'transparency' in image.info
             if image.format == 'TIFF':
-                turn = image.tag_v2.get(ORIENTATION)
+                turn = image.tag_v2.get(exif.ORIENTATION)
             elif 'exif' in image.info:  # without it, PNG would be read to its end
-                turn = image.getexif().get(ORIENTATION)
+                turn = image.getexif().get(exif.ORIENTATION)
     except Exception:  # Pillow does not know all formats, and raises anything for a broken file
         pass
-    return Header(height, width, has_alpha) if turn in QUARTER_TURNS else Header(width, height, has_alpha)
+    return Header(height, width, has_alpha) if turn in exif.QUARTER_TURNS else Header(width, height, has_alpha)
 
 
 def load_of(header: Header, model: engines.Engine, scale: int, options: processing.Options) -> Load:

@@ -39,7 +39,7 @@ class Watch:
         self._script = script
         self._first_at = 0.0
         self._is_raised = self._is_over = False
-        self._errors = _duplicate_of_stderr()
+        self._errors = duplicate_of_stderr()
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
         self._former = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
@@ -165,8 +165,8 @@ def _tidy_up() -> None:
             action()
 
 
-def _duplicate_of_stderr() -> int:
-    """A descriptor of where errors go now: later, 2 may be redirected to keep libraries silent."""
+def duplicate_of_stderr() -> int:
+    """Return a descriptor of where errors go now: later, 2 may be redirected to keep libraries silent."""
     try:
         return os.dup(2)
     except OSError:  # it is closed

@@ -70,7 +70,7 @@ def _watched(log: RayLog) -> Iterator[None]:
 
     A child of this process waits for its end.
     """
-    errors = stderr_capture.duplicate()
+    errors = stopping.duplicate_of_stderr()
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

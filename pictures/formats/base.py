@@ -57,11 +57,6 @@ def size_by_head(parse: Callable[[bytes], tuple[int, int]]) -> Callable[[str], t
     return size
 
 
-def unknown_size(path: str) -> tuple[int, int]:
-    """(0, 0), of formats whose header takes a whole library to read."""
-    return 0, 0
-
-
 def is_never_lossless(path: str) -> bool:
     """Return False: the default for formats that have no lossless setting to keep."""
     return False

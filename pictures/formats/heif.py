@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 
 from pictures.formats import base, items, pixels, stderr_capture
-from pictures.metadata import metadata
+from pictures.metadata import cicp, metadata
 from rdn import images
 
 import numpy as np
 
 BRANDS = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
-# Values of H.273: of BT.709 and sRGB, or not said; of PQ and HLG.
-SRGB_PRIMARIES, SRGB_TRANSFERS, HIGH_RANGES = (1, 2), (1, 2, 6, 13), (16, 18)
+# Values of H.273: of BT.709 and sRGB, or not said.
+SRGB_PRIMARIES, SRGB_TRANSFERS = (1, 2), (1, 2, 6, 13)
 
 
 def has_brand(head: bytes, brands: tuple[bytes, ...]) -> bool:
@@ -56,8 +56,8 @@ def with_colour_of(said: metadata.Metadata, contents: list[bytes]) -> metadata.M
             continue
         primaries, transfer = content[5], content[7]
         is_usual = primaries in SRGB_PRIMARIES and transfer in SRGB_TRANSFERS
-        if transfer in HIGH_RANGES or not is_usual and not said.icc_profile:
-            return said._replace(png_colour={b'cICP': bytes([primaries, transfer, 0, 1])}, icc_profile=None)
+        if cicp.is_high_range((primaries, transfer)) or not is_usual and not said.icc_profile:
+            return said._replace(png_colour={cicp.CHUNK: bytes([primaries, transfer, 0, 1])}, icc_profile=None)
     return said
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import BinaryIO, Iterator, NamedTuple
 
 from pictures.formats import boxes
+from pictures.metadata import exif
 
 # Types of items that hold a picture: coded, or made of other items.
 PICTURE_TYPES = (b'av01', b'hvc1', b'hev1', b'avc1', b'jpeg', b'j2k1', b'vvc1', b'unci', b'grid', b'iovl', b'iden')
@@ -19,7 +20,6 @@ ALPHA_TYPES = (
     b'urn:mpeg:avc:2015:auxid:1',
 )
 SAMPLE_ENTRY_BYTES = 8 + 8 + 78  # before the boxes in a visual sample entry, the first one in stsd
-QUARTER_TURNS = (5, 6, 7, 8)  # values of EXIF's orientation
 MAX_DEPTH = 8  # of items made of items
 TURNS = {0: 1, 1: 8, 2: 3, 3: 6}  # irot's quarter turns against the clock: EXIF's orientation
 # EXIF's orientation of a turned picture that is mirrored after it: by axis, by orientation of the turn.
@@ -177,7 +177,7 @@ def upright_size_of(path: str) -> tuple[int, int]:
     """As `size_of`, of the turned picture."""
     found = _of_file(path)
     size = found.size() if found else (0, 0)
-    return size[::-1] if found and found.orientation() in QUARTER_TURNS else size
+    return size[::-1] if found and found.orientation() in exif.QUARTER_TURNS else size
 
 
 def _of_file(path: str) -> Items | None:

@@ -5,6 +5,8 @@ That is (H, W, C), uint8 or uint16, C 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (R
 
 from __future__ import annotations
 
+from pictures.metadata import exif
+
 import numpy as np
 
 ALPHA = {2, 4}  # numbers of channels of which the last is alpha
@@ -48,7 +50,7 @@ def upright(array: np.ndarray, orientation: int | None) -> np.ndarray:
     """(H, W, C) turned and flipped as EXIF's orientation (1 to 8) says that the camera was held."""
     if orientation not in range(2, 9):
         return array
-    if orientation in (5, 6, 7, 8):
+    if orientation in exif.QUARTER_TURNS:
         array = np.swapaxes(array, 0, 1)
     if orientation in (3, 4, 7, 8):
         array = array[::-1]

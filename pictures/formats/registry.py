@@ -5,6 +5,8 @@ A new format is a module and an entry in FORMATS.
 
 from __future__ import annotations
 
+import os
+
 from pictures.formats import apng, avif, base, bmp, gif, heif, jpeg, jpeg2000, jpegxl, netpbm, pillow, tiff_pages, webp
 
 # AVIF before HEIF, some of whose brands it names too.
@@ -28,6 +30,11 @@ WRITABLE = tuple(sorted(ending for each in FORMATS for ending in each.written))
 WITH_FRAMES = tuple(
     sorted(ending for each in FORMATS if each.save_frames for ending in each.endings)
 )  # written with them
+
+
+def ending_of(path: str) -> str:
+    """Return the ending of a file's name as BY_ENDING has it, in lower case with its dot; empty for none."""
+    return os.path.splitext(path)[1].lower()
 
 
 def can_write(ending: str, all_frames: bool) -> bool:

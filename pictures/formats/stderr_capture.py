@@ -37,15 +37,6 @@ def overheard() -> Iterator[list[str]]:
         lines += file.read().decode('utf-8', errors='replace').splitlines()
 
 
-def duplicate() -> int:
-    """Return a descriptor of where standard errors go now; of nowhere if they are closed."""
-    with _lock:
-        try:
-            return os.dup(2)
-        except OSError:
-            return os.open(os.devnull, os.O_WRONLY)
-
-
 @contextlib.contextmanager
 def console() -> Iterator[TextIO]:
     """Yield a stream to where sys.stderr goes now, for what has to arrive there while another thread redirects that."""

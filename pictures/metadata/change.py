@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Tuple
 
+from pictures.metadata import exif
+
 Pair = Tuple[float, float]
 Box = Tuple[float, float, float, float]  # left, top, width, height
 
@@ -24,7 +26,7 @@ class Change(NamedTuple):
     @property
     def exchanges_sides(self) -> bool:
         """Whether width becomes height."""
-        return self.orientation in (5, 6, 7, 8)
+        return self.orientation in exif.QUARTER_TURNS
 
     @property
     def upright(self) -> tuple[int, int]:

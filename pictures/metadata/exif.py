@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO, NamedTuple
 
+QUARTER_TURNS = (5, 6, 7, 8)  # values of ORIENTATION that exchange width and height
 ORIENTATION, WIDTH, HEIGHT, XMP, ICC_PROFILE = 0x0112, 0x0100, 0x0101, 0x02BC, 0x8773
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
 PIXEL_X, PIXEL_Y = 0xA002, 0xA003
