@@ -83,6 +83,8 @@ def check_whole(data: bytes) -> None:
         last = name
         position += length + 12
     rows.check_end()
+    if not packed.eof:
+        raise ValueError('is cut off: the end of its compressed rows is missing')
 
 
 def _check_palette(data: bytes) -> None:

@@ -124,11 +124,13 @@ def repaired(data, chance):
     return png.SIGNATURE + b''.join(png._chunk(name, content) for name, content in chunks)
 
 
-def fuzz(folder, seconds, seed):
+def fuzz(folder, seconds, seed, endings=tuple(registry.READABLE)):
     """Read mutated files for some seconds; prints how many were read, refused, and crashed their decoder's process."""
     chance = random.Random(seed)
     files = []
     for path in seeds(os.path.join(folder, 'seeds')):
+        if not path.endswith(endings):
+            continue
         with open(path, 'rb') as file:
             files.append((os.path.splitext(path)[1], file.read()))
     counts = {'read': 0, 'refused': 0, 'crashed': 0}
@@ -178,6 +180,18 @@ def test_a_png_whose_chunks_repeat_or_are_out_of_order_is_refused_in_words(tmp_p
     path = tmp_path / 'a.png'
     path.write_bytes(png.SIGNATURE + b''.join(png._chunk(*chunks[number]) for number in order))
     with pytest.raises(ValueError, match='(out of order|header is damaged)$'):
+        reader.read_picture(str(path))
+
+
+@pytest.mark.parametrize('lost', range(1, 7))
+def test_a_png_that_lacks_the_end_of_its_compressed_rows_is_refused_in_words(tmp_path, lost):
+    """All rows are there; the checksum after them, or the end of the last block, is not."""
+    stream = io.BytesIO()
+    Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(stream, 'PNG')
+    chunks = [(name, data[:-lost] if name == b'IDAT' else data) for name, data in png.chunks_of(stream.getvalue())]
+    path = tmp_path / 'a.png'
+    path.write_bytes(png.SIGNATURE + b''.join(png._chunk(*chunk) for chunk in chunks))
+    with pytest.raises(ValueError, match='is cut off'):
         reader.read_picture(str(path))
 
 
