@@ -43,6 +43,7 @@ class Items(NamedTuple):
         hidden: the numbers of items that are not to be shown by themselves.
         properties: (name, content) of each property of an item, in the file's order, by the item's number.
         references: between items.
+        places: where the content of an item begins in the file, by the item's number.
     """
 
     primary: int
@@ -50,6 +51,15 @@ class Items(NamedTuple):
     hidden: frozenset[int]
     properties: dict[int, list[tuple[bytes, bytes]]]
     references: list[Reference]
+    places: dict[int, int]
+
+    def start(self) -> int | None:
+        """Return where the content of the primary item begins in the file, or that of its first part; None if unknown."""
+        item = self.primary
+        for _ in range(MAX_DEPTH):
+            parts = (each.targets for each in self.references if each.reason == b'dimg' and each.source == item)
+            item = next((targets[0] for targets in parts if targets), item)
+        return self.places.get(item)
 
     def contents(self, name: bytes, depth: int = 0, item: int | None = None) -> list[bytes]:
         """The contents of the primary item's properties of a name.
@@ -167,6 +177,12 @@ def contents_of_track(data: bytes, name: bytes) -> list[bytes]:
     return [description[begin:end] for each, begin, end in found if each == name]
 
 
+def start_of_track(data: bytes) -> int | None:
+    """Return where the first picture of a sequence's first track begins in the file; None if unknown."""
+    table = boxes.content_of(data, b'moov', b'trak', b'mdia', b'minf', b'stbl', b'stco') or b''
+    return int.from_bytes(table[8:12], 'big') if len(table) >= 12 else None
+
+
 def size_of(path: str) -> tuple[int, int]:
     """(width, height) of a file's picture, cropped but not turned; (0, 0) where the file does not say it."""
     found = _of_file(path)
@@ -211,7 +227,33 @@ def _of_meta(meta: bytes) -> Items:
         frozenset(hidden),
         _read_properties(parts.get(b'iprp', b'')),
         list(_read_references(parts.get(b'iref', b''))),
+        _read_places(parts.get(b'iloc', b'')),
     )
+
+
+def _read_places(content: bytes) -> dict[int, int]:
+    """Where the first extent of each item begins in the file, of the content of iloc (ISO 14496-12, 8.11.3)."""
+    version, places, position = content[0] if content else 0, {}, 4
+
+    def take(size: int) -> int:
+        nonlocal position
+        position += size
+        return int.from_bytes(content[position - size : position], 'big')
+
+    sizes = take(2)
+    offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    index_size = sizes & 15 if version else 0
+    for _ in range(take(4 if version == 2 else 2)):
+        if position >= len(content):
+            break
+        item = take(4 if version == 2 else 2)
+        method = take(2) & 15 if version else 0
+        reference, base, extents = take(2), take(base_size), take(2)
+        if extents and not method and not reference:
+            start = position + index_size
+            places[item] = base + int.from_bytes(content[start : start + offset_size], 'big')
+        position += extents * (index_size + offset_size + length_size)
+    return places
 
 
 def _read_types(content: bytes) -> tuple[dict[int, bytes], set[int]]:
