@@ -142,7 +142,7 @@ def test_exif_xmp_and_profile_go_from_every_format_to_every_format(upscale, phot
 @pytest.mark.parametrize('dpi', [(7e257, 7e257), (4e9, 4e9), (0, 300), (float('nan'), 1), (-1, -1), 'x', (1,)])
 def test_a_resolution_that_cannot_be_is_dropped_with_a_note(dpi):
     notes = []
-    assert metadata.read_dpi(dpi, notes) is None and notes == ['without its resolution, which is not a possible one']
+    assert metadata.read_dpi(dpi, notes) is None and notes == ['without its resolution, which is invalid']
 
 
 def test_absurd_resolutions_do_not_end_the_run(upscale, photo):
