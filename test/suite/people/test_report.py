@@ -263,7 +263,7 @@ def test_a_link_in_the_way_is_refused_at_once(tmp_path, photos, name):
 def test_pictures_that_do_not_go_together_are_refused(tmp_path, photos):
     rough, fine = crop(photos, 0, (90, 60))
     with report.writing(str(tmp_path)) as page:
-        with pytest.raises(ValueError, match=r'x\.png: images of several sizes'):
+        with pytest.raises(ValueError, match=r'x\.png: the views differ in size'):
             page.add('x.png', report.Views(rough, fine.crop((0, 0, 89, 60))))
         page.add('y.png', report.Views(rough, fine))
         assert len(page.entries) == 1

@@ -397,7 +397,7 @@ def test_a_page_without_its_views_says_so(chromium, page):
     chromium.emulate(*DESKTOP)
     chromium.open(page)
     bring(chromium, 1)
-    assert 'index_views belongs beside this page' in chromium.run('document.getElementById("p1").innerText')
+    assert 'copy the folder index_views next to this page' in chromium.run('document.getElementById("p1").innerText')
     assert look(chromium, 1)['labels'][0]['width'] == 0  # the thumbnail is neither
     del chromium.wrong[:]
 
