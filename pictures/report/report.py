@@ -56,7 +56,7 @@ class Views(NamedTuple):
     Attributes:
         bicubic: the picture enlarged by Pillow's bicubic interpolation.
         rdn: the picture enlarged by the network.
-        original: the picture in its original size; None if it is unknown.
+        original: the true picture, before it was reduced; None if it is unknown.
         size: (width, height) of the whole picture in pixels, if the images are only its middle; else None.
     """
 
@@ -279,7 +279,7 @@ def _digest(content: bytes) -> str:
 
 
 def _slug(name: str) -> str:
-    """Return a picture's name as part of a file name: its last letters (lower-case ASCII), digits and hyphens."""
+    """Return the end of a picture's name for a file name, in lower-case ASCII letters, digits and hyphens."""
     stem = os.path.splitext(name)[0].lower()
     return re.sub('[^a-z0-9]+', '-', stem)[-MAX_SLUG_LETTERS:].strip('-') or 'picture'
 
