@@ -1,4 +1,4 @@
-"""Compare speeds: this project and its alternatives take turns in one run; medians, as ratios.
+"""Compare the speed of this project with alternatives, which take turns in one run. The tables show medians and ratios.
 
     python3 -m tools.bench engines
     python3 -m tools.bench engines --default-network
@@ -158,7 +158,7 @@ def bench_infer(model_path: str, rounds: int) -> None:
         for x, info in zip(inputs, infos):
             x.tofile(info.path)
 
-        inside: dict[bool, list[float]] = {True: [], False: []}  # seconds that RDN_infer.py prints, by -output_binary
+        inside: dict[bool, list[float]] = {True: [], False: []}  # seconds of the stage [infer], by -output_binary
 
         def bare():
             for x in inputs:

@@ -32,14 +32,8 @@ CONCAT, FLAT, SPLIT, ON_HOST = (
 BASELINE = CONCAT, 'ONNX Runtime, fp32'
 OPSET = 9
 CALIBRATION_SIDE = 64  # of the photograph that sets the scales of the eight-bit values, pixels
-IN_FLOAT = {
-    'sfe1',
-    'sfe2',
-    'gff.0',
-    'gff.1',
-    'upscale.0',
-    'output',
-}  # layers that RDN_quantize.py usually keeps in float
+# Layers that RDN_quantize.py usually keeps in float.
+IN_FLOAT = {'sfe1', 'sfe2', 'gff.0', 'gff.1', 'upscale.0', 'output'}
 Run = Callable[[np.ndarray], np.ndarray]
 Ways = Dict[str, Run]  # engine and precision -> a function (1, 3, H, W) -> (1, 3, scale*H, scale*W)
 

@@ -48,7 +48,7 @@ from tools.fault_cases import (
     write_sources,
 )
 
-GUIDE = 5  # the other cases start from the results of so many first ones
+GUIDE = 5  # the first five cases follow the guide; the others start from their results
 CHANGES = 'rename replace remove unlink rmdir mkdir link symlink truncate chmod chown fsync'.split()
 
 
@@ -57,7 +57,7 @@ class Bench:
 
     Args:
         case: the case.
-        folder: with the results of an earlier run.
+        folder: the folder, with the results of an earlier run.
 
     Attributes:
         case: the case.
@@ -85,7 +85,7 @@ class Bench:
             yield copy
 
     def judge(self, folder):
-        """Raise ValueError if the results in a folder are not all right, or if a rerun there does not succeed."""
+        """Raise ValueError if a result in a folder is neither old nor new, or if a rerun there fails."""
         check(self.case, folder, self.old, self.new)
         check_rerun(self.case, folder, self.new)
 
@@ -154,7 +154,7 @@ def full_disks(bench, count):
 
 
 def folder_size(folder):
-    """Return the bytes that a folder's files need on a disk, with up to one block of 4,096 bytes more for each."""
+    """Return the size of a folder's files in bytes, with 4,096 bytes more for each, as a file system may need."""
     return sum(
         4096 + os.path.getsize(os.path.join(parent, name)) for parent, _, names in os.walk(folder) for name in names
     )

@@ -76,7 +76,7 @@ class Change(NamedTuple):
             box: (left, top, width, height), as fractions of the old picture's width and height.
 
         Returns:
-            The same of the upright picture.
+            (left, top, width, height), as fractions of the upright picture's width and height.
         """
         left, top, width, height = box
         x, y = self.relative_point(left + width / 2, top + height / 2)

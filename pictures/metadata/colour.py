@@ -71,7 +71,9 @@ def is_srgb(icc_profile: bytes) -> bool:
 
 
 def rgb_of_grey(icc_profile: bytes) -> bytes:
-    """Return an RGB profile for pixels of three equal channels that show the same grey as under a grey profile.
+    """Convert a profile for grey pictures to one for RGB.
+
+    Grey pixels have the same colour by both profiles, if the RGB pixels have three channels of the same value.
 
     Args:
         icc_profile: a profile for grey pictures.

@@ -71,12 +71,12 @@ class Tags(NamedTuple):
         return int.from_bytes(value.data[: BYTES_OF_TYPE[value.type]], 'little' if self.order == '<' else 'big')
 
     def only(self, kept: frozenset[int]) -> Tags:
-        """Return a copy with only these tags of this directory."""
+        """Return a copy of this directory with only these tags."""
         values = {tag: value for tag, value in self.values.items() if tag in kept}
         return Tags(self.order, values, {tag: child for tag, child in self.children.items() if tag in kept})
 
     def without(self, tag: int) -> Tags:
-        """Return a copy without a tag of this directory."""
+        """Return a copy of this directory without one tag."""
         return self._replace(values={key: value for key, value in self.values.items() if key != tag})
 
     def is_empty(self) -> bool:
@@ -147,13 +147,13 @@ def can_stay(value: Value) -> bool:
 
 
 class _Room:
-    """Free space in a block, given out from its start on, around one range that is taken."""
+    """The free space in a block: it is assigned from the start on, and one range that is taken is skipped."""
 
     def __init__(self, start: int, taken: tuple[int, int] = (0, 0)):
         self._next, self._taken = start, taken
 
     def take(self, size: int) -> int:
-        """Reserve so many bytes and return their offset, which is even: TIFF wants it for directories and values."""
+        """Reserve `size` bytes and return their offset, which is even, as TIFF requires for directories and values."""
         start = self._next + self._next % 2
         if start < self._taken[1] and start + size > self._taken[0]:
             start = self._taken[1] + self._taken[1] % 2
@@ -178,7 +178,7 @@ def _lay_out(tags: Tags, room: _Room, parts: list[tuple[int, bytes]], kept: Valu
     Args:
         tags: the directory.
         room: the free space.
-        parts: the (offset, bytes) of each part are added.
+        parts: a list, to which (offset, bytes) of each part is added.
         kept: a value that keeps its old offset.
 
     Returns:
@@ -212,7 +212,7 @@ def _joined(parts: list[tuple[int, bytes]], start: int) -> bytes:
 
 
 def convert(tags: Tags, order: str) -> Tags:
-    """Return Tags in a byte order, '<' or '>'."""
+    """Convert Tags to a byte order, '<' or '>'."""
     if order == tags.order:
         return tags
     values = {tag: value._replace(data=_swapped(value)) for tag, value in tags.values.items()}
@@ -247,7 +247,16 @@ def read_tiff(file: BinaryIO, kept: frozenset[int] = DESCRIPTIVE, offset: int | 
 def _read_directory(
     file: BinaryIO, offset: int, order: str, kept: frozenset[int] | None, seen: set[int], room: list[int]
 ) -> Tags:
-    """Read a directory like `_parse_directory`, but from a file too large for memory; kept: the tags, None for all."""
+    """Read a directory of a file that may be too large for memory.
+
+    Args:
+        file: open for reading.
+        offset: of the directory.
+        order: the byte order, '<' or '>'.
+        kept: the tags to read; None for all.
+        seen: see `_parse_directory`.
+        room: see `_parse_directory`.
+    """
     tags = Tags(order, {}, {})
     try:
         count = struct.unpack(order + 'H', _at(file, offset, 2))[0]

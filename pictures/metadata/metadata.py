@@ -42,8 +42,8 @@ class Metadata(NamedTuple):
         png_colour: PNG's colour chunks (gAMA, cHRM, cICP, sRGB) by their names.
         photoshop: Photoshop's resources, IPTC among them, by their numbers.
         geo: the tags of GeoTIFF.
-        pixel_aspect: the numbers of pixels (horizontal, vertical) in the same length, if pixels are not square and dpi
-            is None.
+        pixel_aspect: (horizontal, vertical) numbers of pixels per equal length, if pixels are not square and dpi is
+            None.
         orientation: the EXIF orientation (1 to 8) of the file's pixels.
         size: (width, height) of the picture that the metadata describes, in pixels; None if unknown.
     """
@@ -68,16 +68,16 @@ class Metadata(NamedTuple):
 
 
 def of_file(said: Metadata, orientation: Any, width: int, height: int) -> Metadata:
-    """Complete the metadata of a file by its size, orientation and resolution.
+    """Add the size, the orientation and a missing resolution to a file's metadata.
 
     Args:
         said: the metadata that the file contains.
         orientation: the EXIF orientation; any value except 1 to 8 counts as 1.
-        width: of the file's pixels.
-        height: of the file's pixels.
+        width: of the file's picture in pixels.
+        height: of the file's picture in pixels.
 
     Returns:
-        The metadata. If it has no resolution, the resolution comes from EXIF.
+        The metadata. A missing resolution comes from EXIF, if EXIF has one.
     """
     said = said._replace(orientation=orientation if orientation in range(1, 9) else 1, size=(width, height))
     return (
@@ -111,7 +111,7 @@ def of_upright(said: Metadata, width: int, height: int, notes: list[str]) -> Met
 
 
 def with_dpi(said: Metadata, dpi: tuple[float, float]) -> Metadata:
-    """Return metadata with this resolution everywhere: in dpi and EXIF, and in XMP if it has one.
+    """Return metadata with a new resolution: in dpi, in EXIF if there is any, and in XMP if it has a resolution.
 
     Args:
         said: the metadata of a picture.
@@ -132,7 +132,7 @@ def orientation_of(metadata: Metadata) -> int | None:
 
 
 def read_exif(block: bytes | None, notes: list[str]) -> exif.Tags | None:
-    """Read a block of EXIF. If it is damaged, the picture goes on without it.
+    """Read a block of EXIF. If it is damaged, only the EXIF is lost, not the picture.
 
     Args:
         block: with or without the header `Exif`; None if the file has no EXIF.

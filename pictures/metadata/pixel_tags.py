@@ -15,7 +15,7 @@ MICRO_VIDEO = 0x8897  # Xiaomi's: a video follows the picture in the file
 RATIONAL, INCH = 5, 2
 MAX_SHORT, MAX_LONG = (1 << 16) - 1, (1 << 32) - 1
 UNITS_AN_INCH = {2: 1.0, 3: 2.54}  # ResolutionUnit: inch, centimetre
-# How those maker's notes begin that may move, since their offsets count from the note itself.
+# The first bytes of maker's notes that may move, because their offsets count from the note itself.
 MOVABLE = (
     b'Nikon\0\x02',
     b'OLYMPUS\0',

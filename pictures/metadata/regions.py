@@ -46,10 +46,10 @@ def _follow_mwg(regions: xmp.Property, space: str, how: change.Change) -> None:
 
 
 def _is_of_upright(width: float, height: float, how: change.Change) -> bool:
-    """Return whether regions are given for the upright picture, although the file's pixels are turned.
+    """Return whether regions refer to the upright picture, although the file's pixels are turned.
 
     Args:
-        width: of the picture that the regions are given for.
+        width: of the picture that the regions refer to.
         height: of the same picture.
         how: the change from the file to the result.
     """
@@ -91,7 +91,7 @@ def _follow_iptc(boundary: xmp.Property, how: change.Change) -> None:
 
 
 def _length(length: float, in_pixels: bool, how: change.Change) -> float:
-    """Return the new length of a radius or diameter, which relative numbers give as a fraction of the width."""
+    """Return a radius or diameter after the turn and the enlargement; a relative one is a fraction of the width."""
     if in_pixels:
         return length * how.factors[0]
     return length * how.before[0] / how.upright[0]

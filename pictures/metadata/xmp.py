@@ -39,7 +39,7 @@ class Property:
 
     @property
     def is_simple(self) -> bool:
-        """Whether it has a text only, no structure."""
+        """Whether its value is a text, not a structure."""
         return self._node.nodeType == Node.ATTRIBUTE_NODE or not _elements_in(self._node)
 
     @property

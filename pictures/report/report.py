@@ -120,7 +120,7 @@ class Report:
     def __init__(self, path: str, scratch: str):
         self.path = path
         self._views, self._scratch = os.path.join(os.path.dirname(path), VIEWS_NAME), scratch
-        self._numbers = itertools.count()  # like list.append, one step for threads
+        self._numbers = itertools.count()  # atomic like list.append, so threads need no lock
         self._added: list[tuple[float, int, Entry]] = []
         self._failures: list[str] = []
         self._failed = 0
@@ -134,7 +134,7 @@ class Report:
         """List the pictures that failed.
 
         Args:
-            lines: a message for each of the first pictures.
+            lines: messages about the first pictures that failed, one for each.
             count: the number of all pictures that failed.
         """
         self._failures, self._failed = list(lines), count
@@ -147,7 +147,7 @@ class Report:
         position: float | None = None,
         result: str | None = None,
     ) -> None:
-        """Add a picture: write its views, and keep its thumbnail and figures. Several threads may call it at a time.
+        """Add a picture: write its views, and keep its thumbnail and figures. Several threads may call it at once.
 
         Args:
             name: the picture's title: any text, for instance a path with its folders.
@@ -235,7 +235,7 @@ def _check_place(path: str, is_right: Callable[[str], bool]) -> None:
 
 
 def _publish(scratch: str, views: str, path: str, text: str) -> None:
-    """Move the new views in, replace the page, then remove unused views: at any moment a page has all its views."""
+    """Move the new views in, replace the page, then remove unused views, so that a page never lacks its views."""
     os.makedirs(views, exist_ok=True)
     with files.locked(views):
         try:

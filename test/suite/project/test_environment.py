@@ -66,7 +66,7 @@ def test_scripts_run_from_any_folder_and_by_any_path(tmp_path):
         assert done.returncode == 0 and 'usage: gen_dataset_info.py' in done.stdout, done.stderr
 
 
-def test_a_library_that_cannot_be_loaded_is_one_line(tmp_path):
+def test_a_library_that_cannot_be_loaded_prints_one_line(tmp_path):
     house = house_without_packages(tmp_path)
     (house / 'tqdm.py').write_text('raise ImportError("libGL.so.1: cannot open\\nshared object file", name="cv2")\n')
     done = run_python('-S', house / 'RDN_infer.py', '--help', cwd=str(tmp_path))
@@ -74,7 +74,7 @@ def test_a_library_that_cannot_be_loaded_is_one_line(tmp_path):
     assert 'cannot load cv2: libGL.so.1: cannot open shared object file' in done.stderr
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 8), reason='on Python 3.7 alone')
+@pytest.mark.skipif(sys.version_info >= (3, 8), reason='only on Python 3.7')
 def test_eight_bits_are_refused_with_a_clear_line(script, narrow, image_folder):
     flags = [f'--input-file={narrow[1]}', f'--calibration={image_folder}', '--output-file=int8.onnx']
     assert_refused(script('RDN_quantize', *flags), 'Python 3.8 or later')
