@@ -142,7 +142,7 @@ def open_graph(name: str, graph: BenchGraph, side: int, folder: str) -> Ways:
     """
     path = os.path.join(folder, f'{name}.onnx')
     export(name, graph, side, path)
-    cores = cpu.available_cores()  # ONNX Runtime alone would ignore that taskset allows fewer
+    cores = cpu.available_cores()  # ONNX Runtime itself ignores the limits of taskset
     ways: Ways = {'ONNX Runtime, fp32': engines.OnnxRuntime(path, engines.Place('CPU', threads=cores))}
     if openvino.is_installed():
         ways['OpenVINO, fp32'] = engines.OpenVino(path, 'fp32', cores)

@@ -24,7 +24,7 @@ def load(names):
         try:
             importlib.import_module(name)
         except ImportError:
-            print(f'without {name}', file=sys.stderr)
+            print(f'{name} is not installed: it is left out', file=sys.stderr)
 
 
 class Fork:

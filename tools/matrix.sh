@@ -20,7 +20,7 @@ mkdir -p matrix
 rows='' status=0 first=''
 for version in "$@"; do
     if ! python=$(find_python "python$version" 2>/dev/null); then
-        rows+="$version|not installed here|||"$'\n'
+        rows+="$version|not installed|||"$'\n'
         continue
     fi
     { PYTHON=$python bash test/run_tests.sh -q && PYTHON=$python bash test/run_tests.sh -q -m slow; } >"matrix/$version-tests.log" 2>&1 || status=1

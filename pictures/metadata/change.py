@@ -111,7 +111,7 @@ class Change(NamedTuple):
             numbers: the centre's x and y in pixels; then nothing, or a diameter, or a width and a height.
 
         Returns:
-            The same numbers of the new picture, rounded, none below 0.
+            The same numbers for the new picture, rounded, at least 0.
         """
         changed = list(self.point(numbers[0], numbers[1]))
         if len(numbers) == 3:

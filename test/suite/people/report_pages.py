@@ -33,7 +33,13 @@ def read(path):
 
 
 class Links(html.parser.HTMLParser):
-    """The content of a page: found: all links and sources; text: pieces of text; figures: each figure's attributes."""
+    """The content of a page.
+
+    Attributes:
+        found: all links, and the sources of all images.
+        text: the pieces of text.
+        figures: the attributes of each figure.
+    """
 
     def __init__(self, path):
         super().__init__()

@@ -227,7 +227,7 @@ def test_a_comment_of_a_gif_stays(tmp_path, small):
         assert image.text['Comment'] == 'a comment'
 
 
-def test_a_raw_profile_turns_its_picture(tmp_path, small):
+def test_a_picture_is_turned_by_the_orientation_in_its_raw_profile(tmp_path, small):
     from test_kept_metadata import with_chunks
 
     block = exif.serialise(exif.Tags('>', {0x0112: exif.Value(3, 1, b'\0\6')}, {}))
@@ -241,7 +241,7 @@ def test_a_raw_profile_turns_its_picture(tmp_path, small):
     assert picture.pixels.shape[:2] == (WIDTH, HEIGHT) and not picture.notes
 
 
-@pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow of Python 3.7 writes none')
+@pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow on Python 3.7 cannot write MPO')
 def test_a_damaged_mpo_is_its_first_picture_with_a_note(tmp_path, small):
     small.save(str(tmp_path / 'a.jpg'), 'MPO', save_all=True, append_images=[small])
     data = (tmp_path / 'a.jpg').read_bytes()
@@ -258,7 +258,7 @@ def test_a_damaged_mpo_is_its_first_picture_with_a_note(tmp_path, small):
         assert any('pictures in the file' in note or 'damaged' in note for note in picture.notes), picture.notes
 
 
-@pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow of Python 3.7 writes none')
+@pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow on Python 3.7 cannot write MPO')
 def test_a_jpeg_with_a_gain_map_has_one_note_that_names_the_map(tmp_path, small):
     small.save(str(tmp_path / 'a.jpg'), 'MPO', save_all=True, append_images=[small])
     xmp = (

@@ -81,7 +81,7 @@ class Case(NamedTuple):
         kept: the expected value in formats that keep the metadata.
         converted: the expected value in formats that convert it.
         word: a regular expression for the note in formats that drop it.
-        judge: the tags that exiftool has to find if it is kept or converted.
+        judge: the tags that exiftool has to find if the metadata is kept or converted.
     """
 
     ending: str
@@ -218,7 +218,7 @@ def orientation_and_sizes(path: str) -> Any:
 
 
 def note(content: bytes) -> Callable[[str], Any]:
-    """Return a function that finds a maker's note: its offset from the start of the tags; True for NIKON's."""
+    """Return a function that returns a maker's note's offset from the start of the tags; for NIKON only True."""
 
     def seen(path: str) -> Any:
         with open(path, 'rb') as file:

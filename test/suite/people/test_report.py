@@ -50,7 +50,7 @@ def test_names_are_text_and_figures_are_shown(page):
     )
 
 
-def test_views_are_the_pixels(page, photos):
+def test_views_have_the_pixels_of_the_pictures(page, photos):
     folder = os.path.join(os.path.dirname(page), 'index_views')
     pictures = [Image.open(os.path.join(folder, name)) for name in views(page)]
     for index, picture in enumerate(pictures[:3]):

@@ -109,7 +109,7 @@ def test_the_picture_and_its_controls_fit_into_the_window(chromium, page, screen
 
 @pytest.mark.slow
 @pytest.mark.parametrize('screen', [PHONE, DESKTOP])
-def test_names_in_the_table_are_words_and_the_chart_fits(chromium, page, screen):
+def test_names_in_table_and_chart_stay_on_one_line_and_the_chart_fits(chromium, page, screen):
     chromium.emulate(*screen)
     chromium.open(page)
     widths = chromium.run(
