@@ -47,7 +47,7 @@ class _Film(NamedTuple):
         shared: (name, content) of the chunks that apply to all frames.
         parts: the frames.
         plays: how many times the animation is shown; 0: forever.
-        has_still: whether the default image is not part of the animation.
+        has_still: whether the file has a still image that is not part of the animation.
     """
 
     header: bytes
@@ -68,7 +68,7 @@ def read_frames(path: str, notes: list[str]) -> frames.Sequence:
 
     Args:
         path: of the file.
-        notes: receives a note if the default image is left out.
+        notes: receives a note if the file has a still image that is not part of the animation.
 
     Returns:
         The frames. If the file has no animation, the sequence has one size and yields no frames.
@@ -90,7 +90,7 @@ def read_frames(path: str, notes: list[str]) -> frames.Sequence:
 
 
 def _parse(data: bytes) -> _Film:
-    """Return the frames in a file's content, or no frames if it has no animation; raise ValueError for damaged chunks."""
+    """Return the frames in a file's content; no frames if it is not animated. Raise ValueError for damaged chunks."""
     header = b''
     shared: list[tuple[bytes, bytes]] = []
     parts: list[_Part] = []
@@ -193,7 +193,7 @@ def save_frames(file: BinaryIO, film: frames.Sequence, how: base.Settings, notes
 
 
 def _chunks_for(frame: frames.Frame, before: np.ndarray | None, how: base.Settings) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks of a frame without their sequence numbers; `before` is the frame before it, or None."""
+    """Yield the chunks of a frame without their sequence numbers. `before` is None for the first frame."""
     box = frames.changed_box(before, frame.pixels)
     left, top, right, bottom = box
     delay = fraction_of(frame.milliseconds)

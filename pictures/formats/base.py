@@ -84,26 +84,29 @@ class Format(NamedTuple):
         is_mine: returns whether a file has this format, from its first bytes; None: Pillow identifies it.
         read: reads a picture from a path and appends to a list of notes. A damaged file can raise any exception.
         size: returns (width, height) in pixels from a file's header; (0, 0) if they are not in the header.
-        save: writes a PIL image of 8 bits per channel and its metadata to a binary file, and appends to a list of notes.
-            The file is also open for reading. None if the format is only read.
+        save: writes a PIL image of 8 bits per channel and its metadata to a binary file, which is also open for reading,
+            and appends to a list of notes. None if the format is only read.
         save_8_bits: writes pixels (H, W, C), uint8, and their metadata to a binary file; None: `save` writes them.
-        save_16_bits: writes pixels (H, W, C), uint16, in the same way; None if the format has 8 bits per channel.
+        save_16_bits: writes pixels (H, W, C), uint16, and their metadata; None if the format has 8 bits per channel.
         bits: the number of bits per channel that save_16_bits keeps.
         max_side: the greatest width and height in pixels; None if there is no limit.
         has_grey: whether grey pictures stay grey; otherwise they become RGB.
         has_alpha: whether the format has an alpha channel.
         has_colour_chunks: whether the format has PNG's colour chunks; otherwise they become a profile.
         has_grey_profile: whether a grey picture has a grey profile; otherwise it has an RGB profile.
-        holds_numbers: returns whether the format can store two numbers of H.273: primaries, transfer function.
+        holds_numbers: returns whether the format can store a colour space as these numbers of H.273: the primaries and
+            the transfer function.
         has_loss: whether the format is always lossy.
         holds: the fields of NAMES that the format can store; the others are dropped with a note.
         holds_places: whether its EXIF is a separate block, in which a maker's note can keep its offset.
         is_lossless: returns whether a file is stored without loss; its result must then be lossless, too.
         may_crash: whether damaged files can crash its decoder; decoders.py then reads the files in a worker process.
-        read_frames: reads all frames or pages from a path and appends to a list of notes; None if only the first is read.
-        read_page: reads one page from a path, by its number from 0, for decoders.py; None if the format has no pages.
+        read_frames: reads all frames or pages from a path and appends to a list of notes. None if only the first picture
+            is read.
+        read_page: reads one page from a path, by its number from 0, and appends to a list of notes; only decoders.py uses
+            it. None if the format has no pages.
         save_frames: writes frames or pages to a binary file, which is also open for reading, and appends to a list of
-            notes; None if the format is only written with one picture.
+            notes. None if the format is only written with one picture.
         frame_kind: the kind of its frames, frames.ANIMATION or frames.PAGES; empty for formats with one picture.
     """
 

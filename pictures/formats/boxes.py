@@ -27,11 +27,12 @@ def boxes_of(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tu
 
 
 def contents_of(data: bytes, *path: bytes) -> list[bytes]:
-    """Return the contents of all boxes that have the last name of a path of names.
+    """Return the contents of all boxes at the end of a path of names.
 
     Args:
         data: the bytes that contain the outermost boxes.
-        path: the names from outside to inside. The boxes are searched in the first box of each earlier name.
+        path: the names from outside to inside, for example b'jp2h', b'colr'. Of several outer boxes with the same name,
+            only the first is searched.
     """
     start, end = 0, len(data)
     for wanted in path[:-1]:

@@ -1,7 +1,7 @@
 """A file that contains several pictures: the frames of an animation, or the pages of a TIFF.
 
-Frames are read, enlarged and written one after the other, so memory does not grow with their number. A frame is the whole
-picture as a viewer shows it, including the parts that remain from earlier frames.
+Frames are read, enlarged and written one after the other, so memory does not grow with their number. A frame is the
+whole picture as a viewer shows it, including the parts that remain from earlier frames.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def turned(array: np.ndarray, said: metadata.Metadata, orientation: Any, millise
     Args:
         array: pixels (H, W, C) as the file stores them.
         said: the file's metadata.
-        orientation: EXIF's (1 to 8); with another value the pixels stay as they are.
+        orientation: EXIF's (1 to 8); for another value the pixels are not turned.
         milliseconds: how long an animation shows the frame.
     """
     said = metadata.of_file(said, orientation, *array.shape[1::-1])

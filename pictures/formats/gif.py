@@ -1,7 +1,7 @@
 """GIF: Pillow reads a single picture; this module reads and writes animations frame by frame (GIF89a).
 
-Pillow decodes and compresses the pixels of each frame. This module reads and writes the blocks around them, because Pillow
-keeps all frames of an animation in memory when it writes, and because its old versions confuse palettes.
+Pillow decodes and compresses the pixels of each frame. This module reads and writes the blocks around them, because
+Pillow keeps all frames of an animation in memory when it writes, and because its old versions confuse palettes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COLOURS = 255  # the most that a frame can have in addition to the transparent o
 TRANSPARENT = 255  # the index of the transparent colour
 MAX_SIDE = 65535
 MAX_DELAY = 65535  # hundredths of a second
-# 256 colours that are not grey, because Pillow would turn a grey palette into grey values in place of indices.
+# 256 colours that are not grey, because Pillow would turn a grey palette into grey values instead of indices.
 ANY_PALETTE = bytes(value for index in range(256) for value in (index, 255 - index, 0))
 
 
@@ -205,8 +205,8 @@ class _Drawn(NamedTuple):
 def save_frames(file: BinaryIO, film: frames.Sequence, _: base.Settings, notes: list[str]) -> None:
     """Write an animation; its alpha becomes 1 bit.
 
-    If the next frame is transparent where a frame is opaque, the whole frame is cleared after it was shown. Otherwise the
-    next frame contains only the pixels that differ.
+    If the next frame is transparent where the current one is opaque, viewers clear the whole current frame before they
+    draw the next one. Otherwise the next frame contains only the pixels that differ.
 
     Args:
         file: a binary file.

@@ -16,7 +16,7 @@ from rdn import images
 import numpy as np
 from PIL import Image
 
-# Messages of libjpeg on damage. Extra bytes are harmless before all markers except those between and after the pixels.
+# Matches libjpeg's messages on damage. Extra bytes are harmless, except before the markers between and after the pixels.
 JPEG_DAMAGE = re.compile(r'Corrupt JPEG data: (?!\d+ extraneous bytes before marker 0x(?!d[0-79a]))')
 MAX_EXIF_BYTES = jpeg_segments.MAX_BYTES - len(exif.HEADER)
 MAX_JFIF_DPI = 65535
@@ -46,7 +46,7 @@ def read(path: str, notes: list[str]) -> base.Content:
 
 
 def _note_lost_pictures(path: str, data: bytes, notes: list[str]) -> None:
-    """Add a note if the file lists further pictures that Pillow does not find. If it finds them, it has counted them."""
+    """Add a note if the file lists further pictures but Pillow cannot find them; if it can, there is a note already."""
     if jpeg_segments.has_list_of_pictures(data):
         with images.open_image(path) as image:
             if image.format == 'JPEG' and not _has_gain_map(image):
@@ -54,7 +54,7 @@ def _note_lost_pictures(path: str, data: bytes, notes: list[str]) -> None:
 
 
 def _has_gain_map(image: Image.Image) -> bool:
-    """Return whether the further picture is a gain map for HDR screens, by the test with which Pillow omits it."""
+    """Return whether the further picture is a gain map for HDR screens; Pillow uses the same test to ignore it."""
     return any(name == 'APP1' and b' hdrgm:Version="' in content for name, content in image.applist)
 
 

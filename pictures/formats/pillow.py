@@ -1,4 +1,4 @@
-"""Reading with Pillow, which has 8 bits per channel: GIF, TGA and others, and the files that other modules pass here."""
+"""Reading with Pillow, with 8 bits per channel: GIF, TGA and others, and the files that other modules pass here."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def read(path: str, notes: list[str]) -> base.Content:
         if image.format in RUN_BY_PROGRAMS:
             raise ValueError(f'{image.format} is not supported: save it as PNG')
         if image.mode[:1] in 'IF' or image.mode == 'LAB':
-            raise ValueError(
-                f'{image.format} with pixels of the mode {image.mode} is not supported: save it as RGB with 8 or 16 bits'
-            )
+            raise ValueError(f'{image.format} in mode {image.mode} is not supported: save it as RGB with 8 or 16 bits')
         images.check_pixels(*image.size)
         _check_depth(path, image)
         said = read_info(image, notes)
@@ -51,7 +49,7 @@ def read(path: str, notes: list[str]) -> base.Content:
 
 
 def _with_true_alpha(path: str, kind: str, array: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Return the pixels (H, W, 2 or 4) of a BMP or TGA with their alpha; without it if the last channel is not alpha."""
+    """Return the pixels of a BMP or TGA; if the last channel is not alpha in this file, return them without it."""
     meaning = tga.alpha_of(path) if kind == 'TGA' else tga.STRAIGHT
     alpha = array[:, :, -1]
     is_uniform = alpha.min() == alpha.max()
@@ -65,7 +63,7 @@ def _with_true_alpha(path: str, kind: str, array: np.ndarray, notes: list[str]) 
 
 
 def _check_depth(path: str, image: Image.Image) -> None:
-    """Raise ValueError for a file whose bits per pixel Pillow gets wrong."""
+    """Raise ValueError for a file if Pillow would assume a wrong number of bits per pixel."""
     with open(path, 'rb') as file:
         head = file.read(30)
     if image.format == 'SGI' and head[3] == 2:

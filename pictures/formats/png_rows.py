@@ -1,8 +1,8 @@
 """Filtering and compression of PNG rows, one band of rows at a time (PNG, third edition, 9 and 10).
 
-Every row uses the filter Paeth. In photographs, the filtered bytes are noise: the search for repeated strings takes nine
-tenths of zlib's time and finds nothing. So zlib only looks for runs of one byte. If a sample of a band shows that strings
-do repeat, as in drawings and texts, zlib searches for them.
+Every row uses the filter Paeth. In photographs, the filtered bytes are noise: the search for repeated strings takes
+nine tenths of zlib's time and finds nothing. So zlib only looks for runs of one byte. If a sample of a band shows that
+strings do repeat, as in drawings and texts, zlib searches for them.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def filter_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:
 def paeth(left: np.ndarray, up: np.ndarray, corner: np.ndarray) -> np.ndarray:
     """Return, for each byte, the neighbour nearest to left + up - corner (PNG, third edition, 9.4).
 
-    If several are equally near, the first in the order left, up, corner counts. All computations fit in eight bits, because
-    the corner can be the nearest only if its value is between the other two.
+    If several are equally near, the first in the order left, up, corner counts. The computation needs only eight bits,
+    because the corner can be the nearest only if its value is between the other two.
 
     Args:
         left: the bytes to the left, uint8.

@@ -1,4 +1,4 @@
-"""TIFF: its first page, with up to 16 bits and any layout and compression of tifffile and imagecodecs (TIFF 6.0)."""
+"""TIFF: its first page, up to 16 bits, any layout and compression that tifffile and imagecodecs support (TIFF 6.0)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READ_TAGS = exif.DESCRIPTIVE | geotiff.TAGS | geotiff.OTHERS | {exif.IPTC, exif.
 
 
 def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
-    """Read the first page of an open file that is not a reduced version of another page.
+    """Read the first page of an open file; reduced versions of other pages do not count.
 
     Args:
         file: the open file.
@@ -165,7 +165,7 @@ def _look_up(indices: np.ndarray, page: Any) -> np.ndarray:
     table = np.asarray(page.colormap).T  # (colours, 3), uint16
     if indices.size and int(indices.max()) >= len(table):
         raise ValueError('its palette lacks colours that it uses')
-    if int(table.max()) < 256:  # some programs write 8-bit values in place of 16-bit ones
+    if int(table.max()) < 256:  # some programs write 8-bit values instead of 16-bit ones
         return table.astype(np.uint8)[indices]
     high, low = table >> 8, table & 255
     if (low == high).all() or not low.any():

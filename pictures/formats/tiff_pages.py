@@ -14,7 +14,7 @@ BIG_BYTES = (1 << 32) - (1 << 26)  # if the uncompressed pixels of all pages nee
 
 
 def read_frames(path: str, notes: list[str]) -> frames.Sequence:
-    """Read all pages of a file except reduced versions of other pages.
+    """Read all pages of a file; reduced versions of other pages do not count.
 
     Args:
         path: of the file.
@@ -89,7 +89,7 @@ def save_frames(file: BinaryIO, pages: frames.Sequence, _: base.Settings, notes:
     assert writer
     writer.close()
     if is_big and any(not tags.is_empty() for tags in written):
-        notes.append('without tags: they are not supported in a BigTIFF, which such a large result needs')
+        notes.append('without tags: the result needs a BigTIFF, in which tags are not supported')
     pointer = exif.FIRST_POINTER
     for tags in written:
         pointer = exif.add_to_tiff(file, tags, pointer)

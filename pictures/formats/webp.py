@@ -1,7 +1,7 @@
 """WebP: read and written by Pillow; a lossless file stays lossless.
 
-An animation is written frame by frame: Pillow compresses each frame, and this module writes the container, because Pillow's
-own writer keeps all frames in memory (https://developers.google.com/speed/webp/docs/riff_container).
+An animation is written frame by frame: Pillow compresses each frame, and this module writes the container, because
+Pillow's own writer keeps all frames in memory (https://developers.google.com/speed/webp/docs/riff_container).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def save_frames(file: BinaryIO, film: frames.Sequence, how: base.Settings, notes
     """
     before: np.ndarray | None = None
     flags, said, size = IS_ANIMATION, metadata.Metadata(), (0, 0)
-    elapsed = written = 0.0  # milliseconds, of which whole ones are written, so that rounding errors do not add up
+    elapsed = written = 0.0  # in milliseconds; the file has whole ones, and their rounding errors must not add up
     for frame in film.frames():
         if before is None:
             said, size = frame.said, (frame.pixels.shape[1], frame.pixels.shape[0])
