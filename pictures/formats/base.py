@@ -84,8 +84,8 @@ class Format(NamedTuple):
         is_mine: returns whether a file has this format, from its first bytes; None: Pillow identifies it.
         read: reads a picture from a path and appends to a list of notes. A damaged file can raise any exception.
         size: returns (width, height) in pixels from a file's header; (0, 0) if they are not in the header.
-        save: writes a PIL image of 8 bits per channel and its metadata to a binary file, which is also open for reading,
-            and appends to a list of notes. None if the format is only read.
+        save: writes a PIL image of 8 bits per channel and its metadata to a binary file, which is also open for
+            reading, and appends to a list of notes. None if the format is only read.
         save_8_bits: writes pixels (H, W, C), uint8, and their metadata to a binary file; None: `save` writes them.
         save_16_bits: writes pixels (H, W, C), uint16, and their metadata; None if the format has 8 bits per channel.
         bits: the number of bits per channel that save_16_bits keeps.
@@ -101,10 +101,10 @@ class Format(NamedTuple):
         holds_places: whether its EXIF is a separate block, in which a maker's note can keep its offset.
         is_lossless: returns whether a file is stored without loss; its result must then be lossless, too.
         may_crash: whether damaged files can crash its decoder; decoders.py then reads the files in a worker process.
-        read_frames: reads all frames or pages from a path and appends to a list of notes. None if only the first picture
-            is read.
-        read_page: reads one page from a path, by its number from 0, and appends to a list of notes; only decoders.py uses
-            it. None if the format has no pages.
+        read_frames: reads all frames or pages from a path and appends to a list of notes. None if only the first
+            picture is read.
+        read_page: reads one page from a path, by its number from 0, and appends to a list of notes; only decoders.py
+            uses it. None if the format has no pages.
         save_frames: writes frames or pages to a binary file, which is also open for reading, and appends to a list of
             notes. None if the format is only written with one picture.
         frame_kind: the kind of its frames, frames.ANIMATION or frames.PAGES; empty for formats with one picture.

@@ -85,7 +85,7 @@ FORMAT = base.Format(
     ('.heic', '.heif', '.hif', '.heics', '.heifs'),
     lambda head: has_brand(head, BRANDS),
     read,
-    size=items.upright_size_of,  # other formats leave the turn to the caller, but Pillow cannot tell it that of a HEIC
+    size=items.upright_size_of,  # upright, because the caller reads orientations with Pillow, which does not know HEIC
     has_loss=True,
     may_crash=True,
 )

@@ -59,13 +59,13 @@ class Items(NamedTuple):
     references: list[Reference]
 
     def contents(self, name: bytes, depth: int = 0, item: int | None = None) -> list[bytes]:
-        """Return the contents of all properties with a name that an item has.
+        """Return the contents of all properties of the given name.
 
         A derived item (a grid, an overlay or a copy) without such a property uses those of the first item that it is
         derived from.
 
         Args:
-            name: of the properties.
+            name: four bytes, for example b'colr'.
             depth: the number of derived items between the primary item and this one.
             item: the item's number; None: the primary item.
         """
@@ -77,7 +77,7 @@ class Items(NamedTuple):
         return self.contents(name, depth + 1, parts[0][0])
 
     def own_content(self, name: bytes) -> bytes | None:
-        """Return the content of the primary item's first property with a name; None if the item itself has none."""
+        """Return the content of the primary item's own property of the given name; None if it has none itself."""
         return next((content for found, content in self.properties.get(self.primary, []) if found == name), None)
 
     def pictures(self) -> list[int]:

@@ -16,7 +16,7 @@ from rdn import images
 import numpy as np
 from PIL import Image
 
-# Matches libjpeg's messages on damage. Extra bytes are harmless, except before the markers between and after the pixels.
+# libjpeg's messages on damage. Extra bytes are harmless, except before the markers between and after the pixels.
 JPEG_DAMAGE = re.compile(r'Corrupt JPEG data: (?!\d+ extraneous bytes before marker 0x(?!d[0-79a]))')
 MAX_EXIF_BYTES = jpeg_segments.MAX_BYTES - len(exif.HEADER)
 MAX_JFIF_DPI = 65535

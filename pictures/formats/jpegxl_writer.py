@@ -1,8 +1,8 @@
 """Writing JPEG XL: imagecodecs (libjxl) codes the pixels; this module adds colours, EXIF and XMP (ISO 18181-1 and -2).
 
 libjxl's lossy coding uses XYB, a model of human vision, for which it must know the picture's colour space. imagecodecs
-does not pass one, so libjxl assumes sRGB for 8 bits and linear light for 16 bits. Therefore only 8 bits in sRGB are coded
-with loss. All other pixels are coded without loss, in their own colour space.
+does not pass one, so libjxl assumes sRGB for 8 bits and linear light for 16 bits. Therefore only 8 bits in sRGB are
+coded with loss. All other pixels are coded without loss, in their own colour space.
 """
 
 from __future__ import annotations

@@ -49,10 +49,10 @@ def scale(array: np.ndarray, largest: int) -> np.ndarray:
 
 
 def fits(array: np.ndarray, bits: int) -> bool:
-    """Return whether `scale` can make all values from whole numbers of a number of bits.
+    """Return whether a number of bits can store all values without loss.
 
     Args:
-        array: values of any shape, uint8 or uint16.
+        array: values of any shape, uint8 or uint16, scaled to the full range as by `scale`.
         bits: 8 to 16.
     """
     if array.dtype == np.uint8:

@@ -27,9 +27,8 @@ FORMATS = (
 BY_ENDING = {ending: each for each in FORMATS for ending in each.endings}
 READABLE = tuple(sorted(BY_ENDING))
 WRITABLE = tuple(sorted(ending for each in FORMATS for ending in each.written))
-WITH_FRAMES = tuple(
-    sorted(ending for each in FORMATS if each.save_frames for ending in each.endings)
-)  # of formats that are written with all frames or pages
+# The endings of formats that are written with all frames or pages.
+WITH_FRAMES = tuple(sorted(ending for each in FORMATS if each.save_frames for ending in each.endings))
 
 
 def ending_of(path: str) -> str:

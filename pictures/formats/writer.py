@@ -36,8 +36,8 @@ def check_size(width: int, height: int, ending: str) -> None:
 class Canvas:
     """An upscaled picture that is filled part by part, then saved.
 
-    The pixels are in an array or in a PIL image, as the format's writer needs them, because a second copy of a picture of
-    400 megapixels would take too much memory.
+    The pixels are in an array or in a PIL image, as the format's writer needs them, because a second copy of a picture
+    of 400 megapixels would take too much memory.
 
     Args:
         width: in pixels.
@@ -81,8 +81,8 @@ class Canvas:
             file: a binary file, which is also open for reading.
             said: the metadata of the result.
             settings: how to write it.
-            source: the pixels before they were enlarged, or None. If the format keeps all bits that they use, there is no
-                note on lost bits.
+            source: the pixels before they were enlarged, or None. If the format keeps all bits that they use, there is
+                no note on lost bits.
 
         Returns:
             Notes on the colours, bits and metadata that the format could not store.
