@@ -218,7 +218,9 @@ def save_frames(file: BinaryIO, film: frames.Sequence, _: base.Settings, notes: 
     _write_head(file, first, film.plays, notes)
     flat = map(_flatten, itertools.chain([first], coming))
     current, before = next(flat, None), None  # before: the frame that is visible when the current one is drawn, or None
-    elapsed = written = 0.0  # in milliseconds and in hundredths of a second, so that rounding errors do not add up
+    # Sums of the exact times (milliseconds) and the rounded ones (hundredths of a second), so that rounding errors do not
+    # add up.
+    elapsed = written = 0.0
     while current:
         following = next(flat, None)
         clears = following is not None and bool((current.opaque & ~following.opaque).any())

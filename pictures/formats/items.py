@@ -59,7 +59,7 @@ class Items(NamedTuple):
     references: list[Reference]
 
     def contents(self, name: bytes, depth: int = 0, item: int | None = None) -> list[bytes]:
-        """Return the contents of all properties of the given name.
+        """Return the contents of all properties of an item that have the given name.
 
         A derived item (a grid, an overlay or a copy) without such a property uses those of the first item that it is
         derived from.
@@ -77,7 +77,7 @@ class Items(NamedTuple):
         return self.contents(name, depth + 1, parts[0][0])
 
     def own_content(self, name: bytes) -> bytes | None:
-        """Return the content of the primary item's own property of the given name; None if it has none itself."""
+        """Return the content of the primary item's own property with the given name; None if there is none."""
         return next((content for found, content in self.properties.get(self.primary, []) if found == name), None)
 
     def pictures(self) -> list[int]:

@@ -214,7 +214,8 @@ def _put_profile(bits: _Writer, profile: bytes) -> None:
 def _put_flat_code(bits: _Writer) -> None:
     """Append the description of a code with 256 symbols of eight bits each (RFC 7932, 3.5)."""
     bits.put(0, 2)  # no length is omitted
-    # These are the lengths of the codes for the lengths 1, 2, 3, 4, 0, 5, 17, 6, 16, 7, 8, 9 and so on: only 8 is used.
+    # The lengths of the symbols' codes are coded, too. These are the lengths of their codes, in the order of the symbol
+    # lengths 1, 2, 3, 4, 0, 5, 17, 6, 16, 7, 8, 9 and so on. Only length 8 is used.
     for length in [0] * 10 + [1] + [0] * 7:
         bits.put(*{0: (0b00, 2), 1: (0b0111, 4)}[length])
 

@@ -36,7 +36,7 @@ COMPRESSION = 6  # zlib's default level, for profiles
 def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
     """Read a PNG file's content.
 
-    In an animated PNG, this is the default image, which every program shows.
+    If the PNG is animated, this is its default image, which every program shows.
 
     Args:
         data: the file's content.
@@ -134,7 +134,7 @@ def _unpack(packed: Any, content: bytes) -> Iterator[bytes]:
 
 
 class _Rows:
-    """Check the filters and the number of the decompressed rows."""
+    """A checker of decompressed rows: of their filters and of their number."""
 
     def __init__(self, header: tuple[int, int, int, int, int]):
         width, height, depth, kind, interlacing = header

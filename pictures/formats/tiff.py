@@ -76,7 +76,7 @@ def read_page(
 
 
 def _full_page(tiff: tifffile.TiffFile) -> Any:
-    """Return the first page that is not a reduced version of another page; also search the first page's sub-IFDs."""
+    """Return the first page that is not a reduced version of another page; look in the first page's sub-IFDs last."""
     first: Any = tiff.pages[0]
     if not first.subfiletype & REDUCED:
         return first
@@ -103,7 +103,7 @@ def _check(page: Any, file_size: int) -> None:
     bits = page.bitspersample
     if page.photometric not in CHANNELS:
         raise ValueError(
-            f'TIFF in {getattr(page.photometric, "name", page.photometric)} is not supported: save it as RGB'
+            f'TIFF of the type {getattr(page.photometric, "name", page.photometric)} is not supported: save it as RGB'
         )
     if page.sampleformat != UNSIGNED or bits > 16:
         raise ValueError(

@@ -94,7 +94,7 @@ def save_frames(file: BinaryIO, film: frames.Sequence, how: base.Settings, notes
     """
     before: np.ndarray | None = None
     flags, said, size = IS_ANIMATION, metadata.Metadata(), (0, 0)
-    elapsed = written = 0.0  # in milliseconds; the file has whole ones, and their rounding errors must not add up
+    elapsed = written = 0.0  # sums of the exact and the rounded times, so that rounding errors do not add up
     for frame in film.frames():
         if before is None:
             said, size = frame.said, (frame.pixels.shape[1], frame.pixels.shape[0])
