@@ -136,9 +136,8 @@ def test_colours_stay_or_a_note_says_why_not(tmp_path, ending, space, kind, chan
     is_grey, has_rgb_profile = channels < 3, said.icc_profile and space != 'a profile of grey'
     notes = saved(tmp_path / ('a' + ending), array, said)
     if any('without its profile' in note for note in notes):
-        assert said.icc_profile and is_grey == bool(
-            has_rgb_profile
-        )  # the profile is for other channels than the picture has
+        # Only a profile for other channels may be dropped.
+        assert said.icc_profile and is_grey == bool(has_rgb_profile)
         return
     try:
         result = reader.read_picture(str(tmp_path / ('a' + ending)))
@@ -154,9 +153,8 @@ def test_colours_stay_or_a_note_says_why_not(tmp_path, ending, space, kind, chan
         )
         assert np.array_equal(result.pixels, array)
     else:
-        is_coarse = (
-            ending == '.avif' and kind == np.uint8
-        )  # 8 bits are coarse in a wide colour space, and YCbCr is rounded to 8 bits
+        # 8 bits are coarse in a wide colour space, and AVIF also rounds YCbCr to 8 bits.
+        is_coarse = ending == '.avif' and kind == np.uint8
         limit = TOLERANCE * (4 if is_coarse else 1)
         assert np.abs(seen(result.pixels, result.said) - seen(array, said)).max() <= limit
     is_converted = space in ('PQ', 'HLG') and ending not in ('.png', '.avif', '.jxl')

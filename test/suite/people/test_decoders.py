@@ -121,7 +121,7 @@ def test_results_keep_names_that_are_not_utf8_in_every_format(upscale, dtype):
             assert Image.open(io.BytesIO(data)).size == (48, 32), ending
 
 
-# --- processes
+# --- workers
 
 
 def test_only_formats_whose_decoders_may_crash_start_a_worker(tmp_path, no_workers):

@@ -34,7 +34,7 @@ class Doubling(engines.Engine):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Return run(count), which upscales so many pictures on two cores and returns (job, outcome) of each."""
+    """Return run(count), which upscales `count` 20 x 10 pictures on two cores and returns (job, outcome) of each."""
     monkeypatch.setattr(cpu, 'available_cores', lambda: 2)
     (tmp_path / 'out').mkdir()
 

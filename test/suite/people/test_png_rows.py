@@ -63,9 +63,8 @@ def test_the_paeth_filter_follows_the_specification():
     left, up, corner = (x.ravel() for x in np.meshgrid(*[np.arange(0, 256, 5)] * 3))
     sums = left + up - corner
     distances = np.abs(np.stack([left, up, corner]) - sums)
-    expected = np.stack([left, up, corner])[
-        distances.argmin(0), np.arange(len(sums))
-    ]  # argmin returns the first of equals
+    # argmin returns the first of equals.
+    expected = np.stack([left, up, corner])[distances.argmin(0), np.arange(len(sums))]
     found = png_rows.paeth(*(x.astype(np.uint8) for x in (left, up, corner)))
     assert np.array_equal(found, expected)
 
