@@ -6,9 +6,10 @@ Writing needs Pillow 11.3 or later. item_writer.py adds the metadata that the tw
 from __future__ import annotations
 
 import io
+import struct
 from typing import BinaryIO
 
-from pictures.formats import base, heif, item_writer, items, pillow, pixels, stderr_capture
+from pictures.formats import av1, base, heif, item_writer, items, pillow, pixels, stderr_capture
 from pictures.metadata import cicp, exif, metadata
 from rdn import images
 
@@ -42,7 +43,7 @@ def read(path: str, notes: list[str]) -> base.Content:
         array, said = _read_deep(path, data, 12 if config[2] & 0x20 else 10, notes)
     else:
         array, said, _ = pillow.read(path, notes)
-    said = heif.with_colour_of(said, properties(b'colr'))
+    said = heif.with_colour_of(said, properties(b'colr') or _colours_of_bitstream(data, config, found))
     if found is None:
         return array, said, _orientation_of_exif(said)
     notes += found.notes()
@@ -50,6 +51,13 @@ def read(path: str, notes: list[str]) -> base.Content:
     if box:
         array = array[box[1] : box[3], box[0] : box[2]]
     return array, said, found.orientation()
+
+
+def _colours_of_bitstream(data: bytes, config: bytes, found: items.Items | None) -> list[bytes]:
+    """Return the content of the box colr that a file lacks, from its AV1 bitstream (AV1 in ISOBMFF, 2.3.4)."""
+    start = found.start() if found else items.start_of_track(data)
+    named = av1.colours_of(config[4:]) or av1.colours_of(data[start:] if start else b'')
+    return [b'nclx' + struct.pack('>HHHB', *named, 0)] if named else []
 
 
 def size_of(path: str) -> tuple[int, int]:

@@ -50,6 +50,7 @@ class Items(NamedTuple):
         hidden: the numbers of the items that viewers must not show.
         properties: (name, content) of an item's properties in the file's order, by item number.
         references: the references between items.
+        places: the offset in the file at which an item's content starts, by item number.
     """
 
     primary: int
@@ -57,6 +58,15 @@ class Items(NamedTuple):
     hidden: frozenset[int]
     properties: dict[int, list[tuple[bytes, bytes]]]
     references: list[Reference]
+    places: dict[int, int]
+
+    def start(self) -> int | None:
+        """Return the offset in the file at which the primary item, or its first part, starts; None if unknown."""
+        item = self.primary
+        for _ in range(MAX_DEPTH):
+            parts = (each.targets for each in self.references if each.reason == b'dimg' and each.source == item)
+            item = next((targets[0] for targets in parts if targets), item)
+        return self.places.get(item)
 
     def contents(self, name: bytes, depth: int = 0, item: int | None = None) -> list[bytes]:
         """Return the contents of all properties of an item that have the given name.
@@ -203,6 +213,19 @@ def contents_of_track(data: bytes, name: bytes) -> list[bytes]:
     return [description[begin:end] for each, begin, end in found if each == name]
 
 
+def start_of_track(data: bytes) -> int | None:
+    """Return the offset in the file at which the first picture of a sequence's first track starts.
+
+    Args:
+        data: the file's content.
+
+    Returns:
+        The offset; None if it is unknown.
+    """
+    table = boxes.content_of(data, b'moov', b'trak', b'mdia', b'minf', b'stbl', b'stco') or b''
+    return int.from_bytes(table[8:12], 'big') if len(table) >= 12 else None
+
+
 def size_of(path: str) -> tuple[int, int]:
     """Return (width, height) of a file's picture in pixels, cropped but not turned; (0, 0) if the file lacks them."""
     found = _of_file(path)
@@ -247,7 +270,33 @@ def _of_meta(meta: bytes) -> Items:
         frozenset(hidden),
         _read_properties(parts.get(b'iprp', b'')),
         list(_read_references(parts.get(b'iref', b''))),
+        _read_places(parts.get(b'iloc', b'')),
     )
+
+
+def _read_places(content: bytes) -> dict[int, int]:
+    """Return the offset of each item's first extent, by item number, from the content of iloc (ISO 14496-12, 8.11.3)."""
+    version, places, position = content[0] if content else 0, {}, 4
+
+    def take(size: int) -> int:
+        nonlocal position
+        position += size
+        return int.from_bytes(content[position - size : position], 'big')
+
+    sizes = take(2)
+    offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    index_size = sizes & 15 if version else 0
+    for _ in range(take(4 if version == 2 else 2)):
+        if position >= len(content):
+            break
+        item = take(4 if version == 2 else 2)
+        method = take(2) & 15 if version else 0
+        reference, base, extents = take(2), take(base_size), take(2)
+        if extents and not method and not reference:
+            start = position + index_size
+            places[item] = base + int.from_bytes(content[start : start + offset_size], 'big')
+        position += extents * (index_size + offset_size + length_size)
+    return places
 
 
 def _read_types(content: bytes) -> tuple[dict[int, bytes], set[int]]:

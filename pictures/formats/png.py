@@ -82,6 +82,8 @@ def check_whole(data: bytes) -> None:
         if not names:
             header = _check_header(name, content)
             rows, needs_palette = _Rows(header), header[3] == 3
+        elif name == b'IHDR' or name == b'PLTE' and not names.isdisjoint((b'PLTE', b'IDAT')):
+            raise ValueError('its chunks are out of order')
         elif name == b'IDAT':
             if b'IDAT' in names and last != b'IDAT' or needs_palette and b'PLTE' not in names:
                 raise ValueError('its chunks are out of order')
@@ -92,6 +94,8 @@ def check_whole(data: bytes) -> None:
         last = name
         position += length + 12
     rows.check_end()
+    if not packed.eof:
+        raise ValueError('the file is truncated: the end of its compressed rows is missing')
 
 
 def _check_palette(data: bytes) -> None:

@@ -4,7 +4,7 @@ import io
 import os
 
 from pictures import workload
-from pictures.formats import items, reader
+from pictures.formats import av1, items, reader
 
 import imagecodecs
 import numpy as np
@@ -152,6 +152,23 @@ def test_a_crop_outside_the_picture_is_refused(make):
         make.read([make(smooth(), clap(20, 10, 100, 0))])
 
 
+@pytest.mark.parametrize('numbers', [(9, 16), (9, 18), (12, 13), (1, 13)])
+@pytest.mark.parametrize('bits', [8, 10])
+def test_an_avif_without_a_colour_box_has_the_colours_of_its_bitstream(tmp_path, numbers, bits):
+    array = smooth() if bits == 8 else smooth().astype(np.uint16) * 4
+    whole = imagecodecs.avif_encode(
+        array, level=90, speed=9, pixelformat='444', bitspersample=bits, primaries=numbers[0], transfer=numbers[1]
+    )
+    assert whole.count(b'colr') == 1
+    pictures = []
+    for name, data in (('with.avif', whole), ('without.avif', whole.replace(b'colr', b'free'))):
+        (tmp_path / name).write_bytes(data)
+        pictures.append(reader.read_picture(str(tmp_path / name)))
+    assert pictures[0].said.png_colour == pictures[1].said.png_colour
+    expected = {} if numbers == (1, 13) else {b'cICP': bytes([*numbers, 0, 1])}
+    assert (pictures[1].said.png_colour or {}) == expected
+
+
 def test_a_grid_has_the_colours_of_its_parts_which_do_not_count_as_pictures(make):
     tile = smooth()  # the sides of a part must have at least 64 pixels
     whole = Item(b'grid', grid(1, 2, 2 * tile.shape[1], tile.shape[0]), (ispe(2 * tile.shape[1], tile.shape[0]),))
@@ -174,9 +191,17 @@ def test_a_damaged_list_of_items_is_read_or_refused():
         for value in (0, 255):
             try:
                 found = items.of(whole[:place] + bytes([value]) + whole[place + 1 :])
-                found and (found.notes(), found.orientation(), found.size(), found.crop_for(4, 4))
+                found and (found.notes(), found.orientation(), found.size(), found.crop_for(4, 4), found.start())
             except ValueError:
                 pass
+
+
+def test_a_damaged_bitstream_is_read_without_an_error():
+    content, _ = as_avif(smooth())
+    for place in range(32):
+        for value in range(256):
+            av1.colours_of(content[:place] + bytes([value]) + content[place + 1 : 64])
+        av1.colours_of(content[:place])
 
 
 def sequence(photo):
