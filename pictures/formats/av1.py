@@ -1,16 +1,22 @@
-"""The colours that an AV1 bitstream names in its sequence header (AV1 Bitstream & Decoding Process Specification, 5.5)."""
+"""Reading the colour space from an AV1 sequence header (AV1 Bitstream & Decoding Process Specification, 5.5)."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 SEQUENCE_HEADER = 1  # a type of OBU
-SELECT = 2  # seq_force_screen_content_tools: each frame decides
-MOST_BYTES = 1 << 12  # before the sequence header ends: it is the first or second OBU of a picture
+SELECT = 2  # a value of seq_force_screen_content_tools: each frame decides
+MOST_BYTES = 1 << 12  # enough for the sequence header, which is the first or second OBU of a picture
 
 
 class Colours(NamedTuple):
-    """Numbers of ITU-T H.273."""
+    """A colour space as numbers of ITU-T H.273.
+
+    Attributes:
+        primaries: ColourPrimaries.
+        transfer: TransferCharacteristics.
+        matrix: MatrixCoefficients.
+    """
 
     primaries: int
     transfer: int
@@ -18,20 +24,20 @@ class Colours(NamedTuple):
 
 
 class _Bits:
-    """Unsigned numbers from bytes, the highest bit first."""
+    """A reader of unsigned numbers from bytes; the highest bit comes first."""
 
     def __init__(self, data: bytes):
         self._number, self._left = int.from_bytes(data, 'big'), 8 * len(data)
 
     def take(self, count: int = 1) -> int:
-        """Return the next bits as a number. Raises EOFError if there are fewer."""
+        """Return the next bits as a number; raise EOFError if there are not enough."""
         if count > self._left:
             raise EOFError
         self._left -= count
         return self._number >> self._left & (1 << count) - 1
 
     def take_variable(self) -> int:
-        """Return a number in the form uvlc (4.10.3)."""
+        """Return the next number in the format uvlc (4.10.3)."""
         zeros = 0
         while not self.take():
             zeros += 1
@@ -39,13 +45,13 @@ class _Bits:
 
 
 def colours_of(data: bytes) -> Colours | None:
-    """Find the colours of a picture.
+    """Return the colour space in a picture's sequence header.
 
     Args:
-        data: OBUs, of which the sequence header comes before the frames; it may be cut off after the header.
+        data: the picture's OBUs, or only the first ones; they must include the sequence header.
 
     Returns:
-        None if there is no sequence header, or it names no colours.
+        The colour space; None if the sequence header is missing, damaged or without a colour space.
     """
     data, position = data[:MOST_BYTES], 0
     try:
@@ -56,13 +62,13 @@ def colours_of(data: bytes) -> Colours | None:
             if head >> 3 & 15 == SEQUENCE_HEADER:
                 return _colours_of_header(_Bits(data[position : position + size]))
             position += size
-    except (EOFError, IndexError):  # damaged, which the decoder reports
-        pass
+    except (EOFError, IndexError):
+        pass  # the data are damaged; the decoder will report it
     return None
 
 
 def _take_size(data: bytes, position: int) -> tuple[int, int]:
-    """The number in the form leb128 (4.10.5) at a place, and the place after it."""
+    """Return a number in the format leb128 (4.10.5), and the position after it."""
     size = 0
     for count in range(8):
         size |= (data[position + count] & 0x7F) << 7 * count
@@ -72,7 +78,7 @@ def _take_size(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _colours_of_header(bits: _Bits) -> Colours | None:
-    """Read sequence_header_obu (5.5.1) up to the colours; each line is named after the standard's fields."""
+    """Read sequence_header_obu (5.5.1) up to the colour space; the comments name the standard's fields."""
     profile = bits.take(3)
     bits.take()  # still_picture
     is_reduced = bits.take()  # reduced_still_picture_header
@@ -97,7 +103,7 @@ def _colours_of_header(bits: _Bits) -> Colours | None:
 
 
 def _pass_operating_points(bits: _Bits) -> None:
-    """Pass timing_info, decoder_model_info and the operating points (5.5.3 to 5.5.5)."""
+    """Skip timing_info, decoder_model_info and the operating points (5.5.3 to 5.5.5)."""
     delay_bits = 0
     if bits.take():  # timing_info_present_flag
         bits.take(32 + 32)
