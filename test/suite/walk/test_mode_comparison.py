@@ -54,7 +54,7 @@ def test_failed_rows_say_why_below_the_table_and_none_is_recommended():
         line.startswith('failed ') and line.endswith('deconv, concat | bf16, OpenVINO: RDN_infer.py: no OpenVINO')
         for line in lines
     )
-    assert 'none is within the limits' in lines[-1]
+    assert 'no mode is within the limits' in lines[-1]
 
 
 def test_a_command_that_fails_is_a_reason_and_ctrl_c_ends_all():
