@@ -25,9 +25,14 @@ from rdn.devices import benchmark, output_names
 
 
 def prepare_image(path: str, settings: dataset.Preparation) -> dataset.PreparedImage:
-    """What is prepared of an image file, before whole images are cut into tiles.
+    """Read an image, and compute its input and label. Tiles are cut later.
 
-    Raises ValueError, with the file's name, for an image that cannot be read or fitted.
+    Args:
+        path: the image file.
+        settings: the settings of the preparation.
+
+    Raises:
+        ValueError: the image cannot be read, or does not fit the settings; with the file's name.
     """
     hr = images.read_rgb(path)
     stem, digest, scale = files.stem_of(path), known_sets.digest(hr), settings.scale
@@ -41,11 +46,12 @@ def prepare_image(path: str, settings: dataset.Preparation) -> dataset.PreparedI
 
 
 def note_clashes(data_path: str) -> None:
-    """Say which inputs ais_bench would write the outputs of under one name: it cuts names at the first dot."""
+    """Print a note if ais_bench, which cuts names at the first dot, would write several outputs to one file."""
     clashes = output_names.clashing_stems(map(files.stem_of, os.listdir(data_path)))
     for group in clashes[:3]:
         cli.say(
-            f'note: {" and ".join(group[:3])} are the same up to the first dot: before you use ais_bench, rename the images'
+            f'note: {" and ".join(group[:3])} have the same name up to the first dot: '
+            'rename the images before you use ais_bench'
         )
     if len(clashes) > 3:
         print(f'note: the same goes for {cli.count(len(clashes) - 3, "more group")} of inputs')
@@ -60,9 +66,9 @@ def main(argv=None):
     for path in paths:
         benchmark.check_path(os.path.join(data_path, dataset.input_name(files.stem_of(path))))
     if args.fit == protocols.LETTERBOX.name:
-        import mmcv  # noqa: F401 - two seconds that only this way of fitting costs; not first in a thread
+        import mmcv  # noqa: F401 - takes two seconds; imported here, before the threads that use it
     with dataset.writing(args.save_path, settings) as write:
-        # Closed first of all: after Ctrl-C nobody must write any more into folders that are being removed.
+        # Closed before `writing` ends: after Ctrl-C, no thread may write into folders that are being removed.
         prepared = cpu.map_in_order(lambda path: write(prepare_image(path, settings)), paths)
         with contextlib.closing(prepared):
             count = sum(cli.progress(prepared, 'image', len(paths)))

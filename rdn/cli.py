@@ -46,8 +46,8 @@ class Parser(argparse.ArgumentParser):
 def run(main: Callable[[], int | None]) -> None:
     """Call `main()` and end the process with an exit status.
 
-    A ValueError, OSError or MemoryError ends the script with one line on stderr, because the user can do something about
-    it. RDN_TRACEBACK=1 in the environment shows the traceback instead. A first signal unwinds the stack, so that
+    A ValueError, OSError or MemoryError has a cause that the user can correct, so it ends the script with one line on
+    stderr. RDN_TRACEBACK=1 in the environment shows the traceback instead. A first signal unwinds the stack, so that
     half-written files are removed. A second one ends the process at once.
 
     The exit status is
@@ -82,8 +82,8 @@ def _run(main: Callable[[], int | None]) -> None:
 def _work(main: Callable[[], int | None], watch: stopping.Watch) -> None:
     """Call `main()` and exit with its status.
 
-    After a signal, the signal's status counts, whichever error arrives here: libraries replace the exception that unwinds
-    them by errors of their own.
+    After a signal, the status is the signal's, for any error that arrives here: libraries replace the exception that
+    unwinds the stack with errors of their own.
     """
     try:
         sys.exit(main())

@@ -78,5 +78,5 @@ class Configuration(NamedTuple):
         return './RDN_prep_bin.info'
 
     def result_folder(self, batch_size: int) -> str:
-        """Return the folder for the outputs, logs and records of a batch size. In a mode, it is a folder inside MODES."""
+        """Return the folder for the outputs, logs and records of a batch size; in a mode, a folder inside MODES."""
         return f'{MODES}/{self.model(batch_size)}' if self.mode else f'{RESULTS}/bs{batch_size}'

@@ -26,7 +26,7 @@ def map_in_order(
 ) -> Generator[Result, None, None]:
     """Yield function(item) for each item, in order, computed by threads.
 
-    This suits functions that release the GIL, as numpy and Pillow do. At most two results per thread are held in memory.
+    This suits functions that release the GIL, as numpy and Pillow do. Memory holds at most two results per thread.
     An exception of a call is raised when its result is due, as in a plain loop.
 
     Args:
@@ -62,8 +62,9 @@ def other_processes(count: int) -> Iterator[Callable[..., Any]]:
         count: the number of processes.
 
     Yields:
-        call(function, *arguments), which runs the function in one of the processes. It returns the same result or raises
-        the same exception. Function, arguments and result are pickled. If a process is killed, it raises a ValueError.
+        call(function, *arguments), which runs the function in one of the processes. It returns the function's result
+        or raises its exception. Function, arguments and result are pickled. If a process is killed, `call` raises a
+        ValueError.
     """
     context = multiprocessing.get_context('fork' if sys.platform == 'linux' else None)
     with concurrent.futures.ProcessPoolExecutor(count, context, _begin_process, (os.getpid(),)) as executor:
@@ -103,7 +104,7 @@ def instruction_sets() -> frozenset[str]:
 
 
 def has_bf16() -> bool:
-    """Return whether the processor has instructions for bfloat16. Without them, bf16 is emulated and slower than fp32."""
+    """Return whether the processor has bfloat16 instructions. Without them, bf16 is emulated and slower than fp32."""
     wanted = {'bf16'} if platform.machine() in ('aarch64', 'arm64') else {'avx512_bf16', 'amx_bf16'}
     return bool(wanted & instruction_sets())
 

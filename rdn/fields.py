@@ -72,7 +72,7 @@ def may_lack(field: Field) -> Field:
 
 
 def is_whole(value: Any, least: int, most: int) -> bool:
-    """Return whether a value is a whole number from `least` to `most`. True and False, of a subclass of int, are not."""
+    """Return whether a value is a whole number from `least` to `most`; true and false are not numbers here."""
     return type(value) is int and least <= value <= most
 
 

@@ -118,16 +118,16 @@ def atomic_folder(path: str, earlier: Iterable[str], complete: Callable[[str], N
 
     Args:
         path: the folder to make or replace.
-        earlier: the names of earlier results in the old folder, which are dropped. Other files in it are carried over to
-            the new folder, as hard links if the file system supports them.
+        earlier: the names of earlier results in the old folder, which are dropped. Its other files are kept in the new
+            folder, as hard links if the file system supports them.
         complete: called with the path of the new folder when it is complete, before it replaces the old one.
 
     Yields:
         The temporary path of the new folder, which is empty.
 
     Raises:
-        OSError: the parent folder is not writable, `path` is a link, or another file in the old folder has the name of a
-            new result.
+        OSError: the parent folder is not writable, `path` is a link, or a file that would be kept has the name of a new
+            result.
     """
     _check_not_a_link(path)
     with _partial_name(path) as partial:

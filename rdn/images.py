@@ -158,7 +158,10 @@ def crop_center(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def letterbox(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Return the whole image, resized (bilinear) to fit into width x height, on black: as the guide's published script."""
+    """Resize the whole image (bilinear) to fit into width x height, and pad it with black.
+
+    The published script behind the guide's figures does the same.
+    """
     import mmcv  # takes two seconds, so only this function imports it
 
     ratio = min(width / image.width, height / image.height)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-# At edges, a network for pictures of 0...1 exceeds this range by a few tenths. An overflow, or a network for pictures of
-# 0...255, exceeds it by far more.
+# At edges, a network for pictures of 0...1 exceeds that range by a few tenths. Values outside of these limits come from
+# an overflow, or from a network for pictures of 0...255.
 LOWEST, HIGHEST = -1.0, 2.0
 
 
@@ -55,5 +55,5 @@ def check_trial(output: np.ndarray, model: str) -> None:
     check(output, model)
     if output.min() == output.max():
         raise ValueError(
-            f'{model}: the output of this model is {output.flat[0]:.3g} everywhere for a picture with details: use another model'
+            f'{model}: the output of this model is {output.flat[0]:.3g} everywhere, for any input: use another model'
         )

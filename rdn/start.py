@@ -19,7 +19,8 @@ from rdn import ROOT, escaping
 def open_standard_streams() -> None:
     """Open /dev/null for each standard stream that is closed, for example by `2>&-` in a shell.
 
-    Otherwise the next file that is opened would have the stream's number, and libraries and programs would print into it.
+    Otherwise the next file that is opened would have the stream's number, and receive the output of libraries and
+    programs.
     """
     for number, name in enumerate(('stdin', 'stdout', 'stderr')):
         try:
@@ -59,7 +60,7 @@ def end_of_loading() -> None:
 
 
 def end_of_work() -> None:
-    """Make signals end the process at once, because the work is done and only the interpreter's own shutdown is left."""
+    """Make signals end the process at once, because only the shutdown of the interpreter is left."""
     if IS_SCRIPT:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -70,9 +71,8 @@ def _what_to_do(module: str) -> str:
     if os.path.realpath(sys.prefix).startswith(ROOT + os.sep):
         return f'{shlex.quote(sys.executable)} -m pip install {module}'
     activate = os.path.join(ROOT, '.venv', 'bin', 'activate')
-    made = sorted(
-        glob.glob(os.path.join(glob.escape(ROOT), '.venv-*', 'bin', 'activate'))
-    )  # made by PYTHON=… bash run.sh
+    # PYTHON=… bash run.sh makes an environment for each version.
+    made = sorted(glob.glob(os.path.join(glob.escape(ROOT), '.venv-*', 'bin', 'activate')))
     if os.path.exists(activate) or made:
         return f'first run: source {shlex.quote(activate if os.path.exists(activate) else made[-1])}'
     run, requirements = (shlex.quote(os.path.join(ROOT, name)) for name in ('run.sh', 'requirements.txt'))

@@ -1,8 +1,8 @@
 """React to SIGINT, SIGTERM and SIGHUP at once, even during long calls of libraries.
 
-Python runs signal handlers in the main thread, between two of its instructions. So a handler has to wait until a call of
-a library returns. Here a second thread reads the signals' numbers from a pipe, to which the interpreter writes them at
-once. The first signal stops computations (see `stops`). The second one ends the process, after the actions of
+Python runs signal handlers in the main thread, between two of its instructions. A handler therefore waits until a call
+of a library returns. Here a second thread reads the signals' numbers from a pipe, to which the interpreter writes them
+at once. The first signal stops computations (see `stops`). The second one ends the process, after the actions of
 `before_exit`.
 """
 
@@ -111,7 +111,7 @@ class Watch:
 def watching(script: str) -> Iterator[Watch]:
     """React to signals during the block, which contains a script's work. Call this in the main thread.
 
-    The signal handlers stay installed after the block. Signals that are ignored, such as SIGHUP under nohup, stay ignored.
+    The signal handlers stay installed after the block. An ignored signal, such as SIGHUP under nohup, stays ignored.
 
     Args:
         script: the name of the script, for messages.

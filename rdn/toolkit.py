@@ -30,8 +30,8 @@ def homes() -> list[str]:
     """Return the folders that may contain a toolkit, which may not exist.
 
     Returns:
-        Only the folder that ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH names, if one is set; else the folders that conda and
-        the installers use.
+        Only the folder in ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH, if one of them is set; else the folders that conda
+        and the installers use.
     """
     named = next(filter(None, map(os.environ.get, VARIABLES)), None)
     if named:
@@ -54,7 +54,7 @@ def _noted_roots() -> list[str]:
 
 
 def find_version() -> str | None:
-    """Return the toolkit's version, such as 'CANN 8.0.RC1', from the first of `homes` that has one; None if not found."""
+    """Return the toolkit's version, such as 'CANN 8.0.RC1', from the first of `homes` that has one, or None."""
     for home in homes():
         for name, pattern in VERSION_FILES:
             for folder in ('', '*-linux', 'latest', 'latest/*-linux'):
@@ -84,7 +84,7 @@ def known_chips(atc: str | None = None) -> tuple[str, ...]:
 
 
 def _folders_with_chips(atc: str | None) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield folders that may contain a list of chips, the best first, each with patterns of the subfolders to search."""
+    """Yield folders that may have a list of chips, the best first, each with patterns of the subfolders to search."""
     if atc:  # atc is in {part of the toolkit}/bin
         yield os.path.dirname(os.path.dirname(os.path.realpath(atc))), ('', '*')
     for home in homes():
@@ -93,12 +93,12 @@ def _folders_with_chips(atc: str | None) -> Iterator[tuple[str, tuple[str, ...]]
 
 
 def chip_name(soc_version: str) -> str:
-    """Return a chip's name without the prefix `Ascend`, in upper or lower case: 'Ascend310P3' -> '310P3'."""
+    """Return a chip's name without the prefix `Ascend`, which may be in any case: 'Ascend310P3' -> '310P3'."""
     return soc_version[len(PREFIX) :] if soc_version.lower().startswith(PREFIX.lower()) else soc_version
 
 
 def python_folders() -> list[str]:
-    """Return the existing folders in `homes` that the toolkit puts on PYTHONPATH for its module acl, in search order."""
+    """Return the existing folders in `homes` that the toolkit puts on PYTHONPATH for its module acl, in order."""
     found = []
     for home in homes():
         for folder in (home, *_versions(home)):

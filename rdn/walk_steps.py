@@ -90,7 +90,7 @@ def _run(command: Sequence[str], stderr: int | None = None) -> subprocess.Comple
 
 
 def sizes(config: configuration.Configuration) -> list[str]:
-    """Return the flags for the input's size and the scale; no flags for the guide's, which are the scripts' defaults."""
+    """Return the flags for the input's size and the scale; none for the guide's, which are the scripts' defaults."""
     if config.scale == configuration.GUIDE_SCALE:
         return []
     return [f'--height={config.side}', f'--width={config.side}', f'--scale={config.scale}']

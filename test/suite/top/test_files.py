@@ -66,7 +66,7 @@ def test_foreign_file_of_a_results_name_is_not_overwritten(tmp_path):
     path = tmp_path / 'out'
     path.mkdir()
     (path / 'x').write_text('mine')
-    with pytest.raises(FileExistsError, match='in the way'):
+    with pytest.raises(FileExistsError, match='has the name of a new result'):
         with files.atomic_folder(str(path), []) as new:
             open(os.path.join(new, 'x'), 'w').close()
     assert snapshot(tmp_path) == {'out': None, 'out/x': b'mine'}
