@@ -116,7 +116,7 @@ def infer_random(model: engines.Engine, shape: Sequence[int], rounds: int) -> tu
         rounds: the number of runs.
 
     Returns:
-        The seconds that all runs took, and the time that the device spent on copying and computing; None for the latter
+        The seconds that all runs took, and the time that the device spent on copying and computing. The second is None
         if the engine does not time copies separately.
 
     Raises:

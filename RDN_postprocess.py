@@ -3,12 +3,9 @@
     python3 RDN_postprocess.py --pred-path=./result/dumpOutput_device0 --label-path=./prep_dataset/label --result-path=./result.json --width=114 --height=114 --scale=2
 
 The script reads the outputs of benchmark, RDN_infer.py and ais_bench (a run's folder, or its parent) and writes
-result.json. It prints each image's PSNR beside that of Pillow's bicubic upsampling. With
-
-    --reference=rdn_x2.pth
-
-it also compares the outputs with those of PyTorch for the same inputs. The exit status is 3 if accuracy was not kept.
-result.run.json beside result.json records the source of the figures for test/accept.py.
+result.json. It prints each image's PSNR next to that of Pillow's bicubic upsampling. With --reference=rdn_x2.pth, it
+also compares the outputs with those of PyTorch for the same inputs. The exit status is 3 if accuracy was not kept.
+result.run.json, in the same folder as result.json, records the source of the figures for test/accept.py.
 """
 
 from __future__ import annotations

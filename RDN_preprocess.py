@@ -2,14 +2,15 @@
 
     python3 RDN_preprocess.py --src-path=/root/dataset/set5 --save-path=./prep_dataset
 
-data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.npy is the expected
-output: float32 (1, 3, scale*height, scale*width), cut from the image's centre. The input is the label, reduced with
-Pillow's BICUBIC. manifest.json beside them lists the source images and checksums, so that later steps notice changes.
+data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.npy is the expected output: float32
+(1, 3, scale*height, scale*width), cut from the image's centre. The input is the label, downsampled with Pillow's
+BICUBIC. manifest.json lists the source images and checksums, so that later steps notice changes. To keep whole images,
+add --tile:
 
     python3 RDN_preprocess.py --src-path=photos --save-path=./prep_dataset --tile
 
-keeps the whole image. Its inputs are overlapping tiles, data/STEM_tile_rROWcCOLUMN.bin, and label/STEM.json
-lists their positions. With --no-label, the image itself is the input, and there is no label.
+The inputs are then overlapping tiles, data/STEM_tile_rROWcCOLUMN.bin, and label/STEM.json lists their positions. With
+--no-label, the image itself is the input, and there is no label.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def note_clashes(data_path: str) -> None:
             'rename the images before you use ais_bench'
         )
     if len(clashes) > 3:
-        print(f'note: the same goes for {cli.count(len(clashes) - 3, "more group")} of inputs')
+        print(f'note: and {cli.count(len(clashes) - 3, "more group")} of inputs')
 
 
 def main(argv=None):

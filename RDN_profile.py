@@ -5,8 +5,8 @@ It also reads op_statistic.csv and kernel_details.csv from PyTorch's profiler on
     python3 RDN_profile.py PROF_000001
     python3 RDN_profile.py op_statistic_0_1.csv op_summary_0_1.csv
 
-prints the operators by time, which of them take unusually long, and what to do: for slow transposes, the command that
-adds their shapes to the toolkit's white list. This compares profiles from before and after a change:
+The script prints the operators by time, which of them take unusually long, and the remedy: for slow transposes, the
+command that adds their shapes to the toolkit's white list. This compares profiles from before and after a change:
 
     python3 RDN_profile.py PROF_000001 --after PROF_000002
 

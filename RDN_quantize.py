@@ -9,8 +9,8 @@ for the trials.
 
 The script estimates how much accuracy each layer loses in eight bits. Layers that lose more than the speed is worth
 stay in float32. The script tries several choices, and keeps the one with the fewest layers in float32 whose loss is at
-most --max-loss. If the time of --budget ends first, it uses the photographs and trials that it has, moves more layers to
-float32 until the loss is small enough, and prints a note.
+most --max-loss. If the time of --budget ends first, it uses the photographs and trials that it has, moves more layers
+to float32 until the loss is small enough, and prints a note.
 
 RDN_infer.py and RDN_upscale.py run the model like any other, in OpenVINO if it is installed. The model is for CPUs. atc
 does not accept it: for an Ascend device, use the vendor's AMCT.

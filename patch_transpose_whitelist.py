@@ -2,12 +2,12 @@
 
     python3 patch_transpose_whitelist.py
 
-patches the installed toolkit for the default network, [1, 64, 2, 2, 114, 114]. For other networks and
-batch sizes, read the shapes from the model:
+This patches the installed toolkit for the default network, whose shape is [1, 64, 2, 2, 114, 114]. For other networks
+and batch sizes, read the shapes from the model:
 
     python3 patch_transpose_whitelist.py --onnx rdn_x2.onnx --batch-size 1 --dry-run
 
-The script changes only the list `white_list_shape`. It keeps the original beside the file, and --revert restores it.
+The script changes only the list `white_list_shape`. It keeps the original next to the file, and --revert restores it.
 Toolkits from about CANN 5.1 on accept any shape. There the script says so and changes nothing.
 """
 

@@ -15,8 +15,8 @@ from rdn import configuration, escaping, steps, stopping
 
 from tqdm import tqdm
 
-INTERRUPTED = 130  # the status of a script that Ctrl-C ended
-SCALES = (2, 3, 4)  # that a network can have
+INTERRUPTED = 130  # exit status after Ctrl-C
+SCALES = (2, 3, 4)  # the possible scales of a network
 BAR_FORM = '{desc}{percentage:3.0f}% {bar} {elapsed}, {remaining} left'
 
 
@@ -82,8 +82,8 @@ def _run(main: Callable[[], int | None]) -> None:
 def _work(main: Callable[[], int | None], watch: stopping.Watch) -> None:
     """Call `main()` and exit with its status.
 
-    After a signal, the status is the signal's, for any error that arrives here: libraries replace the exception that
-    unwinds the stack with errors of their own.
+    After a signal, exit with the signal's status even if another error arrives here, because libraries may replace the
+    signal's exception by errors of their own.
     """
     try:
         sys.exit(main())
@@ -113,8 +113,8 @@ def silence_libraries() -> None:
 def describe_error(error: BaseException) -> str:
     """Return an error's message as one escaped line.
 
-    For an OSError the line has the file and the system's message. If the file is missing, it also names the step that
-    writes it.
+    For an OSError, the line contains the file and the system's message. If a file of the walk is missing, the line also
+    names the step that writes it.
     """
     return escaping.escape(_words_of(error).rstrip())
 
@@ -152,7 +152,7 @@ class Bar(tqdm):
 
 
 def progress(items: Iterable, unit: str, total: int | None = None) -> Iterable:
-    """Show a progress bar on stderr while the caller iterates over the items. No bar appears if stderr is no terminal.
+    """Show a progress bar on stderr while the caller iterates over the items. In a pipe nothing appears.
 
     Args:
         items: the items to iterate over.
@@ -171,7 +171,7 @@ def bar(total: float, form: str = BAR_FORM, file: TextIO | None = None) -> Bar:
     Args:
         total: the work to do, in any unit; `update` takes the same unit.
         form: the format of the bar: tqdm's `bar_format`.
-        file: the stream to draw on; nothing is drawn if it is no terminal. None: stderr.
+        file: the stream to draw on; nothing is drawn if it is not a terminal. None: stderr.
     """
     return Bar(total=total, bar_format=form, smoothing=0.1, file=file, disable=None, leave=False)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-GUIDE_SCALE = 2  # of the guide's network; its sizes are the scripts' defaults
-GUIDE_NETWORK = 'rdn'  # the name of its architecture
+GUIDE_SCALE = 2  # the scale of the guide's network
+GUIDE_NETWORK = 'rdn'  # the architecture of the guide's network
 GUIDE = GUIDE_SCALE, GUIDE_NETWORK  # in the form that checkpoint.identify returns
 LABEL_SIDE = 228  # pixels, as in the guide; inputs have 228 / scale
 RESULTS = 'result'  # the folder of a walk's outputs, logs and figures
@@ -54,7 +54,7 @@ class Configuration(NamedTuple):
         return '_'.join(filter(None, (f'{self.name}_bs{batch_size}', self.mode)))
 
     def shape(self, batch_size: int) -> str:
-        """Return the input's name and shape as a flag of atc: image:4,3,114,114."""
+        """Return the input's name and shape in the form of atc's --input_shape: image:4,3,114,114."""
         return f'image:{batch_size},3,{self.side},{self.side}'
 
     @property

@@ -123,5 +123,5 @@ def _backslashed(match: re.Match) -> str:
 def _form(code: int) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
         return f'\\x{code - 0xDC00:02x}'
-    # From \x80 on, \x would look like a byte.
+    # \x80 to \xff stand for bytes, so other characters from U+0080 on are written as \u.
     return SHORT.get(chr(code)) or (f'\\x{code:02x}' if code < 0x80 else f'\\u{code:04x}')

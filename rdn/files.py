@@ -99,7 +99,7 @@ def atomic_path(path: str) -> Iterator[str]:
     _check_target(path)
     with _partial_name(path) as partial:
         try:
-            os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # O_EXCL: follows no link that someone put there
+            os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # O_EXCL does not follow links
             yield partial
             _check_target(path)
             with _renaming:
@@ -428,7 +428,7 @@ def _partial_name(path: str) -> Iterator[str]:
             descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         if _try_lock(descriptor) is not False and os.path.exists(partial + LOCK_ENDING):
             break
-        os.close(descriptor)  # before it was locked, another process removed it as left by a killed one
+        os.close(descriptor)  # before the lock, another process removed the file like that of a killed process
     try:
         with full_disk_naming(path, partial), stopping.before_exit(lambda: _give_up(partial, path)):
             yield partial

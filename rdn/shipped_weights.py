@@ -46,7 +46,5 @@ def choose(given: str | None, has_device: bool) -> ChosenWeights:
     if os.path.isfile(os.path.join(rdn.ROOT, OWN)):
         return ChosenWeights(OWN, 'it is in this folder')
     if has_device:
-        return ChosenWeights(
-            FULL, "the guide's network, since a device was found; --weights lite takes the compact one"
-        )
-    return ChosenWeights(LITE, "the compact network, since there is no device; --weights full takes the guide's")
+        return ChosenWeights(FULL, "the guide's network, since a device was found; --weights lite uses the compact one")
+    return ChosenWeights(LITE, "the compact network, since there is no device; --weights full uses the guide's")

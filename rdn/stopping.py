@@ -64,7 +64,7 @@ class Watch:
             os.close(descriptor)
 
     def answer(self, number: int) -> None:
-        """Unwind the main thread by an exception, but only once; further calls do nothing more."""
+        """Raise an exception that unwinds the main thread. Only the first call does so."""
         self.first = self.first or number
         if not self._is_raised:
             self._is_raised = True

@@ -27,7 +27,7 @@ PYTHON_FOLDERS = ('python/site-packages', 'pyACL/python/site-packages/acl', 'pyA
 
 
 def homes() -> list[str]:
-    """Return the folders that may contain a toolkit, which may not exist.
+    """Return the folders in which to look for a toolkit; not all of them exist.
 
     Returns:
         Only the folder in ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH, if one of them is set; else the folders that conda
@@ -98,7 +98,7 @@ def chip_name(soc_version: str) -> str:
 
 
 def python_folders() -> list[str]:
-    """Return the existing folders in `homes` that the toolkit puts on PYTHONPATH for its module acl, in order."""
+    """Return the existing folders for the toolkit's module acl, in the order of the toolkit's PYTHONPATH."""
     found = []
     for home in homes():
         for folder in (home, *_versions(home)):

@@ -106,7 +106,10 @@ def measure_batch(plan: walk_steps.Plan, batch_size: int) -> Measured:
 
 
 def make_table(plan: walk_steps.Plan, measured: Sequence[Measured], dataset: str) -> None:
-    """Run step 7: write the table of batch sizes. The folder's result.json is only written for a single batch size."""
+    """Run step 7: write the table of batch sizes.
+
+    With a single batch size, result.json is also copied to the project's folder. With several, it is removed there.
+    """
     path = measured[0].result
     if len(measured) == 1:
         walk_steps.step('cp', path, run_record.path_of(path), '.')
@@ -173,7 +176,7 @@ def _is_same(path: str, other: str) -> bool:
 def check_converted(
     config: configuration.Configuration, machine: choice.Machine, batch_sizes: Sequence[int], wanted: str | None
 ) -> None:
-    """Check that the acceptance script can run: a device and its tool are found, and the models are converted.
+    """Check that the acceptance script can run on the device: its tool is found, and the models are converted.
 
     Args:
         config: the configuration of the walk.
@@ -182,7 +185,8 @@ def check_converted(
         wanted: the value of --with; None without the flag.
 
     Raises:
-        ValueError: there is no device or no tool, or a model is missing or was converted for another batch size.
+        ValueError: no device was found and --with was not given, or a model is missing or was converted for another
+            batch size.
     """
     if not machine.device.is_accelerator:
         if wanted is None:

@@ -69,7 +69,8 @@ def run_and_keep(errors: list[str], *command: str) -> int:
     """Show a command of the guide, run it, and return its status, like run_step, but keep its errors.
 
     Args:
-        errors: a list, to which the non-blank lines of the command's stderr are appended. They are shown when it ends.
+        errors: a list, to which the non-blank lines of the command's stderr are appended. Stderr is also shown when the
+            command ends.
         command: the command and its arguments.
     """
     done = _run(command, stderr=subprocess.PIPE)
@@ -152,7 +153,7 @@ def prepare(config: configuration.Configuration, dataset: str | None) -> str:
 def infer(plan: Plan, batch_size: int) -> base.Run:
     """Run step 5, inference on the prepared images.
 
-    If the walk does not write the same files as the guide, it also measures inference on random data.
+    If the walk does not write the same files as the guide, it also measures inference on random input.
     """
     folder = None if plan.is_guides_own else plan.config.result_folder(batch_size)
     machine = plan.machine
