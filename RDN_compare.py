@@ -179,7 +179,7 @@ def parse_args(argv):
         '--label-path',
         metavar='FOLDER',
         default='./prep_dataset/label',
-        help='label folder of the prepared set; the inputs are beside it; default %(default)s',
+        help='label folder of the prepared set, next to its inputs in data/; default %(default)s',
     )
     parser.add_argument(
         '--plain',

@@ -70,7 +70,7 @@ def format_profile(profile: Profile) -> str:
     """Return the guide's table, longest time first. With several devices, it has a column for the device."""
     rows = [[*msprof.STATISTIC_HEADER.split(','), 'Device']]
     rows += [[format_cell(cell) for cell in row] for row in profile.rows]
-    has_model = any(row.model is not None for row in profile.rows)  # CANN 7 and later name none
+    has_model = any(row.model is not None for row in profile.rows)  # CANN 7 and later do not name it
     has_devices = len({row.device for row in profile.rows}) > 1
     first, last = 0 if has_model else 1, None if has_devices else -1
     return cli.format_table([row[first:last] for row in rows])

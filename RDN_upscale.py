@@ -112,7 +112,7 @@ def show_others(summary: processing.Summary, options: processing.Options) -> Non
     if summary.skipped:
         remedies = '; --resume skips them, --overwrite makes them again'
         if options.in_place:
-            remedies = '; to do one again, rename its .orig back, or if it has none add --overwrite'
+            remedies = '; to repeat one, rename its .orig back, or add --overwrite if there is no .orig'
         print(f'{summary.skipped} skipped: done before{"" if options.resume else remedies}')
     if summary.passed:
         cli.say(summary.describe_others())

@@ -83,7 +83,7 @@ def write_text(path: str, text: str) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: str) -> Iterator[str]:
-    """Write a file atomically by its name: for libraries that open the file themselves.
+    """Write a file atomically, like `atomic_file`, for libraries that open the file themselves.
 
     The file appears at `path` when the block ends without an error, and is removed otherwise.
 

@@ -113,12 +113,11 @@ def read(target: str, digest: str | None = None) -> Record | None:
     path = path_of(target)
     if not os.path.exists(path):
         return None
-    what = 'a valid record of a run (remove it)'
-    content = files.read_json(path, MAX_RECORD_BYTES, what)
+    content = files.read_json(path, MAX_RECORD_BYTES, 'a record of a run (remove it)')
     try:
         record = parse(content, {'of': fields.SHA256})
     except ValueError as error:
-        raise ValueError(f'{path}: not {what}: {error}')
+        raise ValueError(f'{path}: not a record of a run ({error}): remove it')
     return record if content['of'] == (digest or digest_of(target)) else None
 
 

@@ -177,7 +177,7 @@ def duplicate_of_stderr() -> int:
 
 
 def _forget() -> None:
-    """Stop watching in a forked process, because its signals would be read by its parent."""
+    """Stop watching in a forked process, because its parent would read its signals."""
     global _watch
     if _watch:
         _watch = None
