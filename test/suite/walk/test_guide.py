@@ -43,7 +43,7 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
     # The last outputs of this walk are RDN_infer.py's: this machine's speed, and crops.
     status, out, err = shell(last, server)
     assert status == 1, out + err
-    assert re.search(r'^host bs1 fps:[\d.]+$', out, re.MULTILINE) and "T4 bs1 fps:25.393 (trtexec's, as given)" in out
+    assert re.search(r'^host bs1 fps:[\d.]+$', out, re.MULTILINE) and "T4 bs1 fps:25.393 (trtexec, no record)" in out
     assert re.search(r' 34\.61 \(centre crop\) +other images$', out, re.MULTILINE), out
     assert re.search(r' T4 25\.393 +host [\d.]+ +not met$', out, re.MULTILINE) and 'by RDN_infer.py' in out, out
     kernel = tmp_path / 'cann' / 'latest' / CANN6
