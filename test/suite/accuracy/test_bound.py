@@ -118,7 +118,7 @@ def test_results_moved_with_their_outputs_keep_the_verdict(script, compared, mon
 def test_a_verdict_without_its_outputs_says_so(script, compared):
     shutil.rmtree('result')
     ended = verdict(script)
-    assert ended.status == 0 and 'its outputs are not here' in ended.out
+    assert ended.status == 0 and 'its outputs are not on this machine' in ended.out
 
 
 def test_a_record_that_does_not_say_which_outputs_it_judged_is_refused(script, compared):

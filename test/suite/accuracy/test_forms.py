@@ -152,7 +152,7 @@ def test_another_text_than_decibels_is_refused(text):
         ([*WHOLE[:3], ('Avg PSNR', '38.29')], 'mean'),
         ([('Number of images', '3'), *WHOLE[1:]], 'figures of 2'),
         ([('Number of images', True), *WHOLE[1:]], 'not a result.json'),
-        ([WHOLE[0], ('Top1 PSNR', '37.54'), ('Top2 PSNR', '39'), WHOLE[3]], 'order'),
+        ([WHOLE[0], ('Top1 PSNR', '37.54'), ('Top2 PSNR', '39'), WHOLE[3]], 'sorted'),
         ([WHOLE[0], WHOLE[2], WHOLE[1], WHOLE[3]], 'rows'),
         ([*WHOLE, ('Avg SSIM', '0.9')], 'rows|decibels'),
         ([('Top1 PSNR', '39'), ('Top3 PSNR', '37.54'), ('Avg PSNR', '38.27')], 'rows'),

@@ -133,7 +133,7 @@ def test_accept_measures_by_itself_from_inputs_outputs_and_weights(script, infer
     ended = accept(script, *flags)
     assert ended.status == 1 and '| not met |' in ended.out
     zeros.tofile(output('coffee'))
-    assert_refused(accept(script, *flags), 'coffee_1.bin', 'one value')
+    assert_refused(accept(script, *flags), 'coffee_1.bin', 'computed nothing')
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def test_swapped_colours_are_not_counted(script, walked):
 @pytest.mark.parametrize('value', [0, 1, 0.5, -3])
 def test_a_device_that_computed_nothing_is_noticed(script, walked, value):
     dump('coffee', np.full((3, 228, 228), value))
-    assert_no_figure(judge(script), 'coffee_1.txt', 'one value')
+    assert_no_figure(judge(script), 'coffee_1.txt', 'computed nothing')
 
 
 def test_values_up_to_255_are_noticed(script, walked):
