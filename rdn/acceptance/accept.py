@@ -2,7 +2,7 @@
 
     python3 test/accept.py --psnr result.json --npu result/perf_vision_batchsize_1_device_0.txt --gpu RDN_bs1.log
 
-The exit status is 0 only if every verdict is "met". --markdown FILE also writes the table for a report.
+The exit status is 0 only if all figures that are judged are "met". --markdown FILE also writes the table for a report.
 
 Accuracy: if RDN_postprocess.py ran with --reference=WEIGHTS, its comparison with PyTorch is the verdict. The guide's
 comparison with published figures is printed too. It counts only if the result is of the same images, recognized by

@@ -184,7 +184,11 @@ def name_of_set(row: Measurement, given: str) -> str:
 
     Args:
         row: the measurements.
-        given: the user's name. If it is the name of a known set but the pixels are others, it is not used.
+        given: the user's name.
+
+    Returns:
+        `given`. If that is the name of a known set, but the images are not known to be that set's: OTHER_IMAGES or
+        UNKNOWN_IMAGES.
     """
     known = next((key for key, each in known_sets.KNOWN.items() if given.lower() in (key, each.title.lower())), None)
     if known is None or known == row.known_set:

@@ -19,7 +19,7 @@ class Outputs(NamedTuple):
 
     Attributes:
         folder: folder of the outputs.
-        find: function of the folder and the names of the inputs; it returns name -> paths of the input's outputs.
+        find: function that finds the outputs: find(folder, names of the inputs) -> {name: paths of its outputs}.
         read: function that reads one output.
     """
 
@@ -184,7 +184,7 @@ def format_scores(scores: Sequence[scoring.Score], network: str) -> str:
 
 
 def _check_labels(labels: str, cases: Sequence[dataset.Case], reference: str | None, is_shown: bool) -> None:
-    """Raise ValueError if labels are missing that the comparison with PyTorch, or any measurement, needs."""
+    """Raise ValueError if labels are missing, and the comparison with PyTorch or all measurements need them."""
     if reference and not all(case.label_path for case in cases):
         raise ValueError(f'{labels}: no labels, so no PSNR to compare: leave --reference out')
     if not is_shown and not any(case.label_path for case in cases):

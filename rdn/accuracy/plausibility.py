@@ -18,7 +18,7 @@ EXPLAINED = 0.5  # fraction of the squared difference that a displacement must e
 def mismatch_reason(sr: np.ndarray, hr: np.ndarray) -> str | None:
     """Return why `sr` cannot show the same picture as `hr`; None if it can.
 
-    If `hr` has too little content, as noise or a single colour, the answer is None.
+    If `hr` shows too little, such as noise or a single colour, the answer is None too.
 
     Args:
         sr: output (3, H, W), RGB, 0...1.

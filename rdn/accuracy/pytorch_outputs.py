@@ -86,7 +86,7 @@ def _read_digests(folder: str, of: dict[str, str]) -> dict[str, str] | None:
         of: SHA-256 of 'weights' and 'manifest', which the record must have too.
 
     Raises:
-        ValueError: the file is not a record, or has other SHA-256; the message names it.
+        ValueError: the file is not a record, or has another SHA-256; the message names it.
     """
     path = os.path.join(folder, RECORD_NAME)
     if not os.path.exists(path):

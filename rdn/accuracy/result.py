@@ -21,7 +21,7 @@ MAX_RESULT_BYTES = 1 << 27
 MAX_IMAGES = 10_000_000
 MAX_SIDE_PIXELS = 1 << 20
 MAX_PSNR = 500  # dB; two pictures that differ in a single bit are below it
-ROUNDING = 0.011  # dB: the average and the images' figures are all rounded to two decimals, so they may differ by this
+ROUNDING = 0.011  # dB by which the average may differ from the figures' mean, since all have only two decimals
 PSNR_TEXT = re.compile(r'[0-9]{1,3}(\.[0-9]{1,15})?|inf')
 
 

@@ -53,7 +53,7 @@ class Evidence(NamedTuple):
     find_weight: Callable[[], str | None] = lambda: None
 
     def is_explained_by(self, predicted: np.ndarray) -> bool:
-        """Return whether little of the difference remains against the predicted tap (C, H, W)."""
+        """Return whether the predicted tap (C, H, W) explains most of the difference."""
         error = relative_error(self.device, self.expected)
         return relative_error(self.device, predicted) <= max(self.limit, REMAINS * error)
 

@@ -81,7 +81,7 @@ class Case(NamedTuple):
     source: str | None = None
 
     def input_stems(self) -> list[str]:
-        """Return the names of the image's inputs without the ending; its outputs have the same names."""
+        """Return the names of the image's inputs, without the ending. Its outputs are named after them."""
         return list(input_tiles(self.stem, self.layout)) if self.layout else [self.stem]
 
 
@@ -253,7 +253,7 @@ def find_cases(folder: str, width: int, height: int, scale: int) -> list[Case]:
         if layout and (list(layout.tile), layout.scale) != ([height, width], scale):
             raise ValueError(
                 f'{path}: prepared for tiles of {layout.tile[1]} x {layout.tile[0]} and scale {layout.scale}, '
-                f'not {width} x {height} and scale {scale}: give the same, or prepare again'
+                f'not {width} x {height} and scale {scale}: give the same values, or prepare again'
             )
         if has_label and f'{stem}.npy' not in names:
             raise ValueError(f'{folder}: {stem}.npy, the label for {name}, is missing: prepare again')

@@ -123,7 +123,7 @@ def check_flags(part_folder: str, **given: int) -> None:
         prepared = manifest.flags.get(name)
         if prepared != value:
             raise ValueError(
-                f'{manifest.path}: prepared with {name} {prepared}, not {value}: give the same, or prepare again'
+                f'{manifest.path}: prepared with {name} {prepared}, not {value}: give the same value, or prepare again'
             )
 
 

@@ -47,7 +47,7 @@ class Histogram:
             self.reach *= 2
         index = ((values.ravel() + np.float32(self.reach)) * np.float32(BINS / 2 / self.reach)).astype(np.int32)
         counts = np.bincount(index, minlength=BINS + 1)
-        counts[BINS - 1] += counts[BINS]  # rounding can move the largest values into one bin too many
+        counts[BINS - 1] += counts[BINS]  # rounding puts some of the largest values one bin too high
         self.counts += counts[:BINS]
 
     def best_scale(self) -> qdq.Scale:

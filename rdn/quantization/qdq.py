@@ -129,7 +129,8 @@ def parts_of(model: onnx.ModelProto, scales: Scales) -> dict[str, list[Part]]:
 class Sharing(NamedTuple):
     """The layers of dense blocks, whose inputs are rounded together.
 
-    If a layer of a group is in eight bits, the group's tensors are rounded, also for its layers in float32.
+    If a layer of a group is in eight bits, the group's tensors are rounded before their concatenation. Layers that read
+    the concatenated tensors then read rounded values, even if the layers themselves are in float32.
 
     Attributes:
         members: name of each group -> names of its layers.

@@ -62,7 +62,7 @@ class GraphSteps(steps.Steps):
                 self.share.fill_(steps.average_share(step + 1))
                 self.loss_share.fill_(steps.loss_share(step + 1))
             self._replay()
-        self.wait()  # else the caller's clock would not include the work
+        self.wait()  # else the time that the caller measures would not include the work
 
     def is_failing(self) -> bool:
         """Return whether training has failed: most steps overflow, or the loss is not a finite number."""

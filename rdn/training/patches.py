@@ -257,7 +257,7 @@ class DevicePatches:
 
 
 def _on_device(pictures: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
-    """Return the pixels of all pictures, uint8 (sum of h*w, 3). Pictures are copied singly, to save the host's memory."""
+    """Return the pixels of all pictures, uint8 (sum of h*w, 3). Pictures are copied singly to save the host's memory."""
     pixels = torch.empty(
         sum(picture.shape[0] * picture.shape[1] for picture in pictures), 3, dtype=torch.uint8, device=device
     )

@@ -13,7 +13,7 @@ BAR_SECONDS = 0.1  # between two updates of the bar: to read the loss, the host 
 
 
 class Reporter:
-    """Show the progress of a run: a bar on a terminal, and at intervals a line with the PSNR on each folder.
+    """The progress display of a run: a bar on a terminal, and at intervals a line with the PSNR on each folder.
 
     Attributes:
         closing_seconds: estimated time of the measurement at the end.

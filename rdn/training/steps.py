@@ -1,6 +1,7 @@
 """Compute steps of training: the forward pass, the loss, Adam, and the moving average of the weights.
 
-`Steps` is the base class, and `PlainSteps` runs on any device. graph.py has steps that keep a GPU busy. ways.py chooses.
+`Steps` is the base class. `PlainSteps` runs on any device, and graph.py has steps that keep a GPU busy; ways.py chooses
+one of them.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ class Steps(ABC):
         """Restore a state that `keep` copied, on this or another device. The tensors keep their place in memory.
 
         Raises:
-            KeyError: the state is of another network; RuntimeError, ValueError and TypeError mean the same.
+            ValueError: the state is of another network. Depending on the difference, it is a KeyError, RuntimeError or
+                TypeError instead.
         """
         if len(state.adam) != len(self.weights):
             raise ValueError(f'{len(state.adam)} weights, not {len(self.weights)}')

@@ -63,7 +63,7 @@ def begin_as_interpolation(model: models.RDN) -> None:
             factor = int(round((conv.out_channels / conv.in_channels) ** 0.5))
             conv.weight[: 3 * factor**2] = 0
             conv.bias[: 3 * factor**2] = 0
-            taps = []  # for each new pixel of an old one: its weights on the old pixels -1, 0, 1
+            taps = []  # for each of the `factor` new pixels in place of an old one: weights of the old pixels -1, 0, 1
             for phase in range(factor):
                 centre = (phase + 0.5) / factor - 0.5
                 tap = torch.tensor([cubic(centre - place) for place in (-1, 0, 1)])
@@ -262,7 +262,7 @@ class Signals:
         self.status: int | None = None
         asked = [
             number for number in stopping.NUMBERS if signal.getsignal(number) != signal.SIG_IGN
-        ]  # nohup ignores one
+        ]  # nohup ignores SIGHUP
         self.former = {number: signal.signal(number, self._remember) for number in asked}
 
     def _remember(self, number: int, _: Any) -> None:

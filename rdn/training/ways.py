@@ -64,14 +64,15 @@ def choose(precision: str | None = None, may_compile: bool = True) -> Way:
                 may_compile, remark = False, f'not compiled, a third slower: {missing}'
     if precision not in (None, *offered):
         raise ValueError(
-            f'--precision={precision}: on this {device}, torch {torch.__version__} trains only in {" or ".join(offered)}'
+            f'--precision={precision}: on this {device}, torch {torch.__version__} trains in '
+            f'{" or ".join(offered)} only'
         )
     graphs = 'fp16' in offered
     return Way(device, precision or offered[0], graphs, graphs and may_compile, remark)
 
 
 def _missing_compiler() -> str:
-    """Return which program that torch.compile needs on a GPU is missing, in words; '' if all are there."""
+    """Return which package or program is missing that torch.compile needs on a GPU, in words; '' if none is."""
     if importlib.util.find_spec('triton') is None:
         return 'the package triton is not installed'
     compilers = [os.environ.get('CC', ''), 'cc', 'gcc', 'clang']
