@@ -95,15 +95,17 @@ def test_a_divided_set_is_joined(script, computed):
 def test_a_device_that_was_stopped_is_not_taken_for_a_divided_set(script, computed):
     computed('ais/run/device0_0')
     computed('ais/run/device1_1', computed.names[:3])
-    assert_refused(judged(script, 'ais/run'), 'ais/run', 'neither all images each nor each a part')
+    assert_refused(
+        judged(script, 'ais/run'), 'ais/run', 'every device must compute all images, or only one device each image'
+    )
     shutil.rmtree('ais/run/device0_0')
     assert_refused(judged(script, 'ais/run'), 'no output for')
 
 
-def test_outputs_beside_folders_of_devices_are_of_two_runs(script, computed):
+def test_outputs_beside_folders_of_devices_are_are_refused(script, computed):
     computed('ais/run')
     computed('ais/run/device0')
-    assert_refused(judged(script, 'ais/run'), 'of another run')
+    assert_refused(judged(script, 'ais/run'), 'from different runs')
 
 
 @pytest.mark.parametrize(
@@ -176,9 +178,9 @@ THROUGHPUT = '[INFO] throughput 1000*batchsize.mean({})/NPU_compute_time.mean({}
         (
             '[INFO] NPU_compute_time (ms): min = 9, max = 11, mean = 10.0, median = 10.0, percentile(99%) = 11\n'
             '[INFO] throughput (1000*batchsize/NPU_compute_time): 120.0\n',
-            ['120', 'no batch size'],
+            ['120', 'not', 'any batch size'],
         ),
-        # The mean that the line of times gives is another one.
+        # The line of times has another mean.
         (
             '[INFO] NPU_compute_time (ms): min = 9, max = 41, mean = 40.0, median = 40.0, percentile(99%) = 41\n'
             + THROUGHPUT.format(1, 20.0, 50.0),
@@ -250,6 +252,8 @@ def test_more_devices_than_the_card_has_are_not_multiplied(script, inferred, tmp
     path.write_text(summary(1, 20.0, None))
     run_record.write(str(path), record)
     assert script('parse', path).out == '310P3 bs1 fps:50.000\n'
-    assert_refused(script('parse', path, '--chips=4'), 'run_summary.json', '310P3, of which a card holds 1')
+    assert_refused(
+        script('parse', path, '--chips=4'), 'run_summary.json', '310P3, and its card has 1: leave --chips out'
+    )
     run_record.write(str(path), record._replace(card_devices=2))
     assert script('parse', path).out == '310P3 bs1 fps:100.000\n'
