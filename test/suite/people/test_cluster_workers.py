@@ -119,7 +119,7 @@ def test_what_a_worker_that_died_had_written_is_done(made, photos, tmp_path):
     one, task = made(), worker.PictureTask('a.png', 'a_x2.png')
     assert one.upscale(task).kind == 'done'
     before = snapshot(tmp_path / 'out')
-    assert one.upscale(task).kind == 'failed'  # as on one machine: is there already
+    assert one.upscale(task).kind == 'failed'  # the result exists, as on one machine
     assert one.upscale(task._replace(is_retry=True)).kind == 'done'
     assert snapshot(tmp_path / 'out') == before
     assert made(resume=True).upscale(task).kind == 'skipped'

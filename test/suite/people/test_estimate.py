@@ -144,7 +144,7 @@ def test_a_size_that_no_header_says_is_that_of_the_others(tmp_path, on_its_clock
     other = processing.PictureJob(str(unknown), 'b.png', 'x')
     engine = on_its_clock(Standin(2 / 114**2, side=114))
     assert said(engine, [known, other]).startswith('2 pictures, about 0.026 megapixels, about 4 seconds on')
-    assert said(engine, [other]) == '1 picture, of a size that its header does not say'
+    assert said(engine, [other]) == '1 picture, size unknown'
 
 
 def test_a_model_that_fails_on_a_tile_leaves_the_time_out(tmp_path):

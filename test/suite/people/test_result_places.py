@@ -184,9 +184,9 @@ def test_what_cannot_be_replaced_rightly_is_refused_and_stays(script, tmp_path, 
     before = snapshot(tmp_path)
     for name, words in [
         ('anim.gif', ['GIF is only written with --all-frames', 'without --in-place']),
-        ('tga.tga', ['TGA is not written', 'without --in-place']),
-        ('really.jpg', ['is no JPEG file']),
-        ('taken.png', ['taken.png.orig is there already', 'move it elsewhere']),
+        ('tga.tga', ['TGA cannot be written', 'leave out --in-place']),
+        ('really.jpg', ['not a JPEG file', 'rename it']),
+        ('taken.png', ['taken.png.orig exists, but is not a backup', 'move it elsewhere']),
         ('link.png', ['a symbolic link']),
     ]:
         assert_refused(enlarge_in_place(script, narrow, folder / name), name, *words)
@@ -345,7 +345,7 @@ def test_the_same_command_after_ctrl_c_makes_the_rest(tmp_path, photo, narrow):
 def test_results_of_other_settings_are_there_already(upscale, small, flag):
     small(1).save(str(upscale.source / 'a.png'))
     assert upscale().status == 0
-    assert_refused(upscale(flag), 'a_x2.png', 'is there already')
+    assert_refused(upscale(flag), 'a_x2.png', 'exists already')
 
 
 def test_a_record_proves_only_what_is_unchanged(upscale, small, narrow):
@@ -356,14 +356,14 @@ def test_a_record_proves_only_what_is_unchanged(upscale, small, narrow):
         assert upscale('--overwrite').status == 0 and upscale().status == 0
         change()
         before = target.read_bytes()
-        assert_refused(upscale(), 'a_x2.png', 'is there already')
+        assert_refused(upscale(), 'a_x2.png', 'exists already')
         assert target.read_bytes() == before
 
     check(lambda: small(2).save(str(source)))
     check(lambda: target.write_bytes(target.read_bytes() + b'edited'))
     check(lambda: shutil.copy(str(source), str(target)))
     check(lambda: (upscale.target / history.NAME).unlink())
-    assert_refused(upscale(f'--model={narrow[0]}'), 'is there already')
+    assert_refused(upscale(f'--model={narrow[0]}'), 'exists already')
 
 
 def test_a_record_that_was_cut_short_or_edited_loses_only_what_it_no_longer_says(tmp_path):
@@ -393,7 +393,7 @@ def test_a_record_follows_no_link_and_the_result_is_written_all_the_same(upscale
     (tmp_path / 'mine.txt').write_text('mine')
     (upscale.target / history.NAME).symlink_to(tmp_path / 'mine.txt')
     assert upscale().status == 0 and (tmp_path / 'mine.txt').read_text() == 'mine'
-    assert_refused(upscale(), 'is there already')
+    assert_refused(upscale(), 'exists already')
 
 
 def test_folders_that_move_together_keep_their_record(upscale, small, tmp_path):
