@@ -15,10 +15,11 @@ from rdn import cli, cpu, engines
 import numpy as np
 
 FIRST_SIDE = 64  # side in pixels of the first timed tile, if the model takes any size
-MOMENT_SECONDS = 0.5  # the second timed tile is as large as takes about this time
+MOMENT_SECONDS = 0.5  # the size of the second timed tile is chosen to take about this long
 # Reading and writing, per core: measured for PNG, the slowest of the usual formats (python3 -m tools.bench files).
 FILE_MEGAPIXELS_A_SECOND = 3.3
-UNITS = ((1, 'second', 57.5), (60, 'minute', 97.5), (3600, 'hour', 47.5), (86400, 'day', math.inf))  # last: upper limit
+# (seconds, name, limit in this unit from which the next unit is used)
+UNITS = ((1, 'second', 57.5), (60, 'minute', 97.5), (3600, 'hour', 47.5), (86400, 'day', math.inf))
 clock = time.perf_counter
 
 

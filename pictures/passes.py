@@ -14,7 +14,7 @@ from rdn import engines, tiles
 
 import numpy as np
 
-FURTHEST = 4  # times each side: super-resolution networks are trained for at most this
+FURTHEST = 4  # times each side: super-resolution networks are made for at most this
 
 
 class PassPlan(NamedTuple):

@@ -212,7 +212,7 @@ def test_every_picture_is_there_once_though_workers_and_a_node_die(cluster, pict
     cluster.remove_node(node, allow_graceful=False)
     cluster.add_node(**NODE)
     assert process.returncode == 0 and '40 done' in out and err == '', (out, err)
-    assert out.count('a node was lost: ') == 1 and f"Ray's own lines are in {tmp_path / 'ray.log'}\n" in out, out
+    assert out.count('a node was lost: ') == 1 and f"Ray's own messages are in {tmp_path / 'ray.log'}\n" in out, out
     assert '(raylet)' not in out and '(raylet) Raylet is terminated.' in (tmp_path / 'ray.log').read_text(), out
     assert snapshot(tmp_path / 'out') == expected
 

@@ -152,7 +152,7 @@ def test_a_picture_that_kills_its_worker_is_tried_twice_and_the_others_are_done(
     ray, summary = started({'a': 2}, dying({'3.png': 99}), PLACES)
     assert [place for _, _, place in ray.calls].count('3.png') == 2
     assert (summary.done, summary.failed) == (9, 1)
-    assert summary.first_failures == [f'{tmp_path}/in/3.png: its worker died 2 times: of too little memory?']
+    assert summary.first_failures == [f'{tmp_path}/in/3.png: its worker died 2 times: too little memory?']
 
 
 def test_pictures_whose_workers_are_killed_by_something_else_are_all_done(started):

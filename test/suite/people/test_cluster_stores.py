@@ -71,7 +71,7 @@ def test_names_of_a_store_that_would_leave_the_output_are_refused(flaky, tmp_pat
     monkeypatch.setattr(store, '_root', '/pictures')
     names, summary = naming.Naming('', '_x2', None, False), processing.Summary()
     tasks = list(task_source.find_tasks(store, stores.Folder(str(tmp_path)), names, summary))
-    assert [isinstance(task, str) and 'is no name for a file' in task for task in tasks] == [True, True, False]
+    assert [isinstance(task, str) and 'not a valid file name' in task for task in tasks] == [True, True, False]
 
 
 def test_a_picture_that_would_replace_itself_is_refused_also_where_results_are_skipped(tmp_path):
@@ -138,9 +138,7 @@ def test_a_store_that_denies_the_question_for_a_file_is_named_so_and_keeps_nothi
 
     monkeypatch.setattr(flaky, 'exists_really', lambda self, path: path in self.store, raising=False)
     monkeypatch.setattr(flaky, 'info', deny)
-    with pytest.raises(
-        PermissionError, match='does not say whether a file is there: Forbidden: allow reading'
-    ) as raised:
+    with pytest.raises(PermissionError, match='does not say whether a file exists: Forbidden: allow reading') as raised:
         store.check_writable()
     assert raised.value.filename == 'flaky://pictures' and flaky.store == {}
 

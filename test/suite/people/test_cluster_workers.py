@@ -159,7 +159,7 @@ def test_a_local_copy_that_fills_a_machines_disk_is_not_the_end_of_all(made, fla
     monkeypatch.setattr(one._input._system, 'get_file', lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'full')))
     outcome = one.upscale(worker.PictureTask('a.png', 'b.png'))
     assert outcome.kind == 'unfit'
-    assert outcome.line == f'flaky://pictures/a.png: full: local copies of it need room in {tempfile.gettempdir()}'
+    assert outcome.line == f'flaky://pictures/a.png: full: local copies need space in {tempfile.gettempdir()}'
 
 
 def test_a_full_disk_of_one_machine_is_not_the_end_of_all(made, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ def test_rays_lines_are_in_the_file_that_the_line_on_a_lost_node_names(tmp_path,
     with ray_log.captured(str(tmp_path / 'failures.txt')) as log:
         os.write(2, b'one\n')
         assert log.describe_lost('10.0.0.7') == (
-            f"a node was lost: 10.0.0.7; its pictures are done again, and Ray's own lines are in {tmp_path}/ray.log"
+            f"a node was lost: 10.0.0.7; its pictures are retried; Ray's own messages are in {tmp_path}/ray.log"
         )
         assert (tmp_path / 'ray.log').read_bytes() == b'one\n'
         os.write(2, b'two\n')
