@@ -11,7 +11,7 @@ __all__ = ['Upscaler']
 
 
 def __getattr__(name: str) -> Any:
-    """Import Upscaler on first use: it imports the engines, which the scripts load later."""
+    """Import Upscaler on first use, because it imports all engines."""
     if name == 'Upscaler':
         from pictures.api import Upscaler
 

@@ -6,7 +6,7 @@ upscale = Upscaler()
 upscale(Image.open('photo.jpg')).save('large.png')
 upscale(Image.open('photo.jpg'), width=3840).save('wide.png')
 
-Numpy arrays work in place of PIL images.
+Numpy arrays work too.
 """
 
 from __future__ import annotations

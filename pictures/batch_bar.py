@@ -15,7 +15,8 @@ from rdn import cli
 from tqdm import tqdm
 
 FORM = '{percentage:3.0f}% {bar} {desc}'
-TRUST = 0.05  # share of all work that counts as already done at the expected speed, which steadies the first figures
+# This share of all work counts as done at the expected speed before the run starts, which steadies the first figures.
+TRUST = 0.05
 
 
 class BatchBar:
@@ -37,7 +38,7 @@ class BatchBar:
             clock: returns the time in seconds.
         """
         self._load, self._expected, self._clock, self._start = load, expected, clock, clock()
-        self._shares: dict[processing.PictureJob, float] = {}  # done of each picture in progress, 0...1
+        self._shares: dict[processing.PictureJob, float] = {}  # how much of each picture in progress is done, 0...1
         self._done = self._dropped = 0.0  # in units of Load.weight
         self._bar = cli.bar(1.0, FORM, console)
         self._show()

@@ -34,7 +34,7 @@ def widened(part: np.ndarray, count: int) -> np.ndarray:
 
     Args:
         part: pixels (h, w, C) of the narrowed picture, or of its result.
-        count: number of channels before `narrowed`; differs from C, as 3 or 4, only if the picture became grey.
+        count: number of channels before `narrowed`: C, or 3 or 4 if the picture became grey.
 
     Returns:
         Pixels (h, w, count).
@@ -48,7 +48,7 @@ def has_alpha(planes: np.ndarray) -> bool:
 
 
 def keep_flat(output: np.ndarray, alpha: np.ndarray, scale: int) -> np.ndarray:
-    """Return an enlarged alpha that keeps its exact original values away from edges.
+    """Restore the exact values of an alpha after enlargement, except near edges.
 
     Args:
         output: the model's output for the alpha, (3, scale*h, scale*w).
@@ -72,12 +72,12 @@ def bleed(colour: np.ndarray, alpha: np.ndarray, reach: float = np.inf) -> np.nd
     """Give each invisible pixel near a visible one the colour of the nearest visible pixel.
 
     The colour of an invisible pixel is arbitrary, mostly black. Enlarged, it would darken the edges of the visible parts.
-    Farther away it is unchanged, because it may be data.
+    Invisible pixels that are farther away are unchanged, because their colours may be data.
 
     Args:
         colour: planes (C, h, w).
         alpha: (h, w); 0 is invisible.
-        reach: pixels are changed up to this distance from a visible pixel, in pixels.
+        reach: largest distance, in pixels, between a changed pixel and a visible one.
 
     Returns:
         Planes (C, h, w).

@@ -16,15 +16,15 @@ WAYS = (REFUSE, NUMBER)
 def numbered(jobs: Sequence[processing.PictureJob], past: history.History) -> list[processing.PictureJob]:
     """Return the jobs, with numbers added to names of results that several jobs share.
 
-    A picture keeps the name of the result that an earlier run made of it, even if pictures were added since. Of the other
-    pictures, the first has the usual name, and the next ones have a number at the end of it.
+    If an earlier run made a result from a picture, the result keeps its name, even if pictures were added since. Of the
+    other results, the first has the usual name, and the next ones have a number at the end of it.
 
     Args:
         jobs: the pictures, with the usual names of their results.
         past: the records of earlier runs.
 
     Returns:
-        The jobs in the same order; no two of different pictures have the same result.
+        The jobs in the same order; each picture has a result of its own.
     """
     usual = {os.path.abspath(job.target) for job in jobs}
     taken = _earlier_results(jobs, past)
@@ -80,5 +80,5 @@ def _is_free(target: str, owner: tuple[str, str], taken: dict[str, tuple[str, st
 
 
 def _beside(target: str, chosen: str) -> str:
-    """Return a result's chosen path, relative or absolute like the user's own path `target`."""
+    """Return the absolute path `chosen` in the form in which the user wrote `target`: relative or absolute."""
     return os.path.join(os.path.dirname(target), os.path.basename(chosen))

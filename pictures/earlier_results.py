@@ -14,7 +14,7 @@ def is_job_done(
 ) -> bool:
     """Check a picture and its result's path, and return whether to skip the picture because its result exists.
 
-    A result is skipped without --resume if a record shows that this model and these settings made it of this picture.
+    A picture is skipped even without --resume if a record shows that this model and these settings made its result.
 
     Args:
         job: the picture.

@@ -40,7 +40,7 @@ def describe(load: workload.Workload, spent: float | None) -> str:
     if load.options.size:
         size += f' to become {about}{megapixels_in_words(total.result_megapixels)}'
     time_spent = '' if spent is None else f'{in_words(spent)} '
-    ensemble = f'; {len(upscaler.SYMMETRIES)} times as long by --self-ensemble' if load.options.self_ensemble else ''
+    ensemble = f'; {len(upscaler.SYMMETRIES)} times as long with --self-ensemble' if load.options.self_ensemble else ''
     return f'{pictures}, {size}, {time_spent}on this machine ({load.model.name}{ensemble})'
 
 

@@ -66,7 +66,7 @@ def add_sizes(parser: cli.Parser) -> None:
     )
     add = parser.add_argument_group('size', text).add_mutually_exclusive_group().add_argument
     texts = {
-        'scale': 'times each side: 3, 4 or 1.5 for example',
+        'scale': 'times each side, for example 3, 4 or 1.5',
         'width': 'pixels of the result; the height follows',
         'height': 'pixels of the result; the width follows',
         'max_side': 'pixels of the longer side of the result',
@@ -134,7 +134,8 @@ def add_model(parser: cli.Parser) -> None:
         '--engine',
         choices=[AUTO, *engines.ENGINES],
         default=AUTO,
-        help='runs the model; default auto: the fastest one here that loses at most 0.05 dB (docs/performance.md)',
+        help='engine that runs the model; default auto: the fastest one here that loses at most 0.05 dB '
+        '(docs/performance.md)',
     )
     add(
         '--precision',
@@ -143,11 +144,23 @@ def add_model(parser: cli.Parser) -> None:
         help='fp32: exact; default auto: the fastest that loses at most 0.05 dB, and fp32 for pictures of more than 8 bits '
         'a channel',
     )
-    add('--device', metavar='NAME', help='for PyTorch: cuda:1, mps, npu:0, xpu or cpu; default: the first that works')
     add(
-        '--provider', choices=list(engines.PROVIDERS), help='for ONNX Runtime; default: the first that it supports here'
+        '--device',
+        metavar='NAME',
+        help='device for PyTorch: cuda:1, mps, npu:0, xpu or cpu; default: the first that works',
     )
-    add('--device-id', type=cli.not_negative, default=0, metavar='N', help='for Ascend and ONNX Runtime; default 0')
+    add(
+        '--provider',
+        choices=list(engines.PROVIDERS),
+        help='execution provider of ONNX Runtime; default: the first available one',
+    )
+    add(
+        '--device-id',
+        type=cli.not_negative,
+        default=0,
+        metavar='N',
+        help='device number for Ascend and ONNX Runtime; default 0',
+    )
     add('--threads', type=cli.not_negative, default=0, metavar='N', help='threads of the CPU; default: one per core')
 
 
@@ -159,9 +172,15 @@ def add_tiles(parser: cli.Parser) -> None:
         type=cli.positive,
         default=processing.TILE_SIZE,
         metavar='N',
-        help='side in pixels, for a model that takes any size; default %(default)s',
+        help='largest side in pixels, for a model that takes any size; default %(default)s',
     )
-    add('--overlap', type=cli.not_negative, default=tiles.OVERLAP, metavar='N', help='pixels; default %(default)s')
+    add(
+        '--overlap',
+        type=cli.not_negative,
+        default=tiles.OVERLAP,
+        metavar='N',
+        help='overlap of tiles in pixels; default %(default)s',
+    )
     add(
         '--batch-size',
         type=cli.positive,

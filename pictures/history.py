@@ -52,7 +52,7 @@ class History:
         self._lock = threading.Lock()
 
     def proves(self, source: str, target: str) -> bool:
-        """Return whether this model and these settings made `target` of `source`, and neither has changed since."""
+        """Return whether this model and these settings made `target` from `source`, and neither has changed since."""
         entry = self._entry(target)
         if not entry or entry.made != self._made or entry.source != _from_folder(source, target):
             return False
@@ -76,7 +76,7 @@ class History:
         return entry is not None and entry.made == self._made and entry.result_state == _state_of(path)
 
     def source_of(self, target: str) -> str | None:
-        """Return the absolute path of the picture that a result was last made of; None if no record names it."""
+        """Return the absolute path of the picture that a result was last made from; None if no record names it."""
         entry = self._entry(target)
         return entry and os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(target)), entry.source))
 

@@ -35,7 +35,7 @@ def is_done(path: str, past: history.History, overwrite: bool, resume: bool) -> 
     Args:
         path: the path of the picture.
         past: the records of earlier runs.
-        overwrite: whether to enlarge a picture again that has no backup.
+        overwrite: whether to enlarge again if the picture has no backup.
         resume: whether to skip a picture that any model and settings enlarged.
 
     Raises:

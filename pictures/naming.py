@@ -14,7 +14,7 @@ class Naming(NamedTuple):
     Attributes:
         output: the folder of all results; None: next to each file or folder that the user named.
         suffix: appended to the stems of sources, and without `output` to the names of folders.
-        ending: of all results, with its dot; None: the source's own, or .png if that cannot be written.
+        ending: the ending of all results, with its dot; None: the source's own, or .png if that cannot be written.
         lossless: whether results are PNG where the format is always lossy.
         file: the path of the only result; None: it follows from the source's name.
         numbers: whether to number results that would have the same name.
@@ -81,7 +81,7 @@ def folder_for(given: str, naming: Naming) -> str:
         The folder `naming.output`; without one, the folder of an input file, or a new folder next to an input folder.
 
     Raises:
-        ValueError: an input folder whose results would go into the folder itself, or `/`.
+        ValueError: the suffix is empty, so the results would go into the input folder itself; or the folder is `/`.
     """
     if naming.output is not None:
         return naming.output
@@ -120,12 +120,12 @@ def target_of(place: str, naming: Naming) -> str:
 def stems_of_results(place: str, suffix: str) -> Iterator[str]:
     """Yield the possible places of a picture's results, without endings.
 
-    A result may be in the folder of its picture, or next to one of the folders above it: for `trip/a.jpg`, these places
-    are `trip/a_x2` and `trip_x2/a_x2`.
+    A result may be in the folder of its picture, or in a folder next to it or next to a folder above it. For `trip/a.jpg`,
+    the places are `trip/a_x2` and `trip_x2/a_x2`.
 
     Args:
         place: the picture's path below the input folder.
-        suffix: of the results.
+        suffix: the suffix of the results' names.
     """
     parts = (os.path.splitext(place)[0] + suffix).split(os.sep)
     yield os.sep.join(parts)

@@ -48,8 +48,7 @@ class PassPlan(NamedTuple):
     def kept_steps(self, wraps: bool) -> Sequence[tuple[int, int]]:
         """Return the sizes (height, width) of the intermediate pictures that have to be stored whole.
 
-        These are the outputs of all passes but the last. If opposite edges meet and LANCZOS follows, the last output has to
-        be stored, too.
+        These are the outputs of all passes but the last; the last one too, if opposite edges meet and LANCZOS follows.
 
         Args:
             wraps: whether opposite edges meet.
@@ -100,7 +99,7 @@ def check(scale: int, wanted: target_size.TargetSize | None) -> None:
 
 
 def room_needed(plan: PassPlan, channels: int, wraps: bool = False) -> int:
-    """Return the most disk space, in bytes, that the intermediate pictures take at a time.
+    """Return the peak disk space, in bytes, of the intermediate pictures.
 
     Args:
         plan: the passes.
@@ -172,7 +171,7 @@ def upscale(
 
 
 def _bands(parts: Iterable[tuple[slice, slice, np.ndarray]], width: int) -> Iterator[np.ndarray]:
-    """Join the parts (rows, columns, (C, h, w)) of a pass to whole rows of tiles (C, h, width), clipped to 0...1."""
+    """Join the parts (rows, columns, (C, h, w)) of a pass into whole rows of tiles (C, h, width), clipped to 0...1."""
     for _, row in itertools.groupby(parts, key=lambda part: part[0].start):
         band = np.empty(0, np.float32)
         for _, columns, part in row:

@@ -65,7 +65,7 @@ class _Underway:
     Attributes:
         number: its position among the jobs.
         job: the picture and its result.
-        megapixels: as held_megapixels counts them.
+        megapixels: its share of MOST_MEGAPIXELS, from held_megapixels.
         work: reads the picture, or writes it once `is_upscaled` is true.
         is_upscaled: whether the model's work is over; also true for pictures that are skipped or have failed.
     """

@@ -53,7 +53,7 @@ class Summary:
         done: number of pictures that were enlarged.
         skipped: number of pictures whose results existed.
         failed: number of pictures that failed.
-        megapixels: of the sources that were enlarged; counted only in a cluster.
+        megapixels: millions of pixels of the sources that were enlarged; counted only in a cluster.
         passed: number of files whose names do not end like a picture's.
         passed_names: the first of these files.
         links: number of links to folders, which are not followed.
@@ -125,12 +125,12 @@ class Options(NamedTuple):
 
     Attributes:
         tile_size: largest side of a tile in pixels, for a model that takes any size.
-        overlap: of tiles, in pixels.
+        overlap: overlap of tiles in pixels.
         batch_size: tiles per run of the model; 0: the engine's own choice.
         self_ensemble: whether to average over the eight flips and turns.
         wrap: whether opposite edges meet.
         alpha: the meaning of an alpha channel, one of channel_roles.ALPHAS.
-        size: of the results; None: run the model once.
+        size: the size of the results; None: run the model once.
         overwrite: whether to replace results that exist.
         resume: whether to skip results that exist.
         on_clash: how to treat pictures that would have the same result, one of clashes.WAYS.
@@ -257,8 +257,8 @@ def check_size(target: str, width: int, height: int) -> None:
 
     Args:
         target: the result's path.
-        width: of the result, in pixels.
-        height: of the result, in pixels.
+        width: width of the result in pixels.
+        height: height of the result in pixels.
 
     Raises:
         ValueError: the format does not allow so many pixels a side; the error names the result.
@@ -356,7 +356,7 @@ def errors_of_writing(target: str) -> Iterator[None]:
 
 
 def result_file(job: PictureJob, options: Options) -> ContextManager[BinaryIO]:
-    """Open a result's file; it gets its final name when the block ends, and is removed if the block fails."""
+    """Open a file for a result, which is renamed to the result's path when the block ends, or removed if it fails."""
     return in_place.replacing(job.target) if options.in_place else files.atomic_file(job.target)
 
 
@@ -372,7 +372,7 @@ def _notes_on_frames(notes: list[str], target: base.Format, options: Options) ->
 def finish_file(
     job: PictureJob, file: BinaryIO, options: Options, notes: list[str], past: history.History | None
 ) -> None:
-    """Do the last steps before a complete result gets its final name: dates, backup of the picture, record.
+    """Set the dates of a complete result, back up its picture, and add the record; called before the final renaming.
 
     Args:
         job: the picture and its result.

@@ -30,8 +30,8 @@ class TargetSize(NamedTuple):
         """Return the size of the result of an upright picture.
 
         Args:
-            width: of the picture, in pixels.
-            height: of the picture, in pixels.
+            width: width of the picture in pixels.
+            height: height of the picture in pixels.
 
         Returns:
             (width, height) in pixels, each rounded to the nearest whole number and at least 1.
@@ -92,7 +92,7 @@ def suffix_of(size: TargetSize | None, scale: int) -> str:
     """Return the usual suffix of results, for example '_x3' or '_w3840'.
 
     Args:
-        size: of the results; None: the model runs once.
+        size: the size of the results; None: the model runs once.
         scale: how many times the model enlarges each side.
     """
     if size is None:

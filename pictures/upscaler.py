@@ -21,7 +21,7 @@ class Cutting(NamedTuple):
 
     Attributes:
         tile_size: largest side of a tile in pixels, for axes whose size the model leaves free.
-        overlap: of tiles, in pixels.
+        overlap: overlap of tiles in pixels.
         batch_size: tiles per run; 0: the number that the model runs fastest.
         self_ensemble: whether to average over the eight flips and turns.
         wraps: whether the picture's opposite edges meet, as in a texture that repeats.
@@ -54,7 +54,7 @@ def layout_for(
         size: (height, width) of the picture in pixels.
         tile_size: largest side of a tile in pixels, for axes whose size the model leaves free; a smaller picture becomes
             one tile of its own size, which needs no mirrored border.
-        overlap: of tiles, in pixels.
+        overlap: overlap of tiles in pixels.
         scale: how many times the model enlarges each side.
         wraps: whether opposite edges meet.
 
@@ -74,7 +74,7 @@ def check_tiles(model: engines.Engine, tile_size: int, overlap: int) -> None:
     Args:
         model: the engine.
         tile_size: as in layout_for.
-        overlap: of tiles, in pixels.
+        overlap: overlap of tiles in pixels.
 
     Raises:
         ValueError: the overlap is too large for the tiles.
@@ -94,7 +94,7 @@ def upscale_pixels(
         pixels: the whole picture, (H, W, C), uint8 or uint16; C as in pictures/formats/pixels.py.
         model: the engine.
         layout: the picture's tiles, the scale, and whether opposite edges meet.
-        cutting: only its batch_size, self_ensemble, overlap and alpha count; the rest follows from the layout.
+        cutting: how the tiles are run; its tile_size and wraps are ignored, because the layout has them.
 
     Yields:
         (Tile, its enlarged core (scale*h, scale*w, C)), of the type of `pixels`.
@@ -116,7 +116,7 @@ def upscale_tiles(
         those: the tiles.
         model: the engine.
         scale: how many times the model enlarges each side.
-        cutting: how the tiles are run; its tile_size does not count.
+        cutting: how the tiles are run; its tile_size is ignored.
 
     Yields:
         (Tile, its enlarged core (scale*h, scale*w, C)), of the type of `pixels`.
@@ -137,7 +137,7 @@ def upscale_planes(
         those: the tiles.
         model: the engine, already exact enough for the picture.
         scale: how many times the model enlarges each side.
-        cutting: how the tiles are run; its tile_size does not count.
+        cutting: how the tiles are run; its tile_size is ignored.
 
     Yields:
         (Tile, its enlarged core (C, scale*h, scale*w)), float32, not clipped.
@@ -264,7 +264,10 @@ def _run_ensemble(model: engines.Engine, inputs: Iterable[np.ndarray], batch_siz
     Raises:
         ValueError: the inputs are not square, and the model does not take turned inputs.
     """
-    halves = SYMMETRIES[0::4] + SYMMETRIES[1::4], SYMMETRIES[2::4] + SYMMETRIES[3::4]  # of one shape each
+    halves = (
+        SYMMETRIES[0::4] + SYMMETRIES[1::4],
+        SYMMETRIES[2::4] + SYMMETRIES[3::4],
+    )  # within each half, all turned inputs have the same shape
     for x in inputs:
         if x.shape[1] != x.shape[2] and None not in model.shape[1:]:
             raise ValueError('the self-ensemble turns the tiles: the model must take squares')
@@ -276,7 +279,7 @@ def _run_ensemble(model: engines.Engine, inputs: Iterable[np.ndarray], batch_siz
 
 
 def _symmetry(turns: int, flip: bool) -> tuple[Callable, Callable]:
-    """Return the function that flips and turns an array (C, h, w), and its inverse."""
+    """Return a function that flips and turns an array (C, h, w), and its inverse."""
     return (
         lambda x: np.rot90(x[:, :, ::-1] if flip else x, turns, (1, 2)),
         lambda y: np.rot90(y, -turns, (1, 2))[:, :, :: -1 if flip else 1],

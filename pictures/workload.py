@@ -17,8 +17,8 @@ class Header(NamedTuple):
     """The header of a picture.
 
     Attributes:
-        width: of the upright picture in pixels; 0 if unknown.
-        height: of the upright picture in pixels; 0 if unknown.
+        width: width of the upright picture in pixels; 0 if unknown.
+        height: height of the upright picture in pixels; 0 if unknown.
         has_alpha: whether there is an alpha channel.
     """
 
@@ -31,11 +31,11 @@ class Load(NamedTuple):
     """The work of a picture, or of several.
 
     Attributes:
-        megapixels: of the source.
-        result_megapixels: of the result.
+        megapixels: millions of pixels of the source.
+        result_megapixels: millions of pixels of the result.
         network_pixels: input pixels of the network in all passes, including overlaps of tiles, alpha, flips and turns.
         tile: (height, width) of the largest tile in pixels.
-        held: of one picture: the megapixels that pipeline.held_megapixels counts.
+        held: share of pipeline.MOST_MEGAPIXELS, from pipeline.held_megapixels; only for a single picture.
     """
 
     megapixels: float = 0
@@ -131,7 +131,7 @@ def look_at(path: str) -> Header:
             has_alpha = image.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa') or 'transparency' in image.info
             if image.format == 'TIFF':
                 turn = image.tag_v2.get(exif.ORIENTATION)
-            elif 'exif' in image.info:  # without it, PNG would be read to its end
+            elif 'exif' in image.info:  # if there is none, getexif would read a PNG file to its end
                 turn = image.getexif().get(exif.ORIENTATION)
     except Exception:  # Pillow does not know all formats, and raises errors of any type for corrupt files
         pass
@@ -142,7 +142,7 @@ def load_of(header: Header, model: engines.Engine, scale: int, options: processi
     """Return the work of a picture of known size; alpha goes through the network like a second picture.
 
     Args:
-        header: of the picture.
+        header: the header of the picture.
         model: the engine.
         scale: how many times the model enlarges each side.
         options: how pictures are enlarged.

@@ -125,7 +125,7 @@ def choose_token(address: str) -> None:
     changes if the user has set RAY_AUTH_MODE.
 
     Args:
-        address: of the cluster; empty: a Ray of our own.
+        address: the address of the cluster; empty: a Ray of our own.
     """
     if 'RAY_AUTH_MODE' in os.environ:
         return
@@ -195,7 +195,7 @@ class Fleet:
         self._trouble = 'are processors free?'
 
     def look(self) -> None:
-        """Start the workers that are missing on the machines of the cluster; does nothing for NODES_SECONDS after that.
+        """Start the workers that the machines of the cluster lack, at most every NODES_SECONDS.
 
         Raises:
             ValueError: there has been no worker for NO_WORKER_SECONDS.
@@ -344,7 +344,7 @@ def worker_needs(resources: dict[str, float], threads: int, uses_accelerators: b
         uses_accelerators: whether GPUs and NPUs are used.
 
     Returns:
-        For each worker, the options that reserve its resources, as of Ray's ActorClass.options.
+        The options of each worker that reserve its resources, for Ray's ActorClass.options.
     """
     cores = int(resources.get('CPU', 0))
     for name in ('GPU', 'NPU') if uses_accelerators else ():

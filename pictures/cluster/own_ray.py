@@ -29,7 +29,7 @@ def started(ray: Any, **options: Any) -> Iterator[None]:
 
     Args:
         ray: the module.
-        options: of ray.init.
+        options: passed to ray.init.
 
     Raises:
         ValueError: Ray does not start.

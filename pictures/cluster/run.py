@@ -19,7 +19,7 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
     """Enlarge the pictures of a folder or URL on the machines of a cluster.
 
     Args:
-        address: of the cluster; empty: a Ray of our own on this machine.
+        address: the address of the cluster; empty: a Ray of our own on this machine.
         asked: the settings of the run, with one input and an output.
         summary: counts the pictures that are done, skipped and failed.
 

@@ -18,8 +18,8 @@ from pictures.report import report
 from rdn import files, stopping
 
 CLEANING_SECONDS = 1.5  # to remove half-written files of workers that are ending
-MAX_DEATHS = 2  # deaths of workers during a picture after which it counts as failed
-MAX_LOSSES = 5  # the same for lost machines; also for deaths of workers, once a retried picture has succeeded
+MAX_DEATHS = 2  # a picture fails after this many deaths of its workers
+MAX_LOSSES = 5  # it fails after this many losses of machines; also replaces MAX_DEATHS once a retry has succeeded
 
 
 @dataclasses.dataclass
@@ -29,13 +29,13 @@ class Piece:
     Attributes:
         task: the picture.
         call: name of the method of Worker to call.
-        arguments: of the call, after the task.
+        arguments: the arguments of the call, after the task.
         returns: number of values that the call returns; the first is an Outcome.
         cut: the picture that this is a part of; None for a whole picture.
         number: position of a band.
         deaths: how many workers died during the picture.
         losses: how many machines were lost, or could not work, during the picture.
-        reason: of the last loss; empty if unknown.
+        reason: the reason of the last loss; empty if unknown.
     """
 
     task: worker.PictureTask
@@ -150,7 +150,7 @@ class Scheduler:
         """Give all pictures to the workers, and collect the results.
 
         Args:
-            tasks: the pictures; a text is the reason why a picture fails, with its path.
+            tasks: the pictures. A text in place of a task says why a picture fails.
 
         Raises:
             OSError: an error that every other picture would meet too, such as a full disk.
@@ -261,7 +261,7 @@ class Scheduler:
             is_lost: whether the machine is at fault. If not, the picture is retried after all others, because other
                 pictures on the machine may have taken the memory.
             most_deaths: the number of deaths after which the picture fails; None: the number for the run.
-            reason: of the loss; None: unknown.
+            reason: the reason of the loss; None: unknown.
         """
         whole = piece
         if piece.cut:

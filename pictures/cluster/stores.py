@@ -88,26 +88,26 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def reading(self, place: str, scratch: str) -> contextlib.AbstractContextManager[str]:
-        """Give access to a file as a local file for the time of the block.
+        """Return a local path of a file, which is valid in the block.
 
         Args:
             place: the place of the file.
             scratch: a local folder for a copy.
 
         Returns:
-            A context manager that yields the path of the local file.
+            A context manager that yields the local path.
         """
 
     @abc.abstractmethod
     def writing(self, place: str, scratch: str) -> contextlib.AbstractContextManager[str]:
-        """Write a file through a local file, which the caller writes in the block.
+        """Return a local path for a file, which is stored at its place when the block ends without an error.
 
         Args:
-            place: the place of the file, which gets the content when the block ends without an error.
+            place: the place of the file.
             scratch: a local folder for the local file.
 
         Returns:
-            A context manager that yields the path of the local file.
+            A context manager that yields the local path; the caller writes the file there.
         """
 
     @abc.abstractmethod
@@ -230,7 +230,7 @@ class Bucket(Store):
                 continue
             yield place
         if not seen:
-            raise FileNotFoundError(errno.ENOENT, 'nothing there', self.url)
+            raise FileNotFoundError(errno.ENOENT, 'no files there', self.url)
 
     def _keys(self) -> Iterator[str]:
         """Yield the full names of all objects: in S3 page by page, elsewhere folder by folder."""
@@ -337,7 +337,7 @@ class Bucket(Store):
 
 
 def _raise_unless_forbidden(error: OSError) -> None:
-    """Raise an error on listing a folder, unless reading it is forbidden: a network share may only fail for a moment."""
+    """Raise the error of a folder that cannot be listed, unless reading it is forbidden: such folders are skipped."""
     if not isinstance(error, PermissionError):
         raise error
 

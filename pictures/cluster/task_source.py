@@ -9,7 +9,7 @@ from pictures import naming, processing
 from pictures.cluster import stores, worker
 from pictures.formats import reader, registry
 
-SHOWN_EACH_DOUBLING = 16  # pictures that the report shows of the first 16, of 17 to 32, of 33 to 64, and so on
+SHOWN_EACH_DOUBLING = 16  # the report shows so many pictures of the first 16, of 17 to 32, of 33 to 64, and so on
 
 
 def find_tasks(
@@ -24,14 +24,14 @@ def find_tasks(
         summary: counts the files whose names do not end like a picture's, and the links to folders.
 
     Yields:
-        A PictureTask; or a line with the path and the reason why a picture fails: its result would be that of another
-        picture too, or would replace the picture itself, or its name is not valid.
+        A PictureTask; or a line that says why a picture fails: its result would be that of another picture too, or would
+        replace the picture itself, or its name is not valid.
 
     Raises:
         OSError: the pictures cannot be listed.
     """
     own_results = names.suffix and output.is_same(source)
-    # (beginning, target, place) of pictures whose targets later pictures may share: those with the same beginning.
+    # (beginning, target, place) of earlier pictures: only names with the same beginning can have the same target.
     alike: list[tuple[str, str, str]] = []
     number = 0
     for place in source.list(output, summary.pass_link):

@@ -92,9 +92,9 @@ class Outcome(NamedTuple):
     Attributes:
         kind: 'done'; 'skipped'; 'failed'; 'hopeless': every other picture would fail too; 'large': the picture has to be
             cut; 'part': a step of a picture that was cut is done; 'unfit': the disk of the worker's machine is full.
-        line: for the user.
-        megapixels: of the source.
-        views: for the report; None if it does not show the picture.
+        line: the line for the user.
+        megapixels: millions of pixels of the source.
+        views: the views for the report; None if it does not show the picture.
     """
 
     kind: str
@@ -107,7 +107,7 @@ class Band(NamedTuple):
     """Some rows of tiles of a picture.
 
     Attributes:
-        pixels: of these rows, (H, W, C).
+        pixels: the pixels of these rows, (H, W, C).
         tiles: the tiles, with positions in `pixels`.
     """
 
@@ -207,8 +207,8 @@ class Worker:
             band: from `cut`; may be None.
 
         Returns:
-            [Outcome, pixels (scale*h, scale*W, C)]: the enlarged cores of the band's tiles, which have h rows together. The
-            pixels are None if the band is None or has failed.
+            [Outcome, pixels (scale*h, scale*W, C)] for a band whose tiles have cores of h rows together. The pixels are None
+            if the band is None or has failed.
         """
         result = self._told(lambda: None if band is None else self._upscale_band(band))
         return [result, None] if isinstance(result, Outcome) else [Outcome('part', ''), result]
@@ -219,7 +219,7 @@ class Worker:
         Args:
             task: the picture.
             head: from `cut`.
-            parts: from `upscale_band`, in order; those that are None are skipped.
+            parts: from `upscale_band`, in order; None is skipped.
         """
         return self._told(lambda: self._join(task, head, [part for part in parts if part is not None]))
 

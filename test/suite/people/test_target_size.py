@@ -269,7 +269,7 @@ def test_a_disk_that_fills_up_meanwhile_is_an_error_of_the_picture(tmp_path, mon
 
     monkeypatch.setattr(spill, 'HELD_BYTES', 1000)
     monkeypatch.setattr(os, 'posix_fallocate', full, raising=False)
-    with pytest.raises(ValueError, match='no room'):
+    with pytest.raises(ValueError, match='no space'):
         spill.new_planes((3, 100, 100), str(tmp_path))
     assert not os.listdir(str(tmp_path))
 
@@ -338,7 +338,7 @@ def test_report_and_self_ensemble_work_with_a_size(upscale, photo, tmp_path):
     photo.crop((0, 0, 40, 30)).save(str(upscale.source / 'a.png'))
     ended = upscale('--width=101', '--self-ensemble', f'--report={tmp_path / "page"}')
     assert ended.status == 0 and 'page' in ended.out, ended
-    assert '8 times as long by --self-ensemble' in ended.out
+    assert '8 times as long with --self-ensemble' in ended.out
     assert opened(upscale.target / 'a_w101.png').size == (101, 76)
     views = [name for name in os.listdir(str(tmp_path / 'page' / 'index_views')) if not name.startswith('.')]
     assert {opened(tmp_path / 'page' / 'index_views' / name).size for name in views if name.endswith('png')} == {

@@ -149,7 +149,7 @@ def test_a_result_of_another_picture_is_named_and_the_page_shows_the_others(upsc
     upscale.target.mkdir()
     Image.new('RGB', (20, 30)).save(str(upscale.target / 'a_x2.png'))
     ended = upscale('--resume', f'--report={tmp_path / "page"}')
-    assert_refused(ended, f'{upscale.target}/a_x2.png: 20 x 30 pixels, not 402 x 254')
+    assert_refused(ended, f'{upscale.target}/a_x2.png: 20 x 30 pixels, expected 402 x 254')
     assert (tmp_path / 'page' / 'index.html').read_text().count('>b.png<') == 1
 
 
