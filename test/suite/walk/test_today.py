@@ -305,7 +305,7 @@ def test_the_readmes_commands_for_ais_bench_run_unchanged(house, modern, image_f
         status, out, err = shell(f'{before}\n{block}', house)
         assert status == 0, block + out + err
     assert abs(average(house) - 34.61) < 0.02  # the README's figure for these photographs
-    assert re.search(r"^NPU bs1 fps:[\d.]+ \(ais_bench, no record\)$", out, re.MULTILINE), out
+    assert re.search(r'^NPU bs1 fps:[\d.]+ \(ais_bench, no record\)$', out, re.MULTILINE), out
 
 
 # --- pyACL, without benchmark and ais_bench
