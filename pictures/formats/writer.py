@@ -91,15 +91,9 @@ class Canvas:
         assert target.save  # results have only endings of formats that can be written
         notes: list[str] = []
         array = self.pixels
-        if not target.has_colour_chunks:
-            numbers = _numbers_to_convert(said, target)
-            if numbers:
-                notes.append('HDR colours converted to sRGB: values brighter than its white (203 cd/m²) are clipped')
-                array = cicp.to_srgb(pixels.as_planes_last(np.asarray(self.image)) if array is None else array, numbers)
-                said = said._replace(png_colour={})
-            said = _without_png_colour(said, target, self._is_grey, notes)
-        said = _with_fitting_profile(said, target, self._is_grey, notes)
-        said = base.held(said, target, notes)
+        said, high_range = _fit(said, target, self._is_grey, notes)
+        if high_range:
+            array = cicp.to_srgb(pixels.as_planes_last(np.asarray(self.image)) if array is None else array, high_range)
         save_pixels = target.save_16_bits if self.has_16_bits else target.save_8_bits
         if array is not None and save_pixels:
             if self.has_16_bits and target.bits < 16 and not (source is not None and pixels.fits(source, target.bits)):
@@ -134,11 +128,8 @@ def save_frames(file: BinaryIO, ending: str, film: frames.Sequence, settings: ba
 
     def fitted() -> Iterator[frames.Frame]:
         for frame in film.frames():
-            is_grey, said = frame.pixels.shape[2] < 3, frame.said
-            if not target.has_colour_chunks:
-                said = _without_png_colour(said, target, is_grey, notes)
-            said = base.held(_with_fitting_profile(said, target, is_grey, notes), target, notes)
-            array = frame.pixels
+            said, high_range = _fit(frame.said, target, frame.pixels.shape[2] < 3, notes)
+            array = cicp.to_srgb(frame.pixels, high_range) if high_range else frame.pixels
             if array.dtype == np.uint16 and not target.save_16_bits:
                 notes.append(f'saved with 8 bits a channel: {target.name} does not hold 16')
                 array = pixels.to_8_bits(array)
@@ -146,6 +137,20 @@ def save_frames(file: BinaryIO, ending: str, film: frames.Sequence, settings: ba
 
     target.save_frames(file, film._replace(frames=fitted), settings, notes)
     return list(dict.fromkeys(notes))  # each note once, though several frames may cause it
+
+
+def _fit(
+    said: metadata.Metadata, target: base.Format, is_grey: bool, notes: list[str]
+) -> tuple[metadata.Metadata, tuple[int, int] | None]:
+    """Fit the metadata to a format, and return it with the numbers of HDR pixels that have to be converted to sRGB."""
+    high_range = None
+    if not target.has_colour_chunks:
+        high_range = _numbers_to_convert(said, target)
+        if high_range:
+            notes.append('HDR colours converted to sRGB: values brighter than its white (203 cd/m²) are clipped')
+            said = said._replace(png_colour={})
+        said = _without_png_colour(said, target, is_grey, notes)
+    return base.held(_with_fitting_profile(said, target, is_grey, notes), target, notes), high_range
 
 
 def _numbers_to_convert(said: metadata.Metadata, target: base.Format) -> tuple[int, int] | None:

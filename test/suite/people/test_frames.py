@@ -242,6 +242,25 @@ def test_a_note_says_that_a_format_with_8_bits_loses_16(tmp_path):
     assert composed(tmp_path / 'a.webp')[0][0][0].min() > 250
 
 
+def pq_code(light):
+    """The PQ value 0...1 of light in cd/m² (SMPTE ST 2084, equation 5.2)."""
+    power = (light / 10000) ** (2610 / 16384)
+    return ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+
+
+def test_hdr_frames_become_srgb_where_the_format_cannot_store_their_colours(tmp_path):
+    """White is 203 cd/m² (ITU-R BT.2408); 18 % of its light is the value 117.6 of 255 in sRGB (IEC 61966-2-1)."""
+    rows = [pq_code(203), pq_code(0.18 * 203), 0]
+    array = np.round(np.broadcast_to(np.reshape(rows, (3, 1, 1)) * 65535, (3, 4, 3))).astype(np.uint16)
+    said = metadata.Metadata(png_colour={b'cICP': bytes([9, 16, 0, 1])})
+    sequence = frames.Sequence(frames.ANIMATION, [(4, 3)] * 2, lambda: iter(2 * [frames.Frame(array, said, 10)]))
+    with open(str(tmp_path / 'a.webp'), 'w+b') as file:
+        notes = writer.save_frames(file, '.webp', sequence, base.Settings(lossless=True))
+    assert [note for note in notes if 'HDR colours converted to sRGB' in note]
+    for shown, _ in composed(tmp_path / 'a.webp'):
+        assert np.abs(shown[:, 0, 0].astype(float) - [255, 117.6, 0]).max() <= 1
+
+
 # --- the command
 
 
