@@ -183,6 +183,7 @@ def total_by_type(rows: Sequence[msprof.Statistic]) -> dict[str, float]:
 
 
 def is_convolution(op_type: str) -> bool:
+    """Return whether an operator type is a convolution."""
     return 'conv' in op_type.lower()
 
 

@@ -36,6 +36,7 @@ NOT_NEEDED = (
 
 
 def read_source(path: str) -> bytes:
+    """Return the content of a source file of at most MAX_SOURCE_BYTES."""
     files.check_plain(path, MAX_SOURCE_BYTES)
     with open(path, 'rb') as file:
         return file.read()
@@ -68,14 +69,14 @@ def keep_owner(path: str, copy: str) -> None:
 
 
 def keep_original(path: str, source: bytes) -> None:
-    """Keep the original file next to it, unless that was done before.
+    """Keep a copy of the original next to the file, unless there is one already.
 
     Args:
         path: the file.
         source: its content, as it was read.
 
     Raises:
-        ValueError: the kept original belongs to another version of the file, for example of before an update.
+        ValueError: the kept original belongs to another version of the file, for example before an update.
     """
     kept = path + KEPT_ENDING
     if os.path.exists(kept):

@@ -66,7 +66,7 @@ def open_image(path: str) -> Iterator[Image.Image]:
         PermissionError: the file is not readable.
     """
     try:
-        # Pillow maps an image that it opens by name into memory, and then reads a rotated TIFF wrongly.
+        # If Pillow opens an image by its name, it memory-maps the file, and then reads a rotated TIFF wrongly.
         with open(path, 'rb') as file, Image.open(file) as image:
             yield image
     except (FileNotFoundError, PermissionError):

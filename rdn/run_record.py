@@ -53,11 +53,11 @@ class Record(NamedTuple):
     outputs: list[str] | None = None
 
     def describe(self) -> str:
-        """Return e.g. 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32) on host, batches of 1'."""
+        """Return a text like 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32) on host, batches of 1'."""
         return f'{self.describe_tool()} on {self.chip}, batches of {self.batch_size}'
 
     def describe_tool(self) -> str:
-        """Return e.g. 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32)'."""
+        """Return a text like 'RDN_infer.py (ONNX Runtime 1.22.0, CPUExecutionProvider, fp32)'."""
         details = ', '.join(x for x in (self.version, self.engine, self.precision) if x)
         return f'{self.tool}{f" ({details})" if details else ""}'
 

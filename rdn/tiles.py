@@ -77,7 +77,7 @@ def spans(length: int, size: int, overlap: int) -> list[Span]:
         The tiles' Spans. Their cores cover the picture without overlap.
 
     Raises:
-        ValueError: the overlap is not from 0 to size - 1, and the tile is not as large as the picture.
+        ValueError: the overlap is not from 0 to size - 1. If the tile has the picture's size, any overlap is valid.
     """
     count = count_tiles(length, size, overlap)
     starts = [i * (length - size) // (count - 1) for i in range(count)] if count > 1 else [0]
@@ -117,7 +117,7 @@ def count_tiles(length: int, size: int, overlap: int) -> int:
         overlap: the minimum overlap of neighbours.
 
     Raises:
-        ValueError: the overlap is not from 0 to size - 1, and the tile is not as large as the picture.
+        ValueError: the overlap is not from 0 to size - 1. If the tile has the picture's size, any overlap is valid.
     """
     if length == size:
         return 1
@@ -135,7 +135,7 @@ def fitted_size(length: int, largest: int, overlap: int) -> int:
         overlap: the minimum overlap of neighbours.
 
     Raises:
-        ValueError: the overlap is not from 0 to largest - 1, and the tile is not as large as the picture.
+        ValueError: the overlap is not from 0 to largest - 1. If the tile has the picture's size, any overlap is valid.
     """
     count = count_tiles(length, largest, overlap)
     return -(-(length + (count - 1) * overlap) // count)
