@@ -257,7 +257,7 @@ def test_hdr_frames_become_srgb_where_the_format_cannot_store_their_colours(tmp_
     with open(str(tmp_path / 'a.webp'), 'w+b') as file:
         notes = writer.save_frames(file, '.webp', sequence, base.Settings(lossless=True))
     assert [note for note in notes if 'HDR colours converted to sRGB' in note]
-    for shown, _ in composed(tmp_path / 'a.webp'):
+    for shown, _ in composed(tmp_path / 'a.webp')[0]:
         assert np.abs(shown[:, 0, 0].astype(float) - [255, 117.6, 0]).max() <= 1
 
 
