@@ -275,7 +275,7 @@ def _of_meta(meta: bytes) -> Items:
 
 
 def _read_places(content: bytes) -> dict[int, int]:
-    """Return the offset of each item's first extent, by item number, from the content of iloc (ISO 14496-12, 8.11.3)."""
+    """Return the offset of each item's first extent by item number, from the content of iloc (ISO 14496-12, 8.11.3)."""
     version, places, position = content[0] if content else 0, {}, 4
 
     def take(size: int) -> int:
