@@ -166,7 +166,7 @@ class _Rows:
 
     def check_end(self) -> None:
         if self._passes:
-            raise ValueError('the file is truncated: rows are missing')
+            raise ValueError('the file is cut off: rows are missing')
 
 
 def size_of(head: bytes) -> tuple[int, int]:
