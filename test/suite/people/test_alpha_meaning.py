@@ -1,4 +1,4 @@
-"""The last channel of BMP, TGA and TIFF files: transparency, colours multiplied by it, or nothing of the kind."""
+"""The last channel of BMP, TGA and TIFF files: alpha, premultiplied alpha, or no alpha."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ COLOUR, ALPHA = (200, 100, 50), (0, 40, 128, 255)
 
 
 def tga(alpha, descriptor_bits, attributes=None):
-    """A TGA file of one row, 32 bits a pixel, by hand (Truevision TGA 2.0)."""
+    """Return a TGA file of one row, 32 bits a pixel (Truevision TGA 2.0)."""
     header = struct.pack('<BBBHHBHHHHBB', 0, 0, 2, 0, 0, 0, 0, 0, len(alpha), 1, 32, 0x20 | descriptor_bits)
     data = header + b''.join(bytes([*COLOUR[::-1], each]) for each in alpha)
     if attributes is None:
@@ -55,14 +55,14 @@ def test_tga_of_premultiplied_colours_is_divided(tmp_path):
 
 
 def bmp(alpha, mask):
-    """A BMP file of one row, 32 bits a pixel, with a header of version 4."""
+    """Return a BMP file of one row, 32 bits a pixel, with a header of version 4."""
     pixels = b''.join(bytes([*COLOUR[::-1], each]) for each in alpha)
     header = struct.pack('<IiiHHIIiiII', 108, len(alpha), 1, 1, 32, 3, len(pixels), 0, 0, 0, 0)
     header += struct.pack('<IIII', 0xFF0000, 0xFF00, 0xFF, mask) + b'BGRs'.ljust(52, b'\0')
     return struct.pack('<2sIHHI', b'BM', 14 + len(header) + len(pixels), 0, 0, 14 + len(header)) + header + pixels
 
 
-def test_bmp_is_transparent_where_its_mask_says_so(tmp_path):
+def test_bmp_is_transparent_if_its_mask_says_so(tmp_path):
     assert read(tmp_path, bmp(ALPHA, 0xFF000000), 'a.bmp').pixels[0].tolist() == [[*COLOUR, each] for each in ALPHA]
     assert read(tmp_path, bmp(ALPHA, 0), 'a.bmp').pixels[0].tolist() == [[*COLOUR]] * len(ALPHA)
 

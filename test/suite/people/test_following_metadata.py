@@ -111,6 +111,13 @@ def test_damaged_or_malicious_xmp_is_dropped_with_a_note(data):
     assert notes == ['without its XMP: its XMP is damaged']
 
 
+@pytest.mark.parametrize('packet', [b'', b'<x', b'<a/>', b'\xff<x:xmpmeta/>'])
+def test_a_damaged_packet_that_names_an_extension_is_left_for_the_note_on_damage(packet):
+    notes = []
+    data = packet + b'xmpNote:HasExtendedXMP'
+    assert xmp.without_extension(data, {}, notes) == data and notes == []
+
+
 def test_regions_of_the_upright_picture_are_not_turned_again():
     properties = (
         'x="1"><r:Regions xmlns:r="http://www.metadataworkinggroup.com/schemas/regions/" '

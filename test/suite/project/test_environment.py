@@ -43,7 +43,7 @@ def test_an_environment_made_by_run_sh_is_named(tmp_path):
     activate.parent.mkdir(parents=True)
     activate.write_text('')
     done = run_python('-S', house / 'RDN_infer.py', '--help', cwd=str(tmp_path))
-    assert done.stderr.count('\n') == 1 and done.stderr.endswith(f'first give: source {activate}\n'), done.stderr
+    assert done.stderr.count('\n') == 1 and done.stderr.endswith(f'first run: source {activate}\n'), done.stderr
 
 
 def test_importing_rdn_does_not_change_ctrl_c_in_another_program():
