@@ -65,7 +65,7 @@ def size_by_head(parse: Callable[[bytes], tuple[int, int]]) -> Callable[[str], t
 
 
 def is_never_lossless(path: str) -> bool:
-    """Return False: the default for formats without a lossless mode that a result could keep."""
+    """Return False: the default for formats that do not have both lossy and lossless files."""
     return False
 
 

@@ -1,4 +1,4 @@
-"""A worker process that reads pictures for another process. decoders.py starts it and explains the reason."""
+"""A worker process that reads pictures for another process. decoders.py starts it, and says there why."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def serve() -> None:
 
 
 def _listen(requests: queue.Queue[decoders.Reading]) -> None:
-    """Pass requests on; end this process at once when the parent ends, even during a picture."""
+    """Pass requests on; when the parent ends, end this process at once, even while it reads a picture."""
     while True:
         try:
             requests.put(decoders.take(sys.stdin.buffer))

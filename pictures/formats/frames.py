@@ -13,7 +13,7 @@ from pictures.metadata import metadata
 
 import numpy as np
 
-ANIMATION, PAGES = 'frame', 'page'  # the kinds, each named by the word for one of its pictures
+ANIMATION, PAGES = 'frame', 'page'  # kinds of sequences; each value is also the word for one picture
 Box = Tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 
 

@@ -218,8 +218,7 @@ def save_frames(file: BinaryIO, film: frames.Sequence, _: base.Settings, notes: 
     _write_head(file, first, film.plays, notes)
     flat = map(_flatten, itertools.chain([first], coming))
     current, before = next(flat, None), None  # before: the frame that is visible when the current one is drawn, or None
-    # Sums of the exact times (milliseconds) and the rounded ones (hundredths of a second), so that rounding errors do not
-    # add up.
+    # Sums of the exact times (in ms) and the rounded ones (in units of 10 ms), so that rounding errors do not add up.
     elapsed = written = 0.0
     while current:
         following = next(flat, None)

@@ -1,4 +1,4 @@
-"""HEIC and HEIF, which pillow-heif reads; and functions for AVIF, because both are ISO base media files."""
+"""HEIC and HEIF: pillow-heif reads them. AVIF uses some of the functions, too, because it has the same container."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pictures.formats import boxes
 from pictures.metadata import cicp, exif, metadata
 
-OFFSETS = b'\x44\x00'  # iloc's field sizes: offsets and lengths have four bytes each, base offsets none
+OFFSETS = b'\x44\x00'  # iloc's field sizes: four bytes for each offset and length, and no base offsets
 XMP_TYPE = b'application/rdf+xml\0'
 
 

@@ -20,9 +20,9 @@ ALPHA_TYPES = (
     b'urn:mpeg:avc:2015:auxid:1',
 )
 SAMPLE_ENTRY_BYTES = 8 + 8 + 78  # before the boxes in the first entry of stsd, which is a visual sample entry
-MAX_DEPTH = 8  # of items that are derived from derived items
+MAX_DEPTH = 8  # of a chain of derived items, which could be endless in a damaged file
 TURNS = {0: 1, 1: 8, 2: 3, 3: 6}  # irot's anticlockwise quarter turns: EXIF's orientation
-# For a picture that is turned, then mirrored: {imir's axis: {EXIF's orientation of the turn: that of both}}.
+# For a picture that is turned, then mirrored: {imir's axis: {EXIF's orientation of the turn: that of turn and mirror}}.
 TURNED_AND_MIRRORED = {0: {1: 4, 8: 5, 3: 2, 6: 7}, 1: {1: 2, 8: 7, 3: 4, 6: 5}}
 
 
@@ -275,7 +275,7 @@ def _of_meta(meta: bytes) -> Items:
 
 
 def _read_places(content: bytes) -> dict[int, int]:
-    """Return the offset of each item's first extent, by item number, from the content of iloc (ISO 14496-12, 8.11.3)."""
+    """Return the offset of each item's first extent by item number, from the content of iloc (ISO 14496-12, 8.11.3)."""
     version, places, position = content[0] if content else 0, {}, 4
 
     def take(size: int) -> int:

@@ -10,7 +10,7 @@ import struct
 
 D65 = 1  # JPEG XL's value of a white point
 PRIMARIES = {1: 1, 9: 9, 12: 11}  # H.273's values: JPEG XL's, for BT.709, BT.2100, Display P3
-TRANSFERS = (1, 8, 13, 16, 18)  # BT.709, linear, sRGB, PQ, HLG: the same values in both
+TRANSFERS = (1, 8, 13, 16, 18)  # BT.709, linear, sRGB, PQ, HLG: the same values in H.273 and JPEG XL
 RGB, GREY = 0, 1
 ALPHA = 0
 # Two bits of a field select one of four pairs: the number of bits that follow, and the number that is added to them.
@@ -67,7 +67,7 @@ def holds_numbers(primaries: int, transfer: int) -> bool:
 def is_in_own_colours(codestream: bytes) -> bool:
     """Return whether pixels are stored in the colour space that the header names, not in XYB.
 
-    Lossless pixels always are.
+    Lossless files always store them so.
 
     Raises:
         ValueError: the header is not one that libjxl writes for a still picture.

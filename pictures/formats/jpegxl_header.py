@@ -51,7 +51,7 @@ class StreamHeader(NamedTuple):
         width: of the upright picture, in pixels.
         height: of the upright picture, in pixels.
         bits: the bits per channel.
-        bits_place: the bit offset of the field with the bits per channel, if it uses the short form of 8; else None.
+        bits_place: the offset, in bits, of the field for the bits per channel; None if this is not the short form of 8.
         is_float: whether the numbers are floating-point numbers.
         extras: the channels in addition to grey or RGB.
         is_xyb: whether the pixels are stored in XYB, a model of human vision, from which libjxl computes their colours.

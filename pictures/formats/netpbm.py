@@ -51,7 +51,7 @@ def _read_words(data: bytes, kind: int, start: int, count: int) -> np.ndarray:
         values, is_whole = letters[:count] - np.uint8(ord('0')), True
     else:
         numbers = re.match(rb'[\d\s]*', body)
-        assert numbers  # it may be empty
+        assert numbers  # the pattern always matches, at least an empty string
         values = np.fromstring(numbers.group().strip(), np.int64, count=-1, sep=' ')[:count]
         is_whole = numbers.end() == len(body)
     if len(values) < count:

@@ -1,4 +1,4 @@
-"""Reading with Pillow, with 8 bits per channel: GIF, TGA and others, and the files that other modules pass here."""
+"""Reading with Pillow, 8 bits per channel: GIF, TGA and others, and the files that other modules pass here."""
 
 from __future__ import annotations
 

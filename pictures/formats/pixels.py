@@ -82,7 +82,8 @@ def divide_by_alpha(array: np.ndarray) -> np.ndarray:
         array: (H, W, 2 or 4), uint8 or uint16; the last channel is alpha.
 
     Returns:
-        The same shape and dtype: the colours rounded to the nearest and at most the greatest value; 0 where alpha is 0.
+        The same shape and dtype. The colours are rounded to the nearest and limited to the dtype's maximum; where alpha
+        is 0, they are 0.
     """
     top = np.iinfo(array.dtype).max
     result = np.empty_like(array)

@@ -95,7 +95,7 @@ def check_whole(data: bytes) -> None:
         position += length + 12
     rows.check_end()
     if not packed.eof:
-        raise ValueError('the file is truncated: the end of its compressed rows is missing')
+        raise ValueError('the end of its compressed rows is cut off')
 
 
 def _check_palette(data: bytes) -> None:
@@ -166,7 +166,7 @@ class _Rows:
 
     def check_end(self) -> None:
         if self._passes:
-            raise ValueError('the file is truncated: rows are missing')
+            raise ValueError('the file is cut off: rows are missing')
 
 
 def size_of(head: bytes) -> tuple[int, int]:

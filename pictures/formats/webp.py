@@ -57,7 +57,7 @@ def is_lossless(path: str) -> bool:
 
 
 def read_frames(path: str, notes: list[str]) -> frames.Sequence:
-    """Read all frames of a file, which libwebp composes.
+    """Read all frames of a file; libwebp composes them.
 
     Args:
         path: of the file.

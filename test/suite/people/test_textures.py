@@ -128,7 +128,7 @@ def test_lossless_webp_keeps_colours_where_alpha_is_0(upscale, texture):
 
 def test_alpha_as_data_is_refused_for_a_format_without_alpha(upscale, texture):
     Image.fromarray(texture).save(str(upscale.source / 'a.png'))
-    assert_refused(upscale('--alpha=data', '--ext=jpg'), 'a_x2.jpg', 'no alpha', '--ext=png')
+    assert_refused(upscale('--alpha=data', '--ext=jpg'), 'a_x2.jpg', 'cannot store the alpha', '--ext=png')
     Image.fromarray(texture[:, :, :3]).save(str(upscale.source / 'a.png'))
     assert upscale('--alpha=data', '--ext=jpg').status == 0
 
