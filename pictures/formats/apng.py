@@ -16,7 +16,6 @@ import numpy as np
 
 SOURCE, OVER = 0, 1  # values of blend_op
 KEEP, CLEAR, RESTORE = 0, 1, 2  # values of dispose_op
-MAX_FRAMES = 1 << 20  # a file that has more is damaged
 MAX_PART = 65535  # for the numerator and the denominator of a delay
 SHARED_CHUNKS = (b'PLTE', b'tRNS')
 

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import struct
 
+from pictures.formats import jpegxl_bits
+
 D65 = 1  # JPEG XL's value of a white point
 PRIMARIES = {1: 1, 9: 9, 12: 11}  # H.273's values: JPEG XL's, for BT.709, BT.2100, Display P3
 TRANSFERS = (1, 8, 13, 16, 18)  # BT.709, linear, sRGB, PQ, HLG: the same values in H.273 and JPEG XL
 RGB, GREY = 0, 1
 ALPHA = 0
-# Two bits of a field select one of four pairs: the number of bits that follow, and the number that is added to them.
-ENUM = ((0, 0), (0, 1), (4, 2), (6, 18))
-SIDE = ((9, 1), (13, 1), (18, 1), (30, 1))
-BITS = ((0, 8), (0, 10), (0, 12), (6, 1))
-EXTRA_CHANNELS = ((0, 0), (0, 1), (4, 2), (12, 1))
-SHIFT = ((0, 0), (0, 3), (0, 4), (3, 1))
-NAME = ((0, 0), (4, 0), (5, 16), (10, 48))
 # The first 128 bytes of a profile are stored as differences to these (E.4.3).
 USUAL_HEADER = (
     bytes(8)
@@ -31,32 +26,6 @@ USUAL_HEADER = (
     + bytes(48)
 )
 INSERT = 1  # the command that inserts bytes unchanged
-
-
-class HeaderBits:
-    """A reader of the bits of a codestream's header; the lowest bit of each byte comes first.
-
-    Args:
-        codestream: the codestream, from its signature on.
-    """
-
-    def __init__(self, codestream: bytes):
-        self._data = codestream
-        self.position = 16  # after the signature
-
-    def take(self, count: int) -> int:
-        """Read a number of `count` bits; raise ValueError at the end of the data."""
-        end = self.position + count
-        if end > 8 * len(self._data):
-            raise ValueError('the file is truncated')
-        part = int.from_bytes(self._data[self.position // 8 : (end + 7) // 8], 'little') >> self.position % 8
-        self.position = end
-        return part & ((1 << count) - 1)
-
-    def choose(self, choices: tuple[tuple[int, int], ...]) -> int:
-        """Read a field that has four choices, for example SIDE; raise ValueError at the end of the data."""
-        count, offset = choices[self.take(2)]
-        return self.take(count) + offset
 
 
 def holds_numbers(primaries: int, transfer: int) -> bool:
@@ -72,7 +41,7 @@ def is_in_own_colours(codestream: bytes) -> bool:
     Raises:
         ValueError: the header is not one that libjxl writes for a still picture.
     """
-    header = HeaderBits(codestream)
+    header = jpegxl_bits.HeaderBits(codestream)
     return not _skip_to_colour(header)
 
 
@@ -87,7 +56,7 @@ def with_colour(codestream: bytes, icc_profile: bytes | None, numbers: tuple[int
     Raises:
         ValueError: the codestream is in XYB or has an unexpected header.
     """
-    header = HeaderBits(codestream)
+    header = jpegxl_bits.HeaderBits(codestream)
     if _skip_to_colour(header):
         raise ValueError('the encoder wrote XYB')
     start = header.position
@@ -113,52 +82,52 @@ def with_colour(codestream: bytes, icc_profile: bytes | None, numbers: tuple[int
     return bits.content() + frames
 
 
-def _skip_to_colour(header: HeaderBits) -> int:
+def _skip_to_colour(header: jpegxl_bits.HeaderBits) -> int:
     """Read the header up to the colour space; return 1 if the pixels are in XYB, else 0."""
     is_small = header.take(1)
-    header.take(5) if is_small else header.choose(SIDE)
+    header.take(5) if is_small else header.choose(jpegxl_bits.SIDE)
     if not header.take(3):
-        header.take(5) if is_small else header.choose(SIDE)
+        header.take(5) if is_small else header.choose(jpegxl_bits.SIDE)
     if header.take(1):  # all other fields have their default values
         return 1
     if header.take(1):
         raise ValueError('the encoder wrote an unexpected header')
     _skip_depth(header)
     header.take(1)
-    for _ in range(header.choose(EXTRA_CHANNELS)):
+    for _ in range(header.choose(jpegxl_bits.EXTRA_CHANNELS)):
         _skip_extra_channel(header)
     return header.take(1)
 
 
-def _skip_depth(header: HeaderBits) -> None:
+def _skip_depth(header: jpegxl_bits.HeaderBits) -> None:
     if header.take(1):
         raise ValueError('the encoder wrote floating-point numbers')
-    header.choose(BITS)
+    header.choose(jpegxl_bits.BITS)
 
 
-def _skip_extra_channel(header: HeaderBits) -> None:
+def _skip_extra_channel(header: jpegxl_bits.HeaderBits) -> None:
     if header.take(1):
         return
-    if header.choose(ENUM) != ALPHA:
+    if header.choose(jpegxl_bits.ENUM) != ALPHA:
         raise ValueError('the encoder wrote an extra channel that is not alpha')
     _skip_depth(header)
-    header.choose(SHIFT)
-    header.take(8 * header.choose(NAME))
+    header.choose(jpegxl_bits.SHIFT)
+    header.take(8 * header.choose(jpegxl_bits.NAME_LENGTH))
     header.take(1)
 
 
-def _skip_colour(header: HeaderBits) -> int:
+def _skip_colour(header: jpegxl_bits.HeaderBits) -> int:
     """Read a colour space without a profile; return RGB or GREY."""
     if header.take(1):
         return RGB
     if header.take(1):
         raise ValueError('the encoder wrote a profile')
-    space, white = header.choose(ENUM), header.choose(ENUM)
-    primaries = header.choose(ENUM) if space == RGB else 0
+    space, white = header.choose(jpegxl_bits.ENUM), header.choose(jpegxl_bits.ENUM)
+    primaries = header.choose(jpegxl_bits.ENUM) if space == RGB else 0
     if space not in (RGB, GREY) or 2 in (white, primaries):
         raise ValueError('the encoder wrote an unexpected colour space')
-    header.take(24) if header.take(1) else header.choose(ENUM)
-    header.choose(ENUM)
+    header.take(24) if header.take(1) else header.choose(jpegxl_bits.ENUM)
+    header.choose(jpegxl_bits.ENUM)
     return space
 
 
@@ -175,7 +144,7 @@ class _Writer:
         """Append a value in the form of ENUM."""
         selector = 0 if value == 0 else 1 if value == 1 else 2 if value < 18 else 3
         self.put(selector, 2)
-        self.put(value - ENUM[selector][1], ENUM[selector][0])
+        self.put(value - jpegxl_bits.ENUM[selector][1], jpegxl_bits.ENUM[selector][0])
 
     def put_u64(self, value: int) -> None:
         """Append a number of up to 64 bits, in the last of the four forms that JPEG XL allows (B.2.3)."""

@@ -8,28 +8,22 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from pictures.formats import boxes
+from pictures.formats import boxes, jpegxl_bits
 
 CODESTREAM = b'\xff\x0a'  # the start of the codestream, which is in a box or is the whole file
 HEADER_BYTES = 4096  # at the start of the codestream; enough for the header with the names of channels
-# Two bits of a field select one of four pairs: the number of bits that follow, and the number that is added to them.
-SIDE = ((9, 1), (13, 1), (18, 1), (30, 1))
-BITS = ((0, 8), (0, 10), (0, 12), (6, 1))
+# Fields of four choices, as in jpegxl_bits.py.
 FLOAT_BITS = ((0, 32), (0, 16), (0, 24), (6, 1))
 PREVIEW_EIGHTHS = ((0, 16), (0, 32), (5, 1), (9, 33))
 PREVIEW_SIDE = ((6, 1), (8, 65), (10, 321), (12, 1345))
 TICKS = ((0, 100), (0, 1000), (10, 1), (30, 1))
 TICKS_DIVIDED_BY = ((0, 1), (0, 1001), (8, 1), (10, 1))
 LOOPS = ((0, 0), (3, 0), (16, 0), (32, 0))
-EXTRA_CHANNELS = ((0, 0), (0, 1), (4, 2), (12, 1))
-ENUM = ((0, 0), (0, 1), (4, 2), (6, 18))
-SHIFT = ((0, 0), (0, 3), (0, 4), (3, 1))
-NAME_LENGTH = ((0, 0), (4, 0), (5, 16), (10, 48))
 CFA_CHANNEL = ((0, 1), (2, 0), (4, 3), (8, 19))
 RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))  # width to height
 ALPHA, SPOT, BLACK, CFA = 0, 2, 4, 5  # types of extra channels
 GREY = 1  # a value of ColourSpace
-BITS_AS_12 = 2  # the index of 12 in BITS
+BITS_AS_12 = 2  # the index of 12 in jpegxl_bits.BITS
 
 
 class Extra(NamedTuple):
@@ -77,24 +71,6 @@ class StreamHeader(NamedTuple):
         return next((extra for extra in self.extras if extra.kind == ALPHA), None)
 
 
-class _Bits:
-    """A reader of numbers that have a few bits each; the lowest bits come first."""
-
-    def __init__(self, data: bytes):
-        self._number, self._room = int.from_bytes(data, 'little'), 8 * len(data)
-        self.place = 0
-
-    def take(self, count: int) -> int:
-        self.place += count
-        if self.place > self._room:
-            raise ValueError('the file is truncated')
-        return (self._number >> (self.place - count)) & ((1 << count) - 1)
-
-    def choose(self, choices: tuple[tuple[int, int], ...]) -> int:
-        count, offset = choices[self.take(2)]
-        return self.take(count) + offset
-
-
 def codestream_of(data: bytes) -> bytes:
     """Return the codestream, the part of a file's content that contains the pixels.
 
@@ -123,8 +99,7 @@ def parse(codestream: bytes) -> StreamHeader:
     Raises:
         ValueError: the header is truncated.
     """
-    bits = _Bits(codestream[:HEADER_BYTES])
-    bits.take(8 * len(CODESTREAM))
+    bits = jpegxl_bits.HeaderBits(codestream[:HEADER_BYTES])
     header = StreamHeader(*_size(bits))
     if bits.take(1):  # all other fields have their default values
         return header
@@ -135,15 +110,15 @@ def parse(codestream: bytes) -> StreamHeader:
         bits.take(4)
         header = header._replace(is_float=True)
     else:
-        place, number = bits.place, bits.choose(BITS)
-        is_usual = number == 8 and bits.place == place + 2
+        place, number = bits.position, bits.choose(jpegxl_bits.BITS)
+        is_usual = number == 8 and bits.position == place + 2
         header = header._replace(bits=number, bits_place=place if is_usual else None)
     bits.take(1)  # whether 16-bit buffers are sufficient for decoding
-    header = header._replace(extras=tuple(_extra(bits) for _ in range(bits.choose(EXTRA_CHANNELS))))
+    header = header._replace(extras=tuple(_extra(bits) for _ in range(bits.choose(jpegxl_bits.EXTRA_CHANNELS))))
     header = header._replace(is_xyb=bool(bits.take(1)))
     if bits.take(1):  # sRGB
         return header
-    return header._replace(has_profile=bool(bits.take(1)), is_grey=bits.choose(ENUM) == GREY)
+    return header._replace(has_profile=bool(bits.take(1)), is_grey=bits.choose(jpegxl_bits.ENUM) == GREY)
 
 
 def with_12_bits(codestream: bytes, header: StreamHeader) -> bytes:
@@ -161,11 +136,11 @@ def with_12_bits(codestream: bytes, header: StreamHeader) -> bytes:
     return codestream[:place] + changed.to_bytes(2, 'little') + codestream[place + 2 :]
 
 
-def _size(bits: _Bits) -> tuple[int, int]:
+def _size(bits: jpegxl_bits.HeaderBits) -> tuple[int, int]:
     is_small = bits.take(1)
 
     def side() -> int:
-        return 8 * (bits.take(5) + 1) if is_small else bits.choose(SIDE)
+        return 8 * (bits.take(5) + 1) if is_small else bits.choose(jpegxl_bits.SIDE)
 
     height, ratio = side(), bits.take(3)
     if not ratio:
@@ -174,7 +149,7 @@ def _size(bits: _Bits) -> tuple[int, int]:
     return height * across // down, height
 
 
-def _with_extra_fields(header: StreamHeader, bits: _Bits) -> StreamHeader:
+def _with_extra_fields(header: StreamHeader, bits: jpegxl_bits.HeaderBits) -> StreamHeader:
     """Read the fields that few files have, and return the header with their values."""
     orientation = 1 + bits.take(3)
     if bits.take(1):  # the size at which the picture should be shown
@@ -192,17 +167,17 @@ def _with_extra_fields(header: StreamHeader, bits: _Bits) -> StreamHeader:
     return header._replace(width=header.height, height=header.width) if orientation > 4 else header
 
 
-def _extra(bits: _Bits) -> Extra:
+def _extra(bits: jpegxl_bits.HeaderBits) -> Extra:
     if bits.take(1):  # an alpha channel with default values
         return Extra(ALPHA)
-    kind = bits.choose(ENUM)
+    kind = bits.choose(jpegxl_bits.ENUM)
     if bits.take(1):
         bits.choose(FLOAT_BITS)
         bits.take(4)
     else:
-        bits.choose(BITS)
-    bits.choose(SHIFT)
-    bits.take(8 * bits.choose(NAME_LENGTH))
+        bits.choose(jpegxl_bits.BITS)
+    bits.choose(jpegxl_bits.SHIFT)
+    bits.take(8 * bits.choose(jpegxl_bits.NAME_LENGTH))
     if kind == SPOT:
         bits.take(4 * 16)
     if kind == CFA:

@@ -68,10 +68,7 @@ def read_picture(path: str) -> Picture:
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:  # for a damaged file, the libraries raise exceptions of all kinds
-        if str(error).startswith(path):
-            raise ValueError(str(error))
-        reason = escaping.one_line(error) or type(error).__name__
-        raise ValueError(f'{path}: cannot be used as an image: {reason}')
+        raise _refusal(path, error)
     said = metadata.of_file(said, orientation, *array.shape[1::-1])
     array = pixels.upright(array, orientation)
     return Picture(array, said, found is not None and found.is_lossless(path), notes)
@@ -95,8 +92,16 @@ def read_frames(path: str) -> frames.Sequence | None:
         return found.read_frames(path, notes)._replace(notes=notes) if found and found.read_frames else None
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
-    except Exception as error:  # for a damaged file, the libraries raise exceptions of all kinds
-        raise ValueError(f'{path}: cannot be used as an image: {escaping.one_line(error) or type(error).__name__}')
+    except Exception as error:  # as above
+        raise _refusal(path, error)
+
+
+def _refusal(path: str, error: Exception) -> ValueError:
+    """The error for a file that a library cannot read; it names the file once."""
+    if str(error).startswith(path):
+        return ValueError(str(error))
+    reason = escaping.one_line(error) or type(error).__name__
+    return ValueError(f'{path}: cannot be used as an image: {reason}')
 
 
 def _format_of(path: str) -> base.Format | None:

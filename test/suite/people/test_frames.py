@@ -1,6 +1,7 @@
 """--all-frames: animations and files with pages, compared with the frames that Pillow and tifffile read."""
 
 import io
+import os
 import struct
 
 from pictures.formats import apng, base, frames, gif, reader, tiff_pages, webp, writer
@@ -259,6 +260,18 @@ def test_hdr_frames_become_srgb_where_the_format_cannot_store_their_colours(tmp_
     assert [note for note in notes if 'HDR colours converted to sRGB' in note]
     for shown, _ in composed(tmp_path / 'a.webp')[0]:
         assert np.abs(shown[:, 0, 0].astype(float) - [255, 117.6, 0]).max() <= 1
+
+
+@pytest.mark.parametrize('ending', ['.gif', '.webp', '.tif', '.png'])
+def test_the_error_for_a_damaged_file_of_frames_does_not_repeat_its_name(tmp_path, photo, ending):
+    path = str(tmp_path / f'a{ending}')
+    photo.crop((0, 0, 32, 32)).save(path, save_all=True, append_images=[photo.crop((8, 8, 40, 40))])
+    with open(path, 'rb+') as file:
+        file.truncate(os.path.getsize(path) // 3)
+    with pytest.raises(ValueError) as raised:
+        for _ in reader.read_frames(path).frames():
+            pass
+    assert str(raised.value).count(path) <= 1, raised.value  # sequences.py names it for a damaged page
 
 
 # --- the command
