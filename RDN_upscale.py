@@ -56,11 +56,12 @@ def main(argv=None):
             target, page = args.output, run.upscale(args.cluster, asked, summary)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f'interrupted: finished results are kept; {again} continues')
-    if page and page.entries:
-        cli.say(f'report: {page.path}')
     show_others(summary, options)
-    cli.say(f'{summary.done} done, in {target}')
-    check_failures(summary, args.log)
+    results = f'; {"result" if summary.done == 1 else "results"}: {target}' if summary.done else ''
+    cli.say(f'{summary.done} done{results}')
+    if page and page.entries:
+        cli.say(f'report: {page.path}, for a browser')
+    check_failures(summary, args.log, again)
 
 
 def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> tuple[str, report.Report | None]:
@@ -121,12 +122,13 @@ def show_others(summary: processing.Summary, options: processing.Options) -> Non
         cli.say(f'{links} left out; to enlarge the pictures there, name each folder: {", ".join(summary.link_names)}')
 
 
-def check_failures(summary: processing.Summary, log: str | None) -> None:
+def check_failures(summary: processing.Summary, log: str | None, again: str) -> None:
     """Check that no picture failed.
 
     Args:
         summary: the results of the run.
         log: the file that lists all failures; None if there is no such file.
+        again: names the command that enlarges only what is missing.
 
     Raises:
         ValueError: pictures failed; the message has the first failures.
@@ -138,7 +140,8 @@ def check_failures(summary: processing.Summary, log: str | None) -> None:
     rest = (
         f' | and {more} more, {f"in {log}" if log else "above; --log FILE writes them to a file"}' if more > 0 else ''
     )
-    raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}')
+    retry = f'; {again} tries only what is missing' if summary.failed < summary.count else ''
+    raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}{retry}')
 
 
 def parse_args(argv):
