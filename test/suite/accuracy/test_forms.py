@@ -103,7 +103,7 @@ def test_unknown_and_repeated_fields_of_a_record_are_refused(log):
     with pytest.raises(ValueError, match="unknown field 'tool2'"):
         run_record.read(str(log))
     record_path.write_text(text.replace('"tool"', '"chip": "910B1", "tool"'))
-    with pytest.raises(ValueError, match='two values of one name'):
+    with pytest.raises(ValueError, match='the same key twice'):
         run_record.read(str(log))
 
 

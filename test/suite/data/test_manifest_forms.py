@@ -77,7 +77,7 @@ def test_two_values_of_one_name_are_refused(tmp_path):
     text = json.dumps(GOOD)
     for once in ('"width": 114', f'"label/\\u56fe.npy": "{DIGEST}"', f'"a": "{DIGEST}"'):
         assert text.count(once) == 1
-        assert_is_refused(tmp_path, text.replace(once, f'{once}, {once}'), 'two values of one name')
+        assert_is_refused(tmp_path, text.replace(once, f'{once}, {once}'), 'the same key twice')
 
 
 def test_digests_and_files_of_another_form_are_refused(tmp_path):

@@ -52,7 +52,7 @@ def test_a_note_lists_three_groups_of_names_that_clash_for_ais_bench_and_counts_
             (tmp_path / f'{group}.{end}.bin').write_bytes(b'')
     RDN_preprocess.note_clashes(str(tmp_path))
     noted = capsys.readouterr().out.splitlines()
-    assert len(noted) == 4 and noted[-1] == 'note: the same goes for 1 more group of inputs'
+    assert len(noted) == 4 and noted[-1] == 'note: and 1 more group of inputs'
 
 
 def test_two_runs_write_the_same_bytes(script, image_folder, tmp_path):

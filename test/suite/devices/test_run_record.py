@@ -21,7 +21,7 @@ def test_a_speed_of_this_machine_is_printed_as_the_hosts(script, inferred):
 def test_a_file_of_the_vendors_tool_in_its_place_is_not_the_hosts(script, inferred):
     with open(PERF, 'w') as file:
         file.write('[infer] throughputRate: 6.8, Interface throughputRate: 7.39423, moduleLatency: 139\n')
-    assert script('parse', PERF).out == "310 bs1 fps:29.577 (benchmark, no record)\n"
+    assert script('parse', PERF).out == '310 bs1 fps:29.577 (benchmark, no record)\n'
 
 
 def test_the_batch_size_of_a_pure_inference_is_the_one_that_was_measured(script, tmp_path, narrow, monkeypatch):
