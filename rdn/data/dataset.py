@@ -345,7 +345,7 @@ def read_label(path: str, shape: tuple[int, ...]) -> np.ndarray:
     label = arrays.read_npy(path)
     if label.shape != (1, *shape):
         raise ValueError(
-            f'{path}: shape {list(label.shape)}, expected {[1, *shape]}: prepared for another size or scale'
+            f'{path}: shape {list(label.shape)}, expected {[1, *shape]}: give the size and scale of its preparation'
         )
     if not (label.min() >= 0 and label.max() <= 1):  # also for nan
         raise ValueError(f'{path}: values outside 0...1, which RDN_preprocess.py does not write: prepare again')

@@ -466,7 +466,7 @@ def test_speed_and_accuracy_of_different_runs_are_not_combined(script, measured)
     )
     assert_refused(script('batches', measured(1, 47), measured(1, 40, name='again')), 'same batch size')
     os.remove('bs1/pure_summary.json')
-    assert_refused(script('batches', 'bs1'), 'bs1', 'no file in it')
+    assert_refused(script('batches', 'bs1'), 'bs1', 'no file with the speed')
     os.remove('bs1/result.json')
     assert_refused(script('batches', 'bs1'), 'bs1/result.json')
 
