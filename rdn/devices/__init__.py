@@ -1,0 +1,1 @@
+"""Accelerators and their tools, for step 5 of the guide."""

@@ -1,4 +1,4 @@
-"""pyACL, the Python module `acl` of every CANN toolkit: RDN_infer.py runs the offline model with it, without ais_bench."""
+"""pyACL, the Python module `acl` of every CANN toolkit. With it, RDN_infer.py runs offline models without ais_bench."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import rdn
 from rdn import escaping, run_record, toolkit
 from rdn.devices import ascend, base, rdn_infer, runner
 
-# For a process of its own, since the module takes the device's runtime with it: does it load, and which chip is the device?
+# Asks whether pyACL loads, and for the device's chip. Runs in its own process, because the module loads the runtime too.
 QUESTION = f"""
 import sys
 sys.path.insert(0, {rdn.ROOT!r})
@@ -24,7 +24,7 @@ CHIP_LINE = 'chip '
 
 
 class Acl(rdn_infer.RdnInfer, ascend.Ascend):
-    """An Ascend device by pyACL, in RDN_infer.py's own process."""
+    """An Ascend device that RDN_infer.py uses through pyACL, in its own process."""
 
     name = 'acl'
     title = 'RDN_infer.py with pyACL'
@@ -35,21 +35,21 @@ class Acl(rdn_infer.RdnInfer, ascend.Ascend):
         self._answer: runner.Answer | None = None
 
     def find(self) -> list[str] | None:
-        """How RDN_infer.py is called; None where no module acl is here, or it does not load, or there is no device."""
+        """Return RDN_infer.py's command; None if the module acl is missing or does not load, or there is no device."""
         return rdn_infer.COMMAND if self._has_module() and self._ask().status == 0 else None
 
     def file_name(self) -> str:
-        """pyACL's name."""
+        """Return the name pyACL."""
         return 'pyACL'
 
     def missing(self) -> str:
-        """Why it is not here, and what to do."""
+        """Say that pyACL is missing or why it does not run, and what to do."""
         if self._has_module():
             return f'pyACL does not run: {escaping.one_line(self._ask().text)}'
         return 'no pyACL (the module acl of the CANN toolkit: source env.sh)'
 
     def identify(self, soc_version: str | None) -> base.Target:
-        """As for every Ascend device. Where npu-smi is missing, fails or names a family, pyACL names the chip."""
+        """Find the chip as every Ascend device does; ask pyACL if npu-smi is missing, fails or names only a family."""
         try:
             return super().identify(soc_version)
         except ValueError:
@@ -59,7 +59,7 @@ class Acl(rdn_infer.RdnInfer, ascend.Ascend):
         return super().identify(named)
 
     def infer_and_record(self, job: base.Job) -> base.Run:
-        """Run `infer`, and complete RDN_infer.py's records by what the walk knows of the chip and its card."""
+        """Run `infer`, and add the chip and its card, which the walk knows, to RDN_infer.py's records."""
         run = self.infer(job)
         for target in filter(None, run):
             written = run_record.read(target)
@@ -69,18 +69,18 @@ class Acl(rdn_infer.RdnInfer, ascend.Ascend):
         return run
 
     def _chip_name(self) -> str | None:
-        """The chip's name as pyACL has it, Ascend310P3 for instance; None if it does not say it."""
+        """Return the chip's name from pyACL, for example Ascend310P3; None if pyACL does not name it."""
         lines = [line for line in self._ask().text.splitlines() if line.startswith(CHIP_LINE)]
         return lines[-1][len(CHIP_LINE) :].strip() or None if lines else None
 
     def _has_module(self) -> bool:
-        """Whether a module of the name is where pyACL can be; it may still not load."""
+        """Return whether a module `acl` is in one of pyACL's folders; it may still fail to load."""
         named = [folder for folder in os.environ.get('PYTHONPATH', '').split(os.pathsep) if folder]
         spec = importlib.machinery.PathFinder.find_spec('acl', [*named, *toolkit.python_folders()])
         return spec is not None and spec.has_location
 
     def _ask(self) -> runner.Answer:
-        """The answer to QUESTION."""
+        """Ask QUESTION once, and return the answer."""
         if self._answer is None:
             self._answer = self.programs.ask([sys.executable, '-c', QUESTION, str(self.device_id)])
         return self._answer

@@ -1,8 +1,12 @@
-"""ais_bench, benchmark's successor from CANN 6 on: its calls, the files and folders that it accepts, its logs.
+"""ais_bench, benchmark's successor since CANN 6: its calls, the files and folders that it accepts, its logs.
 
-Since early 2024 it refuses paths with other characters than places.ACCEPTED_PATH's, symbolic links, models and inputs that group or
-others can write or that belong to someone else (also where root asks), any such thing in the folder of inputs, and an
-output folder that exists with a mode above 0750.
+Versions since early 2024 refuse, even for root:
+
+- paths that do not match places.ACCEPTED_PATH
+- symbolic links
+- models and inputs that group or others can write, or that belong to another user
+- a folder of inputs that contains any of these
+- an existing output folder with a mode above 0750
 """
 
 from __future__ import annotations
@@ -19,13 +23,13 @@ from typing import Any, Iterable
 from rdn import files, run_record
 from rdn.devices import ascend, base, output_names, outputs, places, runner, speed
 
-ROUNDS, LEAST_ROUNDS = 100, 10  # without data
-# What only a run on several devices prints, from its first line to its last.
+ROUNDS, LEAST_ROUNDS = 100, 10  # of the run without data
+# Only a run on several devices prints these, in this order.
 SEVERAL_DEVICES = re.compile(
     r'multidevice:.{0,200} run begin|subprocess_\d+ qsize|multidevice run end|device_\d+ throughput:|summary throughput'
 )
-# For the server's Python: is its module ais_bench the inference tool? AISBench's tool for language models has a module
-# of that name, too, and both may be installed together. The question imports neither.
+# Asks the server's Python whether its module ais_bench is the inference tool. AISBench's tool for language models has a
+# module of the same name, and both may be installed together. The question imports neither.
 QUESTION = """
 import importlib.machinery, importlib.util, sys
 spec = importlib.util.find_spec('ais_bench')
@@ -35,20 +39,37 @@ if folders and find('__main__') and find('infer'):
     sys.exit(0)
 sys.exit(3 if spec and spec.origin or folders and find('benchmark') else 1)
 """
-HAS_TOOL, HAS_NAMESAKE = 0, 3  # the status of QUESTION; any other: no module ais_bench
+HAS_TOOL, HAS_NAMESAKE = 0, 3  # exit status of QUESTION; any other status: there is no module ais_bench
 
 
 def accepted_file(path: str, work: str) -> str:
-    """The real path of a file; of a copy in the folder `work` where ais_bench would refuse it."""
+    """Return a path of the file that ais_bench accepts.
+
+    Args:
+        path: the file.
+        work: the folder for a copy.
+
+    Returns:
+        The file's real path if ais_bench accepts it, else the path of a copy in `work`.
+    """
     path = os.path.realpath(path)
     return path if _is_accepted(path) else _copy(path, os.path.join(work, 'model' + os.path.splitext(path)[1]))
 
 
 def accepted_inputs(folder: str, stems: Iterable[str], work: str) -> tuple[str, dict[str, str]]:
-    """(the folder of the inputs, what their outputs' names begin with -> their stems).
+    """Return a folder of the inputs that ais_bench accepts.
 
-    The real path of the folder where nothing else is in it and ais_bench accepts all of it; else of one in the folder
-    `work`, with copies that are numbered. Raises ValueError as check_stems does.
+    Args:
+        folder: the inputs, {stem}.bin; other files may be there too.
+        stems: the inputs' names without .bin.
+        work: the folder for copies.
+
+    Returns:
+        The folder, and a mapping from the prefix of each output's name to the input's stem. The folder is the given one
+        if ais_bench accepts all of it and it contains nothing else; else a folder in `work` with numbered copies.
+
+    Raises:
+        ValueError: two images' outputs would have the same name.
     """
     stems, folder = sorted(stems), os.path.realpath(folder)
     output_names.check_stems(stems)
@@ -76,7 +97,7 @@ def _is_accepted(path: str) -> bool:
 
 
 def _namesake_in(python: str) -> str:
-    """What a Python has instead of ais_bench, and what to do."""
+    """Say that a Python has only the package of the same name, and what to do."""
     return (
         f'the ais_bench in {python} is another package, ais-bench-benchmark most likely, which tests language models '
         'and runs no .om file: '
@@ -85,23 +106,23 @@ def _namesake_in(python: str) -> str:
 
 
 class AisBench(ascend.Ascend):
-    """ais_bench, as a module of the server's own Python, or as the variable AIS_BENCH names it."""
+    """An Ascend device that ais_bench uses: a module of the server's own Python, or the command in AIS_BENCH."""
 
     name = title = 'ais_bench'
     assumed_chip = run_record.UNKNOWN_CHIP
 
     @classmethod
     def is_log(cls, text: str) -> bool:
-        """Whether a text is ais_bench's output or one of its summaries."""
+        """Return whether a text is ais_bench's output or one of its summaries."""
         return 'NPU_compute_time' in text and 'ave_throughputRate' not in text
 
     @classmethod
     def read_speed(cls, text: str) -> speed.Speed:
-        """Read the Speed in an output or a summary."""
+        """Read the Speed from ais_bench's output or from one of its summaries."""
         return _summary_speed(text) if text.lstrip().startswith('{') else _log_speed(text)
 
     def find(self) -> list[str] | None:
-        """How ais_bench is called: as AIS_BENCH says, else as a module of the outer python3; None if that has none."""
+        """Return AIS_BENCH's command, else the one for the outer python3's module; None if that module is missing."""
         named = os.environ.get('AIS_BENCH')
         if named:
             try:
@@ -111,30 +132,30 @@ class AisBench(ascend.Ascend):
             if not command or not self.programs.find(command[0]):
                 raise ValueError(f'AIS_BENCH={named}: no such program')
             self._check_module(command, named)
-            # It is called in a folder of its own.
+            # ais_bench runs in another folder, so relative paths must become absolute.
             return [os.path.abspath(word) if os.sep in word and os.path.exists(word) else word for word in command]
         python = self.programs.find('python3')
         return ['python3', '-m', 'ais_bench'] if python and self._has(python) == HAS_TOOL else None
 
     def _check_module(self, command: list[str], named: str) -> None:
-        """Raise ValueError where AIS_BENCH calls the module of a Python that has the namesake only."""
+        """Raise ValueError if AIS_BENCH calls a Python that has only the other package named ais_bench."""
         python = self.programs.find(command[0])
         if command[1:3] == ['-m', 'ais_bench'] and python and self._has(python) == HAS_NAMESAKE:
             raise ValueError(f'AIS_BENCH={named}: {_namesake_in(python)}')
 
     def _has(self, python: str) -> int:
-        """Which ais_bench a Python has: HAS_TOOL, HAS_NAMESAKE, or another number for none."""
+        """Return which ais_bench a Python has: HAS_TOOL, HAS_NAMESAKE, or another number if it has neither."""
         try:
             return self.programs.ask([python, '-c', QUESTION]).status
         except ValueError:
             return -1
 
     def file_name(self) -> str:
-        """The module's name."""
+        """Return the module's name."""
         return self.name
 
     def missing(self) -> str:
-        """Why it is not here, and what to do."""
+        """Say that ais_bench is missing, in which Python, and what to do."""
         python = self.programs.find('python3') or 'python3'
         if self._has(python) == HAS_NAMESAKE:
             return _namesake_in(python)
@@ -143,12 +164,18 @@ class AisBench(ascend.Ascend):
     def infer(self, job: base.Job) -> base.Run:
         """Run ais_bench over the prepared inputs, then without data.
 
-        The outputs go to dumpOutput_device{device_id} in the job's folder, in place of earlier ones, summaries and
-        logs beside it. ais_bench believes any batch size and reports the speed accordingly, so the number of its
-        calls is checked.
+        The outputs go to dumpOutput_device{device_id} in the job's folder and replace earlier ones. The summaries and
+        logs go to the job's folder. ais_bench accepts a wrong batch size and then reports a wrong speed, so the number
+        of its calls is checked.
+
+        Args:
+            job: the inference; its folder is required.
+
+        Returns:
+            The folder of outputs, and the summaries; or the logs, if this version of ais_bench writes no summaries.
 
         Raises:
-            ValueError: ais_bench fails, leaves out an output, or the model has another batch size.
+            ValueError: ais_bench fails, an output is missing, or the model has another batch size.
         """
         command, folder = self.command(), job.folder
         assert command and folder
@@ -173,16 +200,16 @@ class AisBench(ascend.Ascend):
         return base.Run(os.path.join(folder, dump), speeds[dump], speeds[pure])
 
     def _dirname_flag(self) -> str:
-        """How this ais_bench spells the flag for the name of its folder: a version of 2026 has no underscores."""
+        """Return this version's flag for the name of the output folder; a version of 2026 has dashes in its flags."""
         try:
-            help_text = self.programs.ask([*(self.command() or []), '--help']).text  # which shortens long words
+            help_text = self.programs.ask([*(self.command() or []), '--help']).text  # may break the flag's name
         except ValueError:
             help_text = ''
         return '--output-dirname' if '--output-dir' in help_text else '--output_dirname'
 
 
 def _check_runs(summary: str, images: int, batch_size: int) -> None:
-    """Raises ValueError where the model was run as often as one of another batch size is, by ais_bench's summary."""
+    """Raise ValueError if the number of runs in ais_bench's summary shows that the model has another batch size."""
     if os.path.isfile(summary):
         said = files.read_json(summary, 1 << 30, 'a summary of ais_bench').get('NPU_compute_time') or {}
         times = said.get('count')
@@ -193,15 +220,21 @@ def _check_runs(summary: str, images: int, batch_size: int) -> None:
 
 
 def _publish_outputs(source: str, target: str, prefixes: dict[str, str], log: str) -> None:
-    """Put ais_bench's outputs in place of earlier ones, by the names of their inputs.
+    """Replace earlier outputs by ais_bench's, renamed after their inputs.
 
-    prefixes: what an output's name begins with -> the stem of its input. Raises ValueError, with their names, where
-    outputs are missing.
+    Args:
+        source: ais_bench's folder of outputs.
+        target: the folder for the outputs.
+        prefixes: the prefix of each output's name -> the stem of its input.
+        log: the log's path, for the message.
+
+    Raises:
+        ValueError: outputs are missing; names up to three of them.
     """
     written = outputs.outputs_by_result(source)
     missing = [stem for prefix, stem in prefixes.items() if f'{prefix}_0.bin' not in written]
     if missing:
-        raise ValueError(f'ais_bench wrote no output of {", ".join(missing[:3])}; its messages are in {log}')
+        raise ValueError(f'ais_bench wrote no output for {", ".join(missing[:3])}; its messages are in {log}')
     moves = {
         os.path.join(source, name): stem + name[len(prefix) :]
         for prefix, stem in prefixes.items()
@@ -211,7 +244,7 @@ def _publish_outputs(source: str, target: str, prefixes: dict[str, str], log: st
 
 
 def _publish_summary(output: str, name: str, folder: str) -> str | None:
-    """Copy the summary of a run to `folder`/{name}_summary.json; None where this version of ais_bench wrote none."""
+    """Copy a run's summary to `folder`/{name}_summary.json and return that path; None if ais_bench wrote no summary."""
     target = os.path.join(folder, f'{name}_summary.json')
     for path in (os.path.join(output, f'{name}_summary.json'), os.path.join(output, name, 'sumary.json')):
         if os.path.isfile(path):
@@ -223,7 +256,7 @@ def _publish_summary(output: str, name: str, folder: str) -> str | None:
 
 
 def _log_speed(text: str) -> speed.Speed:
-    """The Speed in ais_bench's (ais_infer's) output, of any version, on one device or several."""
+    """Read the Speed in the output of any version of ais_bench (once ais_infer), on one device or several."""
     batch = _throughput_batch(text)
     if SEVERAL_DEVICES.search(text):
         rate, devices = _rate_of_devices(text)
@@ -235,15 +268,15 @@ def _log_speed(text: str) -> speed.Speed:
     mean = means.pop() if len(means) == 1 else 0.0
     if mean and batch is None:
         batch = _batch_of(rate, mean)
-        if batch != int(batch):  # versions that do not print it take one size for all batches
-            raise ValueError(f'throughput is {rate:g}, which is 1000 * batch size / {mean:g} for no batch size')
+        if batch != int(batch):  # versions that do not print the batch size use one size for all batches
+            raise ValueError(f'throughput is {rate:g}, which is not 1000 * batch size / {mean:g} for any batch size')
     elif mean and batch:
         _check_rate(rate, batch, mean)
     return speed.Speed('ais_bench', batch, rate)
 
 
 def _throughput_batch(text: str) -> float | None:
-    """The batch size in the lines of throughput; None in those of old versions, which do not give it.
+    """Read the batch size in the lines of throughput; None if they lack it, as in old versions.
 
     Raises:
         ValueError: a rate is not 1000 * batch size / mean, or the lines differ in the batch size.
@@ -253,7 +286,7 @@ def _throughput_batch(text: str) -> float | None:
     batches = sorted({_whole(float(batch), 0) for batch, _, _ in lines})
     if len(batches) > 1:
         sizes = ' and '.join(f'{batch:g}' for batch in batches)
-        raise ValueError(f'throughput stands in it for batches of {sizes}: of several runs?')
+        raise ValueError(f'throughput for batches of {sizes}; the log may contain several runs')
     for batch, mean, rate in lines:
         if mean:
             _check_rate(float(rate), float(batch), float(mean))
@@ -261,13 +294,13 @@ def _throughput_batch(text: str) -> float | None:
 
 
 def _rate_of_devices(text: str) -> tuple[float, int]:
-    """(images/s of all devices, how many they are) in the output of a run on several devices.
+    """Read (images/s of all devices, number of devices) in the output of a run on several devices.
 
-    Each device puts two messages into a queue: that it is ready, and its figure. The `result` after the queue's size
-    does not count: the vendor's own example has `result:1` after a run in which both devices are complete.
+    Each device puts two messages into a queue: that it is ready, and its throughput. The `result` after the queue's
+    size is ignored: the vendor's own example has `result:1` after a run in which both devices are complete.
 
     Raises:
-        ValueError: a device is missing or has no figure, or the sum is not that of the devices.
+        ValueError: a device or its throughput is missing, or the total is not the sum over the devices.
     """
     total = speed.find_number(
         rf'summary throughput *: *{speed.NUMBER}[ \t]*\n', text, 'summary throughput, of all devices'
@@ -277,14 +310,14 @@ def _rate_of_devices(text: str) -> tuple[float, int]:
     messages = re.search(r'multidevice run end qsize:(\d+)', text)
     is_incomplete = messages and int(messages.group(1)) != 2 * len(rates)
     if is_incomplete or not _started_devices(text) <= set(rates) or 'subprocess run failed' in text:
-        raise ValueError('one of several devices failed: the summary throughput is that of the others alone')
+        raise ValueError('one of several devices failed: the summary throughput counts only the others')
     if not speed.is_close(total, sum(rates.values())):
         raise ValueError(f'summary throughput is {total:g}, the sum of its devices {sum(rates.values()):g}')
     return total, len(rates)
 
 
 def _started_devices(text: str) -> set[int]:
-    """The numbers, from 0, of the devices of a run on several; two at least, as a run on one says nothing of the kind."""
+    """Return the devices of a run, numbered from 0. There are at least two, because a run on one prints no such lines."""
     asked = re.search(r'multidevice:(.{0,200}) run begin', text)
     count = max(2, len(re.findall(r'\d+', asked.group(1))) if asked else 0)
     named = re.findall(r'\bi:(\d+) device_', text) + re.findall(r'\bsubprocess_(\d+) qsize', text)
@@ -292,12 +325,12 @@ def _started_devices(text: str) -> set[int]:
 
 
 def _summary_speed(text: str) -> speed.Speed:
-    """The Speed in ais_bench's *_summary.json, or the older sumary.json."""
+    """Read the Speed in ais_bench's *_summary.json, or the older sumary.json."""
     try:
         content = json.loads(text)
         rate, mean = float(content['throughput']), float(content['NPU_compute_time']['mean'])
     except (KeyError, TypeError, ValueError, RecursionError):
-        raise ValueError('not a whole summary of ais_bench: throughput or NPU_compute_time is missing')
+        raise ValueError('an incomplete summary of ais_bench: throughput or NPU_compute_time is missing')
     if not (0 < rate < float('inf') and 0 < mean < float('inf')):
         raise ValueError(f'throughput is {rate}, the mean of NPU_compute_time {mean}')
     named = _named_batch(content)
@@ -307,7 +340,7 @@ def _summary_speed(text: str) -> speed.Speed:
 
 
 def _named_batch(content: dict[str, Any]) -> int | None:
-    """The batch size among ais_bench's arguments: a mapping, or the words of its command line."""
+    """Return the batch size in a summary's `args`, which is a mapping or ais_bench's command line; None if missing."""
     args = content.get('args')
     if isinstance(args, list):
         words = dict(zip(args, args[1:]))
@@ -317,17 +350,17 @@ def _named_batch(content: dict[str, Any]) -> int | None:
 
 
 def _check_rate(rate: float, batch: float, milliseconds: float) -> None:
-    """Raises ValueError where a rate is not the one of a batch size and the mean time of a batch."""
+    """Raise ValueError if a rate does not match the batch size and the mean time of a batch."""
     computed = 1000 * batch / milliseconds if milliseconds else 0.0
     if not speed.is_close(rate, computed):
         raise ValueError(f'throughput is {rate:g}, but 1000 * {batch:g} / {milliseconds:g} is {computed:g}')
 
 
 def _batch_of(rate: float, milliseconds: float) -> float:
-    """The batch size, or the mean of several, that a rate was computed with: throughput = 1000 * batch size / mean."""
+    """Return the batch size, or the mean of several, for a rate: throughput = 1000 * batch size / milliseconds."""
     return _whole(rate * milliseconds / 1000, 0.0005)
 
 
 def _whole(batch: float, tolerance: float) -> float:
-    """A batch size as an integer if it is one, up to a share of it that the rounding of figures explains."""
+    """Round a batch size if it is an integer up to a relative tolerance for the rounding of the figures."""
     return round(batch) if round(batch) >= 1 and abs(batch - round(batch)) <= tolerance * batch else batch

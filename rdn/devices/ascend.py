@@ -1,4 +1,4 @@
-"""What all Ascend devices share: models from atc, the chip from npu-smi, the toolkit's version."""
+"""Shared code of all Ascend devices: models from atc, the chip from npu-smi, the toolkit's version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ class Ascend(base.Device):
     """An Ascend accelerator.
 
     Attributes:
-        assumed_soc_version: atc's name of the chip where this tool is here but no npu-smi; None if the user must name it.
+        assumed_soc_version: atc's name of the chip if this tool is here but npu-smi is missing; None if the user must
+            name the chip.
     """
 
     converter = 'atc'
@@ -21,10 +22,19 @@ class Ascend(base.Device):
     assumed_soc_version: str | None = None
 
     def identify(self, soc_version: str | None) -> base.Target:
-        """Ask npu-smi for the chip, unless the user names it and npu-smi does not know better.
+        """Ask npu-smi for the chip.
+
+        If the user names the chip too, the model is converted for that name. If npu-smi is missing, fails or names
+        only a family of chips, the record also has the user's name.
+
+        Args:
+            soc_version: atc's name of the chip, if the user gave it.
+
+        Returns:
+            The chip, and atc's name of it.
 
         Raises:
-            ValueError: nothing names the chip, or the toolkit does not know it; with what to do.
+            ValueError: the chip cannot be found out, or the toolkit does not know it; says what to do.
         """
         npu_smi = self.programs.find('npu-smi')
         found = None
@@ -49,19 +59,19 @@ class Ascend(base.Device):
     def convert(
         self, config: configuration.Configuration, batch_size: int, soc_version: str, flags: Sequence[str] = ()
     ) -> str:
-        """Convert the exported model by atc, and return the offline model's path. Raises ValueError if atc fails."""
+        """Convert the exported model by atc, and return the offline model's path."""
         return atc.convert(config, batch_size, soc_version, self.programs, flags)
 
     def modes(self) -> list[base.Mode]:
-        """The modes that the installed atc names in its help. Raises ValueError if it does not run."""
+        """Return the precision modes that the installed atc lists in its help."""
         return atc_modes.read(self.programs.ask([self.programs.find('atc') or 'atc', '--help']).text)
 
     def mode_command(self, job: base.Job, soc_version: str | None, mode: base.Mode) -> str:
-        """The line of atc with the mode's flags."""
+        """Return the line that calls atc with the mode's flags."""
         assert soc_version
         command = atc.command(job.config, job.batch_size, soc_version, mode.flags)
         return runner.format_call(command, outer=True, toolkit=True)
 
     def version(self) -> str | None:
-        """The version of CANN."""
+        """Return the version of CANN."""
         return toolkit.find_version()

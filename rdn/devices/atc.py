@@ -1,4 +1,4 @@
-"""Step 3.2 by the vendor's atc: the ONNX file becomes an offline model for a chip and a batch size."""
+"""Step 3.2: the vendor's atc converts the ONNX file to an offline model for a chip and a batch size."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from typing import Sequence
 from rdn import configuration, files, run_record, toolkit
 from rdn.devices import chip, places, record, runner
 
-REASON = re.compile(
-    r'\bE[A-Z0-9][0-9]{4}: *(.{1,300})'
-)  # atc's own line about an error: E10001: Value [...] is invalid
+REASON = re.compile(r'\bE[A-Z0-9][0-9]{4}: *(.{1,300})')  # an error in atc's log: E10001: Value [...] is invalid
 MAX_LOG_CHARACTERS = 1 << 22
 
 
 def command(
     config: configuration.Configuration, batch_size: int, soc_version: str, flags: Sequence[str] = ()
 ) -> list[str]:
-    """The guide's command for atc. flags: further ones, of a mode."""
+    """Return the guide's command for atc, as words.
+
+    Args:
+        config: names the files.
+        batch_size: of the model.
+        soc_version: atc's name of the chip.
+        flags: further flags, those of a mode.
+    """
     model, shape = config.model(batch_size), config.shape(batch_size)
     files_and_format = [f'--model={config.onnx}', f'--output={model}', '--input_format=NCHW', f'--input_shape={shape}']
     return ['atc', '--framework=5', *files_and_format, '--log=error', f'--soc_version={soc_version}', *flags]
@@ -35,24 +40,24 @@ def convert(
 ) -> str:
     """Convert the exported model by atc, and return the offline model's path.
 
-    The log goes to the batch size's folder of results; the model's record names the ONNX file by its digest,
-    and the weights where that file's record names them.
+    The log goes to the batch size's folder of results. The model's record contains the ONNX file's digest, and the
+    weights if the ONNX file's record names them.
 
     Args:
         config: names the files.
         batch_size: of the model.
         soc_version: atc's name of the chip.
         programs: runs atc.
-        flags: further ones for atc, of a mode.
+        flags: further flags for atc, those of a mode.
 
     Raises:
-        ValueError: atc fails, with its reason where it names one, or writes nothing.
+        ValueError: atc fails or writes no model; the message has atc's own reason if its log contains one.
     """
     name, folder = config.model(batch_size), config.result_folder(batch_size)
     log = os.path.join(folder, 'atc.log')
     os.makedirs(folder, exist_ok=True)
     with files.scratch_folder(os.path.join(places.work_place(folder), 'atc')) as work:
-        shutil.copyfile(config.onnx, os.path.join(work, config.onnx))  # atc looks at the characters of paths, too
+        shutil.copyfile(config.onnx, os.path.join(work, config.onnx))  # atc refuses some characters in paths, too
         source = record.Source('atc', toolkit.find_version(), chip.Chip(chip.name_of(soc_version)))
         of_onnx = record.make(source, batch_size, config.onnx, None)
         exported = run_record.read(config.onnx)
@@ -73,7 +78,7 @@ def convert(
 
 
 def read_reason(log: str) -> str | None:
-    """Return the first error in a log of atc, with its code; None if there is none."""
+    """Return the first error in a log of atc, with its code; None if the log contains no error or is missing."""
     if not os.path.isfile(log):
         return None
     with open(log, encoding='utf-8', errors='replace') as file:

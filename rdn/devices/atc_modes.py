@@ -1,7 +1,7 @@
-"""The precision modes of an installed atc, from the text of `atc --help`.
+"""The precision modes of an installed atc, read from the text of `atc --help`.
 
-Three flags matter: --precision_mode; --precision_mode_v2 of newer versions, which excludes the first one; and
---op_select_implmode, which chooses between exact and fast implementations of operators. The text names their values:
+Three flags matter: --precision_mode, or --precision_mode_v2 in newer versions, which excludes the first one; and
+--op_select_implmode, which chooses between exact and fast implementations of operators. The text lists their values:
 
     --precision_mode        precision mode, support force_fp16(default), force_fp32, allow_mix_precision.
     --op_select_implmode    Set op select implmode. Support high_precision, high_performance. default: high_performance
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rdn.devices import base
 
-# A flag of the newer versions comes before the older one, whose values of the same meaning are left out.
+# The newer versions' flag comes first, because `read` skips values whose meaning an earlier flag already has.
 FLAGS = ('precision_mode_v2', 'precision_mode', 'op_select_implmode')
 SAME_MODES = {
     'force_fp16': 'fp16',
@@ -31,14 +31,24 @@ _NEXT = r'(?=^[ \t]*(?:--?[a-zA-Z]|\[|=====)|\Z)'  # the next flag, a heading or
 
 
 class Values(NamedTuple):
-    """The values of a flag, in the help's order, and the default one; None if the help does not say it."""
+    """The values of a flag.
+
+    Attributes:
+        names: the values, in the help's order.
+        default: the default value; None if the help does not name it.
+    """
 
     names: list[str]
     default: str | None
 
 
 def values_of(help_text: str, flag: str) -> Values:
-    """Return the values that `atc --help` names for a flag; none if it does not name the flag, or no values."""
+    """Return a flag's values in the text of `atc --help`; empty if the flag or its values are missing.
+
+    Args:
+        help_text: the text of `atc --help`.
+        flag: the flag's name, without dashes.
+    """
     pattern = rf'^[ \t]*--?{flag}(?![a-z0-9_])(.*?){_NEXT}'
     paragraph = re.search(pattern, help_text, re.DOTALL | re.MULTILINE)
     if not paragraph:
@@ -53,7 +63,7 @@ def values_of(help_text: str, flag: str) -> Values:
 
 
 def read(help_text: str) -> list[base.Mode]:
-    """Return the modes that `atc --help` names, each one once: the default first, which needs no flag."""
+    """Return the modes in the text of `atc --help`, each one once: first the default, which needs no flag."""
     modes, seen = [], set()
     default = None
     for flag in FLAGS:

@@ -1,7 +1,8 @@
 """Base classes of the devices that can do step 5: an accelerator with its tools, or this machine's processor.
 
-A module beside this one adds a device: benchmark.py, ais_bench.py, host.py. ascend.py has what the Ascend devices share.
-trtexec.py is a SpeedSource only, because its GPU is what the device is compared with. choice.py lists the devices.
+Each device has a module in this folder: benchmark.py, ais_bench.py, host.py. choice.py lists the devices.
+ascend.py contains the code that all Ascend devices share. trtexec.py is only a SpeedSource: its GPU is compared with the
+device, and runs no step.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ class Run(NamedTuple):
 
     Attributes:
         outputs: the folder of outputs.
-        speed: the file that says how fast the run over the images was.
-        pure_speed: the same of the run without data; None if there was none.
+        speed: the file with the speed of the run over the images.
+        pure_speed: the file with the speed of the run without data; None if there was no such run.
     """
 
     outputs: str
@@ -31,12 +32,12 @@ class Mode(NamedTuple):
     """A precision that a device can compute in.
 
     Attributes:
-        title: for the console.
-        name: for file names: letters, digits and _.
-        flags: of the converter where the device's models are converted, else of the program that runs the model.
-        is_quantized: the mode runs a model of eight bits, which has to be made first.
-        is_of_graph: the speed depends on the variant of the graph; False if the network is computed from its weights.
-        is_slow: it takes minutes, so the speed is measured with few runs.
+        title: the name on the console.
+        name: the name in file names: letters, digits and _.
+        flags: for the converter if the device's models are converted, else for the program that runs the model.
+        is_quantized: whether the mode runs an eight-bit model, which must be made first.
+        is_of_graph: whether the speed depends on the variant of the graph; False if the network runs from its weights.
+        is_slow: whether the run takes minutes, so that the speed is measured with few runs.
     """
 
     title: str
@@ -55,10 +56,10 @@ class Job(NamedTuple):
         batch_size: images in a batch.
         device_id: number of the device.
         chip: the device's chip.
-        folder: where the results go; None for the places of the guide's own walk, and no run without data.
+        folder: the folder for the results; None for the guide's own paths, without the run without data.
         step: shows a command of the guide and runs it.
         flags: of a mode, for a device whose models are not converted.
-        is_slow: as of a Mode.
+        is_slow: whether the run takes minutes, so that the speed is measured with few runs.
     """
 
     config: configuration.Configuration
@@ -71,18 +72,23 @@ class Job(NamedTuple):
     is_slow: bool = False
 
     def rounds(self, usual: int, least: int) -> int:
-        """How often to run without data: `usual` images, but `least` batches, and no more than these if it is slow."""
+        """Return the number of batches for the run without data.
+
+        Args:
+            usual: how many images to compute.
+            least: the smallest number of batches; a slow job runs no more than these.
+        """
         return least if self.is_slow else max(least, usual // self.batch_size)
 
 
 class SpeedSource(abc.ABC):
-    """A tool whose log says how fast something is.
+    """A tool whose log contains a speed.
 
     Attributes:
-        name: as `--with` and records have it.
-        assumed_chip: what a log without a record is taken to be measured on.
-        is_of_card: the rate is of the whole card already.
-        is_reference: it measures what the device is compared with, not the device.
+        name: the tool's name in `--with` and in records.
+        assumed_chip: the chip to which a log without a record is attributed.
+        is_of_card: whether the rate is already that of the whole card.
+        is_reference: whether it measures the hardware that the device is compared with, not the device.
     """
 
     name: str
@@ -93,16 +99,25 @@ class SpeedSource(abc.ABC):
     @classmethod
     @abc.abstractmethod
     def is_log(cls, text: str) -> bool:
-        """Whether a text is a log of this tool."""
+        """Return whether a text is a log of this tool."""
 
     @classmethod
     @abc.abstractmethod
     def read_speed(cls, text: str) -> speed.Speed:
-        """Read the Speed in a log. Raises ValueError for one that is truncated, or of several runs."""
+        """Read the Speed in a log.
+
+        Raises:
+            ValueError: the log is truncated, or contains several runs.
+        """
 
     @classmethod
     def with_named_batch(cls, found: speed.Speed, named: int | None) -> speed.Speed:
-        """Complete a Speed whose log does not give the batch size by the one in its file's name, if there is one."""
+        """Add the batch size to a Speed whose log lacks it.
+
+        Args:
+            found: the Speed in the log.
+            named: the batch size in the file's name; None if the name has none. Then the batch size is 1.
+        """
         return found._replace(batch=found.batch or named or 1)
 
 
@@ -110,7 +125,7 @@ class Target(NamedTuple):
     """The chip of a device.
 
     Attributes:
-        chip: for records and figures.
+        chip: the chip, for records and figures.
         soc_version: the converter's name of the chip; None if no model is converted for it.
     """
 
@@ -119,17 +134,17 @@ class Target(NamedTuple):
 
 
 class Device(SpeedSource):
-    """What does the work of step 5.
+    """A device that does the work of step 5, with the program that uses it.
 
     Attributes:
-        title: for the console.
-        is_accelerator: whether it is more than this machine's processor: it has a chip whose name records need.
-        converter: the program that makes its models from the exported one; None if it runs the exported one.
-        converter_hint: what to do if that program is missing.
-        model_ending: of the files that it runs.
+        title: the name on the console.
+        is_accelerator: whether it has a chip of its own, whose name records need; False for this machine's processor.
+        converter: the program that converts the exported model for it; None if it runs the exported model.
+        converter_hint: what to do if the converter is missing.
+        model_ending: the ending of the model files that it runs.
         has_guides_places: whether the guide's own walk, with batches of 1, runs on it.
         programs: finds, asks and runs its programs.
-        device_id: the number of the device that is meant.
+        device_id: the number of the device.
     """
 
     title: str
@@ -141,28 +156,35 @@ class Device(SpeedSource):
 
     def __init__(self, programs: runner.Runner = runner.LOCAL, device_id: int = 0):
         self.programs, self.device_id = programs, device_id
-        self._command: list[list[str] | None] = []  # one entry, once it was looked for
+        self._command: list[list[str] | None] = []  # one entry after the first search
 
     def command(self) -> list[str] | None:
-        """How its program is called; as `find`, but looked for only once."""
+        """Return the command that calls the device's program, as words; None if it is missing. Searches only once."""
         if not self._command:
             self._command.append(self.find())
         return self._command[0]
 
     @abc.abstractmethod
     def find(self) -> list[str] | None:
-        """How its program is called; None if it is not here. Raises ValueError if the user named one that fails."""
+        """Search for the device's program.
+
+        Returns:
+            The command that calls it, as words; None if the program is missing.
+
+        Raises:
+            ValueError: the user named a program that does not work.
+        """
 
     @abc.abstractmethod
     def file_name(self) -> str:
-        """The name of its program, for messages."""
+        """Return the name of the device's program, for messages."""
 
     @abc.abstractmethod
     def missing(self) -> str:
-        """Why it is not here, and what to do."""
+        """Say why the device cannot be used, and what to do."""
 
     def can_convert(self) -> bool:
-        """Whether its converter is here, or it needs none."""
+        """Return whether the device's converter is on PATH, or the device needs none."""
         return self.converter is None or self.programs.find(self.converter) is not None
 
     @abc.abstractmethod
@@ -173,13 +195,15 @@ class Device(SpeedSource):
             soc_version: the converter's name of the chip, if the user gave it.
 
         Raises:
-            ValueError: the machine does not say it, and the user did not; with what to do.
+            ValueError: neither the machine nor the user names the chip; says what to do.
         """
 
     def convert(
         self, config: configuration.Configuration, batch_size: int, soc_version: str, flags: Sequence[str] = ()
     ) -> str:
-        """Make the model that the device runs from the exported one, and return its path.
+        """Convert the exported model for the device, and return the path of the new model.
+
+        A device without a converter runs the exported model itself.
 
         Args:
             config: names the models.
@@ -193,44 +217,46 @@ class Device(SpeedSource):
         return config.onnx
 
     def model(self, config: configuration.Configuration, batch_size: int) -> str:
-        """The path of the model that it runs. A mode has a model of its own only where models are converted."""
+        """Return the path of the model that the device runs. Only converted models differ between modes."""
         if self.converter is None:
             config = config._replace(mode='')
         return f'{config.model(batch_size)}{self.model_ending}'
 
     @abc.abstractmethod
     def modes(self) -> list[Mode]:
-        """The precisions that its models can have, the usual one first.
+        """Return the precision modes of the device's models, the usual one first.
 
         Raises:
-            ValueError: the converter cannot be asked.
+            ValueError: the converter cannot be run.
         """
 
     @abc.abstractmethod
     def mode_command(self, job: Job, soc_version: str | None, mode: Mode) -> str:
-        """The line, to be copied, that has the mode's flags: the conversion where models are converted, else the inference.
+        """Return the command line with the mode's flags, which users can copy.
+
+        It is the conversion if the device's models are converted, else the inference.
 
         Args:
             job: names the model.
-            soc_version: the converter's name of the chip; None where nothing is converted.
+            soc_version: the converter's name of the chip; None if nothing is converted.
             mode: one of `modes`.
         """
 
     def version(self) -> str | None:
-        """The version of its toolkit, for records; None if it is not known."""
+        """Return the version of the device's toolkit, for records; None if it is unknown."""
         return None
 
     @abc.abstractmethod
     def infer(self, job: Job) -> Run:
-        """Run a model over the prepared images and, outside of the guide's own walk, without data.
+        """Run a model over the prepared images and, if the job has a folder, without data.
 
         Raises:
-            ValueError: the tool fails, or leaves out an output or its speed.
+            ValueError: the tool fails, or an output or the speed is missing.
         """
 
     def infer_and_record(self, job: Job) -> Run:
-        """Run `infer`, and leave a record beside each of its results."""
-        # Made before the run, so the record describes the model and inputs that the run reads.
+        """Run `infer`, and write a record for each of its results."""
+        # The digests are computed before the run, so they describe the model and inputs that the run reads.
         source = record.Source(self.name, self.version(), job.chip)
         of_run = record.make(source, job.batch_size, self.model(job.config, job.batch_size), job.config.inputs)
         run = self.infer(job)

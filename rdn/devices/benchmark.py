@@ -1,7 +1,10 @@
 """The vendor's benchmark, CANN 5: its calls, the list of inputs that it reads, the outputs and reports that it writes.
 
-Info file: `index path width height` a line. Outputs: `{stem}_1.txt|bin`, one an image (rdn/devices/outputs.py reads
-them). Performance file: a line a stage.
+Its files are:
+
+- the info file: a line `index path width height` for each input
+- the outputs: `{stem}_1.txt|bin`, one for each image; rdn/devices/outputs.py reads them
+- the performance file: a line for each stage
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from rdn.devices import ascend, base, output_names, outputs, runner, speed
 
 INFO_LINE = re.compile(r'([0-9]{1,9}) (\S+) ([1-9][0-9]{0,5}) ([1-9][0-9]{0,5})\s*$')
 MAX_INFO_BYTES = 1 << 28
-ROUNDS, LEAST_ROUNDS = 20, 10  # without data
+ROUNDS, LEAST_ROUNDS = 20, 10  # of the run without data
 
 
 class InfoLine(NamedTuple):
-    """An input that benchmark is to read, and its size in pixels."""
+    """An input for benchmark, and its width and height in pixels."""
 
     path: str
     width: int
@@ -28,13 +31,21 @@ class InfoLine(NamedTuple):
 
 
 def check_path(path: str) -> None:
-    """Raises ValueError for a path with white space: benchmark splits its info file's lines there."""
+    """Check a path for white space, where benchmark would split the lines of its info file.
+
+    Raises:
+        ValueError: the path contains white space.
+    """
     if path.split() != [path]:
         raise ValueError(f'{path}: white space in a path, which benchmark cannot read: rename it')
 
 
 def format_info(lines: Iterable[InfoLine]) -> str:
-    """The text of an info file, numbered from 0. Raises ValueError as check_path does."""
+    """Return the text of an info file, whose lines are numbered from 0.
+
+    Raises:
+        ValueError: a path contains white space.
+    """
     rows = []
     for index, (path, width, height) in enumerate(lines):
         check_path(path)
@@ -43,7 +54,12 @@ def format_info(lines: Iterable[InfoLine]) -> str:
 
 
 def read_info(path: str) -> list[InfoLine]:
-    """The InfoLines of an info file. Raises ValueError, with file and line, for any other content."""
+    """Read an info file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is empty, or a line has another form; names the file and the line.
+    """
     files.check_plain(path, MAX_INFO_BYTES)
     with open(path, encoding='utf-8', errors='surrogateescape') as file:
         lines = file.read().splitlines()
@@ -54,19 +70,19 @@ def read_info(path: str) -> list[InfoLine]:
             raise ValueError(f'{path} line {number}: expected "{number - 1} path width height", found {line[:80]!r}')
         infos.append(InfoLine(match.group(2), int(match.group(3)), int(match.group(4))))
     if not infos:
-        raise ValueError(f'{path}: empty: gen_dataset_info.py writes it')
+        raise ValueError(f'{path}: empty; write it again with gen_dataset_info.py')
     return infos
 
 
 def format_performance(images: int, total: float, stages: Mapping[str, float], computed: int | None = None) -> str:
-    """The text of benchmark's performance file.
+    """Return the text of benchmark's performance file.
 
     Args:
-        images: how many there are.
-        total: seconds over all images.
-        stages: `data read`, `preprocess`, `infer`, `post`, each with its seconds over all images.
-        computed: how many images the model computed, with those that filled up the last batch: the Interface rate,
-            of the inference call, counts them all. None: as many as there are.
+        images: the number of images.
+        total: seconds for all images.
+        stages: `data read`, `preprocess`, `infer`, `post`, each with its seconds for all images.
+        computed: the number of images that the model computed, including the padding of the last batch. The Interface
+            rate, which measures the inference call, counts them all. None: equal to `images`.
     """
     lines = [f'[e2e] throughputRate: {images / total:g}, latency: {total * 1e3:g}']
     for stage, seconds in stages.items():
@@ -78,12 +94,17 @@ def format_performance(images: int, total: float, stages: Mapping[str, float], c
 
 
 def format_pure_inference(images: int, seconds: float) -> str:
-    """The text of benchmark's file for pure inference; latency is milliseconds an image."""
+    """Return the text of benchmark's file for pure inference.
+
+    Args:
+        images: the number of images.
+        seconds: for all images; the text has the latency in milliseconds per image.
+    """
     return f'[INFO] ave_throughputRate: {images / seconds:g}samples/s, ave_latency: {seconds * 1e3 / images:g}ms\n'
 
 
 class Benchmark(ascend.Ascend):
-    """benchmark.x86_64 or benchmark.aarch64, in the project's folder or on PATH."""
+    """An Ascend device that benchmark.x86_64 or benchmark.aarch64 uses, from the project's folder or PATH."""
 
     name = title = 'benchmark'
     assumed_chip = '310'
@@ -92,16 +113,16 @@ class Benchmark(ascend.Ascend):
 
     @classmethod
     def is_log(cls, text: str) -> bool:
-        """Whether a text is a performance file, or the file or output of pure inference."""
+        """Return whether a text is a performance file, or the file or output of pure inference."""
         return 'ave_throughputRate' in text or 'throughputRate' in text and 'NPU_compute_time' not in text
 
     @classmethod
     def read_speed(cls, text: str) -> speed.Speed:
-        """Read the Speed: of pure inference, else the Interface throughputRate, inside its inference call."""
+        """Read the Speed: that of pure inference, else the Interface throughputRate, which times the inference call."""
         return _pure_inference(text) if 'ave_throughputRate' in text else _performance(text)
 
     def find(self) -> list[str] | None:
-        """How benchmark is called, from the project's folder; None if it is not here."""
+        """Return the command that calls benchmark from the project's folder; None if benchmark is missing."""
         name = self.file_name()
         if os.access(os.path.join(rdn.ROOT, name), os.X_OK):
             return [f'./{name}']
@@ -109,24 +130,30 @@ class Benchmark(ascend.Ascend):
         return [path] if path else None
 
     def file_name(self) -> str:
-        """benchmark and the machine's name, as `uname -m` gives it."""
+        """Return the program's name, which ends with the output of `uname -m`."""
         return f'benchmark.{self.programs.ask(["uname", "-m"]).text.strip()}'
 
     def missing(self) -> str:
-        """Why it is not here, and what to do."""
+        """Say that benchmark is missing or not executable."""
         name = self.file_name()
         if os.path.isfile(os.path.join(rdn.ROOT, name)):
             return f'{name} is not executable (chmod +x {name})'
         return f'no {name} in this folder or on PATH'
 
     def infer(self, job: base.Job) -> base.Run:
-        """Run benchmark over the inputs of the info file and, outside of the guide's own walk, without data.
+        """Run benchmark over the inputs of the info file and, if the job has a folder, without data.
 
-        benchmark writes into result/ where it is called. Here that is a folder of its own, with links to what it
-        reads; the results go from there to their places.
+        benchmark writes into result/ in the current folder. So it runs in a scratch folder, with links to the files
+        that it reads. Its results are then moved to the job's folder.
+
+        Args:
+            job: the inference.
+
+        Returns:
+            The folder of outputs, and the performance files.
 
         Raises:
-            ValueError: benchmark fails, or says nothing of the speed.
+            ValueError: benchmark fails, or a performance file is missing.
         """
         config, command, model = job.config, self.command(), self.model(job.config, job.batch_size)
         assert command
@@ -163,7 +190,7 @@ class Benchmark(ascend.Ascend):
 
 
 def _performance(text: str) -> speed.Speed:
-    """The Speed in benchmark's performance file: inside its inference call, Interface throughputRate."""
+    """Read the Speed in benchmark's performance file: Interface throughputRate, which times the inference call."""
     rate = speed.find_number(
         rf'^\[infer(?:ence)?\].{{0,200}}Interface throughputRate: *{speed.NUMBER} *(?:samples/s)?(?=,|[ \t]*\n)',
         text,
@@ -173,6 +200,6 @@ def _performance(text: str) -> speed.Speed:
 
 
 def _pure_inference(text: str) -> speed.Speed:
-    """The Speed in benchmark's file, or output, of pure inference."""
+    """Read the Speed in the file or output of benchmark's pure inference."""
     rate = speed.find_number(rf'ave_throughputRate *[:=] *{speed.NUMBER} *samples/s', text, 'ave_throughputRate')
     return speed.Speed('benchmark', None, rate)

@@ -1,4 +1,4 @@
-"""The device's chip: its name, as npu-smi shows it and atc wants it, and how many devices its card holds."""
+"""The device's chip: its name for npu-smi and for atc, and the number of devices on its card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple, Sequence
 from rdn import toolkit
 from rdn.devices import npu_smi, runner
 
-# Names that npu-smi shows for several chips, and these chips as atc names them: for machines whose toolkit has no list.
+# Names that npu-smi shows for several chips, and atc's names of these chips. Used if the toolkit has no list of chips.
 FAMILIES = {
     '310B': ('310B1', '310B2', '310B3', '310B4'),
     '310P': ('310P1', '310P3', '310P5', '310P7'),
@@ -19,19 +19,30 @@ FAMILIES = {
     + ('950PR_9599', '950PR_950z'),
     '950DT': ('950DT_950x', '950DT_950y', '950DT_95A1', '950DT_95A2', '950DT_9591', '950DT_9592', '950DT_9581'),
 }
-# Devices on a card, by the chip's name; the others have one. Of a 300I Duo, with two of 310P3, npu-smi counts them.
+# Devices on a card, by the chip's name; other cards have one. The chip of a 300I Duo is 310P3, like that of other cards,
+# so `find_chip` counts its devices with npu-smi.
 CARD_DEVICES = {'310': 4, '300I Duo': 2}
 
 
 class Chip(NamedTuple):
-    """name: as npu-smi shows it, 310P3 say. card_devices: how many devices the card holds; None where not known."""
+    """A chip.
+
+    Attributes:
+        name: npu-smi's name, for example 310P3.
+        card_devices: the number of devices on the card; None if unknown.
+    """
 
     name: str
     card_devices: int | None = None
 
 
 def devices_on_card(name: str, counted: int | None = None) -> int:
-    """How many devices a card with this chip holds. counted: what is known of the card itself."""
+    """Return the number of devices on a card with this chip.
+
+    Args:
+        name: the chip's name.
+        counted: the number that npu-smi counts on this card; None if unknown.
+    """
     return counted or CARD_DEVICES.get(name, 1)
 
 
@@ -39,8 +50,8 @@ def name_of(soc_version: str, known: Sequence[str] = ()) -> str:
     """Return a chip's name without `Ascend`: 'Ascend310P3', 'ascend310p3' or '310P3' -> '310P3'.
 
     Args:
-        soc_version: the name, in any case.
-        known: the chips that the toolkit knows, without `Ascend`; their spelling counts.
+        soc_version: the name, in upper or lower case.
+        known: the chips that the toolkit knows, without `Ascend`; the result is spelled as in this list.
     """
     name = toolkit.chip_name(soc_version)
     spellings = [*known, *(chip for chips in FAMILIES.values() for chip in chips)]
@@ -49,7 +60,7 @@ def name_of(soc_version: str, known: Sequence[str] = ()) -> str:
 
 
 def is_family(name: str, known: Sequence[str] = ()) -> bool:
-    """Whether several chips have this name in common, so that atc has to be told which one.
+    """Return whether several chips share this name, so that atc needs a more exact one.
 
     Args:
         name: the chip's name, without `Ascend`.
@@ -57,7 +68,7 @@ def is_family(name: str, known: Sequence[str] = ()) -> bool:
     """
     if not known:
         return name in FAMILIES
-    member = re.escape(name) + ('.' if name in FAMILIES else r'[_\d]')  # 310P3 is no member of 310, which is a chip
+    member = re.escape(name) + ('.' if name in FAMILIES else r'[_\d]')  # 310 is a chip, and 310P3 does not belong to it
     return name not in known and any(re.match(member, chip) for chip in known)
 
 
@@ -65,12 +76,12 @@ def choose_soc_version(chip: Chip | None, asked: str | None, known: Sequence[str
     """Choose atc's --soc_version: the one that the user asks for, else the chip's name.
 
     Args:
-        chip: the device's; None without npu-smi.
-        asked: what the user asks for.
-        known: the chips that the toolkit knows, without `Ascend`; empty if it has no list: then nothing is refused.
+        chip: the device's chip; None without npu-smi.
+        asked: the user's name of the chip; None if the user gave none.
+        known: the chips that the toolkit knows, without `Ascend`; empty if it has no list. Then every name is accepted.
 
     Raises:
-        ValueError: neither says enough, or the toolkit does not know the chip; with the nearest names.
+        ValueError: neither argument names one chip, or the toolkit does not know the chip; names the nearest chips.
     """
     if asked:
         _check_spelling(asked, known)
@@ -79,13 +90,13 @@ def choose_soc_version(chip: Chip | None, asked: str | None, known: Sequence[str
         return toolkit.PREFIX + name_of(asked, known)
     if chip is None:
         raise ValueError(
-            'atc is here, but no npu-smi to say for which chip to convert: '
-            'give --soc-version=Ascend310P3, say, or --with=host'
+            'atc is here, but npu-smi is missing, so the chip is unknown: '
+            'name it (for example --soc-version=Ascend310P3), or use --with=host'
         )
     if is_family(chip.name, known):
         raise ValueError(
-            f'npu-smi calls the chip {chip.name}, and atc has to know which: give --soc-version={toolkit.PREFIX}… '
-            f"({', '.join(_nearest(chip.name, known))}: the board's papers say)"
+            f"npu-smi shows only the chip's family, {chip.name}: give --soc-version={toolkit.PREFIX}… "
+            f"({', '.join(_nearest(chip.name, known))}; see the board's documents)"
         )
     name = name_of(chip.name, known)
     if known and name not in known:
@@ -97,7 +108,7 @@ def choose_soc_version(chip: Chip | None, asked: str | None, known: Sequence[str
 
 
 def _check_spelling(asked: str, known: Sequence[str]) -> None:
-    """Raise ValueError, with the nearest names, where the toolkit does not know a chip by exactly this name."""
+    """Raise ValueError if the toolkit does not know a chip by exactly this name; the message has the nearest names."""
     exact = asked if asked.lower().startswith(toolkit.PREFIX.lower()) else toolkit.PREFIX + asked
     if not known or exact in {toolkit.PREFIX + chip for chip in known}:
         return
@@ -108,14 +119,14 @@ def _check_spelling(asked: str, known: Sequence[str]) -> None:
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
-    """The names for atc that are nearest to a name which the toolkit does not know; all names if none is near."""
+    """List atc's names that are nearest to an unknown name; all names if no name is near."""
     nearest = _nearest(name, known)
     listed = ', '.join(toolkit.PREFIX + chip for chip in nearest or known)
     return f'the nearest names: {listed}' if nearest else f'the toolkit knows {listed}'
 
 
 def _nearest(name: str, known: Sequence[str]) -> list[str]:
-    """The chips of a family, or those whose names look most like a name."""
+    """Return the chips of the family `name`, else up to three chips with similar names."""
     whole = [chip for chip in known or FAMILIES.get(name, ()) if 'Vir' not in chip]  # Vir: a part of a device
     family = [chip for chip in whole if chip.lower().startswith(name.lower())]
     by_lower = {chip.lower(): chip for chip in whole}
@@ -125,22 +136,22 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
 def find_chip(device_number: int, program: str, programs: runner.Runner = runner.LOCAL) -> Chip:
     """Ask npu-smi for a device's chip.
 
-    For a 910C and a 950, the table shows only the family, so the board's pages are read, too. npu-smi has a page for a
-    chip (`-c`) and a page for the whole board. Either may lack the name or show only its beginning: the fuller name
-    counts.
+    For a 910C and a 950, npu-smi's table shows only the family, so its pages about the board are read too. There is a
+    page for each chip (`-c`) and one for the whole board. Either may lack the name or show only its beginning, so the
+    fuller name is used.
 
     Args:
-        device_number: the device's.
+        device_number: the number of the device.
         program: the path of npu-smi.
         programs: runs it.
 
     Raises:
-        ValueError: npu-smi fails, or does not say which chip it is.
+        ValueError: npu-smi fails, does not list the device, or does not name its chip.
     """
     table = npu_smi.ask(program, programs)
     devices = npu_smi.parse_info(table)
     mine = [device for device in devices if device.number == device_number]
-    if not mine:  # in a container the devices that it has are counted anew
+    if not mine:  # a container numbers its devices from 0, but npu-smi may show the host's numbers
         mine = devices[device_number : device_number + 1]
     if not mine and devices:
         listed = ', '.join(f'{device.number} ({name_of(device.name)})' for device in devices)
@@ -161,15 +172,20 @@ def find_chip(device_number: int, program: str, programs: runner.Runner = runner
 
 
 def _fuller(name: str, closer: str) -> str:
-    """Return a chip's name from the closer of two sources, unless the other source's name begins with it."""
+    """Return the name from the closer source, or the other name if that begins with it."""
     return name if name.startswith(closer) else closer
 
 
 def _card_devices(name: str, neighbours: int, board: str) -> int | None:
-    """How many devices a card of the 310's families holds: 4 of a 310, 1 of an Atlas 200; 2 of 310P on a 300I Duo.
+    """Count the devices on a card with a chip of the 310's families: 4 on a 310 card, 1 on an Atlas 200, 2 on a 300I Duo.
 
-    neighbours: how many npu-smi lists under the card's number; in a container that may be fewer than it holds, and
-    then the page of the whole board says it. None where neither does, and for other chips. board: that page.
+    Args:
+        name: the chip's name.
+        neighbours: the number of devices that npu-smi lists for the card; a container may see only some of them.
+        board: npu-smi's page about the whole board, which may have the full number.
+
+    Returns:
+        The number of devices; None if neither source has it, and for other chips.
     """
     if not name.startswith('310'):
         return None

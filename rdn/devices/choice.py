@@ -1,4 +1,4 @@
-"""The devices there are, and the one for step 5 on this machine."""
+"""The list of all devices, and the choice of one for step 5 on this machine."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ NAMES = tuple(kind.name for kind in DEVICES)
 
 
 class Choice(NamedTuple):
-    """A device, and why it was chosen."""
+    """A device, and the reason for choosing it."""
 
     device: base.Device
     reason: str
 
 
 class Machine(NamedTuple):
-    """What the walk runs on.
+    """The hardware and tools that the walk uses.
 
     Attributes:
-        device: does the inference.
+        device: the device for the inference.
         reason: why it was chosen.
-        chip: of the device.
+        chip: the device's chip.
         device_id: number of the device.
-        converter: the device whose models are made; None if none are.
+        converter: the device for which models are converted; None if nothing is converted.
         soc_version: the converter's name of the chip; None without a converter.
     """
 
@@ -39,7 +39,7 @@ class Machine(NamedTuple):
     soc_version: str | None
 
     def describe(self, batch_sizes: Sequence[int]) -> str:
-        """Say what runs where, with which batches, and why."""
+        """Say which tool runs, on which chip, with which batch sizes, and why."""
         place = f'{self.chip.name}, device {self.device_id}'
         place = place if self.device.is_accelerator else "this machine's processor"
         return f'{self.device.title} on {place}, batches of {", ".join(map(str, batch_sizes))} ({self.reason})'
@@ -48,17 +48,17 @@ class Machine(NamedTuple):
 def find_machine(
     wanted: str | None, device_id: int, soc_version: str | None, steps: str, programs: runner.Runner = runner.LOCAL
 ) -> Machine:
-    """Find what the walk runs on.
+    """Find the hardware and tools for the walk.
 
     Args:
         wanted: one of NAMES, or None.
         device_id: number of the device.
         soc_version: the converter's name of the chip, if the user gave it.
-        steps: of the walk, as its flag has them: `all`, `convert`, `measure`.
+        steps: the value of the walk's flag: `all`, `convert` or `measure`.
         programs: finds and runs the tools.
 
     Raises:
-        ValueError: a program or the chip's name is missing; with what to do.
+        ValueError: a program or the chip's name is missing; says what to do.
     """
     converts = steps != 'measure'
     device, reason = choose(wanted, converts, programs, device_id)
@@ -71,7 +71,11 @@ def find_machine(
 
 
 def _find_converter(device: base.Device, wanted: str | None) -> base.Device | None:
-    """The device itself if its models are converted; where the user named none, any whose converter is here."""
+    """Return the device for which models are converted.
+
+    This is the device itself if its models are converted. If the user named no device and none is here, it is the first
+    whose converter is on PATH: the models are then converted for another machine.
+    """
     if device.is_accelerator:
         return device if device.converter else None
     others = [kind(device.programs, device.device_id) for kind in DEVICES if kind.converter] if wanted is None else []
@@ -79,28 +83,28 @@ def _find_converter(device: base.Device, wanted: str | None) -> base.Device | No
 
 
 def _with_named_devices(found: chip.Chip) -> chip.Chip:
-    """The chip with the number of devices on its card that the variable CHIPS gives, if it is set."""
+    """Return the chip, with the number of devices on its card from the variable CHIPS if that is set."""
     chips = os.environ.get('CHIPS')
     if not chips:
         return found
     if not chips.isdigit() or not int(chips):
-        raise ValueError(f'CHIPS={chips}: is the number of devices on a card, from 1 on')
+        raise ValueError(f'CHIPS={chips}: must be the number of devices on a card, at least 1')
     return found._replace(card_devices=int(chips))
 
 
 def choose(
     wanted: str | None, converts: bool = True, programs: runner.Runner = runner.LOCAL, device_id: int = 0
 ) -> Choice:
-    """Choose the device that is wanted, else the first of DEVICES whose tools are here.
+    """Choose the wanted device, else the first of DEVICES whose tools are installed.
 
     Args:
         wanted: one of NAMES, or None.
-        converts: whether models are to be converted; if not, they are there already.
+        converts: whether the walk converts models; if not, they must exist already.
         programs: finds and runs the tools.
         device_id: number of the device.
 
     Raises:
-        ValueError: the tools of the wanted device are not here; with what to do.
+        ValueError: the tools of the wanted device are missing; says what to do.
     """
     devices = [kind(programs, device_id) for kind in DEVICES]
     if wanted:
@@ -125,7 +129,7 @@ def choose(
 
 
 def _why_none(devices: list[base.Device], absent: list[base.Device], converts: bool) -> str:
-    """Why none of the accelerators' tools is taken."""
+    """Say why no accelerator is used."""
     if not converts:
         return ', and '.join(device.missing() for device in absent)
     converters = {device.converter: device.can_convert() for device in devices if device.converter}

@@ -1,4 +1,4 @@
-"""This machine's processor, by RDN_infer.py, which does benchmark's job."""
+"""This machine's processor as a device: RDN_infer.py does benchmark's job on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rdn import run_record
 from rdn.devices import base, chip, rdn_infer, runner
 
 CHIP = chip.Chip(run_record.HOST)
-# Those that this machine cannot compute in fail, and say why.
+# All modes are tried; one that this machine does not support fails with its reason.
 MODES = (
     base.Mode('fp32, ONNX Runtime', 'onnxruntime_fp32', ('-engine=onnxruntime', '-precision=fp32')),
     base.Mode('fp32, OpenVINO', 'openvino_fp32', ('-engine=openvino', '-precision=fp32')),
@@ -30,21 +30,21 @@ class Host(rdn_infer.RdnInfer):
     is_accelerator = False
 
     def find(self) -> list[str] | None:
-        """How RDN_infer.py is called."""
+        """Return RDN_infer.py's command."""
         return rdn_infer.COMMAND
 
     def missing(self) -> str:
-        """It is always here."""
+        """Return an empty text: the processor is always there."""
         return ''
 
     def identify(self, soc_version: str | None) -> base.Target:
-        """This machine, for which nothing is converted."""
+        """Return this machine's processor, for which nothing is converted."""
         return base.Target(CHIP, None)
 
     def modes(self) -> list[base.Mode]:
-        """Pairs of an engine and a precision."""
+        """Return the modes, each an engine and a precision."""
         return list(MODES)
 
     def mode_command(self, job: base.Job, soc_version: str | None, mode: base.Mode) -> str:
-        """The line of RDN_infer.py with the mode's flags."""
+        """Return the line that calls RDN_infer.py with the mode's flags."""
         return runner.line_of(self.over_images(job._replace(flags=mode.flags)))

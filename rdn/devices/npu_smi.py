@@ -9,9 +9,9 @@ from rdn.devices import runner
 
 CHIP_COUNT = re.compile(r'^\s*Chip Count\s*:\s*([1-9]\d?)\s*$', re.MULTILINE)
 BOARD_LINE = re.compile(r'^\s*(NPU Name|Chip Name)\s*:\s*(\S.*?)\s*$', re.MULTILINE)
-NO_NAMES = {'NA', 'MCU'}  # a value that is missing, and the board's microcontroller
+NO_NAMES = {'NA', 'MCU'}  # a missing value, and the board's microcontroller
 BORDER = re.compile(r'[-+=|\s]*')
-# Columns of the table, and the field of a Device that each fills. A cell of the header may name two.
+# Columns of the table, and the field of a Device for each. A cell of the header may contain two column names.
 COLUMNS = {
     'NPU ID': 'npu',
     'NPU': 'npu',
@@ -32,13 +32,13 @@ REMEDIES = {
 
 
 class Device(NamedTuple):
-    """A device as `npu-smi info` lists it.
+    """A device in the table of `npu-smi info`.
 
     Attributes:
-        number: the device's.
+        number: the device's number.
         npu: the card's number.
         chip: the chip's number on the card.
-        name: the chip's name as it stands there.
+        name: the chip's name, with or without `Ascend`.
     """
 
     number: int
@@ -48,15 +48,29 @@ class Device(NamedTuple):
 
 
 def ask(program: str, programs: runner.Runner) -> str:
-    """Return what `npu-smi info` prints. Raises ValueError if the program at this path cannot be run."""
+    """Return the output of `npu-smi info`.
+
+    Args:
+        program: the path of npu-smi.
+        programs: runs it.
+
+    Raises:
+        ValueError: npu-smi cannot be run.
+    """
     try:
         return programs.ask([program, 'info']).text
     except ValueError as error:
-        raise ValueError(f'{error}: --soc-version names the chip')
+        raise ValueError(f'{error}: name the chip with --soc-version')
 
 
 def ask_board(program: str, flags: list[str], programs: runner.Runner) -> str:
-    """Return what `npu-smi info -t board` prints; nothing if this version refuses the flags, or does not answer."""
+    """Return the output of `npu-smi info -t board`; empty if this version refuses the flags or does not answer.
+
+    Args:
+        program: the path of npu-smi.
+        flags: further flags, which choose the card and the chip.
+        programs: runs npu-smi.
+    """
     try:
         answer = programs.ask([program, 'info', '-t', 'board', *flags])
     except ValueError:
@@ -65,19 +79,19 @@ def ask_board(program: str, flags: list[str], programs: runner.Runner) -> str:
 
 
 def explain(text: str) -> str:
-    """Explain an output without devices: its first line that is not a border, and the remedy if there is one."""
+    """Explain an output without devices: quote its first line that is not a border, and add a remedy."""
     lines = [line.strip(' |\t') for line in text.splitlines() if not BORDER.fullmatch(line)]
     remedies = [remedy for code, remedy in REMEDIES.items() if code in text]
     return f'("{lines[0] if lines else ""}"): {"; or ".join([*remedies, "name the chip with --soc-version"])}'
 
 
 def parse_board(text: str) -> str | None:
-    """Read the chip's name in the text of `npu-smi info -t board -i NPU`, with or without `-c CHIP`.
+    """Read the chip's name in the output of `npu-smi info -t board -i NPU`, with or without `-c CHIP`.
 
-    The chip of a 910C is `Ascend910` and its NPU `9392`: together Ascend910_9392. That of a 950 has such a name, too.
+    For a 910C, `Chip Name` is Ascend910 and `NPU Name` is 9392; the result is Ascend910_9392. A 950 has such names, too.
 
     Returns:
-        The name as it stands there, with or without `Ascend`; None if the text has none.
+        The name, with or without `Ascend` as in the text; None if the text has no name.
     """
     lines: dict[str, str] = {}
     for key, value in BOARD_LINE.findall(text):
@@ -88,21 +102,24 @@ def parse_board(text: str) -> str | None:
 
 
 def count_chips(text: str) -> int | None:
-    """Read the number of chips on the card in the text of `npu-smi info -t board -i NPU`; None if it has none."""
+    """Read the number of chips on the card in the output of `npu-smi info -t board -i NPU`; None if it is missing."""
     counted = CHIP_COUNT.search(text)
     return int(counted.group(1)) if counted else None
 
 
 def parse_info(text: str) -> list[Device]:
-    """Read the devices in the table of `npu-smi info`, each of two lines, by the names of the columns.
+    """Read the devices in the table of `npu-smi info` by the names of its columns. Each device has two lines.
 
-    In most versions the header is `NPU  Name | …` and below it `Chip  Device | …`. Some versions call the column
-    Device `Phy-ID`, or lack it: then the devices are counted. For the 950, and since 2026 for others, the header is
-    `NPU ID | Name | …`, without a column for the chip's number: then it is 0.
+    The header depends on the version:
+
+    - In most versions its lines are `NPU  Name | …` and `Chip  Device | …`.
+    - Some versions name the column Device `Phy-ID`. In others it is missing, so the devices are numbered in their order.
+    - For the 950, and since 2026 for others, the header is `NPU ID | Name | …`. The column for the chip's number is
+      missing, so that number is 0.
     """
     devices: list[Device] = []
-    headers: list[list[list[str]]] = []  # of the first and the second line of a device: the columns in each cell
-    first: dict[str, str] = {}  # what the first line of a device holds
+    headers: list[list[list[str]]] = []  # for the first and second line of a device: the columns in each cell
+    first: dict[str, str] = {}  # the values in a device's first line
     for line in text.splitlines():
         if not line.lstrip().startswith('|'):
             continue
@@ -124,12 +141,12 @@ def parse_info(text: str) -> list[Device]:
 
 
 def _columns(cell: str) -> list[str]:
-    """The columns that a cell of the header names: ' NPU     Name ' -> ['npu', 'name']; none if it names others."""
+    """Return the columns in a cell of the header: ' NPU     Name ' -> ['npu', 'name']; empty for unknown columns."""
     return [COLUMNS[name] for name in COLUMN_NAMES.findall(cell)] if HEADER_CELL.fullmatch(cell) else []
 
 
 def _values(cells: list[str], columns: list[list[str]]) -> dict[str, str]:
-    """Column -> value in a line of the table. A name may be of several words."""
+    """Return column -> value for a line of the table. A name may have several words."""
     found: dict[str, str] = {}
     for cell, names in zip(cells, columns):
         words = cell.split()
@@ -139,6 +156,6 @@ def _values(cells: list[str], columns: list[list[str]]) -> dict[str, str]:
 
 
 def _device(values: dict[str, str], counted: int) -> Device:
-    """The Device with the values of a row; counted: how many came before it."""
+    """Make a Device from a row's values; `counted`, the number of devices before it, is used if the row has no number."""
     numbers = {name: int(value) for name, value in values.items() if value.isdigit()}
     return Device(numbers.get('number', counted), numbers['npu'], numbers.get('chip', 0), values.get('name', ''))

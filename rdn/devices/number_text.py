@@ -1,4 +1,4 @@
-"""Arrays as text and back, as fast as numpy goes: the hidden cost of benchmark's text output."""
+"""Arrays to text and back, with fast numpy code: benchmark's text outputs would otherwise take most of the time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import warnings
 
 import numpy as np
 
-WIDTH = 12  # characters of a number that format_text writes: sign or space, digit, point, eight decimals, white space
+WIDTH = 12  # characters of a number in format_text's form: sign or space, digit, point, eight decimals, white space
 
 
 def _words(form: str, count: int) -> np.ndarray:
-    """The texts of four characters of 0 ... count - 1, each as one uint32."""
+    """Return the numbers 0 ... count - 1 as texts of four characters, each as one uint32."""
     return np.frombuffer(''.join(form.format(number) for number in range(count)).encode(), np.uint32)
 
 
-# 1.23456789 and a space: sign, digit, point and first decimal; four decimals; the last three and a space.
+# A number such as ' 1.23456789 ' has three parts: ' 1.2', '3456', '789 '.
 HEADS = np.frombuffer(
     ''.join(f'{sign}{number // 10}.{number % 10}' for sign in ' -' for number in range(100)).encode(), np.uint32
 )
@@ -22,15 +22,16 @@ MIDDLES, TAILS = _words('{:04}', 10000), _words('{:03} ', 1000)
 
 
 def format_text(array: np.ndarray) -> bytes:
-    """An array as whitespace-separated numbers, a line for each run of the last axis, as bytes.
+    """Write an array as numbers separated by white space, with a line for each row of the last axis.
 
-    8 decimals. What is not of one digit before the point goes the slow way, with 9 significant digits.
+    The numbers have 8 decimals. If any number is nan or has an absolute value of 9.9 or more, the slower `format_any`
+    writes the array.
     """
     flat = np.asarray(array, np.float64).ravel()
     width = array.shape[-1]
     if not np.abs(flat).max() < 9.9:  # also for nan
         return format_any(array)
-    # Three words of four characters a number, each looked up: ten times the speed of '%.9g'.
+    # Each number is three words of four characters from tables: ten times the speed of '%.9g'.
     whole = np.rint(np.abs(flat) * 1e8).astype(np.int32)
     upper = whole // 1000
     heads = upper // 10000
@@ -44,32 +45,38 @@ def format_text(array: np.ndarray) -> bytes:
 
 
 def format_any(array: np.ndarray) -> bytes:
-    """As format_text, with 9 significant digits, which float32 needs to be read back bit for bit."""
+    """Write any array like `format_text`, but with 9 significant digits, enough to restore every float32 exactly."""
     rows = np.asarray(array, np.float64).reshape(-1, array.shape[-1]).tolist()
     return b''.join(' '.join([f'{x:.9g}' for x in row]).encode() + b'\n' for row in rows)
 
 
 def parse_text(text: bytes) -> np.ndarray:
-    """The numbers in bytes that white space separates, float64 (n,), each the nearest to what is written.
+    """Read numbers separated by white space.
 
-    Raises ValueError for anything that is not a number. What format_text wrote is read four times as fast as the rest,
-    which numpy's own reader has: that one holds the GIL.
+    Text in format_text's form is read four times as fast as other text. That goes through numpy's own reader, which
+    holds the GIL.
+
+    Returns:
+        float64 (n,), correctly rounded.
+
+    Raises:
+        ValueError: the text contains something that is not a number.
     """
     values = _parse_fixed(text)
     if values is not None:
         return values
     if not text.strip():
-        return np.zeros(0)  # numpy reads one number there
+        return np.zeros(0)  # numpy would return one number
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('error')  # older numpy only warns of what is not a number
+            warnings.simplefilter('error')  # older numpy only warns if something is not a number
             return np.fromstring(text.decode('ascii'), np.float64, sep=' ')
     except (ValueError, DeprecationWarning):
-        raise ValueError('holds something that is not a number')
+        raise ValueError('contains something that is not a number')
 
 
 def _parse_fixed(text: bytes) -> np.ndarray | None:
-    """The numbers where each has format_text's WIDTH characters; None where one has not."""
+    """Read numbers in format_text's form, of WIDTH characters each; return None if the text has another form."""
     if not text or len(text) % WIDTH:
         return None
     sign, whole, point, *decimals, space = np.ascontiguousarray(np.frombuffer(text, np.uint8).reshape(-1, WIDTH).T)
@@ -84,5 +91,5 @@ def _parse_fixed(text: bytes) -> np.ndarray | None:
         if digits.max() > 9:
             return None
         value = value * 10 + digits
-    values = value / 1e8  # two whole numbers below 2^53: correctly rounded
+    values = value / 1e8  # both are whole numbers below 2^53, so the quotient is correctly rounded
     return np.where(minus, -values, values)

@@ -1,8 +1,9 @@
-"""What the device computed, as its tools dump it: found by the images' names, read, checked.
+"""The outputs that the device's tools dump: finds them by the images' names, reads and checks them.
 
-`{stem}_1.txt|bin` from benchmark and RDN_infer.py, `{stem}_0.txt|bin|npy` from ais_bench, one an image; ais_bench has
-a folder for each run, named by its time, and in it, for several devices, one for each. The outputs of a model with taps
-(rdn/network/taps.py) have the numbers from these on; the first of them is the result.
+benchmark and RDN_infer.py write `{stem}_1.txt|bin` for each image, ais_bench writes `{stem}_0.txt|bin|npy`.
+ais_bench makes a folder for each run, named after the time. If several devices compute, it contains a folder for each.
+A model with taps (rdn/network/taps.py) has several outputs per image. They are numbered from 1 or 0, like a single
+output; the first one is the result.
 """
 
 from __future__ import annotations
@@ -22,23 +23,24 @@ from rdn.devices import number_text, output_names
 import numpy as np
 
 OUTPUT_NAME = re.compile(r'(?P<stem>.+)_(?P<index>0|[1-9][0-9]{0,3})\.(?P<ending>txt|bin|npy)$', re.DOTALL)
-FIRST_NUMBERS = (0, 1)  # of ais_bench, and of benchmark and RDN_infer.py
-LEAST_WITH_TAPS = 3  # outputs of an image; two are those of two tools
-DEVICE_FOLDER = re.compile(r'device\d+(_\d+)?$')  # of 2023, and of 2024 with a number of their own
+FIRST_NUMBERS = (0, 1)  # 0 from ais_bench, 1 from benchmark and RDN_infer.py
+LEAST_WITH_TAPS = 3  # outputs of an image; two outputs are the results of two tools
+DEVICE_FOLDER = re.compile(r'device\d+(_\d+)?$')  # ais_bench adds the second number since 2024
 TIME_STAMP = re.compile(r'\d{4}_\d{2}_\d{2}-\d{2}_\d{2}_\d{2}$')
-MAX_DIFFERENCE = 1e-3  # of two devices that compute the same, values 0...1: what fp16 may round
+MAX_DIFFERENCE = 1e-3  # between two devices' outputs of an image, values 0...1: fp16 rounds by less
 
 
 def list_outputs(folder: str) -> list[str]:
-    """Sorted names of the dumped outputs in a folder, taps among them; none where there is no such folder."""
+    """Return the sorted names of the dumped outputs in a folder, including taps; empty if there is no such folder."""
     return sorted(name for names in outputs_by_result(folder).values() for name in names)
 
 
 def outputs_by_result(folder: str) -> dict[str, list[str]]:
-    """Name of each image's first output in a folder -> the names of all its outputs, in the model's order.
+    """Group the names of the outputs in a folder by result.
 
-    They have one ending, and are numbered without a gap. An image has several of these where tools wrote different
-    endings.
+    Returns:
+        The name of a result -> its name and those of its taps, in the model's order. The names in a group have the same
+        ending and consecutive numbers. If tools wrote different endings for an image, it has several groups.
     """
     by_number: dict[tuple[str, str], dict[int, str]] = collections.defaultdict(dict)
     for name in os.listdir(folder) if os.path.isdir(folder) else []:
@@ -55,29 +57,44 @@ def outputs_by_result(folder: str) -> dict[str, list[str]]:
 
 
 def resolve_folder(folder: str) -> str:
-    """The folder of outputs that is meant: the given one, or the newest run in it where it is ais_bench's --output.
+    """Find the folder with the outputs of one run.
 
-    Raises ValueError where it holds several runs without time stamps, or both outputs and device folders.
+    Args:
+        folder: a folder of outputs, or ais_bench's --output, which contains a folder for each run.
+
+    Returns:
+        The given folder, or the newest run in it.
+
+    Raises:
+        ValueError: the folder contains several runs without time stamps, or both outputs and device folders.
     """
     if list_outputs(folder) and _device_folders(folder):
-        raise ValueError(f'{folder}: holds outputs, and folders of devices, of another run: remove one of the two')
+        raise ValueError(f'{folder}: contains both outputs and device folders, from different runs: remove one of them')
     if list_outputs(folder) or _device_folders(folder) or not os.path.isdir(folder):
         return folder
     stamped = [path for path in _folders_in(folder) if TIME_STAMP.match(os.path.basename(path))]
     if stamped:
-        return max(stamped)  # with its own error where that run failed
+        return max(stamped)  # even if this run failed: then its own error is better than an older run's outputs
     runs = [path for path in _folders_in(folder) if list_outputs(path) or _device_folders(path)]
     if len(runs) > 1:
-        raise ValueError(f'{folder}: outputs of several runs in it, {" and ".join(runs[:3])}: name one')
+        raise ValueError(f'{folder}: contains the outputs of several runs, {" and ".join(runs[:3])}: name one of them')
     return runs[0] if runs else folder
 
 
 def find_outputs(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
-    """Stem -> paths of its dumped outputs, for just these stems: one, or one of each device that computed it.
+    """Find the dumped outputs of images.
 
-    ais_bench writes a folder for each of several devices. Raises ValueError that names a stem without an output or
-    with several in one folder, an output that belongs to none (of an earlier run, say), and devices of which some
-    computed a part of what others computed.
+    Args:
+        folder: the outputs; or ais_bench's folder that contains one for each device.
+        stems: the images' names without their ending. Each must have an output, and each output must have a stem.
+
+    Returns:
+        Stem -> the paths of its outputs. There is one path, or one for each device if every device computed every image.
+
+    Raises:
+        OSError: there is no such folder.
+        ValueError: a stem has no output, or several in one folder; an output belongs to none of the stems; or only
+            some of the images were computed by several devices.
     """
     stems = list(stems)
     devices = _device_folders(folder)
@@ -90,14 +107,16 @@ def find_outputs(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
     _check_complete(folder, found)
     counts = {len(paths) for paths in found.values()}
     if counts not in ({1}, {len(devices)}):
-        raise ValueError(f'{folder}: its devices computed neither all images each nor each a part: run inference again')
+        raise ValueError(
+            f'{folder}: either every device must compute all images, or only one device each image: run inference again'
+        )
     return found
 
 
 def _find_in_folder(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
-    """Stem -> paths of its outputs in a folder: one or none. Raises as find_outputs does.
+    """Return stem -> the paths of its outputs in a folder, one or none. Raises the errors of `find_outputs`.
 
-    ais_bench cuts an input's name at its first dot; such an output is taken where it can be of one stem only.
+    ais_bench cuts an input's name at its first dot. Such an output is accepted if only one stem matches it.
     """
     found: dict[str, list[str]] = {stem: [] for stem in stems}
     by_prefix = collections.defaultdict(list)
@@ -124,7 +143,7 @@ def _check_complete(folder: str, found: dict[str, list[str]]) -> None:
 
 
 def _device_folders(folder: str) -> list[str]:
-    """The folders of several devices in ais_bench's folder of outputs, sorted."""
+    """Return the folders of devices in ais_bench's folder of outputs, sorted."""
     return [path for path in _folders_in(folder) if DEVICE_FOLDER.match(os.path.basename(path))]
 
 
@@ -135,22 +154,31 @@ def _folders_in(folder: str) -> list[str]:
 
 
 def _owner(name: str, path: str, stems: Iterable[str], by_prefix: dict[str, list[str]]) -> str:
-    """The stem that an output belongs to. Raises ValueError, with its path, for none or several."""
+    """Return the stem of an output. Raises ValueError, with the output's path, if no stem or several match."""
     match = OUTPUT_NAME.match(name)
     assert match
     stem = match.group('stem')
     owners = [stem] if stem in stems else by_prefix.get(stem, []) if match.group('index') == '0' else []
     if not owners:
-        raise ValueError(f'{path}: no label of the name {stem}: remove it, or prepare its image')
+        raise ValueError(f'{path}: there is no label {stem}: remove this output, or prepare its image')
     if len(owners) > 1:
-        raise ValueError(f'{path}: may be of {" or of ".join(owners)}: rename these images')
+        raise ValueError(f'{path}: may belong to {" or ".join(owners)}: rename these images')
     return owners[0]
 
 
 def read_outputs(paths: Sequence[str], shape: tuple[int, ...]) -> np.ndarray:
-    """The output of one image, which several devices may have computed, as read_output reads it.
+    """Read the output of one image, which several devices may have computed.
 
-    Raises ValueError, with both names, where two devices differ by more than MAX_DIFFERENCE.
+    Args:
+        paths: the image's output from each device.
+        shape: of the output.
+
+    Returns:
+        The first device's output, float32 of `shape`.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: an output is corrupt, or two outputs differ by more than MAX_DIFFERENCE; names the files.
     """
     first = read_output(paths[0], shape)
     for path in paths[1:]:
@@ -163,21 +191,42 @@ def read_outputs(paths: Sequence[str], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def read_output(path: str, shape: tuple[int, ...]) -> np.ndarray:
-    """One dumped output as float32 of `shape`; text, float32 binary or npy, by its ending.
+    """Read one dumped output: text, float32 binary (.bin) or .npy, according to its ending.
 
-    Raises ValueError, with the file's name, for another number of values, other types, values that
-    are not finite, or a file that is still being written.
+    Args:
+        path: the output.
+        shape: of the output.
+
+    Returns:
+        float32 of `shape`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file has another number of values or other types, a value is not finite, or the file is still
+            being written; names the file.
     """
     array = read_tap(path, shape)
-    if not np.isfinite(array).all():  # also for what float32 does not hold, 1e300 say
-        raise ValueError(f'{path}: holds nan, inf or a number beyond float32: the device computed no picture')
+    if not np.isfinite(array).all():  # a number beyond float32, such as 1e300, became inf
+        raise ValueError(f'{path}: contains nan, inf or a number beyond float32: the device computed no picture')
     return array
 
 
 def read_tap(path: str, shape: tuple[int, ...]) -> np.ndarray:
-    """As read_output, with values that are not finite as they are: a device that overflows writes such taps."""
+    """Read one dumped output like `read_output`, but accept nan and inf, which a device writes if it overflows.
+
+    Args:
+        path: the output.
+        shape: of the output.
+
+    Returns:
+        float32 of `shape`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file has another number of values or other types, or it is still being written.
+    """
     before = _state(path)
-    files.check_plain(path, 4096 + 64 * int(np.prod(shape)))  # no notation takes more
+    files.check_plain(path, 4096 + 64 * int(np.prod(shape)))  # a number's text is never longer than 64 bytes
     array = _read_values(path, shape)
     if _state(path) != before:
         raise ValueError(f'{path}: changed while it was read: wait until inference is done')
@@ -203,16 +252,23 @@ def _state(path: str) -> tuple[int, int, int]:
 
 
 def move(moves: dict[str, str], target: str) -> None:
-    """Put outputs (path -> new name) into the folder `target`, in place of earlier ones."""
+    """Move outputs into a folder, and replace the earlier ones there.
+
+    Args:
+        moves: path -> new name.
+        target: the folder.
+    """
     with files.atomic_folder(target, list_outputs(target)) as partial:
         for path, name in moves.items():
             shutil.move(path, os.path.join(partial, name))
 
 
 def remove_others(folder: str, run: Iterable[str | None]) -> None:
-    """Remove from a batch size's folder what earlier runs of other tools or devices left: outputs, speeds, records.
+    """Remove the outputs, speeds and records that earlier runs with other tools or devices left in a folder.
 
-    run: the paths of what the last run left, which stays.
+    Args:
+        folder: a batch size's folder.
+        run: the paths of the last run's results, which stay.
     """
     paths = [path for path in run if path]
     kept = {os.path.basename(name) for path in paths for name in (path, run_record.path_of(path))}
@@ -222,5 +278,5 @@ def remove_others(folder: str, run: Iterable[str | None]) -> None:
             continue
         for output in list_outputs(path):
             os.remove(os.path.join(path, output))
-        with contextlib.suppress(OSError):  # where something of another kind lies in it
+        with contextlib.suppress(OSError):  # a folder that contains other files stays
             os.rmdir(path) if os.path.isdir(path) else os.remove(path)

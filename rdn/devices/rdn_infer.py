@@ -1,4 +1,4 @@
-"""Devices on which RDN_infer.py does benchmark's job: it takes benchmark's flags and writes benchmark's files."""
+"""Devices on which RDN_infer.py does benchmark's job, with benchmark's flags and output files."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ from rdn.devices import base, benchmark, output_names, speed
 
 MARK = re.compile(r'\[source\] RDN_infer\.py on ([^\n]{1,200}) with batches of ([1-9][0-9]{0,6})\n')
 COMMAND = ['python3', 'RDN_infer.py']
-ROUNDS, LEAST_ROUNDS = 20, 3  # without data
+ROUNDS, LEAST_ROUNDS = 20, 3  # of the run without data
 
 
 def format_mark(chip: str, batch_size: int) -> str:
-    """The first line of its performance files, which benchmark does not write: where they were measured.
+    """Return the first line of RDN_infer.py's performance files, which tells them from benchmark's.
 
-    It has no colon, so that scripts that count the figures of benchmark's files count right.
+    The line has no colon, so that scripts which count the figures in benchmark's files do not count it.
+
+    Args:
+        chip: where the speed was measured.
+        batch_size: images in a batch.
     """
     return f'[source] RDN_infer.py on {chip} with batches of {batch_size}\n'
 
 
 class OwnLog(base.SpeedSource):
-    """RDN_infer.py's performance files: benchmark's, after a line that says who wrote them."""
+    """RDN_infer.py's performance files: benchmark's form, after a first line that names RDN_infer.py."""
 
     name = 'RDN_infer.py'
     assumed_chip = run_record.UNKNOWN_CHIP
 
     @classmethod
     def is_log(cls, text: str) -> bool:
-        """Whether a text begins as they do."""
+        """Return whether a text begins with RDN_infer.py's own first line."""
         return bool(MARK.match(text))
 
     @classmethod
     def read_speed(cls, text: str) -> speed.Speed:
-        """Read the Speed as in benchmark's files. The line's chip is the device's name, but for an unknown one."""
+        """Read the Speed as in benchmark's files, with the batch size and, if known, the chip of the first line."""
         mark = MARK.match(text)
         if not mark:
             raise ValueError('not a log of RDN_infer.py')
@@ -45,30 +49,30 @@ class OwnLog(base.SpeedSource):
 
 
 class RdnInfer(base.Device):
-    """A device that RDN_infer.py computes on."""
+    """A device on which RDN_infer.py runs the model."""
 
     title = 'RDN_infer.py'
     has_guides_places = True
 
     @classmethod
     def is_log(cls, text: str) -> bool:
-        """Never: OwnLog reads its files."""
+        """Return False: OwnLog reads RDN_infer.py's files."""
         return False
 
     @classmethod
     def read_speed(cls, text: str) -> speed.Speed:
-        """Raise ValueError: OwnLog reads its files."""
+        """Raise ValueError: OwnLog reads RDN_infer.py's files."""
         raise ValueError('not a log of RDN_infer.py')
 
     def file_name(self) -> str:
-        """The script's name."""
+        """Return the script's name."""
         return self.title
 
     def infer(self, job: base.Job) -> base.Run:
-        """Run RDN_infer.py, which exits with its own message if it fails."""
+        """Run RDN_infer.py over the inputs and, if the job has a folder, without data. It prints its own errors."""
         place, model = job.folder or configuration.RESULTS, self.model(job.config, job.batch_size)
         job.step(*self.over_images(job))
-        os.environ['RDN_HINTED'] = '1'  # it repeats no hint in later runs
+        os.environ['RDN_HINTED'] = '1'  # later runs do not repeat the hints
         if job.folder:
             rounds = f'-round={job.rounds(ROUNDS, LEAST_ROUNDS)}'
             job.step(*COMMAND, rounds, *self._common(job), *_size(job.config), *job.flags)
@@ -77,11 +81,11 @@ class RdnInfer(base.Device):
         return base.Run(f'{place}/{output_names.output_folder(job.device_id)}', speed_path, pure)
 
     def infer_and_record(self, job: base.Job) -> base.Run:
-        """Run `infer`: RDN_infer.py leaves the records itself."""
+        """Run `infer`; RDN_infer.py writes the records itself."""
         return self.infer(job)
 
     def over_images(self, job: base.Job) -> list[str]:
-        """The command that runs the model over the prepared images."""
+        """Return the command that runs the model over the prepared images, as words."""
         flags = [f'-input_text_path={job.config.info}', '-output_binary=False', '-useDvpp=False', *job.flags]
         return [*COMMAND, '-model_type=vision', *self._common(job), *_size(job.config), *flags]
 

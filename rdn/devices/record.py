@@ -1,4 +1,4 @@
-"""The record of a run of the device's tools, which write none themselves: the walk writes it, for runs by hand this does.
+"""Write the record of a run, which the device's tools do not write themselves. Needed only for runs by hand.
 
 python3 -m rdn.devices.record result/dumpOutput_device0 --tool benchmark --chip Ascend310 --batch-size 1 --model rdn_x2_bs1.om --inputs prep_dataset/data
 """
@@ -15,12 +15,12 @@ from rdn.devices import chip
 
 
 class Source(NamedTuple):
-    """What computes.
+    """The program that computes, and its chip.
 
     Attributes:
         tool: the name of the program.
-        version: of its toolkit; None if it is not known.
-        chip: that it runs on, or converts for.
+        version: the version of its toolkit; None if it is unknown.
+        chip: the chip that it runs on or converts for.
     """
 
     tool: str
@@ -29,7 +29,14 @@ class Source(NamedTuple):
 
 
 def make(source: Source, batch_size: int, model: str, inputs: str | None) -> run_record.Record:
-    """The record of a run that is to come. model: the path of what is run; inputs: the prepared set's data/, if any."""
+    """Make the record of a run before it starts.
+
+    Args:
+        source: the program and the chip.
+        batch_size: images in a batch.
+        model: the path of the model.
+        inputs: the prepared set's data/; None if the run has no prepared set.
+    """
     return run_record.Record(
         tool=source.tool,
         version=source.version,
@@ -55,9 +62,11 @@ def main(argv=None):
 def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('targets', nargs='+', metavar='TARGET', help='folder of outputs, or performance file')
-    parser.add_argument('--tool', required=True, help='what computed it: benchmark, ais_bench')
-    parser.add_argument('--chip', required=True, help='as npu-smi names it, 310P3 say, or as atc does, Ascend310P3')
-    parser.add_argument('--card-devices', type=cli.positive, help='devices on the card; default: as of the chip')
+    parser.add_argument('--tool', required=True, help='the program that ran: benchmark or ais_bench')
+    parser.add_argument('--chip', required=True, help='the name from npu-smi (310P3) or for atc (Ascend310P3)')
+    parser.add_argument(
+        '--card-devices', type=cli.positive, help="devices on the card; default: the chip's usual number"
+    )
     parser.add_argument('--batch-size', type=cli.positive, default=1)
     parser.add_argument('--model', required=True, help='the offline model')
     parser.add_argument('--inputs', required=True, metavar='FOLDER', help="the prepared set's data/")

@@ -1,8 +1,10 @@
-"""Runs the vendor's programs as if the project's virtual environment were not active.
+"""Runs the vendor's programs outside of the project's virtual environment.
 
-atc and ais_bench belong to the server's own Python: atc runs in the first `python3` on PATH and needs CANN's packages
-there, ais_bench is installed there. All programs of a device go through a Runner. A test or a machine behind ssh can
-replace it: a Call lists every path that its program reads, and the program writes only into the call's folder.
+atc and ais_bench belong to the server's own Python: atc starts the first `python3` on PATH and needs CANN's packages
+there, and ais_bench is installed there.
+
+A Runner runs all programs of a device. A test can replace it, and so can code that uses a machine over ssh: a Call lists
+every path that its program reads, and the program writes only into the call's folder.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from typing import IO, Callable, Iterator, NamedTuple, Sequence
 
 from rdn import escaping
 
-LAST_LINES = 10  # of a failing program's output
-SECONDS = 60  # that a program may take to answer a question
-SECONDS_TO_END = 10  # after SIGTERM
-SECONDS_OF_OUTPUT = 5  # that a program's own processes may still write after its end
+LAST_LINES = 10  # of a failing program's output, shown on stderr
+SECONDS = 60  # the longest time for a program's answer to a question
+SECONDS_TO_END = 10  # after SIGTERM, before SIGKILL
+SECONDS_OF_OUTPUT = 5  # after a program's end, for the output of the processes that it started
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
@@ -40,11 +42,11 @@ class Call(NamedTuple):
 
     Attributes:
         command: the program and its arguments.
-        log: the path of a file for its output.
-        folder: where it runs, and the only place that it writes to; symbolic links in it lead to files that it reads.
-        name: of the program, for messages; None for the command's first word.
+        log: the path of the file for its output.
+        folder: the folder where it runs, and the only one in which it writes; may contain links to files that it reads.
+        name: the program's name in messages; None for the command's first word.
         reads: other paths among its arguments.
-        is_of_toolkit: it is found by the environment that env.sh sets.
+        is_of_toolkit: whether env.sh must set PATH so that the program is found.
     """
 
     command: Sequence[str]
@@ -56,7 +58,7 @@ class Call(NamedTuple):
 
 
 def outer_environment() -> dict[str, str]:
-    """The environment variables as they were before this Python's virtual environment was activated."""
+    """Return the environment variables as they would be without this Python's virtual environment."""
     environment = dict(os.environ)
     if sys.prefix != sys.base_prefix:
         inner = os.path.realpath(os.path.join(sys.prefix, 'bin'))
@@ -70,16 +72,19 @@ class Runner:
     """Finds, asks and runs programs on this machine."""
 
     def find(self, program: str) -> str | None:
-        """Return the path of a program on the outer PATH; None if it is not there."""
+        """Return the path of a program on PATH outside of the virtual environment; None if it is not there."""
         return shutil.which(program, path=outer_environment().get('PATH'))
 
     def ask(self, command: Sequence[str]) -> Answer:
         """Run a program that answers a question and ends within SECONDS.
 
-        It runs in the root folder, where no module of ours can be taken for one of its own.
+        It runs in the root folder, so it cannot import this project's modules by mistake.
+
+        Args:
+            command: the program and its arguments.
 
         Raises:
-            ValueError: the program cannot be run, or does not end.
+            ValueError: the program cannot be run, or does not end in time.
         """
         try:
             done = subprocess.run(
@@ -98,10 +103,10 @@ class Runner:
         return Answer(done.returncode, done.stdout.decode('utf-8', errors='replace'))
 
     def run(self, call: Call) -> None:
-        """Show a call's command and run it, its output to the console and into its log.
+        """Show a call's command and run it. Its output goes to the console and into its log.
 
         Raises:
-            ValueError: it fails; its last lines are then on stderr.
+            ValueError: the program fails; its last lines are then printed on stderr.
         """
         show(call.command, outer=True, toolkit=call.is_of_toolkit)
         os.makedirs(os.path.dirname(call.log), exist_ok=True)
@@ -116,7 +121,7 @@ class Runner:
 
         with open(call.log, 'wb') as file, _started(call.command, call.folder) as process:
             assert process.stdout
-            # In a thread: a process that a killed program left behind may hold its output open for ever.
+            # A thread, because a process that a killed program left behind may keep the output open for ever.
             copying = threading.Thread(target=copy, args=(process.stdout, file), daemon=True)
             copying.start()
             process.wait()
@@ -133,17 +138,17 @@ LOCAL = Runner()
 
 
 def show(command: Sequence[str], outer: bool = False, toolkit: bool = False) -> None:
-    """Print a command so that it can be copied. The arguments are those of `format_call`."""
+    """Print a command so that users can copy it. The arguments are those of `format_call`."""
     print(f'\n$ {format_call(command, outer, toolkit)}', flush=True)
 
 
 def format_call(command: Sequence[str], outer: bool = False, toolkit: bool = False) -> str:
-    """A command as a person can copy it.
+    """Return a command line that users can copy.
 
     Args:
         command: the program and its arguments.
-        outer: it has to run outside of the virtual environment.
-        toolkit: it is found by the environment that env.sh sets.
+        outer: whether it has to run outside of the virtual environment.
+        toolkit: whether env.sh must set PATH so that the program is found.
     """
     inside = outer and sys.prefix != sys.base_prefix
     # `deactivate` restores the earlier PATH, without what env.sh added since.
@@ -152,19 +157,19 @@ def format_call(command: Sequence[str], outer: bool = False, toolkit: bool = Fal
 
 
 def line_of(command: Sequence[str]) -> str:
-    """The command as bash takes it, in one line."""
+    """Return a command as one line for bash."""
     return ' '.join(map(escaping.quote, command))
 
 
 @contextlib.contextmanager
 def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.Popen]:
-    """The running process; it ends when the block does, whatever happens to this one."""
+    """Start a process, and end it with the block, even if the block raises or this process is killed."""
     try:
         process = subprocess.Popen(
             command,
             cwd=folder,
             env=dict(outer_environment(), PYTHONUNBUFFERED='1', TQDM_DISABLE='1'),  # a log of lines in their order
-            start_new_session=True,  # ais_bench leaves its own processes behind: they are ended with it
+            start_new_session=True,  # ais_bench leaves processes behind, which are killed as a group
             preexec_fn=functools.partial(_end_with_parent, os.getpid()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -186,15 +191,21 @@ def _started(command: Sequence[str], folder: str | None) -> Iterator[subprocess.
 
 
 def with_parent() -> Callable[[], None]:
-    """Return a preexec_fn for a script of this project: it ends when this process is killed."""
+    """Return a preexec_fn that ends the new process, a script of this project, when this process is killed."""
     return functools.partial(_end_with_parent, os.getpid())
 
 
 @contextlib.contextmanager
 def ending(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
-    """End a script of this project where the block ends early, so that it removes what it has half-written.
+    """End a running script of this project with the block.
 
-    subprocess.run would kill it at once.
+    The script receives SIGTERM first, so that it can remove incomplete files; subprocess.run would kill it at once.
+
+    Args:
+        process: the script's process.
+
+    Yields:
+        The process.
     """
     try:
         yield process
@@ -212,17 +223,17 @@ def ending(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
 
 
 def _end_group(process: subprocess.Popen) -> None:
-    """End what a program started, and itself if it still runs."""
+    """Kill a program that still runs, and all processes that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end_with_parent(parent: int) -> None:
-    """In the new process: Linux ends it when this one is killed, so that nothing goes on to use the device."""
+    """Make Linux end this new process when its parent is killed, so that it stops using the device."""
     library = ctypes.CDLL(None)
     if hasattr(library, 'prctl'):
         library.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it was killed before
+        if os.getppid() != parent:  # the parent was killed before the call
             os._exit(1)
 
 

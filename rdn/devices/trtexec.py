@@ -1,4 +1,4 @@
-"""trtexec, the GPU that the device is compared with: its log, of TensorRT 7 to 11."""
+"""The log of trtexec (TensorRT 7 to 11), which measures the GPU that the device is compared with."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 
 from rdn.devices import base, speed
 
-# The start of a line of a log: nothing, or the time and the level.
+# The start of a log's line, which may have a time and a level first.
 LINE = r'(?:^|\[I\] )'
-# The mean time of a batch on the GPU, of TensorRT 8 and later (one line), and of 7 (a block of lines).
+# The mean time of a batch on the GPU: one line in TensorRT 8 and later, a block of lines in TensorRT 7.
 MEAN = (
     rf'GPU Compute Time: .{{0,200}}?\bmean = {speed.NUMBER} ms\b|'
     rf'GPU Compute[ \t]*\n(?:.*\n){{0,4}}?.*\bmean: {speed.NUMBER} ms\b'
 )
 QUERIES = rf'[Tt]hroughput: {speed.NUMBER} qps'
-# What only trtexec prints: its first and last line, the headings of its options, those of its figures.
+# Only trtexec prints these: its first and last line, the headings of its options and of its figures.
 SIGNS = re.compile(
     r'TensorRT\.trtexec|=== (?:Build|Inference|Reporting) Options ===|GPU Compute Time|GPU Compute[ \t]*\n.*\bmin: '
 )
@@ -23,7 +23,7 @@ PRECISION_FLAGS = ('fp16', 'bf16', 'int8', 'fp8', 'int4', 'best')
 
 
 class Trtexec(base.SpeedSource):
-    """A GPU under TensorRT; the guide's is a T4."""
+    """A GPU with TensorRT. The guide's GPU is a T4."""
 
     name = 'trtexec'
     assumed_chip = 'T4'
@@ -32,14 +32,14 @@ class Trtexec(base.SpeedSource):
 
     @classmethod
     def is_log(cls, text: str) -> bool:
-        """Whether a text is a log of trtexec, even if of a run that failed or measured nothing."""
+        """Return whether a text is a log of trtexec, including one of a run that failed or measured nothing."""
         return bool(SIGNS.search(text))
 
     @classmethod
     def read_speed(cls, text: str) -> speed.Speed:
-        """Read the Speed from the mean of GPU compute: TensorRT 7's block of lines, or the one line of 8 on.
+        """Read the Speed from the mean GPU compute time of a batch, or from the queries per second of several streams.
 
-        With several streams that mean is of one of them, and the rate in queries is the figure of the whole.
+        With several streams the mean time is that of one stream, so the speed of all is computed from the queries.
         """
         run = _measured_run(text)
         counted = _counted_images(run)
@@ -54,24 +54,24 @@ class Trtexec(base.SpeedSource):
 
     @classmethod
     def with_named_batch(cls, found: speed.Speed, named: int | None) -> speed.Speed:
-        """Complete a Speed: a log without a batch size has the time of a whole batch."""
+        """Add the batch size of the file's name, and multiply the rate by it: a log without one counts batches."""
         if named and not found.batch:
             found = found._replace(rate=found.rate * named)
         return super().with_named_batch(found, named)
 
 
 def _measured_run(text: str) -> str:
-    """The part of a log that has the figures: the log may begin with the runs that built the engine.
+    """Return the part of a log with the figures; the runs that built the engine may come first.
 
     Raises:
-        ValueError: no run has figures, or the one that has them failed.
+        ValueError: no run has figures, or the run with figures failed.
     """
     runs = re.split(r'(?m)^(?=.*&&&& RUNNING )', text)
     measured = [run for run in runs if re.search(MEAN, run) or re.search(QUERIES, run)]
     if not measured:
         raise ValueError(f'a log of trtexec without a summary: {_why_no_summary(text)}')
     if any('&&&& FAILED' in run for run in measured):
-        raise ValueError(f'a log of trtexec whose run failed{_first_error(text)}')
+        raise ValueError(f'a log of trtexec, but the run failed{_first_error(text)}')
     return ''.join(measured)
 
 
@@ -85,11 +85,11 @@ def _why_no_summary(text: str) -> str:
         return (
             'the run only profiled the layers: leave out --dumpProfile and --exportProfile, or add --separateProfileRun'
         )
-    return f'cut short, or the run has not ended{_first_error(text)}'
+    return f'it is truncated, or the run has not ended{_first_error(text)}'
 
 
 def _command(text: str) -> str:
-    """The lines of a log that repeat how trtexec was called."""
+    """Return the lines of a log that repeat trtexec's command."""
     return '\n'.join(line for line in text.split('\n') if 'trtexec' in line and ' --' in line)
 
 
@@ -104,9 +104,9 @@ def _has_several_streams(run: str) -> bool:
 
 
 def _counted_images(run: str) -> int | None:
-    """How many images a query of the rate in qps counts for: the batch size, if that is implicit (TensorRT up to 8).
+    """Return the implicit batch size (TensorRT up to 8), with which a batch counts as that many queries.
 
-    None where the batch size is explicit, or not known: a query counts once.
+    None if the batch size is explicit or unknown. Then a batch counts as one query.
     """
     said = re.findall(rf'(?m){LINE}Batch: (\d+|Explicit)', run)
     if not said and not re.search(r'--(?:onnx|shapes|optShapes)=|--explicitBatch\b', run):
@@ -115,11 +115,11 @@ def _counted_images(run: str) -> int | None:
 
 
 def _batch_of(run: str, counted: int | None) -> int | None:
-    """The batch size: what was bound counts, then what was asked for, in the order of what trtexec obeys.
+    """Return the batch size: that of the bound inputs, else that of the flags, in trtexec's order of precedence.
 
     Args:
         run: the log.
-        counted: the implicit batch size, which inputs of three dimensions lack.
+        counted: the implicit batch size; if there is one, inputs of three dimensions do not contain the batch size.
     """
     bound = re.findall(r'[Ii]nput binding for .{1,200}? with dimensions (\d+(?:x\d+)*)', run)
     with_batch = [sizes for sizes in bound if not (counted and sizes.count('x') == 2)]
@@ -134,55 +134,58 @@ def _batch_of(run: str, counted: int | None) -> int | None:
     for pattern in patterns:
         found = found or {int(batch) for batch in re.findall(pattern, run)}
     if len(found) > 1:
-        raise ValueError(f'inputs of batches of {" and ".join(map(str, sorted(found)))} in it: of several runs?')
-    if not found and counted and (counted > 1 or bound):  # 1 is what trtexec prints of an engine that it does not know
+        sizes = ' and '.join(map(str, sorted(found)))
+        raise ValueError(f'inputs with batches of {sizes}; the log may contain several runs')
+    if not found and counted and (counted > 1 or bound):  # trtexec prints 1 if it does not know the engine's batch size
         return counted
     return found.pop() if found else None
 
 
 def _device_of(run: str) -> str | None:
-    """The GPU's name, and the DLA core's number if that did the work; None if the log does not say which GPU it is.
+    """Return the GPU's name, and the DLA core's number if that core did the work; None if the log names no GPU.
 
     Raises:
-        ValueError: there are several.
+        ValueError: the log names several GPUs.
     """
     names = sorted({name.strip() for name in re.findall(r'Selected Device: (.+)\n', run)} - {''})
     if len(names) > 1:
-        raise ValueError(f'measured on {" and ".join(names)}: of several runs?')
+        raise ValueError(f'measured on {" and ".join(names)}; the log may contain several runs')
     return names[0] + _dla_core_of(run) if names else None
 
 
 def _describe_unnamed(run: str) -> str | None:
-    """Describe a GPU that the log does not name by its compute capability; None if it may be a T4.
+    """Describe a GPU without a name by its compute capability; None if it may be a T4.
 
     Raises:
-        ValueError: there are several.
+        ValueError: the log has several compute capabilities.
     """
     found = sorted(set(re.findall(rf'(?m){LINE}Compute Capability: (\d+\.\d+)[ \t]*\n', run)))
     if len(found) > 1:
-        raise ValueError(f'measured on GPUs of compute capability {" and ".join(found)}: of several runs?')
+        raise ValueError(
+            f'measured on GPUs of compute capability {" and ".join(found)}; the log may contain several runs'
+        )
     if not found or found[0] == T4_CAPABILITY:
         return None
     return f'GPU of compute capability {found[0]}{_dla_core_of(run)}'
 
 
 def _dla_core_of(run: str) -> str:
-    """', DLA core 0'; nothing if the GPU did the work."""
+    """Return ', DLA core 0' for example; empty if the GPU did the work."""
     core = re.search(rf'(?m){LINE}DLACore: (\d+)|--useDLACore=(\d+)', run)
     return f', DLA core {core.group(1) or core.group(2)}' if core else ''
 
 
 def _precision_of(run: str) -> str | None:
-    """The precision in the log's words; GUIDES_PRECISION if only the command says --fp16; None if nothing does.
+    """Return the precision in the log's words; GUIDES_PRECISION if only the command says --fp16; None if unknown.
 
-    trtexec prints the precision that its flags ask for. A loaded engine has its own, which it does not print.
+    trtexec prints the precision in its flags. A loaded engine has its own precision, which trtexec does not print.
 
     Raises:
-        ValueError: there are several.
+        ValueError: the log names several precisions.
     """
     said = sorted({words.strip() for words in re.findall(rf'(?m){LINE}Precision: (.+)', run)} - {''})
     if len(said) > 1:
-        raise ValueError(f'measured in {" and ".join(said)}: of several runs?')
+        raise ValueError(f'measured in {" and ".join(said)}; the log may contain several runs')
     is_loaded = re.search(rf'(?m)--loadEngine=|{LINE}Load engine: *\S', run)
     if said:
         is_default = speed.plain_precision(said[0]) in ('fp32', 'strongly typed')
@@ -198,7 +201,7 @@ def _precision_of(run: str) -> str | None:
 
 
 def _default_precision(command: str) -> str:
-    """The precision of an engine that was built without a flag for it."""
+    """Return the precision of an engine that was built without a flag for it."""
     version = re.search(r'\[TensorRT v(\d+)\]', command)
     is_typed = '--stronglyTyped' in command or (version and int(version.group(1)) >= 110000)
     return 'Strongly Typed' if is_typed else 'FP32'

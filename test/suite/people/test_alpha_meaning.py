@@ -71,7 +71,7 @@ def test_bmp_is_transparent_if_its_mask_says_so(tmp_path):
 def test_a_picture_that_would_be_invisible_everywhere_is_opaque_with_a_note(tmp_path, name, data):
     picture = read(tmp_path, data, name)
     assert picture.pixels[0].tolist() == [[*COLOUR]] * 2
-    assert picture.notes == ['opaque: its transparency is 0 everywhere']
+    assert picture.notes == ['treated as opaque: its alpha is 0 everywhere']
 
 
 @pytest.mark.parametrize('ink_set', [1, 2])
@@ -88,5 +88,5 @@ def test_tiff_of_other_inks_than_cmyk_is_refused(tmp_path, ink_set):
 def test_postscript_under_the_name_of_a_picture_starts_no_program(tmp_path):
     file = io.BytesIO()
     Image.new('RGB', (8, 8)).save(file, 'EPS')
-    with pytest.raises(ValueError, match='EPS is not read'):
+    with pytest.raises(ValueError, match='EPS is not supported'):
         read(tmp_path, file.getvalue(), 'a.png')

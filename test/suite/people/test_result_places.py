@@ -113,7 +113,7 @@ def test_a_picture_is_replaced_with_a_backup_and_not_enlarged_a_second_time(scri
         ended = enlarge_in_place(script, narrow, path, *flags)
         assert_refused(ended, 'already enlarged in place', f'rename {path}.orig back to {path}')
     ended = enlarge_in_place(script, narrow, path)
-    assert ended.status == 0 and '1 skipped: done before; to do one again, rename its .orig back' in ended.out, ended
+    assert ended.status == 0 and '1 skipped: done before; to repeat one, rename its .orig back' in ended.out, ended
     ended = enlarge_in_place(script, narrow, path, '--resume', f'--report={tmp_path / "page"}')
     assert ended.status == 0 and '1 skipped' in ended.out and 'page' in ended.out, ended
     shutil.rmtree(str(tmp_path / 'page'))
