@@ -1,4 +1,4 @@
-"""Enlarge a picture to the size that the user wants: run the network as often as needed, then reduce to the exact size.
+"""Enlarge a picture to a chosen size: run the network as often as needed, then reduce to the exact size.
 
 Between the passes, the pixels are float32: they are clipped to 0...1, the network's range, but not rounded. Large pictures
 are kept in a temporary file meanwhile.

@@ -1,7 +1,7 @@
-"""The pipeline of a run: threads read pictures ahead, the model enlarges one after the other, threads write the results.
+"""Enlarge the pictures of a run in a pipeline: threads read and write, while the model enlarges one picture at a time.
 
-The results are reported in the order of the pictures. The number of pictures and megapixels in progress is limited, so
-memory does not grow with the number of pictures. A picture above the limit is processed alone.
+Results are reported in the order of the pictures. The number of pictures and megapixels in progress is limited, so memory
+does not grow with the number of pictures. A picture above the limit is processed alone.
 """
 
 from __future__ import annotations

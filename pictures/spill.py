@@ -1,4 +1,4 @@
-"""Storage for the float32 pixels between two passes of the network: memory, or for large pictures a temporary file."""
+"""Store the float32 pixels between two passes of the network: in memory, or in a temporary file if there are many."""
 
 from __future__ import annotations
 

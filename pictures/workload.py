@@ -10,7 +10,7 @@ from pictures.formats import reader
 from pictures.metadata import exif
 from rdn import engines, images, tiles
 
-MAX_HEADERS = 1000  # if there are more pictures, about this many, evenly spaced, are sampled before the run
+MAX_HEADERS = 1000  # of more pictures, at most this many, evenly spaced, are read before the run
 
 
 class Header(NamedTuple):

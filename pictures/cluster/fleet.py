@@ -1,4 +1,4 @@
-"""The workers of a cluster: Ray starts one for each accelerator or group of cores of a machine, and reports deaths."""
+"""The workers of a cluster: one for each accelerator, or for some cores of a machine without accelerators."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def check_answers(address: str) -> None:
 
 
 class Fleet:
-    """The workers of a cluster: one for each accelerator of a machine, or on other machines one for some cores.
+    """The workers of a cluster: one for each accelerator, or for some cores of a machine without accelerators.
 
     Attributes:
         ray: the module.

@@ -1,4 +1,4 @@
-"""Keep Ray's own messages off the console, in a file that is saved only if a line on the console names it."""
+"""Keep Ray's own messages off the console, in a file that exists only if a line on the console names it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RayLog:
         )
 
     def write(self) -> None:
-        """Write the file again with all messages up to now, if the console has named it."""
+        """Update the file with all messages, if the console has named it."""
         if self.is_named:
             with files.atomic_file(self._path) as file:
                 file.write(self.content())
@@ -61,7 +61,7 @@ class RayLog:
 
 
 class _Divided:
-    """Standard output for the thread that makes this object; output of other threads, which are Ray's, goes to a file."""
+    """A standard output for one thread, the one that makes it; the text of Ray's threads goes into a file."""
 
     def __init__(self, stream: TextIO, lines: IO[bytes]):
         self._stream, self._lines, self._owner = stream, lines, threading.get_ident()

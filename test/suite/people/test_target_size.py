@@ -309,7 +309,7 @@ def test_results_of_each_size_are_recognized(tmp_path, wanted, suffix):
 
 
 @pytest.mark.slow
-def test_a_scale_beyond_the_networks_detail_is_noted(upscale, photo):
+def test_a_very_large_scale_is_noted(upscale, photo):
     photo.crop((0, 0, 20, 10)).save(str(upscale.source / 'a.png'))
     assert 'beyond x4 the network adds little detail' in upscale('--scale=5').out
     assert opened(upscale.target / 'a_x5.png').size == (100, 50)
