@@ -10,7 +10,7 @@ import rdn
 from rdn import escaping, run_record, toolkit
 from rdn.devices import ascend, base, rdn_infer, runner
 
-# Asks whether pyACL loads, and for the device's chip. Runs in its own process, because the module loads the runtime too.
+# Asks whether pyACL loads, and for the device's chip. It runs in its own process, because pyACL loads the runtime too.
 QUESTION = f"""
 import sys
 sys.path.insert(0, {rdn.ROOT!r})

@@ -317,7 +317,7 @@ def _rate_of_devices(text: str) -> tuple[float, int]:
 
 
 def _started_devices(text: str) -> set[int]:
-    """Return the devices of a run, numbered from 0. There are at least two, because a run on one prints no such lines."""
+    """Return the devices of a run, numbered from 0: at least two, because a run on one prints no such lines."""
     asked = re.search(r'multidevice:(.{0,200}) run begin', text)
     count = max(2, len(re.findall(r'\d+', asked.group(1))) if asked else 0)
     named = re.findall(r'\bi:(\d+) device_', text) + re.findall(r'\bsubprocess_(\d+) qsize', text)

@@ -1,8 +1,8 @@
 """Base classes of the devices that can do step 5: an accelerator with its tools, or this machine's processor.
 
 Each device has a module in this folder: benchmark.py, ais_bench.py, host.py. choice.py lists the devices.
-ascend.py contains the code that all Ascend devices share. trtexec.py is only a SpeedSource: its GPU is compared with the
-device, and runs no step.
+ascend.py contains the code that all Ascend devices share. trtexec.py is only a SpeedSource: its GPU runs no step, and
+is only compared with the device.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def test_inputs_of_another_size_are_refused_before_the_device_sees_them(acl, off
     module = acl()
     with engines.opened(offline(2)) as model:
         for wrong in (expected[0][:, :, :100], expected[0][:, :1], expected[0][0]):
-            with pytest.raises(ValueError, match=r'the model takes \(N, 3, 114, 114\)'):
+            with pytest.raises(ValueError, match=r'the model accepts only \(N, 3, 114, 114\)'):
                 model(wrong)
     assert not module.counts['mdl.execute']
 

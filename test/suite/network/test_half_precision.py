@@ -113,7 +113,7 @@ def test_another_precision_than_fp16_is_refused(script, tmp_path, monkeypatch, p
     monkeypatch.chdir(tmp_path)
     assert export_half(script, save('rdn.pth', tiny_rdn()), 'half.onnx').status == 0
     assert engines.open_model('half.onnx').precision == 'fp16'
-    with pytest.raises(ValueError, match='half.onnx: is in fp16, not'):
+    with pytest.raises(ValueError, match='half.onnx: is an fp16 model, not'):
         engines.open_model('half.onnx', precision=precision)
 
 
@@ -123,7 +123,7 @@ def test_a_model_in_fp16_is_not_quantized(script, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     assert export_half(script, save('rdn.pth', tiny_rdn()), 'half.onnx').status == 0
-    with pytest.raises(ValueError, match='half.onnx: is in fp16'):
+    with pytest.raises(ValueError, match='half.onnx: is an fp16 model'):
         qdq.load('half.onnx')
 
 

@@ -68,8 +68,8 @@ def drop_the_last_part(weights, graph):
     'change, words',
     [
         (rename, 'onnx::Conv_7|sfe2.weight'),
-        (narrow_a_part, 'gff.0.weight is not whole: its part 16-32'),
-        (drop_a_part, 'gff.0.weight is not whole: its part 16-32'),
+        (narrow_a_part, 'gff.0.weight is incomplete: its part 16-32'),
+        (drop_a_part, 'gff.0.weight is incomplete: its part 16-32'),
         (drop_the_last_part, r'gff.0.weight has shape \[16, 32, 1, 1\]'),
         (lambda weights, graph: graph.initializer.remove(weights['output.bias']), 'no key output.bias'),
         (lambda weights, graph: graph.ClearField('initializer'), 'no weights'),

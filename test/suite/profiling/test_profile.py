@@ -167,12 +167,12 @@ def test_nothing_stands_out_where_convolutions_take_the_time(script, profiles):
         ('', ['columns']),
         ('a,b\n1,2\n', ['columns']),
         ('OP Type,Count,Total Time(us)\n', ['took any time']),
-        ('OP Type,Count,Total Time(us)\nConv2D,1\n', ['line 2', 'cut off']),
+        ('OP Type,Count,Total Time(us)\nConv2D,1\n', ['line 2', 'truncated']),
         ('OP Type,Count,Total Time(us)\nConv2D,one,2\n', ['line 2', "'one'"]),
         ('OP Type,Count,Total Time(us)\nConv2D,1,nan\n', ['line 2', "'nan'"]),
         ('OP Type,Count,Total Time(us)\nConv2D,1,-5\n', ['line 2', "'-5'"]),
         ('Count,Total Time(us)\n1,2\n', ['optype']),
-        ('OP Type,Count,Total Time(us)\n"Conv2D,1,' + 'x' * 200000, ['cut off']),
+        ('OP Type,Count,Total Time(us)\n"Conv2D,1,' + 'x' * 200000, ['truncated']),
         ('OP Type,Count,Total Time(us)\n"Conv2D,1,' + 'x' * 200000 + '\n', ['not a CSV']),
         ('OP Type,Count,Total Time(us)\nConv2D\0,1,2\n', ['not a CSV']),
     ],
@@ -237,7 +237,7 @@ def test_a_table_cut_anywhere_but_between_two_rows_is_refused(script, profiles, 
     for end in range(content.index(b'\n') + 1, len(content), 7):
         path.write_bytes(content[:end])
         if not content[:end].endswith(b'\n'):
-            assert_refused(script('RDN_profile', name), name, 'cut off')
+            assert_refused(script('RDN_profile', name), name, 'truncated')
 
 
 def test_slices_and_iterations_of_one_profile_are_joined(script, profiles):
