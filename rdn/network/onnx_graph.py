@@ -13,8 +13,8 @@ from typing import Any, Iterator
 from rdn import escaping, files, guides_stack
 
 MAX_MODEL_BYTES = 1 << 31  # protobuf's own limit
-# Operators whose constants are not learned: ConvTranspose has the fixed kernel of --upsample=deconv, the others have the
-# scales of int8.
+# Operators whose constants are not learned: ConvTranspose has the fixed kernel of --upsample=deconv, the others have
+# the scales of int8.
 NOT_LEARNED = {'ConvTranspose', 'QuantizeLinear', 'DequantizeLinear'}
 
 

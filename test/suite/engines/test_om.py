@@ -117,7 +117,7 @@ def test_a_model_with_inputs_and_outputs_of_half_precision_takes_and_gives_float
 @pytest.mark.parametrize('kind, name', [('UINT8', 'uint8'), ('INT32', 'int32')])
 def test_other_types_are_refused(acl, offline, kind, name):
     module, path = acl(), offline(1, in_type(getattr(onnx.TensorProto, kind)))
-    with pytest.raises(ValueError, match=f'{path}: its input is {name}: float32 and float16'):
+    with pytest.raises(ValueError, match=f'{path}: its input is {name}: only float32 and float16'):
         engines.open_model(path)
     assert not any(module.live.values())
 

@@ -169,7 +169,7 @@ def test_a_models_file_name_says_which_network_a_page_shows(registered):
         (lambda weights: weights.pop('head.bias'), 'no key head.bias'),
         (lambda weights: weights.update({'sfe.weight': torch.zeros(1)}), 'unknown key sfe.weight'),
         (lambda weights: weights.update({'head.bias': torch.zeros(9)}), 'head.bias has shape [9], expected [8]'),
-        (lambda weights: weights['head.bias'].fill_(float('inf')), 'head.bias holds values'),
+        (lambda weights: weights['head.bias'].fill_(float('inf')), 'head.bias contains values'),
     ],
 )
 def test_a_broken_file_of_the_other_network_is_named_with_its_key(tmp_path, registered, change, named):

@@ -123,7 +123,7 @@ def test_a_model_in_fp16_is_not_quantized(script, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     assert export_half(script, save('rdn.pth', tiny_rdn()), 'half.onnx').status == 0
-    with pytest.raises(ValueError, match='half.onnx: is an fp16 model'):
+    with pytest.raises(ValueError, match='half.onnx: is in fp16'):
         qdq.load('half.onnx')
 
 

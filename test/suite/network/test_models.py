@@ -113,7 +113,7 @@ def without(key):
         (lambda weights: weights.update({'gff.0.weight': torch.zeros(16, 16, 1, 1)}), 'gff.0.weight has shape'),
         (lambda weights: weights.update({'sfe1.weight': torch.zeros(3)}), 'sfe1.weight has shape'),
         (lambda weights: weights.update({'upscale.0.weight': torch.zeros(16 * 25, 16, 3, 3)}), 'upscale.0.weight'),
-        (lambda weights: weights['output.bias'].fill_(float('nan')), 'output.bias holds values'),
+        (lambda weights: weights['output.bias'].fill_(float('nan')), 'output.bias contains values'),
         (lambda weights: weights.update({'rdbs.999999999.lff.bias': torch.zeros(1)}), 'no key rdbs.'),
     ],
 )

@@ -196,7 +196,7 @@ def test_what_a_split_graph_cannot_be_made_of_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match='rdbs.0.layers.1.conv.weight cannot be split: the channels'):
         export(tiny_rdn(), str(tmp_path / 'rdn.onnx'), (1, 20, 16), 9, exporter.Variant(dense='split'))
     monkeypatch.setattr(split_convolutions, 'split', lambda model: None)
-    with pytest.raises(ValueError, match='holds Concat'):
+    with pytest.raises(ValueError, match='contains Concat'):
         export(tiny_rdn(), str(tmp_path / 'rdn.onnx'), (1, 20, 16), 9, exporter.Variant(dense='split'))
 
 
