@@ -21,7 +21,7 @@ from PIL import Image
 from helpers import DUMP, INFER, ROOT, assert_refused, difference, reference, run_python
 
 PYACL = os.path.join(ROOT, 'test', 'standins', 'pyacl')
-TOLD = 'failed as asked for'  # by the stand-in
+TOLD = 'failed on request'  # by the stand-in
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def test_a_split_graph_has_no_concat_and_gives_the_same_numbers(script, tmp_path
     assert ended.status == 0, ended.err
     operators = onnx_graph.count_operators(target)
     enlarging = 2 if scale == 4 else 1
-    # Convolutions: 1 + 2 in the layers of each of 3 blocks, 3 in its fusion; 3 in the global fusion; 5 others.
+    # Convolutions: 1 + 2 in a block's layers, 3 in its fusion; 3 in the global fusion; 4 others; those of upscale.
     assert operators['Conv'] == 3 * (1 + 2 + 3) + 3 + 4 + enlarging
     # Additions: 1 in the second layer, 2 in a block's fusion and its residual; 2 in the global fusion and its residual.
     assert operators['Add'] == 3 * (1 + 2 + 1) + 2 + 1
