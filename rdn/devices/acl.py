@@ -24,7 +24,7 @@ CHIP_LINE = 'chip '
 
 
 class Acl(rdn_infer.RdnInfer, ascend.Ascend):
-    """An Ascend device that RDN_infer.py uses through pyACL, in its own process."""
+    """An Ascend device, used through pyACL by RDN_infer.py in its own process."""
 
     name = 'acl'
     title = 'RDN_infer.py with pyACL'

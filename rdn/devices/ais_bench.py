@@ -1,10 +1,10 @@
 """ais_bench, benchmark's successor since CANN 6: its calls, the files and folders that it accepts, its logs.
 
-Versions since early 2024 refuse, even for root:
+Versions since early 2024 refuse:
 
 - paths that do not match places.ACCEPTED_PATH
 - symbolic links
-- models and inputs that group or others can write, or that belong to another user
+- models and inputs that group or others can write, or that belong to another user, even if root calls ais_bench
 - a folder of inputs that contains any of these
 - an existing output folder with a mode above 0750
 """
@@ -43,7 +43,7 @@ HAS_TOOL, HAS_NAMESAKE = 0, 3  # exit status of QUESTION; any other status: ther
 
 
 def accepted_file(path: str, work: str) -> str:
-    """Return a path of the file that ais_bench accepts.
+    """Return a path to a file, or to a copy of it, that ais_bench accepts.
 
     Args:
         path: the file.
@@ -57,7 +57,7 @@ def accepted_file(path: str, work: str) -> str:
 
 
 def accepted_inputs(folder: str, stems: Iterable[str], work: str) -> tuple[str, dict[str, str]]:
-    """Return a folder of the inputs that ais_bench accepts.
+    """Return a folder with the inputs, or with copies of them, that ais_bench accepts.
 
     Args:
         folder: the inputs, {stem}.bin; other files may be there too.
@@ -106,7 +106,7 @@ def _namesake_in(python: str) -> str:
 
 
 class AisBench(ascend.Ascend):
-    """An Ascend device that ais_bench uses: a module of the server's own Python, or the command in AIS_BENCH."""
+    """An Ascend device, used through ais_bench: a module of the server's own Python, or the command in AIS_BENCH."""
 
     name = title = 'ais_bench'
     assumed_chip = run_record.UNKNOWN_CHIP
@@ -122,7 +122,7 @@ class AisBench(ascend.Ascend):
         return _summary_speed(text) if text.lstrip().startswith('{') else _log_speed(text)
 
     def find(self) -> list[str] | None:
-        """Return AIS_BENCH's command, else the one for the outer python3's module; None if that module is missing."""
+        """Return the command in AIS_BENCH, else that for the module of the server's python3; None if it has no such module."""
         named = os.environ.get('AIS_BENCH')
         if named:
             try:

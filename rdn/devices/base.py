@@ -15,7 +15,7 @@ from rdn.devices import chip, record, runner, speed
 
 
 class Run(NamedTuple):
-    """The files that two runs wrote: one over the images, one without data.
+    """The files of two runs: one over the images, and one without data, which measures pure inference.
 
     Attributes:
         outputs: the folder of outputs.
@@ -134,7 +134,7 @@ class Target(NamedTuple):
 
 
 class Device(SpeedSource):
-    """A device that does the work of step 5, with the program that uses it.
+    """A device for step 5, together with the program that runs models on it.
 
     Attributes:
         title: the name on the console.

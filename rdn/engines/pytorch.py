@@ -21,7 +21,7 @@ RUN_PIXELS = 32 * 114 * 114
 # because no flag can increase it.
 PART_OVERLAP = 24
 LEAST_SIDE = 64  # pixels; a tile of this size or less is not divided
-STREAMS = 2  # simultaneous runs on an accelerator: one computes while the other is copied
+STREAMS = 2  # simultaneous runs on an accelerator: one computes while the other's data are copied
 
 
 class _Loaded(NamedTuple):

@@ -107,7 +107,7 @@ WORTHWHILE_PERCENT = 1.0  # a transpose's least share of the total time for whic
 SLOW_ELEMENTS = 30.0
 # Beginning of a file's name -> kind of the file.
 KINDS = {'op_statistic': 'op_statistic', 'op_summary': 'op_summary', 'kernel_details': 'op_summary'}
-PYTORCH_OUTPUT = 'ASCEND_PROFILER_OUTPUT'  # torch_npu's folder of tables, next to msprof's, from which it makes them
+PYTORCH_OUTPUT = 'ASCEND_PROFILER_OUTPUT'  # the folder of torch_npu's tables; msprof's, its source, are next to it
 NO_TYPE = 'N/A'
 
 

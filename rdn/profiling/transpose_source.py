@@ -9,7 +9,7 @@ import platform
 from rdn import toolkit
 from rdn.profiling import whitelist
 
-# Paths of transpose.py below opp/: up to CANN 5.0, since CANN 6, since CANN 8.5.
+# Paths of transpose.py below opp/: in CANN up to 5.0, since 6, and since 8.5.
 KERNELS = (
     'op_impl/built-in/ai_core/tbe/impl/dynamic/transpose.py',
     'built-in/op_impl/ai_core/tbe/impl/dynamic/transpose.py',
