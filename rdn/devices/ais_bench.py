@@ -122,7 +122,7 @@ class AisBench(ascend.Ascend):
         return _summary_speed(text) if text.lstrip().startswith('{') else _log_speed(text)
 
     def find(self) -> list[str] | None:
-        """Return the command in AIS_BENCH, else that for the module of the server's python3; None if it has no such module."""
+        """Return the command in AIS_BENCH, else that for the module in the server's python3, else None."""
         named = os.environ.get('AIS_BENCH')
         if named:
             try:
