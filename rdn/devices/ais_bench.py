@@ -296,8 +296,8 @@ def _throughput_batch(text: str) -> float | None:
 def _rate_of_devices(text: str) -> tuple[float, int]:
     """Read (images/s of all devices, number of devices) in the output of a run on several devices.
 
-    Each device puts two messages into a queue: that it is ready, and its throughput. The `result` after the queue's
-    size is ignored: the vendor's own example has `result:1` after a run in which both devices are complete.
+    Each device puts two messages into a queue: one when it is ready, and one with its throughput. The `result` after
+    the queue's size is ignored: the vendor's own example has `result:1` after a run in which both devices are complete.
 
     Raises:
         ValueError: a device or its throughput is missing, or the total is not the sum over the devices.
@@ -362,5 +362,5 @@ def _batch_of(rate: float, milliseconds: float) -> float:
 
 
 def _whole(batch: float, tolerance: float) -> float:
-    """Round a batch size if it is an integer up to a relative tolerance for the rounding of the figures."""
+    """Return a batch size as an integer if it differs from one only by rounding, that is, by a relative tolerance."""
     return round(batch) if round(batch) >= 1 and abs(batch - round(batch)) <= tolerance * batch else batch

@@ -165,7 +165,7 @@ class Engine(abc.ABC):
         """Make `run_all` return the network's taps too, if the engine runs the network and not an exported graph."""
 
     def set_exact(self, open_exact: Callable[[], Engine]) -> None:
-        """Mark the precision as lossy and not asked for.
+        """Record that the user did not ask for this precision, which is lossy.
 
         Args:
             open_exact: opens the same model in fp32.
@@ -175,7 +175,10 @@ class Engine(abc.ABC):
     def exact(self) -> Engine:
         """Return the same model in fp32, for pictures with more than 8 bits per channel.
 
-        The first call opens it. If the user asked for this engine's precision, it is the engine itself.
+        The first call opens the model.
+
+        Returns:
+            The model in fp32; this engine itself if the user asked for its precision.
 
         Raises:
             ValueError: the model cannot be opened in fp32.

@@ -33,7 +33,7 @@ ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 
 
 def _threads_by_default() -> int:
-    """Return 0, which means one thread per core; but the number of usable cores if this process may not use all.
+    """Return the number of usable cores, or 0 (one thread per core) if this process may use all.
 
     With 0, ONNX Runtime would bind threads to the cores that are not usable, too.
     """

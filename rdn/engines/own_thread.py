@@ -1,4 +1,4 @@
-"""A thread for all calls of a library that must not be interrupted, and must come from one thread.
+"""A thread that makes all calls of a library whose calls must not be interrupted and must come from one thread.
 
 Python raises Ctrl-C only in the main thread, and possibly right after a call: the pointer that the call returned would
 then be lost. With this thread the main thread only waits. A call that has begun is completed, and its result can be

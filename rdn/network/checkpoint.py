@@ -149,7 +149,7 @@ def _check_parameters(state_dict: base.StateDict, wanted: base.Shapes) -> None:
 
 
 def _check_archive(path: str) -> None:
-    """Raise ValueError, with the file's name, if a zip archive is corrupt or would unpack to more than its own size."""
+    """Raise ValueError, with the file's name, if a zip archive is corrupt or would unpack to over twice its size."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())

@@ -65,7 +65,7 @@ def join(parts: Arrays) -> Arrays:
 def split(model: onnx.ModelProto) -> None:
     """Replace each convolution over concatenated features by a sum of convolutions, in place.
 
-    The Concat nodes are removed, except those that any node other than an ungrouped convolution reads.
+    The Concat nodes are removed. One stays if a node that is not an ungrouped convolution reads it, too.
 
     Args:
         model: of any opset, with the weights as initializers.

@@ -41,7 +41,7 @@ class Deconv(nn.Module):
 
 
 def choose(asked: str, opset: int) -> str:
-    """Return the key of OPERATORS to export: the given one, but 'depth-to-space' for 'shuffle' since opset 11."""
+    """Return the key of OPERATORS to export: the given one; but since opset 11, 'depth-to-space' for 'shuffle'."""
     return 'depth-to-space' if asked == 'shuffle' and opset >= DEPTH_TO_SPACE_OPSET else asked
 
 

@@ -1,7 +1,7 @@
 """Profiles of operators on a device, from msprof (CANN 5 to 9) or from PyTorch's profiler on Ascend (torch_npu).
 
 msprof writes op_statistic_*.csv and op_summary_*.csv. torch_npu writes op_statistic.csv; its kernel_details.csv is an
-op_summary with other names of columns. The columns differ between versions, so they are found by all their known names.
+op_summary with other column names. The columns differ between versions, so each one is searched by all its known names.
 Other columns are ignored.
 """
 
