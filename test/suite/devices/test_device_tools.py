@@ -175,7 +175,7 @@ def test_without_atc_converted_models_can_be_measured(machine):
     assert choice.choose('ais_bench', converts=False).reason == 'as asked'
 
 
-@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason='this Python is of no virtual environment')
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason='this Python is not in a virtual environment')
 def test_programs_run_outside_the_virtual_environment(monkeypatch):
     inner = os.path.join(sys.prefix, 'bin')
     monkeypatch.setenv('PATH', f'{inner}:/usr/bin:{inner}/:/bin')

@@ -18,7 +18,7 @@ from PIL import Image
 import models
 from helpers import INFER, ROOT, assert_refused, opened, run_python, save, snapshot
 
-new_python = pytest.mark.skipif(sys.version_info < (3, 8), reason='there is no OpenVINO, and torch 1.5 has fp32 alone')
+new_python = pytest.mark.skipif(sys.version_info < (3, 8), reason='there is no OpenVINO, and torch 1.5 has only fp32')
 
 
 @pytest.fixture(scope='module')

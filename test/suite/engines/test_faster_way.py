@@ -8,7 +8,7 @@ import pytest
 
 from helpers import INFER
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='there is no OpenVINO with bf16 for it')
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='OpenVINO with bf16 needs Python 3.8')
 
 
 @pytest.fixture

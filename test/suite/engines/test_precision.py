@@ -106,7 +106,7 @@ def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, with_openvi
         model(np.zeros((1, 4, 114, 114), np.float32))
 
 
-@pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='this system binds no thread to cores')
+@pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='this system cannot bind threads to cores')
 def test_openvino_binds_no_thread_to_a_core(lite_onnx, with_openvino):
     """Otherwise two workers of a cluster on one machine, with one thread each, would compute on the same core."""
     code = f"""

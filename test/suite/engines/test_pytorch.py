@@ -15,7 +15,7 @@ import models
 from helpers import save
 from tools import bench_gpu
 
-has_half = pytest.mark.skipif(sys.version_info < (3, 8), reason='torch 1.5 computes in fp32 alone on a CPU')
+has_half = pytest.mark.skipif(sys.version_info < (3, 8), reason='on a CPU, torch 1.5 computes only in fp32')
 
 
 @pytest.fixture(scope='module')
