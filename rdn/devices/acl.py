@@ -10,7 +10,7 @@ import rdn
 from rdn import escaping, run_record, toolkit
 from rdn.devices import ascend, base, rdn_infer, runner
 
-# Asks whether pyACL loads, and for the device's chip. Runs in its own process, because the module loads the runtime too.
+# Asks whether pyACL loads, and for the device's chip. It runs in its own process, because pyACL loads the runtime too.
 QUESTION = f"""
 import sys
 sys.path.insert(0, {rdn.ROOT!r})
@@ -24,7 +24,7 @@ CHIP_LINE = 'chip '
 
 
 class Acl(rdn_infer.RdnInfer, ascend.Ascend):
-    """An Ascend device that RDN_infer.py uses through pyACL, in its own process."""
+    """An Ascend device, used through pyACL by RDN_infer.py in its own process."""
 
     name = 'acl'
     title = 'RDN_infer.py with pyACL'

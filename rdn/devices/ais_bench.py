@@ -1,10 +1,10 @@
 """ais_bench, benchmark's successor since CANN 6: its calls, the files and folders that it accepts, its logs.
 
-Versions since early 2024 refuse, even for root:
+Versions since early 2024 refuse:
 
 - paths that do not match places.ACCEPTED_PATH
 - symbolic links
-- models and inputs that group or others can write, or that belong to another user
+- models and inputs that group or others can write, or that belong to another user, even if root calls ais_bench
 - a folder of inputs that contains any of these
 - an existing output folder with a mode above 0750
 """
@@ -43,7 +43,7 @@ HAS_TOOL, HAS_NAMESAKE = 0, 3  # exit status of QUESTION; any other status: ther
 
 
 def accepted_file(path: str, work: str) -> str:
-    """Return a path of the file that ais_bench accepts.
+    """Return a path to a file, or to a copy of it, that ais_bench accepts.
 
     Args:
         path: the file.
@@ -57,7 +57,7 @@ def accepted_file(path: str, work: str) -> str:
 
 
 def accepted_inputs(folder: str, stems: Iterable[str], work: str) -> tuple[str, dict[str, str]]:
-    """Return a folder of the inputs that ais_bench accepts.
+    """Return a folder with the inputs, or with copies of them, that ais_bench accepts.
 
     Args:
         folder: the inputs, {stem}.bin; other files may be there too.
@@ -106,7 +106,7 @@ def _namesake_in(python: str) -> str:
 
 
 class AisBench(ascend.Ascend):
-    """An Ascend device that ais_bench uses: a module of the server's own Python, or the command in AIS_BENCH."""
+    """An Ascend device, used through ais_bench: a module of the server's own Python, or the command in AIS_BENCH."""
 
     name = title = 'ais_bench'
     assumed_chip = run_record.UNKNOWN_CHIP
@@ -122,7 +122,7 @@ class AisBench(ascend.Ascend):
         return _summary_speed(text) if text.lstrip().startswith('{') else _log_speed(text)
 
     def find(self) -> list[str] | None:
-        """Return AIS_BENCH's command, else the one for the outer python3's module; None if that module is missing."""
+        """Return the command in AIS_BENCH, else that for the module in the server's python3, else None."""
         named = os.environ.get('AIS_BENCH')
         if named:
             try:
@@ -296,8 +296,8 @@ def _throughput_batch(text: str) -> float | None:
 def _rate_of_devices(text: str) -> tuple[float, int]:
     """Read (images/s of all devices, number of devices) in the output of a run on several devices.
 
-    Each device puts two messages into a queue: that it is ready, and its throughput. The `result` after the queue's
-    size is ignored: the vendor's own example has `result:1` after a run in which both devices are complete.
+    Each device puts two messages into a queue: one when it is ready, and one with its throughput. The `result` after
+    the queue's size is ignored: the vendor's own example has `result:1` after a run in which both devices are complete.
 
     Raises:
         ValueError: a device or its throughput is missing, or the total is not the sum over the devices.
@@ -317,7 +317,7 @@ def _rate_of_devices(text: str) -> tuple[float, int]:
 
 
 def _started_devices(text: str) -> set[int]:
-    """Return the devices of a run, numbered from 0. There are at least two, because a run on one prints no such lines."""
+    """Return the devices of a run, numbered from 0: at least two, because a run on one prints no such lines."""
     asked = re.search(r'multidevice:(.{0,200}) run begin', text)
     count = max(2, len(re.findall(r'\d+', asked.group(1))) if asked else 0)
     named = re.findall(r'\bi:(\d+) device_', text) + re.findall(r'\bsubprocess_(\d+) qsize', text)
@@ -362,5 +362,5 @@ def _batch_of(rate: float, milliseconds: float) -> float:
 
 
 def _whole(batch: float, tolerance: float) -> float:
-    """Round a batch size if it is an integer up to a relative tolerance for the rounding of the figures."""
+    """Return a batch size as an integer if it differs from one only by rounding, that is, by a relative tolerance."""
     return round(batch) if round(batch) >= 1 and abs(batch - round(batch)) <= tolerance * batch else batch

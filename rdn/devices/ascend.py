@@ -24,8 +24,8 @@ class Ascend(base.Device):
     def identify(self, soc_version: str | None) -> base.Target:
         """Ask npu-smi for the chip.
 
-        If the user names the chip too, the model is converted for that name. If npu-smi is missing, fails or names
-        only a family of chips, the record also has the user's name.
+        If the user names a chip, the model is converted for that one. Records have npu-smi's name of the chip; or the
+        user's, if npu-smi is missing, fails or names only a family of chips.
 
         Args:
             soc_version: atc's name of the chip, if the user gave it.

@@ -1,8 +1,8 @@
 """Base classes of the devices that can do step 5: an accelerator with its tools, or this machine's processor.
 
 Each device has a module in this folder: benchmark.py, ais_bench.py, host.py. choice.py lists the devices.
-ascend.py contains the code that all Ascend devices share. trtexec.py is only a SpeedSource: its GPU is compared with the
-device, and runs no step.
+ascend.py contains the code that all Ascend devices share. trtexec.py is only a SpeedSource: its GPU runs no step, and
+is only compared with the device.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rdn.devices import chip, record, runner, speed
 
 
 class Run(NamedTuple):
-    """The files that two runs wrote: one over the images, one without data.
+    """The files of two runs: one over the images, and one without data, which measures pure inference.
 
     Attributes:
         outputs: the folder of outputs.
@@ -134,7 +134,7 @@ class Target(NamedTuple):
 
 
 class Device(SpeedSource):
-    """A device that does the work of step 5, with the program that uses it.
+    """A device for step 5, together with the program that runs models on it.
 
     Attributes:
         title: the name on the console.

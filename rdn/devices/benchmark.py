@@ -104,7 +104,7 @@ def format_pure_inference(images: int, seconds: float) -> str:
 
 
 class Benchmark(ascend.Ascend):
-    """An Ascend device that benchmark.x86_64 or benchmark.aarch64 uses, from the project's folder or PATH."""
+    """An Ascend device, used through benchmark.x86_64 or benchmark.aarch64 in the project's folder or on PATH."""
 
     name = title = 'benchmark'
     assumed_chip = '310'

@@ -19,8 +19,8 @@ FAMILIES = {
     + ('950PR_9599', '950PR_950z'),
     '950DT': ('950DT_950x', '950DT_950y', '950DT_95A1', '950DT_95A2', '950DT_9591', '950DT_9592', '950DT_9581'),
 }
-# Devices on a card, by the chip's name; other cards have one. The chip of a 300I Duo is 310P3, like that of other cards,
-# so `find_chip` counts its devices with npu-smi.
+# Devices on a card, by the chip's name; other cards have one. A 300I Duo has two, but its chip is 310P3, like that of
+# cards with one, so `find_chip` counts its devices with npu-smi.
 CARD_DEVICES = {'310': 4, '300I Duo': 2}
 
 
@@ -177,7 +177,9 @@ def _fuller(name: str, closer: str) -> str:
 
 
 def _card_devices(name: str, neighbours: int, board: str) -> int | None:
-    """Count the devices on a card with a chip of the 310's families: 4 on a 310 card, 1 on an Atlas 200, 2 on a 300I Duo.
+    """Count the devices on a card with a chip of the 310's families.
+
+    A 310 card has 4, an Atlas 200 has 1, a 300I Duo (310P) has 2.
 
     Args:
         name: the chip's name.

@@ -73,8 +73,8 @@ def find_machine(
 def _find_converter(device: base.Device, wanted: str | None) -> base.Device | None:
     """Return the device for which models are converted.
 
-    This is the device itself if its models are converted. If the user named no device and none is here, it is the first
-    whose converter is on PATH: the models are then converted for another machine.
+    This is the device itself if its models are converted. If the user named no device and this machine has none, it is
+    the first of DEVICES whose converter is on PATH: the models are then converted for another machine.
     """
     if device.is_accelerator:
         return device if device.converter else None

@@ -114,7 +114,8 @@ def check_name(found: speed.Speed, record: run_record.Record | None, device: str
     """Check the user's name of a device against the log and the record.
 
     - The user's name may contain only words of the log's name: T4 for Tesla T4.
-    - A log without a name may still show that its device is not the tool's assumed chip. Then that chip's name is refused.
+    - A log without a name may still show that its device is not the tool's assumed chip. Then that chip's name
+      is refused.
     - A record has the chip's name. Cards have other names, so any name is accepted, unless the record shows that this
       machine's processor computed.
 

@@ -88,7 +88,7 @@ def explain(text: str) -> str:
 def parse_board(text: str) -> str | None:
     """Read the chip's name in the output of `npu-smi info -t board -i NPU`, with or without `-c CHIP`.
 
-    For a 910C, `Chip Name` is Ascend910 and `NPU Name` is 9392; the result is Ascend910_9392. A 950 has such names, too.
+    For a 910C, `Chip Name` is Ascend910 and `NPU Name` is 9392, so the result is Ascend910_9392. A 950 is similar.
 
     Returns:
         The name, with or without `Ascend` as in the text; None if the text has no name.
@@ -113,7 +113,7 @@ def parse_info(text: str) -> list[Device]:
     The header depends on the version:
 
     - In most versions its lines are `NPU  Name | …` and `Chip  Device | …`.
-    - Some versions name the column Device `Phy-ID`. In others it is missing, so the devices are numbered in their order.
+    - Some versions name the column Device `Phy-ID`. If it is missing, the devices are numbered in their order.
     - For the 950, and since 2026 for others, the header is `NPU ID | Name | …`. The column for the chip's number is
       missing, so that number is 0.
     """
@@ -156,6 +156,6 @@ def _values(cells: list[str], columns: list[list[str]]) -> dict[str, str]:
 
 
 def _device(values: dict[str, str], counted: int) -> Device:
-    """Make a Device from a row's values; `counted`, the number of devices before it, is used if the row has no number."""
+    """Make a Device from a row's values. If they contain no number of the device, it is `counted`."""
     numbers = {name: int(value) for name, value in values.items() if value.isdigit()}
     return Device(numbers.get('number', counted), numbers['npu'], numbers.get('chip', 0), values.get('name', ''))

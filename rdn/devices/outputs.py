@@ -89,7 +89,7 @@ def find_outputs(folder: str, stems: Iterable[str]) -> dict[str, list[str]]:
         stems: the images' names without their ending. Each must have an output, and each output must have a stem.
 
     Returns:
-        Stem -> the paths of its outputs. There is one path, or one for each device if every device computed every image.
+        Stem -> the paths of its outputs: one path, or one for each device if every device computed every image.
 
     Raises:
         OSError: there is no such folder.

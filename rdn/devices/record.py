@@ -1,4 +1,4 @@
-"""Write the record of a run, which the device's tools do not write themselves. Needed only for runs by hand.
+"""Write the record of a run by hand. The device's tools write no records, and run.sh writes those of its own runs.
 
 python3 -m rdn.devices.record result/dumpOutput_device0 --tool benchmark --chip Ascend310 --batch-size 1 --model rdn_x2_bs1.om --inputs prep_dataset/data
 """

@@ -3,7 +3,7 @@
 atc and ais_bench belong to the server's own Python: atc starts the first `python3` on PATH and needs CANN's packages
 there, and ais_bench is installed there.
 
-A Runner runs all programs of a device. A test can replace it, and so can code that uses a machine over ssh: a Call lists
+A Runner runs all programs of a device. Tests can replace it, and so can code that uses a machine over ssh: a Call lists
 every path that its program reads, and the program writes only into the call's folder.
 """
 

@@ -52,7 +52,7 @@ class Speed(NamedTuple):
         return self.batch is None or self.batch == int(self.batch)
 
     def describe_precision(self) -> str:
-        """Return ', FP32' for example; empty if the log does not say, or says only that the guide's command ran."""
+        """Return ', FP32' for example; empty if the precision is unknown or that of the guide's own command."""
         return '' if self.precision in (None, GUIDES_PRECISION) else f', {self.precision}'
 
 

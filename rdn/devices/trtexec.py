@@ -54,7 +54,7 @@ class Trtexec(base.SpeedSource):
 
     @classmethod
     def with_named_batch(cls, found: speed.Speed, named: int | None) -> speed.Speed:
-        """Add the batch size of the file's name, and multiply the rate by it: a log without one counts batches."""
+        """Take a missing batch size from the file's name, and multiply the rate, which then counts batches, by it."""
         if named and not found.batch:
             found = found._replace(rate=found.rate * named)
         return super().with_named_batch(found, named)
@@ -104,9 +104,9 @@ def _has_several_streams(run: str) -> bool:
 
 
 def _counted_images(run: str) -> int | None:
-    """Return the implicit batch size (TensorRT up to 8), with which a batch counts as that many queries.
+    """Return the implicit batch size (TensorRT up to 8): then trtexec counts a query for each image.
 
-    None if the batch size is explicit or unknown. Then a batch counts as one query.
+    None if the batch size is explicit or unknown: then it counts a query for each batch.
     """
     said = re.findall(rf'(?m){LINE}Batch: (\d+|Explicit)', run)
     if not said and not re.search(r'--(?:onnx|shapes|optShapes)=|--explicitBatch\b', run):

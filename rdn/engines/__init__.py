@@ -1,10 +1,11 @@
-"""The network at work: load a model, run arrays through it.
+"""Load a model and run arrays through it.
 
     from rdn import engines
     model = engines.open_model('rdn_x2.onnx')  # or .om, or weights, .pth
     outputs = model(inputs)  # float32 (N, 3, H, W), RGB, 0...1 -> (N, 3, scale*H, scale*W)
 
-base.py has the type of all engines, onnx_runtime.py, openvino.py, pytorch.py and om.py one each, choice.py chooses.
+base.py contains the type of all engines; onnx_runtime.py, openvino.py, pytorch.py and om.py contain one engine each.
+choice.py chooses the engine.
 """
 
 from rdn.engines.base import AUTO, ENGINES, PRECISIONS, Engine, Place, Spent, is_weights

@@ -1,4 +1,4 @@
-"""What all engines share: a model that is ready to run."""
+"""The type of all engines: a model that is ready to run."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import numpy as np
 Self = TypeVar('Self', bound='Engine')
 Result = TypeVar('Result')
 
-AUTO = 'auto'  # of an engine or a precision: the best on this machine, by the rules of choice.py
+AUTO = 'auto'  # the best engine or precision on this machine, by the rules of choice.py
 ENGINES = ('onnxruntime', 'openvino', 'pytorch', 'om')
 PRECISIONS = ('fp32', 'fp16', 'bf16', 'int8')
-CPU = 'cpu'  # the device, in PyTorch's words
+CPU = 'cpu'  # PyTorch's name of the device
 WEIGHTS = ('.pth', '.pt')
 
 
 def is_weights(path: str) -> bool:
-    """Whether a file is weights of PyTorch, by its name."""
+    """Return whether a file's name has the ending of PyTorch weights."""
     return path.endswith(WEIGHTS)
 
 
 class Place(NamedTuple):
-    """Where a model computes.
+    """The hardware on which a model computes.
 
     Attributes:
         provider: a key of ONNX Runtime's PROVIDERS; None takes the first that the installed build has.
         device_id: number of an accelerator, for ONNX Runtime and offline models.
-        threads: of a CPU; 0 for one a core. Several streams share them.
-        streams: how many runs at a time, from threads of the caller's.
+        threads: number of CPU threads, which all streams share; 0 means one per core.
+        streams: the number of simultaneous runs, from the caller's threads.
         device: PyTorch's name of a device: 'cuda:1', 'mps', 'npu:0', 'xpu', 'cpu'; None takes the first that works.
     """
 
@@ -45,7 +45,13 @@ class Place(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """Seconds that a device spent: on copying inputs to it, on computing, on copying outputs to the host."""
+    """The time of a device's runs, in seconds.
+
+    Attributes:
+        to_device: for copying inputs to the device.
+        compute: for computing.
+        to_host: for copying outputs to the host.
+    """
 
     to_device: float
     compute: float
@@ -53,24 +59,24 @@ class Spent(NamedTuple):
 
 
 class Engine(abc.ABC):
-    """A model of one picture input (N, C, H, W), ready to run. Its first output is the result; further ones are taps.
-
-    Attributes:
-        path: of the model's file.
-        name: what computes, for the console: 'OpenVINO, bf16', 'ONNX Runtime, fp32 (CPU)'.
-        kind: the engine or its provider, for a record: 'OpenVINO', 'CPUExecutionProvider'.
-        version: of the engine; None if it is not known.
-        precision: one of PRECISIONS; None: an offline model does not say.
-        is_lossy: whether `choice.py` chose a precision that loses a little, which nobody asked for.
-        notes: what it fell back to and why, a line each, to be printed; runs may add to them.
-        streams: how many runs at a time, from threads of the caller's, use the device best.
-        batch: the number of images in a run; None if the model leaves it free.
-        shape: the input's [C, H, W]; None for an axis that the model leaves free.
-        outputs: the names of all outputs, the result's first.
-        chip: what computes, by the name that a record gives it.
-        spent: the time of all runs so far, for a device whose copies are timed apart.
+    """A model with one picture input (N, C, H, W), ready to run. Its first output is the result; further ones are taps.
 
     A with statement closes it at the end.
+
+    Attributes:
+        path: the model's file.
+        name: the engine and precision, for the console: 'OpenVINO, bf16', 'ONNX Runtime, fp32 (CPU)'.
+        kind: the engine or its provider, for a record: 'OpenVINO', 'CPUExecutionProvider'.
+        version: the engine's version; None if it is unknown.
+        precision: one of PRECISIONS; None for an offline model, which does not contain it.
+        is_lossy: whether `choice.py` chose a precision that loses a little and that the user did not ask for.
+        notes: fallbacks and their reasons, one line each, to be printed; runs may add notes.
+        streams: the best number of simultaneous runs, from the caller's threads.
+        batch: the number of images in a run; None if the model accepts any number.
+        shape: the input's [C, H, W]; None for an axis that may have any size.
+        outputs: the names of all outputs; the result's name is the first.
+        chip: the chip's name in records.
+        spent: the total time of all runs, if copies are timed separately; else None.
     """
 
     path: str
@@ -100,52 +106,82 @@ class Engine(abc.ABC):
         try:
             self.close()
         except ValueError:
-            if error is None:  # otherwise that is what went wrong first
+            if error is None:  # otherwise the earlier error matters more
                 raise
 
     @property
     def spent(self) -> Spent | None:
-        """None: copies are not timed apart, or there are none."""
+        """The total time of all runs; None if copies are not timed separately, or there are no copies."""
         return None
 
     def close(self) -> None:
-        """Free what the model holds outside of this process's own memory.
+        """Free the memory that the model uses on a device.
 
         Raises:
-            ValueError: that fails.
+            ValueError: a call to the device fails.
         """
         if self._exact:
             self._exact.close()
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """float32 (N, C, H, W) -> (N, C, scale*H, scale*W). Raises ValueError, with the file's name, where the model fails."""
+        """Run the model.
+
+        Args:
+            batch: float32 (N, C, H, W), 0...1.
+
+        Returns:
+            The result, float32 (N, C, scale*H, scale*W).
+
+        Raises:
+            ValueError: the model fails; names the model's file.
+        """
         return self._named(self._run, batch)
 
     def run_all(self, batch: np.ndarray) -> list[np.ndarray]:
-        """As __call__, with all outputs, in the order of their names; each is float32 (N, C, H, W) of its own size."""
+        """Run the model and return all its outputs.
+
+        Args:
+            batch: float32 (N, C, H, W), 0...1.
+
+        Returns:
+            An array for each of `outputs`, float32 (N, C, H, W) with its own C, H and W.
+
+        Raises:
+            ValueError: the model fails; names the model's file.
+        """
         return self._named(self._run_all, batch)
 
     def _named(self, run: Callable[[np.ndarray], Result], batch: np.ndarray) -> Result:
-        """What a run returns. Raises ValueError, with the file's name, where it fails."""
+        """Return the result of `run`. Raises ValueError, with the file's name, if it fails."""
         try:
             return run(batch)
-        except Exception as error:  # the engines' own kinds have no common base
+        except Exception as error:  # the engines' exceptions have no common base
             reason = str(error)
             if reason.startswith(f'{self.path}: '):
                 reason = reason[len(self.path) + 2 :]
             raise ValueError(f'{self.path}: the model failed on an input {batch.shape}: {reason}')
 
-    def show_taps(self) -> None:  # noqa: B027 - a file's outputs are what they are
-        """Have `run_all` return the network's taps too, where the engine holds the network and not an exported graph."""
+    def show_taps(self) -> None:  # noqa: B027 - an exported graph has fixed outputs
+        """Make `run_all` return the network's taps too, if the engine runs the network and not an exported graph."""
 
     def set_exact(self, open_exact: Callable[[], Engine]) -> None:
-        """Say that nobody asked for this precision, and how the same model is opened in fp32."""
+        """Record that the user did not ask for this precision, which is lossy.
+
+        Args:
+            open_exact: opens the same model in fp32.
+        """
         self.is_lossy, self._open_exact = True, open_exact
 
     def exact(self) -> Engine:
-        """The same model in fp32, for pictures of more than 8 bits a channel; itself where this precision was asked for.
+        """Return the same model in fp32, for pictures with more than 8 bits per channel.
 
-        It is opened by the first call. Raises ValueError where that fails.
+        The first call opens the model.
+
+        Returns:
+            The model in fp32; this engine itself if the user asked for its precision.
+
+        Raises:
+            ValueError: the model cannot be opened in fp32.
         """
         if self._open_exact is None:
             return self
@@ -157,26 +193,27 @@ class Engine(abc.ABC):
             return self._exact
 
     def tiles_a_run(self, height: int, width: int) -> int:
-        """How many tiles of this size, in pixels, one run computes fastest."""
+        """Return the fastest number of tiles per run, for tiles of this size in pixels."""
         return 1
 
     def end_trace(self) -> str:
-        """Path of the engine's own profile of all runs so far, in the trace folder. Ends the trace.
+        """End the trace, and return the path of the engine's own profile of all runs, in the trace folder.
 
-        Raises ValueError where the engine keeps none.
+        Raises:
+            ValueError: the engine writes no profile.
         """
-        raise ValueError(f'{self.name} keeps no profile')
+        raise ValueError(f'{self.name} writes no profile')
 
     @abc.abstractmethod
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        """As __call__, with the engine's own errors."""
+        """Return the result for a batch. May raise any exception of the engine's library."""
 
     def _run_all(self, batch: np.ndarray) -> list[np.ndarray]:
-        """As run_all, with the engine's own errors. An engine whose models may have several outputs overrides it."""
+        """Return all outputs for a batch. May raise any exception. Engines that support several outputs override it."""
         return [self._run(batch)]
 
     def _set_input(self, path: str, axes: list[int | None] | None, outputs: Sequence[str]) -> None:
-        """Take the sizes of the input's axes and the outputs' names. Raises ValueError unless it is one picture input."""
+        """Set the input's sizes and the outputs' names. Raises ValueError unless the model has one picture input."""
         if axes is None or len(axes) != 4 or not outputs:
             raise ValueError(f'{path}: expected one float32 input (N, C, H, W)')
         self.path, self.outputs = path, list(outputs)

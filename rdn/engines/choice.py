@@ -1,7 +1,7 @@
-"""The engine for a model and a precision on this machine.
+"""The choice of an engine for a model and a precision on this machine.
 
-`auto` takes the fastest engine that is installed and loses at most 0.05 dB on Set14 and Urban100. The rules come from
-the measurements in docs/performance.md; nothing is timed when a model is opened.
+`auto` takes the fastest installed engine that loses at most 0.05 dB on Set14 and Urban100. The rules come from the
+measurements in docs/performance.md. Opening a model measures nothing.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rdn import cpu, escaping, guides_stack, run_record
 from rdn.engines import base, device_files, om, onnx_runtime, openvino, pyacl
 from rdn.network import onnx_graph
 
-OPSET = 9  # of weights that are exported for an engine
-DENSE = 'split'  # the form of dense blocks that engines on a CPU run fastest: docs/performance.md
-LOSSY = {'int8': 'of eight bits', 'fp16': 'in fp16'}  # precisions of a model's own, in words
+OPSET = 9  # for weights, which are exported to ONNX for an engine
+DENSE = 'split'  # the form of dense blocks that runs fastest on a CPU: docs/performance.md
+LOSSY = {'int8': 'an eight-bit model', 'fp16': 'an fp16 model'}  # kinds of models whose own values are not fp32
 
 
 class Request(NamedTuple):
-    """A model to open: the arguments of `open_model`, and the precision of the file's own values."""
+    """A model to open: the arguments of `open_model`, and in `own` the precision of the file's values."""
 
     path: str
     engine: str
@@ -43,19 +43,20 @@ def open_model(
     """Open a model.
 
     Args:
-        path: of an ONNX file, an offline model (.om) or weights (.pth).
+        path: an ONNX file, an offline model (.om) or weights (.pth).
         engine: one of base.ENGINES, or AUTO for the fastest one.
-        precision: one of base.PRECISIONS, or AUTO: of the named engine the model's own, else the fastest that loses little.
-        place: where it computes.
-        trace_folder: for the profile that `end_trace` returns; None measures nothing.
+        precision: one of base.PRECISIONS, or AUTO. AUTO is the model's own precision if an engine is named, else the
+            fastest that loses little.
+        place: the hardware to use.
+        trace_folder: the folder for the profile that `end_trace` returns; None for no profile.
 
     Returns:
-        The engine. Its `notes` say what it fell back to.
+        The engine. Its `notes` describe fallbacks.
 
     Raises:
         OSError: there is no such file.
-        ValueError: the file is not such a model; or an engine, a provider, a device or a precision that was named is not
-            available, with what to install or to name instead.
+        ValueError: the file is not such a model; or the named engine, provider, device or precision is not available.
+            The message says what to install, or what to name instead.
     """
     if engine not in (base.AUTO, *base.ENGINES) or precision not in (base.AUTO, *base.PRECISIONS):
         raise ValueError(f'{engine}, {precision}: an engine is one of {base.ENGINES}, a precision of {base.PRECISIONS}')
@@ -68,7 +69,7 @@ def open_model(
     if request.own in LOSSY and precision not in (base.AUTO, request.own):
         raise ValueError(f'{path}: is {LOSSY[request.own]}, not {precision}: give the model that it was made from')
     if precision == 'int8' and request.own != 'int8':
-        raise ValueError(f'{path}: is not of eight bits: RDN_quantize.py makes such a model of it')
+        raise ValueError(f'{path}: is not an eight-bit model: make one from it with RDN_quantize.py')
     return OPENERS[engine](request)
 
 
@@ -77,7 +78,7 @@ def _own_precision(path: str) -> str:
 
 
 def _open_offline_model(request: Request) -> base.Engine:
-    """Open an offline model. Raises ValueError for what only other models can be asked for."""
+    """Open an offline model. Raises ValueError if the request has options that only other models support."""
     path = request.path
     if request.engine not in (base.AUTO, 'om'):
         raise ValueError(f'{path}: an offline model runs by pyACL: leave the engine {request.engine} out')
@@ -97,7 +98,7 @@ def _open_offline_model(request: Request) -> base.Engine:
 
 
 def _open_fastest(request: Request) -> base.Engine:
-    """The engine that nobody named."""
+    """Open a model by the fastest engine, if the user named none."""
     place = request.place
     if place.provider or request.trace_folder:
         if request.precision == 'bf16':
@@ -119,7 +120,11 @@ def _open_fastest(request: Request) -> base.Engine:
 
 
 def _open_lossy(request: Request) -> tuple[base.Engine | None, list[str]]:
-    """The engine in a faster precision that loses at most 0.05 dB, or None; and notes on devices that do not work."""
+    """Open a model in a faster precision that loses at most 0.05 dB.
+
+    Returns:
+        The engine, or None if there is no such precision here; and notes on devices that do not work.
+    """
     engine, notes = _open_on_accelerator(request)
     if request.own != 'fp32' or engine:
         return engine, notes
@@ -136,7 +141,11 @@ def _open_lossy(request: Request) -> tuple[base.Engine | None, list[str]]:
 
 
 def _try_openvino(request: Request) -> tuple[base.Engine | None, list[str]]:
-    """The model in OpenVINO, which nobody named; or None, and a note: of an installation that is too old, for example."""
+    """Open a model in OpenVINO, which the user did not name.
+
+    Returns:
+        The engine and no notes; or None and a note, for example that the installed version is too old.
+    """
     try:
         return _open_openvino(request), []
     except ValueError as error:
@@ -146,10 +155,14 @@ def _try_openvino(request: Request) -> tuple[base.Engine | None, list[str]]:
 
 
 def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str]]:
-    """The network in PyTorch on the first accelerator that works, or None; and notes on those that do not work."""
+    """Open a network in PyTorch on the first accelerator that works.
+
+    Returns:
+        The engine, or None if no accelerator works; and notes on those that do not work.
+    """
     if request.place.device == base.CPU or request.own != 'fp32' or not device_files.are_present():
         return None, []
-    from rdn.engines import torch_device  # imports torch, which takes seconds and most machines need not
+    from rdn.engines import torch_device  # imports torch, which takes seconds and is not needed on most machines
 
     device, notes = torch_device.find_accelerator()
     if device is None:
@@ -161,7 +174,7 @@ def _open_on_accelerator(request: Request) -> tuple[base.Engine | None, list[str
 
 
 def _is_ours(path: str) -> bool:
-    """Whether a file's network is one whose loss in lower precisions was measured: of RDN_pth2onnx.py, or its weights."""
+    """Return whether a file is weights or comes from RDN_pth2onnx.py: only their loss in lower precisions is known."""
     if base.is_weights(path):
         return True
     from rdn.network import onnx_weights  # imports torch
@@ -174,12 +187,12 @@ def _is_ours(path: str) -> bool:
 
 
 def _open_half(request: Request) -> base.Engine:
-    """Open a model in fp16 on a machine without an accelerator for PyTorch."""
+    """Open a model in fp16 if PyTorch has no accelerator: only a model with fp16 values can run."""
     if request.own == 'fp16':
         return _open_onnx_runtime(request)
     raise ValueError(
         f'{request.path}: fp16 needs a GPU that PyTorch can use, and none works here: take bf16 or fp32, '
-        'or name the engine pytorch, which is slow in it on a CPU'
+        'or name the engine pytorch, which computes fp16 slowly on a CPU'
     )
 
 
@@ -212,7 +225,7 @@ def _open_openvino(request: Request) -> base.Engine:
 
 
 def _open_pytorch(request: Request, device: Any = None) -> base.Engine:
-    """Open a model's weights in PyTorch. device: the torch_device.TorchDevice that is known to work."""
+    """Open a model's weights in PyTorch, on the given torch_device.TorchDevice or on the request's device."""
     from rdn.engines import pytorch  # imports torch
 
     if request.place.provider or request.trace_folder:
@@ -228,16 +241,17 @@ def _open_pytorch(request: Request, device: Any = None) -> base.Engine:
 def _check_no_device(request: Request) -> None:
     if request.place.device not in (None, base.CPU):
         raise ValueError(
-            f'{request.path}: the device {request.place.device} is for PyTorch, which does not compute here: leave it out'
+            f'{request.path}: the device {request.place.device} is only for PyTorch, and another engine computes: '
+            'leave it out'
         )
 
 
 def _with_onnx(request: Request, open_engine: Callable[[str], base.Engine]) -> base.Engine:
-    """Open a model by an engine of ONNX files; weights are exported to a temporary one, which the engine reads whole.
+    """Open a model by an engine for ONNX files. Weights are first exported to a temporary file.
 
     Args:
-        request: what to open.
-        open_engine: opens the engine, from the path of the ONNX file.
+        request: the model to open.
+        open_engine: opens the engine from the path of an ONNX file, and reads the whole file.
     """
     if not base.is_weights(request.path):
         return open_engine(request.path)
@@ -269,9 +283,24 @@ def opened(
     place: base.Place = base.Place(),  # noqa: B008 - cannot change
     trace_folder: str | None = None,
 ) -> Iterator[base.Engine]:
-    """As open_model, for the script of a process: at the end the model is closed, and with it the use of devices.
+    """Open a model for a with block, like `open_model`.
 
-    Raises ValueError as open_model does, and where closing fails.
+    At the end of the block the model is closed, and devices that no other model uses are released. Scripts use it
+    once per process.
+
+    Args:
+        path: an ONNX file, an offline model (.om) or weights (.pth).
+        engine: one of base.ENGINES, or AUTO.
+        precision: one of base.PRECISIONS, or AUTO.
+        place: the hardware to use.
+        trace_folder: the folder for the profile that `end_trace` returns; None for no profile.
+
+    Yields:
+        The engine.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: the model cannot be opened or closed.
     """
     try:
         with open_model(path, engine, precision, place, trace_folder) as model:
@@ -284,10 +313,15 @@ def opened(
 
 
 def guides_engine(path: str, precision: str, place: base.Place) -> str:
-    """The engine of the guide's steps where none is named: ONNX Runtime, which computes fp32 as PyTorch does.
+    """Return the engine of the guide's steps, for users who name none.
 
-    A precision that is named, a model of eight bits, or an offline model may need another: AUTO. A device is
-    PyTorch's.
+    Usually it is ONNX Runtime, which computes fp32 like PyTorch. It is AUTO for an offline model, an eight-bit model or
+    a named precision, which may need another engine; and PyTorch if a device is named.
+
+    Args:
+        path: the model.
+        precision: one of base.PRECISIONS, or AUTO.
+        place: the hardware to use.
     """
     if path.endswith(om.ENDING) or precision != base.AUTO:
         return base.AUTO
@@ -297,9 +331,15 @@ def guides_engine(path: str, precision: str, place: base.Place) -> str:
 
 
 def check_model(path: str) -> None:
-    """Raises OSError or ValueError, with the file's name, for a file that no engine of any machine runs; runs nothing.
+    """Check that a file is a model that can run on any machine, without running it.
 
-    An offline model is such a file: it needs a device of the chip that it was converted for.
+    Args:
+        path: an ONNX file or weights.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: no engine can run the file; or it is an offline model, which runs only on the chip that it was
+            converted for. Names the file.
     """
     if base.is_weights(path):
         from rdn.network import checkpoint  # imports torch
@@ -310,22 +350,29 @@ def check_model(path: str) -> None:
 
 
 def describe(model: base.Engine, flag: str) -> str:
-    """Say what computes, and how to get exact fp32 where `auto` chose another precision.
+    """Describe the engine and its precision; if `auto` chose a lossy one, add the flag for exact fp32.
 
     Args:
         model: the opened engine.
-        flag: how the script spells the flag of the precision.
+        flag: the script's flag for the precision.
 
     Returns:
-        'OpenVINO, bf16 (exact: --precision=fp32)', for example.
+        For example 'OpenVINO, bf16 (exact: --precision=fp32)'.
     """
     return f'{model.name} (exact: {flag}=fp32)' if model.is_lossy else model.name
 
 
 def faster_way(model: base.Engine, flag: str) -> str | None:
-    """A line on what would be faster here for a model that runs with no precision asked for; None where nothing would.
+    """Suggest a faster engine or precision for a model, if the user asked for no precision.
 
-    flag: how the script spells its flag. Where the figures come from: docs/performance.md.
+    The figures are from docs/performance.md.
+
+    Args:
+        model: the opened engine.
+        flag: the script's flag for the precision.
+
+    Returns:
+        One line; None if nothing is faster on this machine.
     """
     if model.kind != onnx_runtime.PROVIDERS['CPU'] or not guides_stack.HAS_OPENVINO:
         return None
@@ -339,9 +386,9 @@ def faster_way(model: base.Engine, flag: str) -> str | None:
 
 
 def resolve_model(path: str) -> str:
-    """The model's path: X_bs1.onnx stands for X.onnx where only that is there.
+    """Return the model's path; X_bs1.onnx becomes X.onnx if only that file exists.
 
-    The guide's offline models carry their batch size in the name; an ONNX file takes any.
+    The guide's offline models have their batch size in the name. An ONNX file accepts any batch size.
     """
     general = re.sub(r'_bs\d+\.onnx$', '.onnx', path)
     return general if not os.path.exists(path) and os.path.exists(general) else path

@@ -1,4 +1,4 @@
-"""How far an exported model is from the network in PyTorch."""
+"""The difference between an exported model and the network in PyTorch."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 import torch
 from torch import nn
 
-TOLERANCE = 1e-5  # fraction of the output's range, between ONNX Runtime and PyTorch
+TOLERANCE = 1e-5  # between ONNX Runtime and PyTorch, as a fraction of the output's range
 HALF_TOLERANCE = 1e-2  # the same in fp16, where the two round in different places
 
 
 def largest_difference(model: nn.Module, path: str, shape: exporter.Shape) -> float:
-    """Return the largest difference of ONNX Runtime to PyTorch, as a fraction of the output's range.
+    """Return the largest difference between ONNX Runtime and PyTorch, as a fraction of the output's range.
 
-    The input is random, 0...1; where the shape leaves a size free, inputs of two sizes are tried, so that a size that is
-    frozen into the graph shows.
+    The inputs are random, 0...1. If the shape leaves a size free, two sizes are tried, to find sizes that the export
+    fixed by mistake.
 
     Args:
-        model: the network in PyTorch; one that returns a tuple is compared output by output.
-        path: of the ONNX file.
-        shape: that the file was exported with.
+        model: the network in PyTorch; if it returns a tuple, all outputs are compared.
+        path: the ONNX file.
+        shape: the shape with which the file was exported.
 
     Raises:
-        ValueError: the shapes of the outputs differ, or PyTorch's holds values that are not finite.
+        ValueError: the shapes of the outputs differ, or PyTorch's output contains values that are not finite.
     """
     exported = onnx_runtime.OnnxRuntime(path, base.Place('CPU'))
     random = np.random.RandomState(0)
@@ -41,13 +41,13 @@ def difference_on(
     """Return the largest difference on one random input, as a fraction of the output's range.
 
     Args:
-        model: the network in PyTorch; one that returns a tuple is compared output by output.
-        exported: the engine that is compared with it.
+        model: the network in PyTorch; if it returns a tuple, all outputs are compared.
+        exported: the engine to compare with it.
         sizes: (N, height, width) of the input.
         random: makes the input's values, 0...1.
 
     Raises:
-        ValueError: as `largest_difference`.
+        ValueError: the shapes of the outputs differ, or PyTorch's output contains values that are not finite.
     """
     batch, height, width = sizes
     image = random.rand(batch, model.config['num_channels'], height, width).astype(np.float32)
@@ -59,10 +59,10 @@ def difference_on(
 
 
 def _difference(actual: np.ndarray, expected: np.ndarray, input_shape: tuple[int, ...]) -> float:
-    """The largest difference of two outputs, as a fraction of the expected one's range; raises as largest_difference."""
+    """Return the largest difference of two outputs as a fraction of the expected one's range. Raises ValueError."""
     if actual.shape != expected.shape:
         raise ValueError(
-            f'the exported graph gives {actual.shape} for an input {input_shape}, PyTorch {expected.shape}'
+            f'for an input {input_shape}, the exported graph returns {actual.shape} and PyTorch {expected.shape}'
         )
     if not np.isfinite(expected).all():
         raise ValueError('PyTorch computes values that are not finite: the weights are wrong, or too large for fp16')
@@ -70,7 +70,16 @@ def _difference(actual: np.ndarray, expected: np.ndarray, input_shape: tuple[int
 
 
 def check_difference(difference: float, tolerance: float, output_file: str) -> None:
-    """Raise ValueError if a difference is not below the tolerance, both as fractions of the output's range."""
+    """Check that a difference is below the tolerance.
+
+    Args:
+        difference: as a fraction of the output's range.
+        tolerance: as a fraction of the output's range.
+        output_file: the file that was not written, for the message.
+
+    Raises:
+        ValueError: the difference is not below the tolerance, or is nan.
+    """
     if not difference < tolerance:
         raise ValueError(
             f'ONNX Runtime differs from PyTorch by {difference:.1e} of the range, more than {tolerance:.0e}: '

@@ -1,6 +1,6 @@
-"""An offline model (.om) on an Ascend device, by pyACL: the toolkit's own way, without ais_bench.
+"""Runs an offline model (.om) on an Ascend device by pyACL, the toolkit's own module, without ais_bench.
 
-The model runs in this process, in batches of the size that atc fixed.
+The model runs in this process. atc fixed its batch size.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ DTYPES = {0: np.dtype(np.float32), 1: np.dtype(np.float16)}  # pyACL's number of
 OTHER_TYPES = {2: 'int8', 3: 'int32', 4: 'uint8', 6: 'int16', 9: 'int64', 12: 'bool', 27: 'bfloat16'}
 HUGE_PAGES_FIRST = 0
 TO_DEVICE, TO_HOST = 1, 2
-GEARS_INPUT = 'ascend_mbatch_shape_data'  # the input that tells a model of several sizes which one is meant
-# Calls that count the sizes that a model was converted for, where it was converted for several; old toolkits lack some.
+GEARS_INPUT = 'ascend_mbatch_shape_data'  # the input that selects one of the sizes of a model with several
+# Calls that return the number of sizes for which a model was converted; 0 for a single size. Old toolkits lack some.
 GEAR_COUNTS = (('mdl.get_dynamic_batch', (), 'batchCount'), ('mdl.get_dynamic_hw', (-1,), 'hwCount'))
-PATIENCE_SECONDS = 5  # for a run that goes on when the process ends
+PATIENCE_SECONDS = 5  # the longest wait for a run that has not ended when the process ends
 
 
 class Tensor(NamedTuple):
     """The input or an output of a model.
 
     Attributes:
-        name: the model's own name for it.
+        name: its name in the model.
         shape: N, C, H, W.
-        dtype: of the values.
-        size: bytes that the model wants for it, which may be more than the values need.
+        dtype: the type of its values.
+        size: the bytes that the model requires, which may be more than the values need.
     """
 
     name: str
@@ -43,41 +43,46 @@ class Tensor(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Bytes of the values."""
+        """Number of bytes of the values."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
 
 class Buffers(NamedTuple):
-    """Memory on the device for each input or each output, and the dataset that a run finds it by: pointers."""
+    """Memory on the device for all inputs or for all outputs.
+
+    Attributes:
+        memory: a pointer for each input or output.
+        dataset: a pointer to pyACL's dataset, which passes the memory to a run.
+    """
 
     memory: Sequence[int]
     dataset: int
 
 
 class Om(base.Engine):
-    """An offline model on an Ascend device, in the precision that atc converted it to.
+    """An offline model on an Ascend device, in the precision that atc chose.
 
-    The device's memory is freed by `close`, or where the object is collected as garbage, or at the end of the process.
+    The device's memory is freed by `close`, by garbage collection, or at the end of the process.
     """
 
     def __init__(self, path: str, device_id: int = 0):
         """Load a model onto a device.
 
         Args:
-            path: of the .om file.
+            path: the .om file.
             device_id: number of the device.
 
         Raises:
             OSError: there is no such file.
-            ValueError: pyACL is not here or a call fails; or the model is of another kind: with dynamic sizes, of other
-                types than float32 and float16, not of one picture input.
+            ValueError: pyACL is missing or a call fails; or the model is unsupported: it has dynamic sizes, types other
+                than float32 and float16, or not exactly one picture input.
         """
-        with open(path, 'rb'):  # so a missing file is called that
+        with open(path, 'rb'):  # a missing file raises its own error, not pyACL's
             pass
         try:
             module = pyacl.load_module()
         except ValueError as error:
-            raise ValueError(f'{path}: an offline model, which runs on an Ascend device: {error}; or give the .onnx')
+            raise ValueError(f'{path}: an offline model runs on an Ascend device: {error}; or give the .onnx file')
         super().__init__()
         self._session = _Session(pyacl.Calls(module, path), device_id)
         self._session.open()
@@ -89,15 +94,15 @@ class Om(base.Engine):
 
     @property
     def spent(self) -> base.Spent:
-        """Seconds of all runs so far."""
+        """The total time of all runs, in seconds."""
         return self._session.spent
 
     def close(self) -> None:
-        """Free what the model has on the device. Raises ValueError where a call fails; the others are made all the same."""
+        """Free the model's memory on the device. If a call fails, the others follow before ValueError is raised."""
         self._session.close()
 
     def __del__(self) -> None:
-        """Free the device's memory, which nobody else knows of."""
+        """Free the device's memory, which Python cannot free itself."""
         session = self.__dict__.get('_session')
         if session:
             with contextlib.suppress(ValueError):
@@ -110,24 +115,24 @@ class Om(base.Engine):
         return self._run_parts(batch, len(self.outputs))
 
     def _run_parts(self, batch: np.ndarray, count: int) -> list[np.ndarray]:
-        """The first `count` outputs for any number of images."""
+        """Return the first `count` outputs for any number of images."""
         size, *shape = self._session.input.shape
         if batch.ndim != 4 or list(batch.shape[1:]) != shape:
-            raise ValueError(f'the model takes (N, {", ".join(map(str, shape))})')
+            raise ValueError(f'the model accepts only (N, {", ".join(map(str, shape))})')
         if not len(batch):
             return [np.zeros((0, *output.shape[1:]), np.float32) for output in self._session.outputs[:count]]
         parts = [self._run_part(batch[start : start + size], count) for start in range(0, len(batch), size)]
         return parts[0] if len(parts) == 1 else [np.concatenate(output) for output in zip(*parts)]
 
     def _run_part(self, part: np.ndarray, count: int) -> list[np.ndarray]:
-        """Run a batch, or the short last one: the model computes the missing images too, on black."""
+        """Run one batch. An incomplete last batch is padded with black images, whose outputs are discarded."""
         full = np.zeros(self._session.input.shape, self._session.input.dtype)
         full[: len(part)] = part
         return [output[: len(part)] for output in self._session.run(full, count)]
 
 
 class _Session:
-    """A loaded model and all that it needs on the device. Its own thread makes the calls, and so has the context."""
+    """A loaded model and its memory on the device. All calls run in its own thread, to which the context belongs."""
 
     def __init__(self, calls: pyacl.Calls, device_id: int):
         self._calls, self._device_id = calls, device_id
@@ -138,7 +143,7 @@ class _Session:
         self.spent = base.Spent(0, 0, 0)
 
     def open(self) -> None:
-        """Load the model. Raises ValueError where a call fails, or for a model of another kind; nothing is held then."""
+        """Load the model. If a call fails or the model is unsupported, free everything and raise ValueError."""
         self._process.add(self.close)
         try:
             self._thread.do(self._open)
@@ -148,14 +153,14 @@ class _Session:
             raise
 
     def close(self) -> None:
-        """Free everything, once. Raises ValueError where a call fails, after all were made."""
+        """Free everything, once. If a call fails, the others follow before ValueError is raised."""
         if self._is_closed:
             self._thread.wait(PATIENCE_SECONDS)
             return
         self._is_closed = True
         try:
             self._thread.do(self._close)
-        finally:  # Ctrl-C may have cut the waiting short
+        finally:  # Ctrl-C may have interrupted the wait
             self._thread.end()
 
     def _close(self) -> None:
@@ -165,9 +170,9 @@ class _Session:
             self._process.remove(self.close)
 
     def run(self, batch: np.ndarray, count: int) -> list[np.ndarray]:
-        """Return the model's first `count` outputs, float32, for a full batch of its own type."""
+        """Return the model's first `count` outputs, float32, for a full batch in the input's type."""
         if self._is_closed:
-            raise ValueError(f'{self._calls.path}: is closed')
+            raise ValueError(f'{self._calls.path}: the model is closed')
         return self._thread.do(lambda: self._run(batch, count))
 
     def _open(self) -> None:
@@ -187,7 +192,7 @@ class _Session:
         held.add('rt.free_host', self._host)
 
     def _describe(self) -> list[Tensor]:
-        """The model's input and its outputs. Raises ValueError for a model of another kind."""
+        """Return the model's input and its outputs. Raises ValueError if the model is unsupported."""
         calls, held = self._calls, self._held
         desc = calls.make('mdl.create_desc')
         held.add('mdl.destroy_desc', desc)
@@ -210,7 +215,7 @@ class _Session:
         return found
 
     def _has_gears(self, desc: int, dims: list[dict[str, Any]]) -> bool:
-        """Whether a model was converted for several sizes, of which each run names one."""
+        """Return whether a model was converted for several sizes, so that each run would have to name one."""
         calls = self._calls
         if any(each.get('name') == GEARS_INPUT for each in dims):
             return True
@@ -218,20 +223,22 @@ class _Session:
         return any(counts)
 
     def _tensor(self, desc: int, side: str, index: int, dims: dict[str, Any]) -> Tensor:
-        """An input or output of a desc. Raises ValueError for another type than float32 and float16."""
+        """Return an input or output of a description. Raises ValueError for types other than float32 and float16."""
         calls = self._calls
         number = calls.ask(f'mdl.get_{side}_data_type', desc, index)
         if number not in DTYPES:
-            kind = OTHER_TYPES.get(number, f'of number {number}')
-            raise ValueError(f'{calls.path}: its {side} is {kind}: float32 and float16 are supported')
+            kind = OTHER_TYPES.get(number, f'of type number {number}')
+            raise ValueError(f'{calls.path}: its {side} is {kind}: only float32 and float16 are supported')
         size = calls.make(f'mdl.get_{side}_size_by_index', desc, index)
         found = Tensor(str(dims.get('name') or f'{side} {index}'), _shape_of(dims), DTYPES[number], size)
         if found.bytes > size:
-            raise ValueError(f'{calls.path}: its {side} {found.shape} needs {found.bytes} bytes, the model says {size}')
+            raise ValueError(
+                f'{calls.path}: its {side} {found.shape} needs {found.bytes} bytes, but the model says {size}'
+            )
         return found
 
     def _allocate(self, tensors: Sequence[Tensor]) -> Buffers:
-        """Memory on the device for these inputs or outputs, in a dataset of their own."""
+        """Allocate memory on the device for these inputs or outputs, and make a dataset of it."""
         calls, held = self._calls, self._held
         dataset = calls.make('mdl.create_dataset')
         held.add('mdl.destroy_dataset', dataset)
@@ -252,7 +259,7 @@ class _Session:
         copied = time.perf_counter()
         calls.call('mdl.execute', self._model, self._in.dataset, self._out.dataset)
         computed = time.perf_counter()
-        del source  # which had to live until here
+        del source  # it had to keep the batch's memory until here
         fetched, to_host = [], 0.0
         for output, memory in zip(self.outputs[:count], self._out.memory):
             before = time.perf_counter()
@@ -264,7 +271,7 @@ class _Session:
         return fetched
 
     def _lend(self, batch: np.ndarray) -> tuple[Any, int]:
-        """An object that holds a batch, and the address of its bytes, which is good as long as the object lives."""
+        """Return an object with a batch's bytes, and their address, which is valid as long as the object lives."""
         calls = self._calls
         if calls.has('util.bytes_to_ptr'):
             content = batch.tobytes()
@@ -272,7 +279,7 @@ class _Session:
         return batch, calls.make('util.numpy_to_ptr', batch)
 
     def _fetch(self, output: Tensor) -> np.ndarray:
-        """The output that was copied to the host; it may be a view of memory that the next copy overwrites."""
+        """Return the output that was copied to the host. It may be a view of memory that the next copy overwrites."""
         calls, shape, dtype = self._calls, output.shape, output.dtype
         if calls.has('util.ptr_to_bytes'):
             content = calls.make('util.ptr_to_bytes', self._host, output.size)
@@ -281,5 +288,5 @@ class _Session:
 
 
 def _shape_of(dims: dict[str, Any]) -> tuple[int, ...]:
-    """The sizes in pyACL's description of an input or output; the array may be longer than what counts."""
+    """Return the sizes in pyACL's description of an input or output, whose array may be longer than its dimensions."""
     return tuple(int(size) for size in dims.get('dims', ()))[: dims.get('dimCount')]

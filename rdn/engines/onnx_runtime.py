@@ -12,30 +12,30 @@ from rdn.network import onnx_graph
 import numpy as np
 import onnxruntime
 
-# ONNX Runtime's execution providers, in the order of preference.
+# ONNX Runtime's execution providers, in order of preference.
 PROVIDERS = {
     'CANN': 'CANNExecutionProvider',
     'TensorRT': 'TensorrtExecutionProvider',
     'CUDA': 'CUDAExecutionProvider',
     'CPU': 'CPUExecutionProvider',
 }
-# What brings a provider that is missing or does not load.
+# How to install a provider that is missing or does not load.
 INSTALL = {
     'CANN': "pip install onnxruntime-cann in place of onnxruntime, and source the toolkit's set_env.sh",
-    'TensorRT': 'pip install onnxruntime-gpu in place of onnxruntime, and install TensorRT and CUDA of its versions',
-    'CUDA': 'pip install onnxruntime-gpu in place of onnxruntime, and install CUDA and cuDNN of its versions',
+    'TensorRT': 'pip install onnxruntime-gpu in place of onnxruntime, and the TensorRT and CUDA versions that it needs',
+    'CUDA': 'pip install onnxruntime-gpu in place of onnxruntime, and the CUDA and cuDNN versions that it needs',
 }
-# Values of the CANN provider's precision_mode: as the model is, and fp16 wherever an operator has it.
+# Values of the CANN provider's precision_mode: the model's own precision, and fp16 for each operator that supports it.
 EXACT, FAST = 'must_keep_origin_dtype', 'force_fp16'
 TF32_OPTION = (1, 18)  # the first version whose CUDA provider has the option use_tf32
-TRIAL_SIDE = 32  # pixels of the run that shows whether a chip computes in fp32
+TRIAL_SIDE = 32  # pixels; the size of the run that tests whether a chip computes in fp32
 ON_DEVICE = {name for key, name in PROVIDERS.items() if key != 'CPU'}
 
 
 def _threads_by_default() -> int:
-    """Return 0, one for each of the machine's cores, unless this process may use fewer.
+    """Return the number of usable cores, or 0 (one thread per core) if this process may use all.
 
-    ONNX Runtime would bind its threads to the others all the same.
+    With 0, ONNX Runtime would bind threads to the cores that are not usable, too.
     """
     usable = cpu.available_cores()
     return 0 if usable == os.cpu_count() else usable
@@ -44,8 +44,8 @@ def _threads_by_default() -> int:
 class OnnxRuntime(base.Engine):
     """A model in ONNX Runtime, in the precision of its values.
 
-    On a CPU some nodes of an fp16 model run in fp32. Ascend chips without convolutions in fp32 run CANN's fp16 instead,
-    with a note, unless fp32 was named.
+    On a CPU some nodes of an fp16 model run in fp32. On Ascend chips without fp32 convolutions, CANN falls back to fp16
+    with a note, unless the user named fp32.
     """
 
     def __init__(
@@ -58,13 +58,14 @@ class OnnxRuntime(base.Engine):
         """Load a model.
 
         Args:
-            path: of the ONNX file.
-            place: where it computes.
-            trace_folder: for the profile that `end_trace` returns; None measures nothing.
-            is_named: whether the precision was asked for, so that no other may take its place.
+            path: the ONNX file.
+            place: the hardware to use.
+            trace_folder: the folder for the profile that `end_trace` returns; None for no profile.
+            is_named: whether the user named the precision, so that there is no fallback to another.
 
         Raises:
-            ValueError: ONNX Runtime cannot load it, or it is another kind of model.
+            ValueError: ONNX Runtime cannot load the file, the provider is not available, or the model has not exactly
+                one picture input.
         """
         super().__init__()
         self.precision = onnx_graph.precision_of(path)
@@ -73,7 +74,7 @@ class OnnxRuntime(base.Engine):
             self._start(path, EXACT)
             if self.kind == PROVIDERS['CANN']:
                 self._run(np.zeros([self.batch or 1, *(size or TRIAL_SIDE for size in self.shape)], np.float32))
-        except Exception as error:  # onnxruntime's own kinds have no common base
+        except Exception as error:  # onnxruntime's exceptions have no common base
             if is_named or not _is_cann(place.provider) or self.precision != 'fp32':
                 raise ValueError(f'{path}: onnxruntime cannot load it: {escaping.one_line(error)}')
             self.notes.append(
@@ -91,7 +92,7 @@ class OnnxRuntime(base.Engine):
         self.streams = 1 if self.kind in ON_DEVICE else place.streams
 
     def _start(self, path: str, cann_precision: str) -> None:
-        """Make the session. Raises onnxruntime's errors, and ValueError for another kind of model."""
+        """Make the session. Raises onnxruntime's errors, and ValueError if the model has not one picture input."""
         threads, streams = self._place.threads or _threads_by_default(), self._place.streams
         options = session_options()
         options.intra_op_num_threads = max(1, threads // streams) if streams > 1 else threads
@@ -116,31 +117,37 @@ class OnnxRuntime(base.Engine):
         return self._runs.run(self.outputs, {self.input_name: batch})
 
     def end_trace(self) -> str:
+        """End the profile that ONNX Runtime writes, and return its path."""
         return self.session.end_profiling()
 
 
 def session_options() -> onnxruntime.SessionOptions:
-    """How ONNX Runtime runs every model here: silent, and with eight bits rounded exactly on any processor."""
+    """Return this project's options for every session: no messages, and exact eight-bit rounding on any processor."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong is raised, too
+    options.log_severity_level = 4  # its messages would repeat the exceptions
     # Its integer kernels saturate on processors without VNNI, and are no faster on our models.
     options.add_session_config_entry('session.disable_quant_qdq', '1')
     return options
 
 
 class Runs:
-    """The runs of a session. They end when a script receives a signal, since one call may take hours."""
+    """The runs of a session. A signal to the script ends them, because one call may take hours."""
 
     def __init__(self, session: onnxruntime.InferenceSession):
         self._session, self._options = session, onnxruntime.RunOptions()
         stopping.stops(self)
 
     def run(self, outputs: Sequence[str] | None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """As of the session."""
+        """Run the session.
+
+        Args:
+            outputs: names of the outputs to return; None for all.
+            inputs: name -> array.
+        """
         return self._session.run(outputs, inputs, self._options)
 
     def stop(self) -> None:
-        """End all runs, also those that begin later."""
+        """End all runs, including those that begin later."""
         self._options.terminate = True
 
 
@@ -148,9 +155,9 @@ def choose_providers(name: str | None, device_id: int, cann_precision: str = EXA
     """Return onnxruntime's list of providers with their options.
 
     Args:
-        name: a key of PROVIDERS; None takes all that are installed, the best first.
+        name: a key of PROVIDERS; None for all that are installed, the best first.
         device_id: number of the device.
-        cann_precision: of the CANN provider, whose own default is fp16: EXACT or FAST.
+        cann_precision: for the CANN provider, whose own default is fp16: EXACT or FAST.
 
     Raises:
         ValueError: the installed onnxruntime does not have the provider.
@@ -163,24 +170,24 @@ def choose_providers(name: str | None, device_id: int, cann_precision: str = EXA
 
 
 def _options(provider: str, device_id: int, cann_precision: str) -> dict[str, str]:
-    """The options of a provider on a device: without TF32, which rounds fp32 to 10 bits, and with CANN's precision."""
+    """Return a provider's options: the device, CANN's precision, and no TF32, which rounds fp32 to 10 bits."""
     options = {'device_id': str(device_id)}
     if provider == PROVIDERS['CANN']:
         options['precision_mode'] = cann_precision
     elif provider == PROVIDERS['CUDA'] and _version() >= TF32_OPTION:
         options['use_tf32'] = '0'
     else:
-        os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')  # TensorRT has no option for it, nor had earlier versions
+        os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')  # TensorRT and older CUDA providers have no option for TF32
     return options
 
 
 def has_accelerator() -> bool:
-    """Whether the installed onnxruntime is built for a device; that does not mean that there is one."""
+    """Return whether the installed onnxruntime is built for an accelerator, which may still be missing."""
     return bool(ON_DEVICE & set(onnxruntime.get_available_providers()))
 
 
 def _is_cann(name: str | None) -> bool:
-    """Whether CANN is the provider that a session takes."""
+    """Return whether a session takes the CANN provider."""
     return name == 'CANN' or name is None and PROVIDERS['CANN'] in onnxruntime.get_available_providers()
 
 

@@ -1,4 +1,4 @@
-"""The exported model in OpenVINO on a CPU: in fp32, in bf16, or in eight bits."""
+"""The exported model in OpenVINO on a CPU: in fp32, bf16 or int8."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rdn.network import onnx_graph
 import numpy as np
 
 INSTALL = 'pip install openvino' if guides_stack.HAS_OPENVINO else 'it needs Python 3.8 or later'
-MAX_COMPILED = 4  # input sizes that OpenVINO keeps a compiled model for
+MAX_COMPILED = 4  # input sizes whose compiled models are kept
 
 
 class OpenVino(base.Engine):
@@ -24,13 +24,16 @@ class OpenVino(base.Engine):
         """Load a model.
 
         Args:
-            path: of the ONNX file.
-            precision: 'fp32'; 'bf16', on a CPU that computes in it; 'int8' of a model of eight bits, the rest in fp32.
-            threads: as of base.Place.
-            streams: as of base.Place.
+            path: the ONNX file.
+            precision: 'fp32'; 'bf16', on a CPU that supports it; or 'int8' for an eight-bit model, whose other layers
+                run in fp32.
+            threads: number of CPU threads, which all streams share; 0 means one per core.
+            streams: the number of simultaneous runs.
 
         Raises:
-            ValueError: the processor's instructions or OpenVINO are missing, or OpenVINO cannot load the file.
+            OSError: there is no such file.
+            ValueError: OpenVINO is missing, the processor does not support bf16, OpenVINO cannot load the file, or the
+                model has not exactly one picture input.
         """
         super().__init__()
         onnx_graph.check_whole(path)
@@ -41,7 +44,9 @@ class OpenVino(base.Engine):
 
             self._core = _core()
         except ImportError:
-            raise ValueError(f'{precision} in OpenVINO needs OpenVINO 2023.1 or later, which is not here: {INSTALL}')
+            raise ValueError(
+                f'{precision} in OpenVINO needs OpenVINO 2023.1 or later, which is not installed: {INSTALL}'
+            )
         try:
             self._model = self._core.read_model(path)
         except Exception as error:
@@ -55,7 +60,7 @@ class OpenVino(base.Engine):
         self.precision, self.streams = precision, streams
         rest = 'bf16' if precision == 'bf16' else 'f32'
         self._hints: dict[str, Any] = {'INFERENCE_PRECISION_HINT': rest, 'NUM_STREAMS': streams}
-        self._hints['ENABLE_CPU_PINNING'] = False  # several processes would be bound to the same cores
+        self._hints['ENABLE_CPU_PINNING'] = False  # pinning would bind several processes to the same cores
         if threads:
             self._hints['INFERENCE_NUM_THREADS'] = threads
         self._compiled: dict[tuple[int, ...], Any] = {}
@@ -69,10 +74,10 @@ class OpenVino(base.Engine):
         return [results[index].copy() for index in range(len(self.outputs))]
 
     def _infer(self, batch: np.ndarray) -> Any:
-        """OpenVINO's results, by the outputs' numbers: views that this thread's next run overwrites."""
-        with self._lock:  # compiled for each size once: OpenVINO is slower on free axes
+        """Return OpenVINO's results by the outputs' numbers: views that this thread's next run overwrites."""
+        with self._lock:  # a model is compiled for each size, because OpenVINO is slower if the size is free
             if batch.shape not in self._compiled:
-                if len(self._compiled) == MAX_COMPILED:  # pictures of any size have tiles of their own
+                if len(self._compiled) == MAX_COMPILED:  # the tile sizes of the next picture may be others
                     self._compiled.clear()
                 self._model.reshape(list(batch.shape))
                 self._compiled[batch.shape] = self._core.compile_model(self._model, 'CPU', self._hints)
@@ -87,10 +92,11 @@ class OpenVino(base.Engine):
 
 @functools.lru_cache(maxsize=None)
 def _core() -> Any:
-    """The one Core of this process, which lives as long as it does.
+    """Return the only Core of this process, which is never freed.
 
-    A Core replaces the stack on which this thread handles signals, and puts the earlier one back when it goes. Of two,
-    the second puts back the stack of the first, which may be freed by then: the next Ctrl-C crashes.
+    A Core replaces the stack on which this thread handles signals, and restores the earlier stack when it is freed. If
+    there were two, the second would restore the stack of the first, which may be freed already. Then the next Ctrl-C
+    would crash.
     """
     from openvino import Core
 
@@ -98,5 +104,5 @@ def _core() -> Any:
 
 
 def is_installed() -> bool:
-    """Whether OpenVINO is installed."""
+    """Return whether OpenVINO is installed."""
     return importlib.util.find_spec('openvino') is not None

@@ -1,6 +1,6 @@
-"""pyACL, the module acl of a CANN toolkit: found, its calls checked, what a process does once.
+"""pyACL, the module acl of a CANN toolkit: finds it, checks its calls, initialises it once per process.
 
-Each call that fails becomes one line: its name, its code and what the runtime says of it. The calls are listed at
+If a call fails, the error is one line: the call's name, its code and the runtime's own message. The calls are listed at
 https://www.hiascend.com/document (Application Development, pyACL API).
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Callable
 from rdn import escaping, toolkit
 
 MODULE = 'acl'
-ALREADY_INITIALISED = 100002  # by another library of this process, which then also finalizes
+ALREADY_INITIALISED = 100002  # the code if another library of this process did it; that library also finalizes
 MAX_MESSAGE_LETTERS = 2000
 
 
@@ -29,7 +29,7 @@ def load_module() -> Any:
         The module.
 
     Raises:
-        ValueError: there is none, or it cannot be loaded; with what to do.
+        ValueError: the module is missing or cannot be loaded; says what to do.
     """
     module = sys.modules.get(MODULE)
     if _is_pyacl(module):
@@ -37,11 +37,11 @@ def load_module() -> Any:
     problem = 'no module acl is here'
     for folder in [None, *toolkit.python_folders()]:
         spec = importlib.machinery.PathFinder.find_spec(MODULE, folder and [folder])
-        if spec is None or spec.loader is None or not spec.has_location:  # a folder of that name is no module
+        if spec is None or spec.loader is None or not spec.has_location:  # a folder of that name is not the module
             continue
         try:
             module = _import(spec)
-        except Exception as error:  # a library of the toolkit is missing, for instance
+        except Exception as error:  # for example, a library of the toolkit is missing
             problem = f'{spec.origin} cannot be loaded ({escaping.one_line(error)})'
             continue
         if _is_pyacl(module):
@@ -68,36 +68,47 @@ def _import(spec: importlib.machinery.ModuleSpec) -> Any:
 
 
 class Calls:
-    """The functions of the module acl by their names, `rt.malloc` for instance, with their failures as ValueErrors.
+    """Calls the functions of the module acl by name, such as `rt.malloc`. Their failures become ValueErrors.
 
     Attributes:
         module: the module acl.
-        path: of the model that the calls are for, which the errors name.
+        path: the model's path, for errors.
     """
 
     def __init__(self, module: Any, path: str):
         self.module, self.path = module, path
 
     def has(self, name: str) -> bool:
-        """Whether the toolkit has a function; old ones lack some."""
+        """Return whether the toolkit has a function; old toolkits lack some."""
         return self._find(name) is not None
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        """Return what a function returns.
+        """Call a function and return its result unchecked.
+
+        Args:
+            name: the function's name, such as `rt.malloc`.
+            *arguments: for the function.
 
         Raises:
-            ValueError: it raises an exception.
+            ValueError: the function raises an exception, or is missing.
         """
         try:
             function = self._find(name)
             if function is None:
                 raise ValueError('this toolkit does not have it')
             return function(*arguments)
-        except Exception as error:  # of any kind: wrong arguments, for instance
+        except Exception as error:  # of any kind, for example for wrong arguments
             raise ValueError(f'{self.path}: acl.{name}: {escaping.one_line(error)}')
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call a function that returns `ret`, or a value and `ret`, and return the value or None.
+        """Call a function that returns an error code `ret`, or a value and `ret`.
+
+        Args:
+            name: the function's name, such as `rt.malloc`.
+            *arguments: for the function.
+
+        Returns:
+            The value; None if the function returns only `ret`.
 
         Raises:
             ValueError: `ret` is not 0.
@@ -109,7 +120,12 @@ class Calls:
         return values[0] if values else None
 
     def call_allowing(self, allowed: int, name: str, *arguments: Any) -> int:
-        """Call a function that returns `ret` alone, and return it.
+        """Call a function that returns only an error code `ret`, and return it.
+
+        Args:
+            allowed: a code besides 0 that is not an error.
+            name: the function's name, such as `init`.
+            *arguments: for the function.
 
         Raises:
             ValueError: `ret` is neither 0 nor the allowed code.
@@ -120,10 +136,14 @@ class Calls:
         return code
 
     def make(self, name: str, *arguments: Any) -> Any:
-        """Call a function that returns a pointer alone, or another value that is not 0.
+        """Call a function that returns only a pointer, or another value that must not be 0, and return it.
+
+        Args:
+            name: the function's name, such as `mdl.create_desc`.
+            *arguments: for the function.
 
         Raises:
-            ValueError: it returns 0 or nothing.
+            ValueError: the function returns 0 or None.
         """
         value = self.ask(name, *arguments)
         if not value:
@@ -143,25 +163,35 @@ class Calls:
 
 
 class Held:
-    """What has to be freed, last first; every part is tried, whatever fails before."""
+    """Resources to free, the last one first. If one cannot be freed, the others still are."""
 
     def __init__(self, calls: Calls):
         self._calls, self._stack = calls, contextlib.ExitStack()
         self._errors: list[ValueError] = []
 
     def add(self, name: str, *arguments: Any) -> None:
-        """Note the call that frees something."""
+        """Register the call that frees a resource.
+
+        Args:
+            name: of pyACL's function.
+            *arguments: for the function.
+        """
         self.add_function(self._calls.call, name, *arguments)
 
     def add_function(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Note a function that frees something, which may raise ValueError."""
+        """Register a function that frees a resource.
+
+        Args:
+            function: may raise ValueError.
+            *arguments: for the function.
+        """
         self._stack.callback(self._try, function, *arguments)
 
     def free(self) -> None:
-        """Free everything.
+        """Free all resources.
 
         Raises:
-            ValueError: a call failed; the first of them, after all were tried.
+            ValueError: a call failed. It is the first error, raised after all calls.
         """
         self._stack.close()
         if self._errors:
@@ -175,28 +205,33 @@ class Held:
 
 
 class Process:
-    """What a process does once with a module acl: initialise it, take devices, and finalize it at its end.
+    """The state of a module acl in this process.
 
-    Models on one device share it: some versions of CANN reset a device for all at the first reset_device.
+    It initialises the module once, counts each device's models, and finalizes the module at the end. It counts models
+    because in some versions of CANN the first reset_device resets the device for all models.
     """
 
     def __init__(self, module: Any):
         self.module = module
-        self._lock = threading.RLock()  # a model that is collected as garbage may come in between
+        self._lock = threading.RLock()  # reentrant, because garbage collection may close a model inside a call
         self._devices: collections.Counter[int] = collections.Counter()
         self._closers: list[Callable[[], None]] = []
         self._is_initialised = self._is_ours = False
 
     def add(self, close: Callable[[], None]) -> None:
-        """Note how to close a model that is still open when the process ends."""
+        """Register the function that closes a model if it is still open when the process ends."""
         self._closers.append(close)
 
     def remove(self, close: Callable[[], None]) -> None:
-        """Forget a model that is closed."""
+        """Remove a function that `add` registered, because its model is closed."""
         self._closers.remove(close)
 
     def take_device(self, calls: Calls, device_id: int) -> None:
         """Take a device for one more model; initialise the module before the first one.
+
+        Args:
+            calls: makes the calls.
+            device_id: number of the device.
 
         Raises:
             ValueError: a call fails.
@@ -205,7 +240,7 @@ class Process:
             if not self._is_initialised:
                 self._is_ours = calls.call_allowing(ALREADY_INITIALISED, 'init') == 0
                 self._is_initialised = True
-                atexit.register(self._at_exit)  # after the import of the module, whose own such functions come later
+                atexit.register(self._at_exit)  # registered after the module's own function, so it runs before that one
             self._devices[device_id] += 1
             try:
                 if self._devices[device_id] == 1:
@@ -217,6 +252,10 @@ class Process:
     def give_device(self, calls: Calls, device_id: int) -> None:
         """Give a device back for one model; reset it after the last one.
 
+        Args:
+            calls: makes the call.
+            device_id: number of the device.
+
         Raises:
             ValueError: the call fails.
         """
@@ -226,7 +265,7 @@ class Process:
                 calls.call('rt.reset_device', device_id)
 
     def finalize(self) -> None:
-        """Finalize the module, unless it was not initialised here or a model still has a device.
+        """Finalize the module, unless another library initialised it or a model still uses a device.
 
         Raises:
             ValueError: the call fails.
@@ -250,7 +289,7 @@ _processes: list[Process] = []  # more than one only if the module acl is replac
 
 
 def process_of(module: Any) -> Process:
-    """The Process of a module acl."""
+    """Return the Process of a module acl."""
     for process in _processes:
         if process.module is module:
             return process
@@ -259,7 +298,11 @@ def process_of(module: Any) -> Process:
 
 
 def chip_of(module: Any, device_id: int) -> str | None:
-    """Return the toolkit's name of a device's chip, Ascend310P3 for instance; None if the toolkit does not say it.
+    """Return the toolkit's name of a device's chip, for example Ascend310P3; None if this toolkit cannot name it.
+
+    Args:
+        module: the module acl.
+        device_id: number of the device.
 
     Raises:
         ValueError: the device cannot be used.
@@ -274,7 +317,7 @@ def chip_of(module: Any, device_id: int) -> str | None:
 
 
 def finalize() -> None:
-    """Finalize what this process initialised and no model uses.
+    """Finalize pyACL if this process initialised it and no model uses a device.
 
     Raises:
         ValueError: a call fails.

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import nn
 
-# Pixels of one run on an accelerator. Measured: docs/performance.md.
+# Pixels of one run on an accelerator, from the measurements in docs/performance.md.
 RUN_PIXELS = 32 * 114 * 114
-# Pixels by which the parts of a tile overlap that is too large for the memory: more than tiles.OVERLAP, as no flag sets it.
+# If a tile is too large for the memory, its parts overlap by this number of pixels. It is larger than tiles.OVERLAP,
+# because no flag can increase it.
 PART_OVERLAP = 24
-LEAST_SIDE = 64  # pixels of such a part
-STREAMS = 2  # runs at a time on an accelerator: one computes while the other is copied
+LEAST_SIDE = 64  # pixels; a tile of this size or less is not divided
+STREAMS = 2  # simultaneous runs on an accelerator: one computes while the other's data are copied
 
 
 class _Loaded(NamedTuple):
@@ -33,8 +34,8 @@ class _Loaded(NamedTuple):
 class PyTorch(base.Engine):
     """A network in PyTorch.
 
-    A run that does not fit into the device's memory is computed in smaller batches, then in smaller tiles. Later runs
-    start with the size that fitted.
+    If a run does not fit into the device's memory, it is divided into smaller batches, then into smaller tiles. Later
+    runs start with a size that fits.
     """
 
     def __init__(
@@ -47,15 +48,17 @@ class PyTorch(base.Engine):
         """Load a network.
 
         Args:
-            path: of weights (.pth), or of an ONNX file that RDN_pth2onnx.py exported.
-            precision: 'fp32', 'fp16' or 'bf16'; AUTO: fp32 on a CPU, else the first of fp16, bf16 and fp32 that the device
-                computes in and the network does not overflow in, with a note.
-            place: `device` names the device; `threads` are those of a CPU.
-            device: one that is known to work; None finds the one of `place`, else the first accelerator, else the CPU.
+            path: weights (.pth), or an ONNX file that RDN_pth2onnx.py exported.
+            precision: 'fp32', 'fp16', 'bf16' or AUTO. AUTO is fp32 on a CPU. On an accelerator it is the first of fp16,
+                bf16 and fp32 that the device supports; if the network overflows in it, the next one, with a note.
+            place: `device` is the device's name, `threads` the number of threads of a CPU.
+            device: a device that is known to work; None takes the one of `place`, else the first accelerator, else the
+                CPU.
 
         Raises:
             OSError: there is no such file.
-            ValueError: the file holds no network of ours; or the device or the precision is not available.
+            ValueError: the file does not contain a network of this project, or the device or the precision is not
+                available.
         """
         super().__init__()
         self._device = device or self._find_device(place.device)
@@ -81,10 +84,10 @@ class PyTorch(base.Engine):
         return found or torch_device.find(torch_device.CPU)
 
     def _load(self, precisions: tuple[str, ...]) -> None:
-        """Put the network on the device in the first of some precisions that it computes in.
+        """Put the network on the device in the first of these precisions that the device supports.
 
         Raises:
-            ValueError: it computes in none of them.
+            ValueError: the device supports none of them.
         """
         reasons = []
         for precision in precisions:
@@ -100,7 +103,7 @@ class PyTorch(base.Engine):
         self.name = f'PyTorch, {precision} ({self._device.card})'
 
     def tiles_a_run(self, height: int, width: int) -> int:
-        """As many as fill an accelerator; one on a CPU, where a batch brings nothing."""
+        """Return the number of tiles that fill an accelerator; 1 on a CPU, where larger batches are not faster."""
         return 1 if self.streams == 1 else max(1, RUN_PIXELS // (height * width))
 
     def close(self) -> None:
@@ -120,11 +123,11 @@ class PyTorch(base.Engine):
         return self._run_halves(batch) if count > 1 else self._run_parts(batch)
 
     def show_taps(self) -> None:
-        """Have `run_all` return the network's taps, too."""
+        """Make `run_all` return the network's taps, too."""
         self.outputs = taps.output_names(exporter.stages_of(self._source))
 
     def _run_all(self, batch: np.ndarray) -> list[np.ndarray]:
-        """In one run, however large it is, and with values that are not finite as they are."""
+        """Compute all outputs in one run of any size, and accept values that are not finite."""
         if len(self.outputs) == 1:
             return [self._run(batch)]
         loaded = self._loaded
@@ -134,7 +137,7 @@ class PyTorch(base.Engine):
             return [output.float().contiguous().cpu().numpy() for output in outputs]
 
     def _try(self, batch: np.ndarray) -> np.ndarray | None:
-        """The output of one run; None if it does not fit into the memory. Where that is short, runs take turns."""
+        """Return the output of one run; None if it does not fit into the memory. Runs take turns if memory is short."""
         is_short = self._most_pixels < float('inf')
         try:
             with self._turn if is_short else contextlib.nullcontext():
@@ -142,12 +145,15 @@ class PyTorch(base.Engine):
         except Exception as error:
             if not torch_device.is_out_of_memory(error):
                 raise
-        torch_device.free_memory(self._device.kind)  # only here: the error held the values of the run
+        torch_device.free_memory(
+            self._device.kind
+        )  # not inside `except`, where the error still refers to the run's values
         pixels = batch.shape[0] * batch.shape[2] * batch.shape[3]
         with self._lock:
             if self._most_pixels == float('inf'):
                 self.notes.append(
-                    f'{self._device.card}: not enough memory for {pixels / 1e6:.3g} megapixels a run: less are run'
+                    f'{self._device.card}: not enough memory for {pixels / 1e6:.3g} megapixels in one run: '
+                    'smaller runs are used'
                 )
             self._most_pixels = min(self._most_pixels, pixels - 1)
         return None
@@ -157,7 +163,7 @@ class PyTorch(base.Engine):
         return np.concatenate([self._run(batch[:half]), self._run(batch[half:])])
 
     def _run_parts(self, batch: np.ndarray) -> np.ndarray:
-        """A batch of one tile in two overlapping parts. Raises ValueError where they would be tiny."""
+        """Run a batch of one tile in two overlapping parts. Raises ValueError if the tile is already tiny."""
         size = batch.shape[2:]
         if max(size) <= LEAST_SIDE:
             raise ValueError(
@@ -171,7 +177,7 @@ class PyTorch(base.Engine):
         return tiles.join(outputs, layout)[np.newaxis]
 
     def _compute(self, batch: np.ndarray) -> np.ndarray:
-        """One run. Raises ValueError for outputs that are not finite, where no other precision helps."""
+        """Return the output of one run. Raises ValueError if it is not finite and no other precision can be tried."""
         while True:
             loaded = self._loaded
             with torch.no_grad():
@@ -188,17 +194,17 @@ class PyTorch(base.Engine):
         return loaded.network(x.contiguous(memory_format=torch.channels_last))
 
     def _widen(self, loaded: _Loaded) -> None:
-        """Load the network in a precision of a larger range than that in which it overflowed.
+        """Load the network again, in a precision with a larger range, because it overflowed.
 
         Raises:
-            ValueError: there is none, or the precision was named.
+            ValueError: no precision has a larger range, or the user named the precision.
         """
         if loaded.precision == 'fp32':
             raise ValueError('it computes values that are not finite: the weights or the input are wrong')
         if not self._may_change:
             raise ValueError(f'{loaded.precision} overflows in this network: take fp32')
         with self._lock:
-            if self._loaded is loaded:  # another run may have done it
+            if self._loaded is loaded:  # otherwise another run has already loaded it
                 self._load(('bf16', 'fp32') if loaded.precision == 'fp16' else ('fp32',))
                 self.notes.append(
                     f'{loaded.precision} overflows in this network, so it is computed in {self.precision}'
@@ -206,7 +212,7 @@ class PyTorch(base.Engine):
 
 
 def _chip(device: torch_device.TorchDevice) -> str:
-    """The device's name for a record."""
+    """Return the device's name for a record."""
     if device.kind == torch_device.CPU:
         return run_record.HOST
     return toolkit.chip_name(device.card) if device.kind == 'npu' else device.card

@@ -1,4 +1,4 @@
-"""How many times a model enlarges, from a run."""
+"""The scale of a model: how many times it enlarges a picture."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from rdn.engines import base
 
 import numpy as np
 
-TRIAL_SIDE_PIXELS = 32  # of the run of a model that takes any size
+TRIAL_SIDE_PIXELS = 32  # the input's size if the model accepts any size
 
 
 def scale_of(model: base.Engine, path: str) -> int:
-    """Return how many times a model enlarges, from a run on a gradient.
+    """Find the scale of a model by running it on a gradient.
 
     Args:
         model: the model.
-        path: where it is, for the error.
+        path: the model's path, for the error.
 
     Raises:
-        ValueError: it does not take RGB or does not enlarge, or its output is no picture.
+        ValueError: the model does not accept RGB, does not enlarge, or its output cannot be a picture.
     """
     channels = model.shape[0]
     height, width = (size or TRIAL_SIDE_PIXELS for size in model.shape[1:])
@@ -28,6 +28,6 @@ def scale_of(model: base.Engine, path: str) -> int:
     output = model(np.broadcast_to(gradient, (model.batch or 1, 3, height, width)).copy())
     scale, rest = divmod(output.shape[2], height)
     if rest or not scale or output.shape[1:] != (3, height * scale, width * scale):
-        raise ValueError(f'{path}: makes {output.shape[1:]} of {[3, height, width]}: no enlargement')
+        raise ValueError(f'{path}: the model does not enlarge: it turns {[3, height, width]} into {output.shape[1:]}')
     sanity.check_trial(output, path)
     return scale

@@ -1,4 +1,4 @@
-"""The device that PyTorch computes on: one counts as available only after it has run a convolution."""
+"""PyTorch's devices. A device counts as available only after it has run a convolution."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import torch
 from torch import nn
 
 CPU = base.CPU
-# Kinds of accelerators in the order of preference, and what makes each of them available.
+# Kinds of accelerators in order of preference, and how to make each of them available.
 INSTALL = {
-    'cuda': 'install the driver of the card and a PyTorch built for it (pytorch.org/get-started/locally)',
-    'npu': "pip install torch-npu of PyTorch's version, and source the toolkit's set_env.sh",
+    'cuda': "install the card's driver and a PyTorch built for it (pytorch.org/get-started/locally)",
+    'npu': "pip install the torch-npu version that matches PyTorch's, and source the toolkit's set_env.sh",
     'xpu': "install the card's driver and a PyTorch built for XPU (pytorch.org/get-started/locally)",
     'mps': 'it needs an Apple processor, macOS 12.3 or later, and PyTorch 1.12 or later',
 }
 DTYPES = {'fp32': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}
-# Of the errors for a run that is too large; the last one: of more values than a kernel counts.
+# Parts of the errors if a run is too large. The last one appears if a kernel cannot count the values.
 MEMORY_SIGNS = (
     'out of memory',
     'not enough memory',
@@ -31,15 +31,15 @@ MEMORY_SIGNS = (
     'OUT_OF_DEVICE_MEMORY',
     '32-bit index math',
 )
-TRIAL_SIDE = 16  # pixels of the convolution that shows whether a device works
+TRIAL_SIDE = 16  # pixels; the input's size for the convolution that tests a device
 
 
 class TorchDevice(NamedTuple):
     """A device that works.
 
     Attributes:
-        name: as PyTorch spells it: 'cuda:1', 'mps', 'cpu'.
-        card: its own name, for people: 'NVIDIA H200', 'CPU'.
+        name: PyTorch's name: 'cuda:1', 'mps', 'cpu'.
+        card: the hardware's name, for users: 'NVIDIA H200', 'CPU'.
     """
 
     name: str
@@ -47,15 +47,18 @@ class TorchDevice(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The name without the number: 'cuda'."""
+        """The name without the number, for example 'cuda'."""
         return self.name.split(':')[0]
 
 
 def find(name: str) -> TorchDevice:
-    """Return the device of this name.
+    """Return the device of this name after testing it.
+
+    Args:
+        name: PyTorch's name, for example 'cuda:1'.
 
     Raises:
-        ValueError: it does not work here; with the card or the driver that failed, and what to install.
+        ValueError: the device does not work on this machine; says which card or driver failed, and what to install.
     """
     kind = name.split(':')[0]
     if kind != CPU and kind not in INSTALL:
@@ -67,46 +70,66 @@ def find(name: str) -> TorchDevice:
 
 
 def find_accelerator() -> tuple[TorchDevice | None, list[str]]:
-    """Return the first accelerator that works, None if none does, and a note on each that is here and does not work."""
+    """Find the first accelerator that works.
+
+    Returns:
+        The accelerator, or None; and a note on each accelerator that is present but does not work.
+    """
     notes = []
     for kind in INSTALL:
         reason = _load(kind) or (failure(kind, 'fp32') if _is_present(kind) else None)
         if reason is None and _is_present(kind):
             return TorchDevice(kind, _card(kind)), notes
         if reason:
-            notes.append(f'{_describe(kind)} is not used, since it does not work here ({reason}): {INSTALL[kind]}')
+            notes.append(f'{_describe(kind)} is not used, because it does not work here ({reason}): {INSTALL[kind]}')
     missed = _why_not_cuda()
     return None, notes + ([missed] if missed else [])
 
 
 def failure(name: str, precision: str) -> str | None:
-    """Return why a device cannot run a convolution and a ReLU in a precision; None if it can."""
+    """Test a device with a convolution and a ReLU.
+
+    Args:
+        name: PyTorch's name, for example 'cuda:1'.
+        precision: a key of DTYPES.
+
+    Returns:
+        Why the device fails, in one line; None if it works.
+    """
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter('ignore')
             layer = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()).to(name, DTYPES[precision])
             output = layer(torch.ones(1, 3, TRIAL_SIDE, TRIAL_SIDE).to(name, DTYPES[precision])).float().cpu()
-    except Exception as error:  # of a driver: any kind
+    except Exception as error:  # drivers raise exceptions of any kind
         return escaping.first_line(error)
-    return None if bool(torch.isfinite(output).all()) else 'a convolution gives values that are not finite'
+    return None if bool(torch.isfinite(output).all()) else 'a convolution returns values that are not finite'
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device's memory is too small for a run."""
+    """Return whether an error means that a device's memory is too small for a run."""
     return (
         isinstance(error, MemoryError) or isinstance(error, RuntimeError) and any(s in str(error) for s in MEMORY_SIGNS)
     )
 
 
 def free_memory(kind: str) -> None:
-    """Give back the memory of an accelerator that nothing uses any more."""
+    """Return unused memory of an accelerator to the system.
+
+    Args:
+        kind: PyTorch's name without a number, for example 'cuda'.
+    """
     empty_cache = getattr(getattr(torch, kind, None), 'empty_cache', None)
     if empty_cache:
         empty_cache()
 
 
 def compute_exactly(kind: str) -> None:
-    """Turn off the formats that stand in for fp32 and round it: TF32 of NVIDIA, HF32 of Ascend."""
+    """Turn off the less exact formats that replace fp32: NVIDIA's TF32, Ascend's HF32.
+
+    Args:
+        kind: PyTorch's name without a number, for example 'cuda'.
+    """
     if kind == 'cuda':
         torch.backends.cudnn.allow_tf32 = False
         if hasattr(torch.backends.cuda, 'matmul'):
@@ -117,7 +140,7 @@ def compute_exactly(kind: str) -> None:
 
 
 def _load(kind: str) -> str | None:
-    """Import what brings a kind of device; return why that fails, None if it does not or nothing is needed."""
+    """Import the package that a kind of device needs, if any; return why that fails, or None if it succeeds."""
     if kind != 'npu' or importlib.util.find_spec('torch_npu') is None:
         return None
     try:
@@ -128,7 +151,7 @@ def _load(kind: str) -> str | None:
 
 
 def _absence(kind: str) -> str | None:
-    """Return in words that PyTorch lacks a kind of device altogether; None where trying it says more, as for a card."""
+    """Say that PyTorch does not support a kind of device; return None if a test of the device will say more."""
     if kind == 'npu' and not hasattr(torch, kind):
         return 'torch_npu is not installed'
     if kind in ('xpu', 'mps') and not _is_present(kind):
@@ -137,7 +160,7 @@ def _absence(kind: str) -> str | None:
 
 
 def _is_present(kind: str) -> bool:
-    """Whether PyTorch finds such a device."""
+    """Return whether PyTorch finds such a device."""
     module = getattr(torch.backends if kind == 'mps' else torch, kind, None)
     if module is None:
         return False
@@ -147,16 +170,18 @@ def _is_present(kind: str) -> bool:
 
 
 def _why_not_cuda() -> str | None:
-    """Return why PyTorch uses no NVIDIA card although the driver is installed; None if it is not, or the card is used."""
+    """Say why PyTorch cannot use an NVIDIA card although its driver is installed; return None in all other cases."""
     if _is_present('cuda') or not shutil.which('nvidia-smi'):
         return None
     if torch.version.cuda is None:
-        return f'an NVIDIA driver is here, but PyTorch {torch.__version__} is built for the CPU: {INSTALL["cuda"]}'
+        return f'an NVIDIA driver is installed, but PyTorch {torch.__version__} is built for the CPU: {INSTALL["cuda"]}'
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter('always')
         torch.cuda.is_available()
     reason = said[0].message if said else failure('cuda', 'fp32')
-    return f'an NVIDIA driver is here, but PyTorch finds no card ({str(reason).splitlines()[0]}): {INSTALL["cuda"]}'
+    return (
+        f'an NVIDIA driver is installed, but PyTorch finds no card ({str(reason).splitlines()[0]}): {INSTALL["cuda"]}'
+    )
 
 
 def _card(name: str) -> str:
@@ -169,8 +194,8 @@ def _card(name: str) -> str:
 
 
 def _describe(name: str) -> str:
-    """A device with its card's name, as far as the driver says it: 'cuda:1, GeForce GTX 780,'."""
+    """Return a device's name with its card's name, if the driver says it: 'cuda:1 (GeForce GTX 780)'."""
     try:
         return f'{name} ({_card(name)})'
-    except Exception:  # of a driver: any kind
+    except Exception:  # drivers raise exceptions of any kind
         return name

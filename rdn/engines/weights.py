@@ -14,11 +14,12 @@ def network_of(path: str) -> nn.Module:
     """Load the network of a model, in evaluation mode, float32, on the CPU.
 
     Args:
-        path: of weights (.pth), or of an ONNX file that RDN_pth2onnx.py exported.
+        path: weights (.pth), or an ONNX file that RDN_pth2onnx.py exported.
 
     Raises:
         OSError: there is no such file.
-        ValueError: the file holds no weights of ours, or PyTorch does not compute with them as the ONNX file does.
+        ValueError: the file does not contain weights of a supported network, or PyTorch's output differs from the ONNX
+            file's.
     """
     if base.is_weights(path):
         return checkpoint.load(path)
@@ -30,6 +31,6 @@ def network_of(path: str) -> nn.Module:
         difference = comparison.difference_on(network, exported, sizes, np.random.RandomState(0))
         if not difference < comparison.TOLERANCE:
             raise ValueError(
-                f'PyTorch differs from this file by {difference:.1e} of the range: it is not as RDN_pth2onnx.py exports it'
+                f'PyTorch differs from this file by {difference:.1e} of the range: export it again with RDN_pth2onnx.py'
             )
     return network

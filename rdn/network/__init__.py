@@ -1,0 +1,1 @@
+"""Architectures of networks: their weights, and their export to ONNX."""

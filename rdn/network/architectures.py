@@ -1,4 +1,4 @@
-"""All architectures, and the one for a state dict or a name."""
+"""The list of all architectures, and the search for one by a state dict or a name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ARCHITECTURES: tuple[base.Architecture, ...] = (rdn_architecture.Rdn(),)
 
 
 def find(state_dict: base.StateDict) -> base.Architecture:
-    """Return the architecture that a state dict belongs to, by its keys.
+    """Find the architecture of a state dict by its keys.
 
     Raises:
-        ValueError: it belongs to none.
+        ValueError: the keys do not belong to any architecture.
     """
     for architecture in ARCHITECTURES:
         if architecture.owns(state_dict):
@@ -34,6 +34,6 @@ def title_of(name: str) -> str:
 
 
 def title_of_model(path: str) -> str:
-    """Return the title of the architecture whose name begins a model's file name; the guide's for any other name."""
+    """Return the title of the architecture whose name begins a model's file name; the guide's network otherwise."""
     name = os.path.basename(path).split('_')[0].lower()
     return title_of(name if name in names() else configuration.GUIDE_NETWORK)

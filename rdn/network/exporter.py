@@ -1,4 +1,4 @@
-"""A network to ONNX: which sizes are free, which operators enlarge, how features of a dense block reach a convolution."""
+"""Exports a network to ONNX, in several variants of the graph, with fixed or free sizes."""
 
 from __future__ import annotations
 
@@ -12,32 +12,38 @@ import onnx
 import torch
 from torch import nn
 
-OPSETS = range(9, 18)  # what PyTorch exports; those of torch 1.5 end with 12
+OPSETS = range(9, 18)  # PyTorch's opsets; torch 1.5 exports up to 12
 DENSE = ('concat', 'split')
-TRIALS = ((1, 40, 24), (2, 33, 48))  # (N, height, width) for what a shape leaves free
+TRIALS = ((1, 40, 24), (2, 33, 48))  # (N, height, width) for the free sizes of a shape
 
 
 class Shape(NamedTuple):
-    """The sizes of a model's input: images, pixels. None is free."""
+    """The sizes of a model's input; None for a free size.
+
+    Attributes:
+        batch: number of images.
+        height: pixels.
+        width: pixels.
+    """
 
     batch: int | None
     height: int | None
     width: int | None
 
     def filled(self, trial: tuple[int, int, int] = TRIALS[0]) -> tuple[int, int, int]:
-        """Return (N, height, width) with the sizes of a trial for free ones."""
+        """Return (N, height, width), in which a trial's sizes replace the free ones."""
         batch, height, width = (size or other for size, other in zip(self, trial))
         return batch, height, width
 
 
 class Variant(NamedTuple):
-    """Which of the graphs that compute the same numbers is written.
+    """A variant of the exported graph. All variants compute the same numbers.
 
     Attributes:
-        upsampling: what enlarges, a key of upsampling.OPERATORS.
-        dense: of a dense block: concat concatenates features, as the guide's graph does; split adds convolutions of
-            single features instead, so that the graph has no Concat (split_convolutions.py).
-        with_taps: whether further outputs show the values between the network's stages (taps.py).
+        upsampling: the operators that enlarge, a key of upsampling.OPERATORS.
+        dense: the form of dense blocks: 'concat' concatenates features, like the guide's graph; 'split' adds
+            convolutions of single features, so that the graph has no Concat (split_convolutions.py).
+        with_taps: whether the graph also outputs the values between the network's stages (taps.py).
     """
 
     upsampling: str = 'shuffle'
@@ -46,19 +52,20 @@ class Variant(NamedTuple):
 
 
 def export_onnx(model: nn.Module, shape: Shape, opset: int, variant: Variant, path: str) -> None:
-    """Write a network as ONNX: `image` (N, C, height, width) float32 -> `output`, and with taps further outputs.
+    """Write a network as an ONNX file.
 
-    The initializers are named by the state dict's keys; for split ones see split_convolutions.py.
+    The graph's input is `image`, float32 (N, C, height, width). Its first output is `output`; with taps, others follow.
+    The initializers have the names of the state dict's keys; split_convolutions.py describes the names of split ones.
 
     Args:
         model: the network, of an architecture that architectures.py lists.
-        shape: of the input; what None is in is left free.
+        shape: of the input; None leaves a size free.
         opset: one of OPSETS.
-        variant: the graph.
-        path: of the file to write.
+        variant: the variant of the graph.
+        path: the file to write.
 
     Raises:
-        ValueError: the graph contains an operator that the offline model must do without.
+        ValueError: the graph contains an operator that is not expected in this variant.
     """
     _export_concatenated(model, shape, opset, variant, path)
     graph = onnx_graph.load(path)
@@ -73,12 +80,13 @@ def export_onnx(model: nn.Module, shape: Shape, opset: int, variant: Variant, pa
     foreign = sorted(set(onnx_graph.count_operators(path)) - allowed)
     if foreign:
         raise ValueError(
-            f'the exported graph holds {", ".join(foreign)}: torch {torch.__version__} exports it differently'
+            f'the exported graph contains {", ".join(foreign)}, which the offline model must not contain: '
+            f'torch {torch.__version__} exports the network differently'
         )
 
 
 def _export_concatenated(model: nn.Module, shape: Shape, opset: int, variant: Variant, path: str) -> None:
-    """PyTorch's own export of a network, with the variant's upsampling and taps."""
+    """Export a network by PyTorch itself, with the variant's upsampling and taps, but with Concat."""
     network, names = upsampling.with_upsampling(model, variant.upsampling), [taps.RESULT]
     if variant.with_taps:
         names = taps.output_names(stages_of(network, model))
@@ -93,12 +101,18 @@ def _export_concatenated(model: nn.Module, shape: Shape, opset: int, variant: Va
     batch, height, width = shape.filled()
     image = torch.zeros(batch, model.config['num_channels'], height, width)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter('ignore')  # that this exporter is the older one, that opset 9 is old
+        warnings.simplefilter('ignore')  # PyTorch warns that this exporter and opset 9 are old
         torch.onnx.export(network, image, path, **options)
 
 
 def with_taps(network: nn.Module, architecture_of: nn.Module | None = None) -> nn.Module:
-    """Return the network with its taps as further outputs, in the order of taps.output_names. Arguments as stages_of."""
+    """Return the network with its taps as further outputs, in the order of taps.output_names.
+
+    Args:
+        network: of an architecture that architectures.py lists.
+        architecture_of: the original network, if modules of `network` were replaced; its state dict shows the
+            architecture.
+    """
     return taps.with_outputs(network, stages_of(network, architecture_of))
 
 
@@ -107,13 +121,17 @@ def stages_of(network: nn.Module, architecture_of: nn.Module | None = None) -> l
 
     Args:
         network: of an architecture that architectures.py lists.
-        architecture_of: the network whose state dict says which one, where the network's own modules were replaced.
+        architecture_of: the original network, if modules of `network` were replaced; its state dict shows the
+            architecture.
     """
     return architectures.find((architecture_of or network).state_dict()).stages(network)
 
 
 def _separate_equal_weights(graph: onnx.GraphProto) -> None:
-    """Give each weight its own initializer. PyTorch writes one for equal weights, such as biases of zeros, and Identity nodes."""
+    """Give each weight its own initializer.
+
+    For equal weights, such as biases of zeros, PyTorch writes only one initializer, and Identity nodes that copy it.
+    """
     weights = {tensor.name: tensor for tensor in graph.initializer}
     copies = [node for node in graph.node if node.op_type == 'Identity' and node.input[0] in weights]
     for node in copies:

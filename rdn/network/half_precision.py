@@ -1,4 +1,4 @@
-"""Half precision: an exported model in float16, and the output that PyTorch computes with float16 weights."""
+"""Half precision: converts an exported model to float16, and computes PyTorch's output in float16 for comparison."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ LARGEST = float(np.finfo(np.float16).max)  # 65504
 
 
 def convert(path: str) -> None:
-    """Convert an exported model to float16, in place. Its input and outputs stay float32, with a Cast node at each.
+    """Convert an exported model to float16, in place.
 
-    Every weight and every value between the Cast nodes is float16, so an engine that obeys a model's types
-    ("strongly typed") computes in fp16 without a flag.
+    Its input and outputs stay float32; a Cast node converts each of them. All weights, and all values between the Cast
+    nodes, are float16. So an engine that follows the model's types ("strongly typed") computes in fp16 without a flag.
 
     Args:
-        path: of the ONNX file, as RDN_pth2onnx.py exports it.
+        path: an ONNX file from RDN_pth2onnx.py, which is overwritten.
 
     Raises:
-        ValueError: a weight is too large for float16; with its name.
+        ValueError: a weight is too large for float16; names the weight.
     """
     model = onnx_graph.load(path)
     graph = model.graph
@@ -34,7 +34,7 @@ def convert(path: str) -> None:
         if tensor.data_type == TensorProto.FLOAT:
             values = numpy_helper.to_array(tensor)
             if np.abs(values).max(initial=0) > LARGEST:
-                raise ValueError(f'{tensor.name} holds values beyond {LARGEST:g}, the largest of fp16')
+                raise ValueError(f'{tensor.name} contains values beyond {LARGEST:g}, the largest number in fp16')
             tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), tensor.name))
     image, outputs = graph.input[0].name, [output.name for output in graph.output]
     inner = {name: f'{name}_fp16' for name in (image, *outputs)}
@@ -44,7 +44,7 @@ def convert(path: str) -> None:
     graph.node.insert(0, helper.make_node('Cast', [image], [inner[image]], to=TensorProto.FLOAT16))
     for name in outputs:
         graph.node.append(helper.make_node('Cast', [inner[name]], [name], to=TensorProto.FLOAT))
-    del graph.value_info[:]  # they say float32
+    del graph.value_info[:]  # its types are still float32
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
@@ -55,10 +55,9 @@ def _constants(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 
 def pytorch_reference(model: nn.Module) -> nn.Module:
-    """Return a network that computes in fp16 what `model` computes, from float32 inputs to float32 outputs.
+    """Return a copy of a network that computes in fp16. Its inputs and outputs are float32.
 
-    Where PyTorch has no fp16 convolution on the CPU (torch 1.5 has none), the network computes in fp32 with the weights
-    rounded to fp16.
+    If PyTorch has no fp16 convolution on the CPU (torch 1.5), the copy computes in fp32 with weights rounded to fp16.
     """
     half = _HalfNetwork(model)
     try:
@@ -70,7 +69,7 @@ def pytorch_reference(model: nn.Module) -> nn.Module:
 
 
 class _HalfNetwork(nn.Module):
-    """A copy of a network with float16 weights and values, in the order that PyTorch is ten times as fast in."""
+    """A copy of a network with float16 weights and values, in a memory format that makes PyTorch ten times faster."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -78,4 +77,5 @@ class _HalfNetwork(nn.Module):
         self.network = copy.deepcopy(model).half().to(memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute in float16, from a float32 input to a float32 output."""
         return self.network(x.half().contiguous(memory_format=torch.channels_last)).float()

@@ -1,4 +1,4 @@
-"""The weights in an ONNX file that RDN_pth2onnx.py wrote without --half: from the model back to a state dict."""
+"""Reads the weights in an ONNX file that RDN_pth2onnx.py wrote without --half back into a state dict."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from onnx import numpy_helper
 
 
 def state_dict_of(path: str) -> base.StateDict:
-    """Read the weights of an exported model, whether its features are concatenated or its convolutions split.
+    """Read the weights of an exported model, with concatenated features or with split convolutions.
 
-    Only names and shapes are checked: a graph that computes something else with the same weights is not noticed.
+    Only names and shapes are checked. A graph that uses the same weights for another computation is not detected.
 
     Args:
-        path: of the ONNX file.
+        path: the ONNX file.
 
     Returns:
         The state dict's key -> torch.Tensor, float32, complete and in the network's order.
 
     Raises:
         OSError: there is no such file.
-        ValueError: the file's weights were rounded to fp16 or int8; or they are not those of an architecture that
-            architectures.py lists: renamed, missing, folded into others, of other shapes. With the file's name.
+        ValueError: the file's weights were rounded to fp16 or int8; or they do not belong to an architecture that
+            architectures.py lists, because some are renamed, missing, folded into others or of other shapes. Names the
+            file.
     """
     remedy = 'give the weights (.pth) that it was made from'
     precision = onnx_graph.precision_of(path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rdn.network import base, taps
 
-PREFIXES = ('sfe1.', 'sfe2.', 'rdbs.', 'gff.')  # of keys that no other architecture has
+PREFIXES = ('sfe1.', 'sfe2.', 'rdbs.', 'gff.')  # only RDN's keys begin with these
 
 
 class Rdn(base.Architecture):
@@ -18,9 +18,12 @@ class Rdn(base.Architecture):
     operators = frozenset({'Conv', 'Relu', 'Concat', 'Add', 'Constant'})
 
     def owns(self, state_dict: base.StateDict) -> bool:
+        """Return whether a key begins with one of PREFIXES."""
         return any(key.startswith(PREFIXES) for key in state_dict)
 
     def infer_config(self, state_dict: base.StateDict) -> base.Config:
+        """Infer the arguments of models.RDN; raise ValueError if a key is missing or has a wrong shape."""
+
         def shape(key: str) -> Any:
             if key not in state_dict:
                 raise ValueError(f'no key {key}')
@@ -31,7 +34,7 @@ class Rdn(base.Architecture):
         def count(pattern: str) -> int:
             matches = [re.match(pattern, key) for key in state_dict]
             last = max([int(match.group(1)) for match in matches if match] or [-1])
-            return min(last, len(state_dict)) + 1  # a wild index must not build a wild network
+            return min(last, len(state_dict)) + 1  # a corrupt, huge index must not lead to a huge network
 
         num_features, num_channels = shape('sfe1.weight')[:2]
         growth_rate = shape('rdbs.0.layers.0.conv.weight')[0]
@@ -39,8 +42,8 @@ class Rdn(base.Architecture):
         scale = {4: 4 if 'upscale.2.weight' in state_dict else 2, 9: 3}.get(factor2)
         if scale is None:
             raise ValueError(
-                f'upscale.0.weight has shape {list(shape("upscale.0.weight"))}: '
-                f'of no scale among 2, 3, 4 for {num_features} features'
+                f'upscale.0.weight has shape {list(shape("upscale.0.weight"))}, '
+                f'which does not fit the scales 2, 3 or 4 with {num_features} features'
             )
         return dict(
             scale_factor=scale,
@@ -52,6 +55,7 @@ class Rdn(base.Architecture):
         )
 
     def parameter_shapes(self, config: base.Config) -> base.Shapes:
+        """Return key -> shape for each parameter of models.RDN."""
         features, growth = config['num_features'], config['growth_rate']
         channels, blocks, layers = (config[name] for name in ('num_channels', 'num_blocks', 'num_layers'))
         shapes: base.Shapes = {}
@@ -74,15 +78,16 @@ class Rdn(base.Architecture):
         return shapes
 
     def build(self, config: base.Config) -> Any:
-        import models  # brings torch, which names and titles do not need
+        """Return a models.RDN."""
+        import models  # imports torch, which takes seconds and is not needed for names and titles
 
         return models.RDN(**config)
 
     def stages(self, network: Any) -> list[taps.Stage]:
-        """Return a stage for sfe1, sfe2, each dense block, both convolutions of the global fusion, upscaling, output."""
+        """Return stages for sfe1, sfe2, each dense block, the two convolutions of gff, upscale and output."""
 
         def fuse(*blocks: Any) -> Any:
-            import torch  # loaded already by whoever has a network
+            import torch  # costs nothing here, because whoever has a network has imported it
 
             return network.gff[0](torch.cat(blocks, 1))
 

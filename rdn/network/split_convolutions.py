@@ -1,11 +1,13 @@
-"""A graph without Concat: each convolution over concatenated features becomes a sum of convolutions over one feature each.
+"""A graph without Concat: a convolution over concatenated features becomes a sum of convolutions over one feature each.
 
     conv(concat(a, b, c), W) + bias  =  (conv(a, W[:, :64]) + bias) + conv(b, W[:, 64:128]) + conv(c, W[:, 128:192])
 
-A dense block concatenates each feature again for every later layer; the sums copy none. The first convolution of a sum
-has the bias. The name of a part says which input channels of which weight it holds: `rdbs.0.layers.3.conv.weight/64-128`
-is `rdbs.0.layers.3.conv.weight[:, 64:128]`. Of all characters that ONNX allows, names have only those that TensorFlow
-allows too, since converters that began with TensorFlow refuse others.
+A dense block copies each feature into a new concatenation for every later layer. The sums copy no feature. Only the
+first convolution of a sum has the bias.
+
+The name of a part contains the weight's name and the input channels: `rdbs.0.layers.3.conv.weight/64-128` is
+`rdbs.0.layers.3.conv.weight[:, 64:128]`. Names contain only characters that TensorFlow also allows, because converters
+with origins in TensorFlow refuse others.
 """
 
 from __future__ import annotations
@@ -25,22 +27,22 @@ Arrays = Dict[str, np.ndarray]
 
 
 def key_of(name: str) -> str:
-    """Return the state dict's key for an initializer's name: that of the whole weight for a part of one."""
+    """Return the state dict's key for an initializer's name. For a part of a weight, it is the whole weight's key."""
     part = PART.fullmatch(name)
     return part.group(1) if part else name
 
 
 def join(parts: Arrays) -> Arrays:
-    """Put weights together from their parts; what is not a part stays as it is.
+    """Join the parts of split weights. Other values stay unchanged.
 
     Args:
-        parts: initializer's name -> values; those of parts are (out, channels of the part, height, width).
+        parts: initializer's name -> values. A part has the shape (out, channels of the part, height, width).
 
     Returns:
-        State dict's key -> values, (out, in, height, width) for weights.
+        State dict's key -> values; weights have the shape (out, in, height, width).
 
     Raises:
-        ValueError: a weight has a gap between its parts, or a part is of another size than its name says.
+        ValueError: a part is missing, or its size contradicts its name.
     """
     whole: Arrays = {}
     found: dict[str, list[tuple[int, int, np.ndarray]]] = collections.defaultdict(list)
@@ -55,39 +57,39 @@ def join(parts: Arrays) -> Arrays:
         ends = [0] + [end for _, end, _ in pieces]
         for (start, end, values), before in zip(pieces, ends):
             if start != before or values.ndim != 4 or values.shape[1] != end - start or key in whole:
-                raise ValueError(f'{key} is not whole: its part {start}-{end} has shape {list(values.shape)}')
+                raise ValueError(f'{key} is incomplete: its part {start}-{end} has shape {list(values.shape)}')
         whole[key] = np.concatenate([values for _, _, values in pieces], 1)
     return whole
 
 
 def split(model: onnx.ModelProto) -> None:
-    """Replace each convolution over concatenated features by a sum of convolutions, in place, and drop the Concat nodes.
+    """Replace each convolution over concatenated features by a sum of convolutions, in place.
 
-    A Concat that something else than an ungrouped convolution reads stays.
+    The Concat nodes are removed. One stays if a node that is not an ungrouped convolution reads it, too.
 
     Args:
         model: of any opset, with the weights as initializers.
 
     Raises:
-        ValueError: the number of channels of a feature is not known.
+        ValueError: the number of a feature's channels is unknown.
     """
     graph = model.graph
     channels = _channels(graph)
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    features: dict[str, list[str]] = {}  # of a Concat's output, which may be a Concat of a Concat
+    features: dict[str, list[str]] = {}  # a Concat's output -> its features, also if a Concat reads another Concat
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
         if node.op_type == 'Concat' and attributes['axis'] == 1:
             features[node.output[0]] = list(itertools.chain(*(features.get(name, [name]) for name in node.input)))
         names = features.get(node.input[0], []) if node.op_type == 'Conv' and attributes.get('group', 1) == 1 else []
-        if len(names) == 1:  # of a network of one block
+        if len(names) == 1:  # in a network with one block
             node.input[0] = names[0]
         if len(names) < 2:
             nodes.append(node)
             continue
         if node.input[1] not in weights or not all(name in channels for name in names):
-            raise ValueError(f'{node.input[1]} cannot be split: the channels of its inputs are not known')
+            raise ValueError(f'{node.input[1]} cannot be split: the channels of its inputs are unknown')
         ends = list(itertools.accumulate(channels[name] for name in names))
         parts = _cut(weights[node.input[1]], ends)
         weights.update((part.name, part) for part in parts)
@@ -96,7 +98,7 @@ def split(model: onnx.ModelProto) -> None:
 
 
 def _channels(graph: onnx.GraphProto) -> dict[str, int]:
-    """Tensor -> size of its axis 1, where it is known. onnx 1.7 infers no shapes behind an initializer."""
+    """Return tensor -> size of its axis 1, if known. onnx 1.7 itself infers no shapes behind an initializer."""
     found = {value.name: value.type.tensor_type.shape.dim[1].dim_value for value in graph.input}
     weights = {tensor.name: tensor.dims for tensor in graph.initializer}
     for node in graph.node:
@@ -108,7 +110,7 @@ def _channels(graph: onnx.GraphProto) -> dict[str, int]:
 
 
 def _cut(weight: onnx.TensorProto, ends: list[int]) -> list[onnx.TensorProto]:
-    """The parts of a weight along its input channels."""
+    """Cut a weight into parts along its input channels."""
     values = numpy_helper.to_array(weight)
     return [
         numpy_helper.from_array(np.ascontiguousarray(values[:, start:end]), f'{weight.name}/{start}-{end}')
@@ -117,9 +119,9 @@ def _cut(weight: onnx.TensorProto, ends: list[int]) -> list[onnx.TensorProto]:
 
 
 def _sum(conv: onnx.NodeProto, names: list[str], weights: list[str], ends: list[int]) -> Iterable[onnx.NodeProto]:
-    """The convolutions over each feature, and their sum, which has the output's name.
+    """Yield the convolutions over each feature, and the additions. The last addition has the output's name.
 
-    Other tensors and nodes are named after the input channels that they depend on: OUTPUT/0-64, OUTPUT/64-128, and
+    The other tensors and nodes are named after the input channels on which they depend: OUTPUT/0-64, OUTPUT/64-128, and
     OUTPUT/0-128 for the sum of both.
     """
     output, total = conv.output[0], ''
@@ -139,7 +141,7 @@ def _sum(conv: onnx.NodeProto, names: list[str], weights: list[str], ends: list[
 
 
 def _replace(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], weights: Iterable[onnx.TensorProto]) -> None:
-    """Give a graph other nodes, without Concat nodes and initializers that nothing reads."""
+    """Replace a graph's nodes and initializers, and leave out unused Concat nodes and unused initializers."""
     read = {value.name for value in graph.output}
     kept = []
     for node in reversed(nodes):

@@ -1,7 +1,7 @@
-"""A network's taps: the values between its stages, which an export can give out beside the result.
+"""A network's taps: the values between its stages, which an exported model can output in addition to the result.
 
-An architecture lists its stages (rdn/network/base.py). Each makes one tap; the last one makes the result. The taps' names
-and their order in an exported model follow from the list.
+An architecture lists its stages (rdn/network/base.py). Each stage computes one tap; the last one computes the result.
+The list determines the taps' names and their order in an exported model.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 from typing import Any, Callable, Dict, NamedTuple, Sequence
 
-IMAGE = 'image'  # the network's input, as stages name it
-RESULT = 'output'  # the last stage's tap: the network's result
+IMAGE = 'image'  # the name of the network's input
+RESULT = 'output'  # the name of the last stage's tap, which is the network's result
 
 Values = Dict[str, Any]  # name of a tap, or IMAGE -> torch.Tensor (N, C, H, W)
 
@@ -19,10 +19,10 @@ class Stage(NamedTuple):
     """A part of a network, from one tap to the next.
 
     Attributes:
-        name: of the tap that it makes.
-        inputs: names of the taps that it reads, IMAGE among them.
-        compute: from the tensors of its inputs, in their order, to its tap.
-        without_residual: the same without the addition of the residual connection; None if it has none.
+        name: the name of its tap.
+        inputs: the names of the taps that it reads; IMAGE may be one of them.
+        compute: computes its tap from the tensors of its inputs, in their order.
+        without_residual: like `compute`, but without adding the residual connection; None if it has no such connection.
     """
 
     name: str
@@ -31,19 +31,25 @@ class Stage(NamedTuple):
     without_residual: Callable[..., Any] | None = None
 
     def run(self, values: Values) -> Any:
-        """Compute the tap from the taps that it reads, which are among `values`."""
+        """Compute the tap.
+
+        Args:
+            values: at least the taps that the stage reads.
+        """
         return self.compute(*[values[name] for name in self.inputs])
 
 
 def output_names(stages: Sequence[Stage]) -> list[str]:
-    """Return the names of an exported model's outputs, in their order: the result first, then the other taps."""
+    """Return the names of an exported model's outputs in their order: first the result, then the other taps."""
     return [stages[-1].name, *(stage.name for stage in stages[:-1])]
 
 
 def complete(stages: Sequence[Stage], known: Values) -> Values:
-    """Return all taps: the known ones as they are, the others computed from them.
+    """Compute the missing taps from the known ones, and return all.
 
-    known: at least IMAGE, and any taps.
+    Args:
+        stages: all stages of the network.
+        known: at least IMAGE; taps in it are not computed again.
     """
     values = dict(known)
     for stage in stages:
@@ -57,7 +63,10 @@ def with_outputs(network: Any, stages: Sequence[Stage]) -> Any:
 
     Args:
         network: an nn.Module.
-        stages: of this very network, whose parameters the returned one shares, under the same names.
+        stages: the stages of the same network.
+
+    Returns:
+        A copy that shares the network's parameters, under the same names.
     """
     tapped = copy.copy(network)
 

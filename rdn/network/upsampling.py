@@ -1,4 +1,4 @@
-"""How a network enlarges: the operators that stand for its pixel shuffles in an exported graph."""
+"""Upsampling in an exported graph: the operators that replace a network's pixel shuffles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import models
 
-# From this opset on nn.PixelShuffle is exported as DepthToSpace, which the guide's atc does not have.
+# Since this opset PyTorch exports nn.PixelShuffle as DepthToSpace, which the guide's atc does not support.
 DEPTH_TO_SPACE_OPSET = 11
 OPERATORS = {
     'shuffle': {'Reshape', 'Transpose'},
@@ -20,11 +20,13 @@ OPERATORS = {
 
 
 class Deconv(nn.Module):
-    """PixelShuffle as a transposed convolution with a fixed kernel of 0 and 1: the same numbers.
+    """PixelShuffle as a transposed convolution with a fixed kernel of 0 and 1, which computes the same numbers.
 
-    (N, C*f*f, H, W) -> (N, C, f*H, f*W). Input channel c*f*f + i*f + j goes to row i, column j of each f x f
-    cell of output channel c; the stride is f, so that cells do not overlap. Not grouped, since few
-    converters plan grouped ones well; the zeros cost 0.3 % of the default network.
+    It computes (N, C*f*f, H, W) -> (N, C, f*H, f*W). Input channel c*f*f + i*f + j goes to row i, column j of each
+    f x f cell of output channel c. The stride is f, so the cells do not overlap.
+
+    The convolution is not grouped, because few converters optimize grouped ones well. Multiplying by the zeros takes
+    0.3 % of the default network's work.
     """
 
     def __init__(self, factor: int, channels: int):
@@ -34,26 +36,27 @@ class Deconv(nn.Module):
         self.register_buffer('kernel', kernel)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Enlarge (N, C*f*f, H, W) to (N, C, f*H, f*W)."""
         return functional.conv_transpose2d(x, self.kernel, stride=self.factor)
 
 
 def choose(asked: str, opset: int) -> str:
-    """Return the key of OPERATORS for a key that was asked for: from opset 11 on, depth-to-space for shuffle."""
+    """Return the key of OPERATORS to export: the given one; but since opset 11, 'depth-to-space' for 'shuffle'."""
     return 'depth-to-space' if asked == 'shuffle' and opset >= DEPTH_TO_SPACE_OPSET else asked
 
 
 def with_upsampling(model: nn.Module, upsampling: str) -> nn.Module:
-    """Copy a network, with other modules of the same numbers for each models.PixelShuffle inside an nn.Sequential.
+    """Copy a network, and replace each models.PixelShuffle inside an nn.Sequential by an equivalent module.
 
     Args:
         model: the network.
         upsampling: a key of OPERATORS.
 
     Raises:
-        ValueError: a PixelShuffle has no convolution before it, which a transposed convolution needs.
+        ValueError: there is no convolution before a PixelShuffle, which 'deconv' requires.
     """
     model = copy.deepcopy(model)
-    deconvs: dict[tuple[int, int], Deconv] = {}  # one for each kernel: of two equal ones the exporter makes an Identity
+    deconvs: dict[tuple[int, int], Deconv] = {}  # shared, because for equal kernels the exporter writes an Identity
     for sequential in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
         for index, module in enumerate(sequential):
             if isinstance(module, models.PixelShuffle) and upsampling == 'deconv':
@@ -65,7 +68,7 @@ def with_upsampling(model: nn.Module, upsampling: str) -> nn.Module:
 
 
 def _channels_before(sequential: nn.Sequential, index: int) -> int:
-    """How many channels the module at an index receives: those of the last convolution before it."""
+    """Return the number of channels that the module at an index receives from the last convolution before it."""
     for module in reversed(list(sequential)[:index]):
         if isinstance(module, nn.Conv2d):
             return module.out_channels

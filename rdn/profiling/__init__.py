@@ -1,0 +1,1 @@
+"""Profiles of the device, and the white list of the transpose operator."""

@@ -1,4 +1,4 @@
-"""CSV tables whose columns are found by their meaning: the vendor's versions order and name them differently."""
+"""Reads CSV tables whose columns have other names and another order in each of the vendor's versions."""
 
 from __future__ import annotations
 
@@ -13,22 +13,37 @@ Columns = Dict[str, Tuple[str, ...]]
 
 MICROSECONDS = {'ns': 1e-3, 'us': 1, 'ms': 1e3, 's': 1e6}
 MAX_TABLE_BYTES = 1 << 30
-MAX_LINE_LENGTH = 1 << 20  # characters; a file of another kind is not read into memory whole
+MAX_LINE_LENGTH = 1 << 20  # characters; so a file of another kind is not read into memory as one line
 
 
 def read_header(path: str) -> list[str]:
-    """The names of a file's columns, in small letters and digits alone, without units."""
+    """Return the names of a file's columns, reduced to small letters and digits, without units.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: the file is not a CSV file, or is truncated; names the file.
+    """
     with _open(path) as file:
         return [_split_unit(cell)[0] for cell in next(_rows(file, path), (1, []))[1]]
 
 
 def read(path: str, columns: Columns, numbers: Collection[str], needed: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield a dict, meaning -> value, of each row of a CSV file: text or None; numbers as floats, times in microseconds.
+    """Read the rows of a CSV file.
 
-    columns: meaning -> what its column may be called, in small letters and digits alone. numbers: the meanings of
-    columns of numbers. needed: those without which a row says nothing.
-    Raises ValueError, with the file's name, where a needed column is missing, a row or the file is cut off, or something
-    else stands where a number should.
+    Args:
+        path: the file.
+        columns: meaning -> possible names of its column, in small letters and digits only.
+        numbers: the meanings whose columns contain numbers.
+        needed: the meanings whose columns must exist.
+
+    Yields:
+        For each row a dict, meaning -> value. Numbers are floats, times are in microseconds, other values are text. A
+        value is None if its column or its cell is missing.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: a needed column is missing, a row or the file is truncated, or a cell does not contain a number
+            although it should; names the file.
     """
     with _open(path) as file:
         rows = _rows(file, path)
@@ -36,7 +51,7 @@ def read(path: str, columns: Columns, numbers: Collection[str], needed: Collecti
         places = _find_columns([name for name, _ in header], columns, needed, path)
         for line, cells in rows:
             if len(cells) < len(header):
-                raise ValueError(f'{path} line {line}: cut off: {len(cells)} of {len(header)} columns')
+                raise ValueError(f'{path} line {line}: truncated: {len(cells)} of {len(header)} columns')
             row: dict[str, Any] = dict.fromkeys(columns)
             for key, place in places.items():
                 text = cells[place].strip()
@@ -45,7 +60,7 @@ def read(path: str, columns: Columns, numbers: Collection[str], needed: Collecti
                     try:
                         row[key] = _number(text, MICROSECONDS.get(header[place][1], 1))
                     except ValueError:
-                        raise ValueError(f'{path} line {line}: {text[:40]!r} is not a number of its column')
+                        raise ValueError(f'{path} line {line}: {text[:40]!r} is not a valid number for its column')
             yield row
 
 
@@ -55,8 +70,8 @@ def _open(path: str) -> TextIO:
 
 
 def _rows(file: TextIO, path: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, cells) of the rows of a CSV file that are not empty."""
-    lines = iter(lambda: file.readline(MAX_LINE_LENGTH), '')  # each with its end
+    """Yield (line number, cells) for each row of a CSV file that is not empty."""
+    lines = iter(lambda: file.readline(MAX_LINE_LENGTH), '')  # each with its line end
     reader = csv.reader(_check_line(line, path) for line in lines)
     try:
         for cells in reader:
@@ -70,30 +85,30 @@ def _check_line(line: str, path: str) -> str:
     if len(line) == MAX_LINE_LENGTH or '\0' in line:
         raise ValueError(f'{path}: not a CSV file')
     if not line.endswith(('\n', '\r')):
-        raise ValueError(f'{path}: cut off: its last line does not end')
+        raise ValueError(f'{path}: truncated: its last line does not end')
     return line
 
 
 def _find_columns(names: list[str], columns: Columns, needed: Collection[str], path: str) -> dict[str, int]:
-    """Meaning -> place of its column, for those that are there."""
+    """Return meaning -> index of its column, for the columns that exist."""
     places = {}
     for key, known in columns.items():
         name = next((name for name in known if name in names), None)
         if name is not None:
             places[key] = names.index(name)
         elif key in needed:
-            raise ValueError(f'{path}: no column like {known[0]!r}: is it of msprof or torch_npu?')
+            raise ValueError(f'{path}: no column like {known[0]!r}: is it a table of msprof or torch_npu?')
     return places
 
 
 def _split_unit(header: str) -> tuple[str, str]:
-    """A column's name in small letters and digits alone, and its unit: 'Total Time(us)' -> ('totaltime', 'us')."""
+    """Return a column's name in small letters and digits, and its unit: 'Total Time(us)' -> ('totaltime', 'us')."""
     name, _, unit = header.strip().lower().replace('[', '(').replace(']', ')').partition('(')
     return re.sub('[^a-z0-9]', '', name), unit.partition(')')[0].strip()
 
 
 def _number(text: str, unit: float) -> float | None:
-    """A cell as float, times its unit; None where it says that there is none."""
+    """Return a cell's number multiplied by its unit; None if the cell is empty or says that there is no value."""
     text = text.rstrip('%').strip()
     if text.lower() in ('', 'n/a', 'na', '-'):
         return None

@@ -1,7 +1,8 @@
-"""Profiles as msprof of CANN 5 to 9 writes them (op_statistic_*.csv, op_summary_*.csv), and PyTorch's profiler on Ascend.
+"""Profiles of operators on a device, from msprof (CANN 5 to 9) or from PyTorch's profiler on Ascend (torch_npu).
 
-The latter, torch_npu, writes op_statistic.csv, and op_summary under the name kernel_details.csv with other names for its
-columns. The columns of the versions differ; they are found by their meaning, and others are passed over.
+msprof writes op_statistic_*.csv and op_summary_*.csv. torch_npu writes op_statistic.csv; its kernel_details.csv is an
+op_summary with other column names. The columns differ between versions, so each one is searched by all its known names.
+Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -20,9 +21,19 @@ from rdn.profiling import csv_table
 
 
 class Statistic(NamedTuple):
-    """The runs of an operator type. Times in microseconds, ratio in percent of its device's total; None where not known.
+    """The runs of an operator type. Times are in microseconds.
 
-    device: its number.
+    Attributes:
+        model: the model's name; None if unknown.
+        op_type: the type of the operator.
+        core_type: the type of the processor core; None if unknown.
+        calls: the number of runs.
+        total: the time of all runs.
+        min: the time of the shortest run; None if unknown.
+        avg: the mean time of a run.
+        max: the time of the longest run; None if unknown.
+        ratio: percent of its device's total time; None if not computed yet.
+        device: the device's number; None if unknown.
     """
 
     model: str | None
@@ -38,7 +49,18 @@ class Statistic(NamedTuple):
 
 
 class Task(NamedTuple):
-    """One run of one operator. Times in microseconds; shapes of its inputs, number of its device, None where unknown."""
+    """One run of one operator. Times are in microseconds.
+
+    Attributes:
+        model: the model's name; None if unknown.
+        name: the operator's name; None if unknown.
+        op_type: the type of the operator.
+        core_type: the type of the processor core; None if unknown.
+        duration: the time of the run.
+        shapes: the shapes of its inputs; None if unknown.
+        start: the time when it started.
+        device: the device's number; None if unknown.
+    """
 
     model: str | None
     name: str | None
@@ -50,7 +72,7 @@ class Task(NamedTuple):
     device: str | None = None
 
 
-# What a column is called, in small letters without units and other signs, over the versions.
+# The names of each column in all versions, in small letters and digits only, without units.
 STATISTIC_COLUMNS = {
     'model': ('modelname',),
     'op_type': ('optype', 'operatortype'),
@@ -74,27 +96,36 @@ SUMMARY_COLUMNS = {
 }
 NUMBERS = {'calls', 'total', 'min', 'avg', 'max', 'ratio', 'duration'}
 TRANSPOSES = ('TransposeD', 'Transpose')
-# As CANN 5 writes them.
+# CANN 5's headers.
 STATISTIC_HEADER = 'Model Name,OP Type,Core Type,Count,Total Time(us),Min Time(us),Avg Time(us),Max Time(us),Ratio(%)'
 SUMMARY_HEADER = (
     'Model Name,Model ID,Task ID,Stream ID,Infer ID,Op Name,OP Type,Task Type,Task Start Time,Task Duration(us),'
     'Task Wait Time(us),Block Dim,Input Shapes'
 )
-WORTHWHILE_PERCENT = 1.0  # of the time that a transpose takes before its shape is worth white-listing
-# Elements a microsecond of a slow transpose. The guide's has 3.6 before the fix and 328 after it.
+WORTHWHILE_PERCENT = 1.0  # a transpose's least share of the total time for which white-listing its shape is worthwhile
+# A transpose is slow if it moves fewer elements per microsecond. The guide's moves 3.6 before the fix and 328 after it.
 SLOW_ELEMENTS = 30.0
-# What the names of files begin with -> their kind.
+# Beginning of a file's name -> kind of the file.
 KINDS = {'op_statistic': 'op_statistic', 'op_summary': 'op_summary', 'kernel_details': 'op_summary'}
-PYTORCH_OUTPUT = 'ASCEND_PROFILER_OUTPUT'  # torch_npu's tables; msprof's, of which it makes them, lie beside it
+PYTORCH_OUTPUT = 'ASCEND_PROFILER_OUTPUT'  # the folder of torch_npu's tables; msprof's, its source, are next to it
 NO_TYPE = 'N/A'
 
 
 def find_profile(paths: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(paths of op_statistic, paths of op_summary) among files and in folders, either empty where none is there.
+    """Find the files of one profile.
 
-    Of a folder with several of msprof's PROF_* in it the newest counts. Several files of a kind are of one profile when
-    they are slices of one table, or iterations of one model on one device. Raises ValueError where there is neither
-    kind, or two profiles.
+    Several files of a kind belong to one profile if they are slices of one table, or iterations of one model on one
+    device.
+
+    Args:
+        paths: files and folders. In a folder with several of msprof's PROF_*, only the newest is used.
+
+    Returns:
+        The paths of op_statistic, and the paths of op_summary. One of the lists may be empty.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: there are no files of these kinds, or files of two profiles.
     """
     paths = list(paths)
     found: dict[str, list[str]] = {'op_statistic': [], 'op_summary': []}
@@ -108,15 +139,15 @@ def find_profile(paths: Iterable[str]) -> tuple[list[str], list[str]]:
         for path in several[1:]:
             if _profile_of(path) != _profile_of(several[0]):
                 raise ValueError(
-                    f'{several[0]} and {path}: two profiles of one kind: name one (two are compared with --after)'
+                    f'{several[0]} and {path} belong to two profiles: name only one (--after compares two)'
                 )
     if not any(found.values()):
-        raise ValueError(f'{paths[0]}: no op_statistic*.csv, op_summary_*.csv or kernel_details.csv in it')
+        raise ValueError(f'{paths[0]}: contains no op_statistic*.csv, op_summary_*.csv or kernel_details.csv')
     return found['op_statistic'], found['op_summary']
 
 
 def _tables_in(folder: str) -> list[tuple[str, str]]:
-    """(path, kind) of the tables in a folder and below; those that torch_npu made count, not the ones they are made of."""
+    """Return (path, kind) for the tables in and below a folder. Ignore msprof's tables if torch_npu converted them."""
     found = []
     for parent, folders, names in os.walk(folder):
         folders.sort()
@@ -130,10 +161,10 @@ def _tables_in(folder: str) -> list[tuple[str, str]]:
 
 
 def newest_profile(folder: str) -> str:
-    """The newest of the profiles below a folder; the folder itself where it holds one at the most.
+    """Return the newest profile below a folder, or the folder itself if it contains at most one.
 
-    They are msprof's folders PROF_* and torch_npu's *_ascend_pt. Newest by the time in the name,
-    PROF_000001_20240101120000123_ABCDEF, else by the name.
+    Profiles are msprof's folders PROF_* and torch_npu's *_ascend_pt. They are compared by the time in their names, for
+    example PROF_000001_20240101120000123_ABCDEF, then by the names.
     """
     found: list[str] = []
     for parent, folders, _ in os.walk(folder):
@@ -153,10 +184,10 @@ def _time_of(path: str) -> tuple[str, str]:
 
 
 def _profile_of(path: str) -> tuple[str, ...]:
-    """What the files of one profile share: all of the path but the number of a slice or of an iteration.
+    """Return the part of a path that all files of one profile share: all but the number of a slice or iteration.
 
-    op_summary_0_1_2.csv (device, model, iteration), op_summary_0_1.csv, op_summary_20240101120000.csv and its slices
-    op_summary_slice_0_20240101120000.csv; ais_bench adds _{model}_{hash} to any.
+    Names are op_summary_0_1_2.csv (device, model, iteration), op_summary_0_1.csv, op_summary_20240101120000.csv, and
+    op_summary_slice_0_20240101120000.csv for its slices. ais_bench adds _{model}_{hash} to any of them.
     """
     folder, name = os.path.split(path)
     words = re.sub(r'_slice_\d+', '', name[: -len('.csv')]).split('_')[2:]  # without op_summary, kernel_details
@@ -165,7 +196,12 @@ def _profile_of(path: str) -> tuple[str, ...]:
 
 
 def kind_of(path: str) -> str:
-    """'op_statistic' or 'op_summary', by the columns of a file. Raises ValueError, with its name, for neither."""
+    """Return a file's kind, 'op_statistic' or 'op_summary', according to its columns.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: the columns belong to neither kind; names the file.
+    """
     header = set(csv_table.read_header(path))
     if header.intersection(SUMMARY_COLUMNS['duration']) and header.intersection(SUMMARY_COLUMNS['name']):
         return 'op_summary'
@@ -178,7 +214,12 @@ def kind_of(path: str) -> str:
 
 
 def read_statistics(paths: Sequence[str]) -> list[Statistic]:
-    """The Statistics of a profile's op_statistic files, longest total first. Raises ValueError, with file and line."""
+    """Read the Statistics in a profile's op_statistic files, the longest total time first.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: a file is corrupt, or no operator took any time; names the file, and the line if there is one.
+    """
     rows = [row for path in paths for row in _read_statistics(path)]
     if len(paths) > 1:
         rows = _add_up(rows)
@@ -186,7 +227,7 @@ def read_statistics(paths: Sequence[str]) -> list[Statistic]:
 
 
 def _add_up(rows: Iterable[Statistic]) -> list[Statistic]:
-    """The Statistics of several runs or iterations as one: a row for each operator type, its ratio not yet known."""
+    """Add up the Statistics of several runs or iterations: a row for each operator type, without ratios."""
     sums: dict[tuple[str | None, ...], Statistic] = {}
     for row in rows:
         key = row.model, row.op_type, row.core_type, row.device
@@ -210,7 +251,12 @@ def _read_statistics(path: str) -> list[Statistic]:
 
 
 def read_tasks(*paths: str) -> Iterator[Task]:
-    """Yield the Tasks in a profile's op_summary files that have a duration. Raises ValueError, with file and line."""
+    """Yield the Tasks in a profile's op_summary files that have a duration.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: a file is corrupt; names the file, and the line if there is one.
+    """
     for path in paths:
         for row in csv_table.read(path, SUMMARY_COLUMNS, NUMBERS, needed=('op_type', 'duration')):
             if row['duration'] is not None:
@@ -218,7 +264,12 @@ def read_tasks(*paths: str) -> Iterator[Task]:
 
 
 def read_onnxruntime_trace(path: str, model: str) -> list[Task]:
-    """The Tasks in onnxruntime's own profile of a run, under a model's name, in the order in which they started."""
+    """Read the Tasks in onnxruntime's own profile of a run, in the order in which they started.
+
+    Args:
+        path: the profile, a JSON file.
+        model: the model's name for the Tasks.
+    """
     with open(path, encoding='utf-8', errors='replace') as file:
         events = json.load(file)
     ending = '_kernel_time'
@@ -239,14 +290,14 @@ def read_onnxruntime_trace(path: str, model: str) -> list[Task]:
 
 
 def statistics_of(tasks: Iterable[Task], origin: str = 'the profile') -> list[Statistic]:
-    """What op_statistic would say of Tasks: Statistics, longest total first.
+    """Compute the Statistics that op_statistic would contain for these Tasks, the longest total time first.
 
     Args:
         tasks: the Tasks.
         origin: their file, for errors.
 
     Raises:
-        ValueError: no task took any time, or none has an operator type.
+        ValueError: no task took any time, or no task has an operator type.
     """
     rows = _with_ratios(_add_up(map(_statistic_of, tasks)), origin)
     if all(row.op_type == NO_TYPE for row in rows):
@@ -261,9 +312,10 @@ def _statistic_of(task: Task) -> Statistic:
 
 
 def slow_transposes(tasks: Iterable[Task]) -> list[list[int]]:
-    """Shapes of the transposes that move less than SLOW_ELEMENTS, each once, slowest first.
+    """Return the shapes of slow transposes, each once, the slowest first.
 
-    Those that take less than WORTHWHILE_PERCENT of the time are left out.
+    A transpose is slow if it moves fewer than SLOW_ELEMENTS per microsecond. Shapes that take less than
+    WORTHWHILE_PERCENT of the total time are left out.
     """
     total = 0.0
     times: dict[tuple[int, ...], float] = collections.defaultdict(float)
@@ -278,12 +330,12 @@ def slow_transposes(tasks: Iterable[Task]) -> list[list[int]]:
 
 
 def format_statistics(rows: Iterable[Statistic]) -> str:
-    """The text of an op_statistic file of CANN 5 with these Statistics."""
+    """Return the text of CANN 5's op_statistic file for these Statistics."""
     return _csv(STATISTIC_HEADER, [[*row[:4], *(f'{value:.7g}' for value in row[4:9])] for row in rows])
 
 
 def format_tasks(tasks: Iterable[Task]) -> str:
-    """The text of an op_summary file of CANN 5 with these Tasks, which are in the order of their starts."""
+    """Return the text of CANN 5's op_summary file for these Tasks, which must be in the order of their starts."""
     rows: list[list] = []
     end = None
     for number, task in enumerate(tasks):
@@ -306,7 +358,7 @@ def _with_ratios(rows: list[Statistic], path: str) -> list[Statistic]:
     for row in rows:
         totals[row.device] += row.total
     if not sum(totals.values()) > 0:
-        raise ValueError(f'{path}: no operator in it took any time')
+        raise ValueError(f'{path}: none of its operators took any time')
     rows = [
         row if row.ratio is not None else row._replace(ratio=100 * row.total / (totals[row.device] or 1))
         for row in rows
@@ -315,7 +367,10 @@ def _with_ratios(rows: list[Statistic], path: str) -> list[Statistic]:
 
 
 def _shapes(cell: str | None) -> list[list[int]] | None:
-    """'"1,64,2,2,114,114;6"' -> [[1, 64, 2, 2, 114, 114], [6]]; None where unknown, an unknown input is []."""
+    """Parse shapes: '"1,64,2,2,114,114;6"' -> [[1, 64, 2, 2, 114, 114], [6]]. Return None if they are unknown.
+
+    The shape of an unknown input is [].
+    """
     text = (cell or '').strip().strip('"\'').strip()
     if not set(text) <= set('0123456789,; ') or not set(text) & set('0123456789'):
         return None

@@ -9,7 +9,7 @@ import platform
 from rdn import toolkit
 from rdn.profiling import whitelist
 
-# transpose.py below opp/: up to 5.0, from CANN 6 on, from 8.5 on.
+# Paths of transpose.py below opp/: in CANN up to 5.0, since 6, and since 8.5.
 KERNELS = (
     'op_impl/built-in/ai_core/tbe/impl/dynamic/transpose.py',
     'built-in/op_impl/ai_core/tbe/impl/dynamic/transpose.py',
@@ -19,10 +19,16 @@ ARCHITECTURES = {'aarch64': ('aarch64-linux', 'arm64-linux')}
 
 
 def find() -> str:
-    """The installed toolkit's transpose.py, its links resolved.
+    """Find the installed toolkit's transpose.py, in the folders of `toolkit.homes`.
 
-    Looks in `toolkit.homes`; in a folder of several versions `latest` comes before the numbered ones. Of several files of one
-    toolkit the one with the white list counts. Raises ValueError where none is found, or several.
+    In a folder with several versions, `latest` is preferred to the numbered ones. If a toolkit contains several such
+    files, the one with the white list is used.
+
+    Returns:
+        The file's path, with links resolved.
+
+    Raises:
+        ValueError: there is no such file, or there are several.
     """
     places = toolkit.homes()
     found = sorted({path for home in places for path in _in_home(home)})
@@ -47,7 +53,7 @@ def _in_home(home: str) -> set[str]:
 
 
 def _in_version(folder: str) -> set[str]:
-    """The files in one version's opp/, which CANN 5 has in a folder for the architecture, or beside it."""
+    """Return the files in one version's opp/, which may be in a folder for the processor's architecture."""
     machine = platform.machine()
     parts = ['opp', *(f'{arch}/opp' for arch in ARCHITECTURES.get(machine, (f'{machine}-linux',)))]
     paths = [os.path.join(folder, part, kernel) for part in parts for kernel in KERNELS]

@@ -1,6 +1,6 @@
-"""The list `white_list_shape` in the source of the toolkit's transpose.py, changed and nothing else.
+"""Changes the list `white_list_shape` in the source of the toolkit's transpose.py, and nothing else in that file.
 
-All functions take and give the file's bytes, so that encoding, byte order mark and line ends stay.
+All functions work on the file's bytes, so its encoding, byte order mark and line ends stay unchanged.
 """
 
 from __future__ import annotations
@@ -19,22 +19,27 @@ FUNCTION, LIST, CHECK = '_by_dynamic_static_union_version', 'white_list_shape', 
 
 
 class WhiteListError(ValueError):
-    """The source cannot be read as Python, or does not hold one plain list of the name."""
+    """The source cannot be read as Python, or does not contain exactly one plain list of this name."""
 
 
 def shapes_of(source: bytes) -> list[Shape]:
-    """The list's shapes, as lists of int. Raises WhiteListError."""
+    """Return the shapes in the list.
+
+    Raises:
+        WhiteListError: the source or the list cannot be read.
+    """
     return ast.literal_eval(_find_list(_parse(source)))
 
 
 def add_shapes(source: bytes, shapes: list[Shape]) -> bytes:
-    """The source with the shapes appended to the list, in the list's own layout.
+    """Append shapes to the list, in the list's own layout, and return the new source.
 
-    Raises WhiteListError; also when the result would not be the old module with just that list longer.
+    Raises:
+        WhiteListError: the source or the list cannot be read, or anything except the list would change.
     """
     before = shapes_of(source)
     patched = source
-    for shape in shapes:  # one by one: patching twice gives the same bytes as patching once with both
+    for shape in shapes:  # one by one, so that patching twice and patching once with both return the same bytes
         patched = _add_shape(patched, shape)
     tree, old_tree = _parse(patched), _parse(source)
     after = _find_list(tree)
@@ -47,22 +52,25 @@ def add_shapes(source: bytes, shapes: list[Shape]) -> bytes:
 
 
 def takes_any_shape(source: bytes) -> bool:
-    """Whether the toolkit gives any shape the fast operator, in the list or not: whether CHECK ends in `return True`.
+    """Return whether the toolkit uses the fast operator for every shape, so that the list has no effect.
 
-    Until 2021-12 it ended in `return False`; since then the list says no more than the default does. Its value is a
-    bool, or from 2021-05 on a tuple (bool, reason). Raises WhiteListError for what is not Python.
+    This is the case if the function CHECK ends with `return True`. Until 2021-12 it ended with `return False`. It
+    returns a bool, or since 2021-05 a tuple (bool, reason).
+
+    Raises:
+        WhiteListError: the source is not Python.
     """
     checks = [node for node in _parse(source).body if isinstance(node, ast.FunctionDef) and node.name == CHECK]
     last = checks[-1].body[-1] if checks else None
     try:
         value = ast.literal_eval(last.value) if isinstance(last, ast.Return) and last.value else False
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # ast says so of what is not a literal
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # ast's errors if it is not a literal
         return False
     return (value[0] if isinstance(value, tuple) and value else value) is True
 
 
 def is_patched(source: bytes, original: bytes) -> bool:
-    """Whether `source` is what add_shapes makes of `original` (for some shapes, or none)."""
+    """Return whether add_shapes makes `source` from `original`, with any number of shapes."""
     try:
         return add_shapes(original, shapes_of(source)[len(shapes_of(original)) :]) == source
     except WhiteListError:
@@ -70,11 +78,15 @@ def is_patched(source: bytes, original: bytes) -> bool:
 
 
 def decode(source: bytes) -> str:
-    """The source as text, by its byte order mark or coding line. Raises WhiteListError."""
+    """Decode the source according to its byte order mark or coding line.
+
+    Raises:
+        WhiteListError: the source cannot be decoded, or encoding the text would not restore the same bytes.
+    """
     try:
         text = source.decode(_encoding(source))
         if text.encode(_encoding(source)) != source:
-            raise WhiteListError(f'is in {_encoding(source)}, which does not give the same bytes again')
+            raise WhiteListError(f'cannot be encoded in {_encoding(source)} again with the same bytes')
         return text
     except (UnicodeError, LookupError) as error:
         raise WhiteListError(f'cannot be decoded: {error}')
@@ -90,14 +102,14 @@ def _encoding(source: bytes) -> str:
 def _parse(source: bytes) -> ast.Module:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # '\ ' in a string of the vendor's
+            warnings.simplefilter('ignore')  # some of the vendor's strings contain '\ '
             return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise WhiteListError(f'cannot be read as Python {sys.version_info[0]}.{sys.version_info[1]}: {error}')
 
 
 def _find_list(tree: ast.Module) -> ast.List:
-    """The node of the list literal that is assigned to LIST in FUNCTION itself."""
+    """Return the node of the list literal that FUNCTION itself, not a function inside it, assigns to LIST."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == FUNCTION]
     lists: list[ast.expr] = [
         node.value
@@ -110,7 +122,7 @@ def _find_list(tree: ast.Module) -> ast.List:
         raise WhiteListError(f'{len(lists) or "no"} {LIST} in {FUNCTION}: is it the transpose.py of the toolkit?')
     try:
         shapes = ast.literal_eval(lists[0])
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # ast says so of what is not a literal
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # ast's errors if it is not a literal
         raise WhiteListError(f'{LIST} is not a plain list of shapes')
     node = lists[0]
     if not isinstance(node, ast.List) or not all(
@@ -121,7 +133,7 @@ def _find_list(tree: ast.Module) -> ast.List:
 
 
 def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """The nodes of a function without those of the functions and classes inside it."""
+    """Yield the nodes of a function, without those of the functions and classes inside it."""
     waiting: list[ast.AST] = list(function.body)
     while waiting:
         node = waiting.pop(0)
@@ -133,14 +145,14 @@ def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
 def _add_shape(source: bytes, shape: Shape) -> bytes:
     encoding = _encoding(source)
     text = decode(source)
-    # As ast counts: lines of UTF-8 that end in \n, \r\n or \r.
+    # ast counts lines in UTF-8 that end with \n, \r\n or \r.
     lines = text.encode('utf-8').splitlines(True)
     node = _find_list(_parse(source))
     last, comma, closing = _ends([line.decode('utf-8') for line in lines], (node.lineno, node.col_offset))
 
     after_last = comma or last
     if last and after_last and closing[0] > after_last[0] and not lines[closing[0] - 1][: closing[1]].strip():
-        # The closing bracket has a line to itself: so gets the shape.
+        # The closing bracket has its own line, so the shape also gets its own line.
         example, before = lines[last[0] - 1], lines[closing[0] - 2]
         indent = example[: len(example) - len(example.lstrip())]
         if last[0] == node.lineno:
@@ -157,10 +169,11 @@ def _add_shape(source: bytes, shape: Shape) -> bytes:
 
 
 def _ends(lines: list[str], start: Position) -> tuple[Position | None, Position | None, Position]:
-    """Where the list that starts at `start` has the end of its last element, the comma after it, its `]`.
+    """Find three positions in the list that starts at `start`. ast does not know the end of a node before Python 3.8.
 
-    The first two are None where there is none.
-    (ast itself knows where a node ends from Python 3.8 on only.)
+    Returns:
+        The end of the last element, or None in an empty list; the end of the comma after it, or None if there is none;
+        and the position of the closing bracket.
     """
 
     def position(row: int, column: int) -> Position:
@@ -181,7 +194,7 @@ def _ends(lines: list[str], start: Position) -> tuple[Position | None, Position 
                 depth += 1
     except (tokenize.TokenError, SyntaxError, IndexError) as error:
         raise WhiteListError(f'cannot be split into tokens: {error}')
-    raise WhiteListError(f'{LIST} does not end')
+    raise WhiteListError(f'{LIST} has no closing bracket')
 
 
 def _insert(lines: list[bytes], position: Position, text: bytes) -> None:

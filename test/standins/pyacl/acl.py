@@ -1,13 +1,15 @@
-"""A stand-in for pyACL, the module `acl` of a CANN toolkit, for the test suite: runs the model that test/standins/atc
-wrote, and refuses what the real one refuses or crashes on: sizes, freed pointers, the order of calls, unknown devices,
-a thread without a context. Each refusal is a complaint in the report, unless it was asked for.
+"""A stand-in for pyACL, the module `acl` of a CANN toolkit, in the test suite.
 
-STANDIN_ACL_REPORT=FILE: at the end write there, as JSON, how often each call was made, what was never freed, complaints.
-STANDIN_ACL_FAIL=rt.malloc:2: the second call of this name fails; of a name alone, every call.
-STANDIN_ACL_INTERRUPT=mdl.execute: Ctrl-C comes in the middle of the first call of this name.
-STANDIN_ACL_SLEEP=rt.memcpy:0.02: each call of this name takes so many seconds longer.
-STANDIN_ACL_OLD=1: a toolkit of 2021, without bytes_to_ptr, ptr_to_bytes, get_recent_err_msg and get_soc_name.
-STANDIN_ACL_DEVICES: how many devices there are (2). STANDIN_ACL_CHIP, else STANDIN_CHIP: their chip (310P3)."""
+It runs the model that test/standins/atc wrote. It refuses calls that the real module refuses or crashes on: with wrong
+sizes, freed pointers or unknown devices, in a wrong order, or from a thread without a context. The report contains a
+complaint for each refusal, except for failures that STANDIN_ACL_FAIL requests.
+
+STANDIN_ACL_REPORT=FILE: at the end, write a JSON report there: the number of each call, memory not freed, complaints.
+STANDIN_ACL_FAIL=rt.malloc:2: the second call with this name fails; without a number, every call.
+STANDIN_ACL_INTERRUPT=mdl.execute: Ctrl-C arrives in the middle of the first call with this name.
+STANDIN_ACL_SLEEP=rt.memcpy:0.02: each call with this name takes this many seconds longer.
+STANDIN_ACL_OLD=1: behave like a toolkit of 2021, without bytes_to_ptr, ptr_to_bytes, get_recent_err_msg, get_soc_name.
+STANDIN_ACL_DEVICES: the number of devices (2). STANDIN_ACL_CHIP, else STANDIN_CHIP: their chip (310P3)."""
 
 import atexit
 import collections
@@ -34,10 +36,10 @@ FREEING = re.compile(r'.*(free|free_host|destroy_\w+|unload|reset_device|finaliz
 
 CHIP = os.environ.get('STANDIN_ACL_CHIP') or os.environ.get('STANDIN_CHIP', '310P3')
 DEVICES = int(os.environ.get('STANDIN_ACL_DEVICES', 2))
-LOCK, THREAD = threading.RLock(), threading.local()  # THREAD.context: that of the calling thread
+LOCK, THREAD = threading.RLock(), threading.local()  # THREAD.context: the context of the calling thread
 counts, complaints, threads = collections.Counter(), [], set()
-live = collections.defaultdict(dict)  # kind -> pointer -> what is there
-lent = {}  # address of bytes or an array of the caller's -> itself, of an array a weak reference
+live = collections.defaultdict(dict)  # kind -> pointer -> object
+lent = {}  # address of the caller's bytes or array -> the bytes, or a weak reference to the array
 handles = itertools.count(0x1000, 16)
 state = {'initialised': 0, 'finalized': 0, 'message': ''}
 functions = {}
@@ -52,13 +54,13 @@ class CallError(Exception):
 
 
 def setting(name):
-    """(call's name, what stands behind the colon or None) of a variable."""
+    """Return (call's name, text after the colon or None) of a variable."""
     call, _, rest = os.environ.get(f'STANDIN_ACL_{name}', '').partition(':')
     return call, rest or None
 
 
 def function(name, form='ret', context=True):
-    """Makes a function of the module. form: what it returns: `ret`, `value, ret` or `value`, where 0 is failure."""
+    """Make a function of the module that returns `form`: `ret`, `value, ret` or `value`, which is 0 for a failure."""
 
     def decorate(body):
         @functools.wraps(body)
@@ -76,11 +78,11 @@ def function(name, form='ret', context=True):
                 value, code = 0, 0
                 try:
                     if told and not FREEING.match(name):
-                        raise CallError(TOLD, 'failed as asked for')
+                        raise CallError(TOLD, 'failed on request')
                     check_order(name, context)
                     value = body(*arguments)
-                    if told:  # freed, all the same
-                        raise CallError(TOLD, 'failed as asked for')
+                    if told:  # the memory is freed, but the call still fails
+                        raise CallError(TOLD, 'failed on request')
                 except CallError as error:
                     code = error.code
                     state['message'] = f'EZ9999: Inner Error!\n        TraceBack (most recent call last):\n  {error}\n'
@@ -188,7 +190,7 @@ def set_context(context):
 
 
 class Memory:
-    """Memory of a device or the host. content: a view of its bytes; owner: what they lie in."""
+    """Memory of a device or the host: `content` is a view of the bytes of `owner`."""
 
     def __init__(self, owner):
         self.owner, self.content, self.context = owner, memoryview(owner).cast('B'), THREAD.context
@@ -220,16 +222,16 @@ def free_host(pointer):
 
 
 def on_host(pointer):
-    """The bytes at an address of the host's."""
+    """Return the bytes at an address of the host."""
     if pointer in live['host memory']:
         return at('host memory', pointer).content
     thing = lent.get(pointer)
     if isinstance(thing, weakref.ref):
         thing = thing()
-    elif sys.getrefcount(thing) < 4:  # `lent`, `thing`, the argument: nobody else holds it
+    elif sys.getrefcount(thing) < 4:  # only `lent`, `thing` and the argument refer to it, so the caller does not
         thing = None
     if thing is None:
-        raise CallError(INVALID, f'{pointer!r} is no address, or of bytes that are gone')
+        raise CallError(INVALID, f'{pointer!r} is not an address, or its bytes no longer exist')
     return memoryview(thing).cast('B')
 
 
@@ -289,7 +291,7 @@ class Tensor:
 
 
 class Gears(Tensor):
-    """The input that says which of several sizes a batch has."""
+    """The input that selects one of several sizes of a batch."""
 
     def __init__(self):
         self.name, self.type, self.dims, self.size = 'ascend_mbatch_shape_data', 3, [1], 4
@@ -410,7 +412,7 @@ def destroy_dataset(dataset):
 
 
 def contents(dataset, wanted):
-    """The bytes of a dataset's buffers, which are as large as a model's tensors."""
+    """Return the bytes of a dataset's buffers, after checking that they are as large as a model's tensors."""
     buffers = [at('data buffer', buffer) for buffer in at('dataset', dataset)]
     if [size for _, size in buffers] != [found.size for found in wanted]:
         raise CallError(INVALID, f'a dataset of {buffers}, the model has {[found.size for found in wanted]} bytes')

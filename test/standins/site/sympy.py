@@ -1,1 +1,1 @@
-"""A stand-in: of the packages that the stand-in of atc asks for only the names count."""
+"""A stand-in: the stand-in for atc imports this package, but uses nothing from it."""

@@ -1,4 +1,4 @@
-"""On an Arm server, by a faked `uname`: its toolkit folders, and the vendor's tool by its own name."""
+"""On an Arm server, simulated by a fake `uname`: the toolkit's folders, and the vendor's tool under its Arm name."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from vendor import CANN5, DEFAULT, vendor_source, version, white_list
 
 @pytest.fixture
 def arm(tmp_path, monkeypatch):
-    """A folder first on PATH whose `uname -m` says aarch64; Python is told the same."""
+    """A folder that is first on PATH, whose `uname -m` prints aarch64; Python's platform.machine says the same."""
     tools = tmp_path / 'arm'
     tools.mkdir()
     (tools / 'uname').write_text('#!/bin/sh\n[ "$1" = -m ] && echo aarch64 || exec /usr/bin/uname "$@"\n')

@@ -1,4 +1,4 @@
-"""ais_bench's folders as people have them: a run, its parent, several devices; its logs and summaries."""
+"""ais_bench's folders as users have them: a run, its parent, several devices; its logs and summaries."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from vendor import AIS_2023_TWO, AIS_2024, AIS_2026, AIS_CONTRADICTION, AIS_MSIT
 
 @pytest.fixture
 def computed(inferred):
-    """A working folder with outputs, and functions that lay them out as ais_bench does."""
+    """A function that copies the outputs of a run into a folder of ais_bench's form, and changes them on request."""
     names = outputs.list_outputs(DUMP)
 
     def lay(folder, kept=names, ending='bin', change=0.0):
@@ -51,7 +51,7 @@ def test_all_three_formats_give_the_same_psnr(script, computed, ending):
             assert number_text.parse_text(file.read()).size == 3 * 228 * 228
 
 
-def test_of_a_folder_of_runs_the_newest_counts_and_is_named(script, computed):
+def test_the_newest_run_in_a_folder_is_used_and_named(script, computed):
     computed('ais/2026_01_31-23_59_59', change=0.5)
     computed('ais/2026_02_01-00_00_00')
     computed('ais/other', change=0.5)
@@ -60,7 +60,7 @@ def test_of_a_folder_of_runs_the_newest_counts_and_is_named(script, computed):
     assert ended.out.splitlines()[-1] == judge(script).out.splitlines()[-1]
 
 
-def test_a_single_named_run_is_found_and_of_several_one_has_to_be_named(script, computed):
+def test_a_single_run_is_found_and_several_are_refused(script, computed):
     computed('ais/bs1')
     assert judged(script, 'ais').status == 0
     computed('ais/bs4')
@@ -102,7 +102,7 @@ def test_a_device_that_was_stopped_is_not_taken_for_a_divided_set(script, comput
     assert_refused(judged(script, 'ais/run'), 'no output for')
 
 
-def test_outputs_beside_folders_of_devices_are_are_refused(script, computed):
+def test_outputs_next_to_device_folders_are_refused(script, computed):
     computed('ais/run')
     computed('ais/run/device0')
     assert_refused(judged(script, 'ais/run'), 'from different runs')
@@ -129,7 +129,7 @@ SECOND = re.compile(r'(\[INFO\] )?i:1 device_.*\n')
     'log',
     [
         AIS_2023_TWO.replace('qsize:4 result:0', 'qsize:3 result:1'),
-        AIS_2023_TWO.replace('qsize:4 result:0', 'qsize:5 result:0'),  # a third was ready
+        AIS_2023_TWO.replace('qsize:4 result:0', 'qsize:5 result:0'),  # a third device was ready
         SECOND.sub('', AIS_MSIT_TWO),
         SECOND.sub('', AIS_MSIT_TWO).replace('557.9376050278543', '281.38893494131406'),
         SECOND.sub('', AIS_MSIT_TWO).replace('557.9376050278543', '281.38893494131406').replace('qsize:4', 'qsize:2'),
@@ -142,13 +142,13 @@ SECOND = re.compile(r'(\[INFO\] )?i:1 device_.*\n')
         '[INFO] subprocess_2 qsize:2 now waiting\n' + AIS_MSIT_TWO,
     ],
 )
-def test_a_log_of_devices_of_which_one_is_missing_or_has_no_figure_is_refused(script, tmp_path, log):
+def test_a_log_with_a_missing_device_or_figure_is_refused(script, tmp_path, log):
     path = tmp_path / 'two.log'
     path.write_text(log)
     assert_refused(script('parse', path), 'two.log', 'one of several devices failed')
 
 
-def test_a_word_of_failure_is_none_where_all_devices_have_a_figure(script, tmp_path):
+def test_a_message_of_failure_is_ignored_if_all_devices_have_figures(script, tmp_path):
     path = tmp_path / 'two.log'
     for log in (
         AIS_MSIT_TWO,
@@ -159,7 +159,7 @@ def test_a_word_of_failure_is_none_where_all_devices_have_a_figure(script, tmp_p
         assert script('parse', path).out == 'NPU bs1 fps:557.938, of 2 devices (ais_bench, no record)\n'
 
 
-def test_a_sum_that_is_not_that_of_its_devices_is_refused(script, tmp_path):
+def test_a_total_that_is_not_the_sum_of_its_devices_is_refused(script, tmp_path):
     path = tmp_path / 'two.log'
     path.write_text(AIS_MSIT_TWO.replace('557.9376050278543', '900.5'))
     assert_refused(script('parse', path), 'two.log', '900.5', '557.938')
@@ -174,11 +174,11 @@ THROUGHPUT = '[INFO] throughput 1000*batchsize.mean({})/NPU_compute_time.mean({}
         (AIS_CONTRADICTION, ['112.531', '1546.06']),
         (THROUGHPUT.format(1, 20.0, 55.0), ['55', '50']),
         (THROUGHPUT.format(1.5, 20.0, 50.0), ['50', '75']),
-        # The older form names no batch size: 1.2 is none.
+        # The older form has no batch size, and the computed one is 1.2.
         (
             '[INFO] NPU_compute_time (ms): min = 9, max = 11, mean = 10.0, median = 10.0, percentile(99%) = 11\n'
             '[INFO] throughput (1000*batchsize/NPU_compute_time): 120.0\n',
-            ['120', 'not', 'any batch size'],
+            ['120', 'not 1000', 'any batch size'],
         ),
         # The line of times has another mean.
         (
@@ -209,7 +209,7 @@ def test_a_summary_whose_arguments_contradict_its_rate_is_refused(script, tmp_pa
         ('run_summary.json', summary(5 / 3, 20.0, None)),
     ],
 )
-def test_the_mean_of_several_batch_sizes_is_no_batch_size(script, tmp_path, name, text):
+def test_the_mean_of_several_batch_sizes_is_not_taken_for_a_batch_size(script, tmp_path, name, text):
     (tmp_path / name).write_text(text)
     ended = script('parse', tmp_path / name)
     assert ended.status == 0, ended.err
@@ -226,13 +226,13 @@ def test_the_mean_of_several_batch_sizes_is_not_compared(script, tmp_path):
     assert_refused(script('parse', tmp_path / 'rdn_bs2.log'), 'rdn_bs2.log', '1.667', '2')
 
 
-def test_almost_all_batches_of_a_size_are_not_all(script, tmp_path):
+def test_a_mean_batch_size_of_15_99_is_not_taken_for_16(script, tmp_path):
     (tmp_path / 'ais.log').write_text(THROUGHPUT.format(15.99, 20.0, 799.5))
     assert 'bs16' not in script('parse', tmp_path / 'ais.log').out
 
 
 @pytest.mark.parametrize('args', [['ais_bench', '--model', 'a.om', '--batchsize', '4'], {'--batchsize': 4}, None])
-def test_summaries_are_read_whatever_form_the_arguments_have(script, tmp_path, args):
+def test_summaries_are_read_with_every_form_of_arguments(script, tmp_path, args):
     for name in ('run_summary.json', 'sumary.json'):
         (tmp_path / name).write_text(summary(4, 100.0, args))
         assert script('parse', tmp_path / name).out == 'NPU bs4 fps:40.000 (ais_bench, no record)\n'
@@ -246,7 +246,7 @@ def test_accept_compares_a_summary_with_trtexec(script, tmp_path):
 
 
 def test_more_devices_than_the_card_has_are_not_multiplied(script, inferred, tmp_path):
-    """A 310P3 is a card of one device: --chips 4, right for the guide's 310, would report four times the speed."""
+    """A 310P3 card has one device. With --chips 4, as for the guide's 310, the speed would be four times too high."""
     record = run_record.Record('ais_bench', None, None, None, '310P3', 1, model=DIGEST, manifest=None)
     path = tmp_path / 'run_summary.json'
     path.write_text(summary(1, 20.0, None))

@@ -1,4 +1,4 @@
-"""The precision modes that an installed atc knows, from its help, in the forms of several versions."""
+"""The precision modes of an installed atc, read from its help, in the forms of several versions."""
 
 from rdn.devices import atc_modes
 
@@ -99,7 +99,7 @@ def test_the_help_of_all_flags_says_the_same():
 
 
 @pytest.mark.parametrize('text', ['', 'atc: command not found', '  --precision_mode   see the manual\n'])
-def test_without_names_in_the_help_there_is_the_default_alone(text):
+def test_without_names_in_the_help_only_the_default_mode_is_known(text):
     assert titles(text) == ['default']
 
 

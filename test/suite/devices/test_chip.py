@@ -1,4 +1,4 @@
-"""The chip: its name in the output of npu-smi, as drivers of 2021 to 2026 print it, and its name for atc."""
+"""The chip: its name in npu-smi's output from drivers of 2021 to 2026, and its name for atc."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from helpers import ROOT
 
 NPU_SMI = os.path.join(ROOT, 'test', 'standins', 'npu-smi')
 
-# As drivers print it: numbers of cards with gaps, two chips under one number, no column Device, no column of hugepages.
+# Drivers' outputs: card numbers with gaps, two chips with one number, without the column Device, without hugepages.
 DUO = """
 +-------------------------------+-----------------+------------------------------------------------------+
 | NPU     Name                  | Health          | Power(W)     Temp(C)           Hugepages-Usage(page) |
@@ -51,7 +51,7 @@ WITHOUT_DEVICE = """
 | 0                         | 0000:C2:00.0  | 0           0    / 0          29356/ 32768         |
 """
 
-# Of an A3 server: two chips on a card, their numbers in a column of another name, a chip without its power.
+# An A3 server: two chips on a card, their numbers in a column with another name, a chip without a value for power.
 TWO_CHIPS = """
 | npu-smi 25.3.rc1                 Version: 25.3.rc1                                             |
 | NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|
@@ -62,7 +62,7 @@ TWO_CHIPS = """
 | 3     Ascend910           | OK            | -           40                0    / 0             |
 | 1     7                   | 0000:0C:00.0  | 0           0    / 0          2900 / 65536         |
 """
-# The name has a column of its own, the second line no number; of one server without a bus, as 25.6 prints it.
+# The name has its own column, and the second line has no number; version 25.6 on a server without a bus.
 OWN_COLUMN = """
 +--------+------------------+---------------+-----------------------------------------------------+
 | NPU ID | Name             | Health        | Power(W)    Temp(C)           Hugepages-Usage(page) |
@@ -90,7 +90,7 @@ BOARD_310B = """
 | 0       310B4                 | Alarm           | 0.0          51                15    / 15            |
 | 0       0                     | NA              | 0            2214 / 7545                             |
 """
-# As pages and chats show it, with each run of spaces as one.
+# As copied into web pages and chats, where several spaces become one.
 WITHOUT_SPACES = """
 | NPU Name | Health | Power(W) Temp(C) Hugepages-Usage(page) |
 | Chip Device | Bus-Id | AICore(%) Memory-Usage(MB) |
@@ -99,7 +99,7 @@ WITHOUT_SPACES = """
 """
 
 
-def test_the_table_gives_each_device_with_its_card_and_chip():
+def test_the_table_lists_each_device_with_its_card_and_chip():
     assert tables.parse_info(DUO) == [(0, 32, 0, '310P3'), (1, 32, 1, '310P3'), (2, 32800, 0, '310P3')]
     assert tables.parse_info(OLD_310) == [(0, 1, 0, '310'), (1, 1, 1, '310')]
     assert tables.parse_info(WITHOUT_DEVICE) == [(0, 0, 0, '910B4'), (1, 1, 0, 'Ascend910B3')]
@@ -111,20 +111,20 @@ def test_the_table_gives_each_device_with_its_card_and_chip():
 
 
 @pytest.mark.parametrize('kept, whole', [(1, 0), (2, 0), (4, 0), (5, 0), (6, 1), (8, 1), (9, 2), (12, 2)])
-def test_a_truncated_table_holds_the_devices_whose_lines_are_whole(kept, whole):
+def test_a_truncated_table_yields_the_devices_with_complete_lines(kept, whole):
     assert len(tables.parse_info('\n'.join(OWN_COLUMN.strip().splitlines()[:kept]))) == whole
 
 
 @pytest.mark.parametrize('text', ['', 'dcmi module initialize failed. ret is -8005\n', '| a | b |\n| 1 | 2 |\n'])
-def test_other_texts_hold_no_device(text):
+def test_other_texts_contain_no_device(text):
     assert tables.parse_info(text) == []
 
 
 @pytest.fixture
 def npu_smi(tmp_path):
-    """npu_smi(content): a program that prints it for `info` alone; returns its path.
+    """npu_smi(content): makes a program that prints `content` for `info`; returns its path.
 
-    board: what it prints about a board; refused: the shell commands for a question about one chip of a board.
+    board: its output about a board; refused: shell commands that it runs if asked about one chip of a board.
     """
 
     def make(content, board='', refused=''):
@@ -164,18 +164,18 @@ def test_a_device_has_its_chip_and_its_cards_number_of_devices(monkeypatch, tmp_
     assert chip.choose_soc_version(found, None) == f'Ascend{name}'
 
 
-def test_single_cards_beside_a_duo_count_one(npu_smi):
+def test_single_cards_next_to_a_duo_have_one_device(npu_smi):
     assert chip.find_chip(1, npu_smi(DUO)).card_devices == 2
     assert chip.find_chip(2, npu_smi(DUO)).card_devices is None
 
 
-def test_a_device_that_is_not_there_is_named_with_those_that_are(npu_smi):
+def test_the_error_for_a_missing_device_lists_the_others(npu_smi):
     with pytest.raises(ValueError, match=r'no device 2: it has 0 \(910B4\), 1 \(910B3\)'):
         chip.find_chip(2, npu_smi(WITHOUT_DEVICE))
 
 
-def test_in_a_container_devices_are_counted_anew(npu_smi):
-    """Device 2 of the server, the only one inside, is device 0 there."""
+def test_in_a_container_devices_are_numbered_from_0(npu_smi):
+    """The container has only the server's device 2, which is its device 0."""
     inside = DUO[: DUO.index('| 32 ')] + DUO[DUO.index('| 32800 ') :]
     assert chip.find_chip(0, npu_smi(inside)) == ('310P3', None)
     with pytest.raises(ValueError, match=r'no device 1: it has 2 \(310P3\)'):
@@ -193,7 +193,7 @@ def test_a_familys_name_is_not_enough_for_atc(npu_smi, name, named):
     assert chip.find_chip(0, npu_smi(table, board)).name == named
 
 
-def test_a_910c_is_told_by_chip_and_npu(npu_smi):
+def test_a_910c_is_recognized_by_chip_and_npu(npu_smi):
     board = '\tNPU ID    : 0\n\tNPU Name                       : 9392\n\tChip Name                      : Ascend910\n'
     table = WITHOUT_DEVICE.replace('910B4', 'Ascend910')
     assert chip.choose_soc_version(chip.find_chip(0, npu_smi(table, board)), None) == 'Ascend910_9392'
@@ -212,7 +212,7 @@ BOARD_950 = '\tNPU ID    : 4\n\tNPU Name                       : 957b\n\tChip Na
         'echo "	Chip Name     : Ascend910"; exit 255',
     ],
 )
-def test_a_board_that_has_no_page_for_one_chip_is_asked_for_the_whole(npu_smi, refused):
+def test_without_a_page_for_the_chip_the_boards_page_is_read(npu_smi, refused):
     assert chip.find_chip(1, npu_smi(OWN_COLUMN, BOARD_950, refused)).name == '950DT_957b'
 
 
@@ -227,7 +227,7 @@ def test_a_board_that_has_no_page_for_one_chip_is_asked_for_the_whole(npu_smi, r
         ('Ascend950DT', '\tProduct Name : IT21\n', '950DT'),
     ],
 )
-def test_of_a_chips_page_and_its_boards_the_fuller_name_counts(npu_smi, of_chip, of_board, name):
+def test_the_fuller_name_of_chip_page_and_board_page_is_used(npu_smi, of_chip, of_board, name):
     program = npu_smi(OWN_COLUMN, of_board, refused=f'echo "Chip Name : {of_chip}"; exit 0')
     assert chip.find_chip(1, program).name == name
 
@@ -248,11 +248,11 @@ def test_the_boards_page_names_the_chip(board, name):
     assert tables.parse_board(board) == name
 
 
-def test_a_table_that_says_more_than_the_boards_page_counts(npu_smi):
+def test_the_tables_name_is_used_if_it_is_fuller_than_the_boards(npu_smi):
     assert chip.find_chip(1, npu_smi(WITHOUT_DEVICE, '\tChip Name : Ascend910\n')).name == '910B3'
 
 
-def test_an_npu_smi_without_an_answer_about_the_board_leaves_the_tables_name(npu_smi):
+def test_without_a_board_page_the_tables_name_is_used(npu_smi):
     assert chip.find_chip(0, npu_smi(OLD_910, refused='exit 1')).name == '910ProB'
 
 
@@ -277,7 +277,7 @@ def test_a_chips_name_has_its_usual_spelling(text, name):
 KNOWN = ('310B1', '310B4', '310P3', '310P3Vir01', '310P5', '910A', '910B', '910B4', '910ProB', '910_9392', '960XY_1a')
 
 
-def test_the_toolkits_spelling_counts_before_the_usual_one():
+def test_the_toolkits_spelling_is_preferred_to_the_usual_one():
     assert chip.name_of('960xy_1A', KNOWN) == '960XY_1a'
     assert chip.name_of('950pr_957b', ['950PR_957B']) == '950PR_957B'
     assert chip.choose_soc_version(chip.Chip('960XY_1A'), None, KNOWN) == 'Ascend960XY_1a'
@@ -310,7 +310,7 @@ def test_a_wrong_or_wrongly_spelled_name_is_refused_with_the_nearest(found, aske
         chip.choose_soc_version(found, asked, KNOWN)
 
 
-def test_without_a_list_no_name_is_refused():
+def test_without_a_list_every_name_is_accepted():
     assert chip.choose_soc_version(chip.Chip('310P3'), 'Ascend123X', ()) == 'Ascend123X'
     assert chip.choose_soc_version(None, 'ascend310p3') == 'Ascend310P3'
     assert chip.choose_soc_version(chip.Chip('123X'), None) == 'Ascend123X'

@@ -1,4 +1,4 @@
-"""The vendor's programs: which is chosen and why, how they are called, what is left when they fail."""
+"""The vendor's programs: which one is chosen and why, how it is called, and which files remain if it fails."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from helpers import BARE_PATH, ROOT, snapshot
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """machine('atc', 'benchmark.x86_64'): programs that do nothing on an otherwise bare PATH; returns their folder."""
+    """machine('atc', 'benchmark.x86_64'): puts dummy programs on an otherwise empty PATH; returns their folder."""
     folder = tmp_path / 'bin'
     folder.mkdir()
     monkeypatch.setenv('PATH', f'{folder}:{BARE_PATH}')
@@ -54,13 +54,13 @@ BENCHMARK = 'benchmark.' + os.uname().machine
         ([], False, 'host', f'neither atc nor {BENCHMARK} nor ais_bench nor pyACL here'),
     ],
 )
-def test_the_first_tool_that_is_here_with_atc_is_chosen_and_the_reason_said(machine, here, ais_bench, chosen, reason):
+def test_the_first_installed_tool_is_chosen_with_a_reason(machine, here, ais_bench, chosen, reason):
     machine(*here, python_has_ais_bench=ais_bench)
     device, why = choice.choose(None)
     assert device.name == chosen and why.startswith(reason), why
 
 
-def test_a_tool_that_is_asked_for_is_taken_or_missed_by_name(machine, monkeypatch):
+def test_a_named_tool_is_used_or_reported_missing(machine, monkeypatch):
     folder = machine('atc', BENCHMARK, python_has_ais_bench=True)
     monkeypatch.setenv('PYTHONPATH', os.path.join(ROOT, 'test', 'standins', 'pyacl'))
     assert [choice.choose(name).device.name for name in choice.NAMES] == list(choice.NAMES)
@@ -75,7 +75,7 @@ def test_a_tool_that_is_asked_for_is_taken_or_missed_by_name(machine, monkeypatc
         choice.choose('ais_bench')
 
 
-def test_a_benchmark_that_may_not_be_run_is_said_to_be_so(machine, tmp_path):
+def test_a_benchmark_that_is_not_executable_is_reported(machine, tmp_path):
     machine('atc')
     (tmp_path / BENCHMARK).write_text('')
     assert f'{BENCHMARK} is not executable (chmod +x {BENCHMARK})' in choice.choose(None).reason
@@ -83,7 +83,7 @@ def test_a_benchmark_that_may_not_be_run_is_said_to_be_so(machine, tmp_path):
     assert choice.choose(None).device.command() == [f'./{BENCHMARK}']
 
 
-def test_ais_bench_may_be_named(machine, monkeypatch, tmp_path):
+def test_ais_bench_can_be_named_by_a_variable(machine, monkeypatch, tmp_path):
     folder = machine('atc', 'py')
     monkeypatch.setenv('AIS_BENCH', f'{folder}/py -m ais_bench')
     assert choice.choose(None).device.command() == [f'{folder}/py', '-m', 'ais_bench']
@@ -93,7 +93,7 @@ def test_ais_bench_may_be_named(machine, monkeypatch, tmp_path):
     assert choice.choose(None).device.command() == [
         f'{folder}/py',
         str(tmp_path / 'ab.py'),
-    ]  # called from another folder
+    ]  # absolute, because it is called from another folder
     monkeypatch.setenv('AIS_BENCH', "'py")
     with pytest.raises(ValueError, match="AIS_BENCH='py: "):
         choice.choose(None)
@@ -118,7 +118,7 @@ def test_a_folder_of_that_name_is_not_the_module(tmp_path, monkeypatch):
 
 @pytest.fixture
 def python_with(tmp_path, monkeypatch):
-    """python_with('ais_bench/__main__.py'): a server with atc, whose python3 has these modules alone; returns it."""
+    """python_with('ais_bench/__main__.py'): makes a server whose python3 has only these modules; returns it."""
     folder, site = tmp_path / 'bin', tmp_path / 'site'
     folder.mkdir()
     (folder / 'atc').write_text('#!/bin/sh\n')
@@ -143,7 +143,7 @@ NAMESAKE = ('ais_bench/benchmark/__init__.py', 'ais_bench/benchmark/cli/main.py'
 
 
 @pytest.mark.parametrize('modules', [TOOL, TOOL[1:], (*TOOL, *NAMESAKE)])
-def test_ais_bench_is_the_module_with_a_program_and_its_part_for_inference(python_with, monkeypatch, modules):
+def test_ais_bench_is_the_module_with_main_and_infer(python_with, monkeypatch, modules):
     python = python_with(*modules)
     assert choice.choose(None).device.command() == ['python3', '-m', 'ais_bench']
     monkeypatch.setenv('AIS_BENCH', f'{python} -m ais_bench')
@@ -151,7 +151,7 @@ def test_ais_bench_is_the_module_with_a_program_and_its_part_for_inference(pytho
 
 
 @pytest.mark.parametrize('modules', [NAMESAKE, ('ais_bench/__init__.py', *NAMESAKE), TOOL[:2], TOOL[:1]])
-def test_the_namesake_of_ais_bench_is_said_to_be_one(python_with, monkeypatch, modules):
+def test_the_other_package_named_ais_bench_is_reported(python_with, monkeypatch, modules):
     python = python_with(*modules)
     words = f'the ais_bench in {python} is another package, ais-bench-benchmark .* AIS_BENCH=.* pyACL'
     with pytest.raises(ValueError, match=f'--with=ais_bench: {words}'):
@@ -169,14 +169,14 @@ def test_a_python_without_ais_bench_is_named(python_with):
         choice.choose('ais_bench')
 
 
-def test_without_atc_what_is_converted_can_be_measured(machine):
+def test_without_atc_converted_models_can_be_measured(machine):
     machine(python_has_ais_bench=True)
     assert choice.choose(None, converts=False).device.name == 'ais_bench'
     assert choice.choose('ais_bench', converts=False).reason == 'as asked'
 
 
-@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason='this Python is of no virtual environment')
-def test_programs_run_as_if_the_environment_were_not_active(monkeypatch):
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason='this Python is not in a virtual environment')
+def test_programs_run_outside_the_virtual_environment(monkeypatch):
     inner = os.path.join(sys.prefix, 'bin')
     monkeypatch.setenv('PATH', f'{inner}:/usr/bin:{inner}/:/bin')
     monkeypatch.setenv('VIRTUAL_ENV', sys.prefix)
@@ -203,15 +203,15 @@ def test_a_failing_programs_last_lines_and_log_are_named(tmp_path, capsys):
         run(['/nowhere'], log)
 
 
-def test_what_an_interrupted_walk_started_ends_with_it(tmp_path):
-    """ais_bench's own processes, too: its parent leaves them behind."""
+def test_an_interrupted_walk_ends_all_its_processes(tmp_path):
+    """This includes ais_bench's own processes, which their parent leaves behind."""
     code = f'from rdn import cli; from rdn.devices import runner; cli.run(lambda: runner.LOCAL.run(runner.Call({["sh", "-c", "sleep 1000 & echo $!; sleep 1000"]}, "x/log")))'
     environment = dict(os.environ, PYTHONPATH=ROOT)
     process = subprocess.Popen(
         [sys.executable, '-c', code], cwd=str(tmp_path), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout and process.stderr
-    lines = [process.stdout.readline() for _ in range(3)]  # the command and what it prints
+    lines = [process.stdout.readline() for _ in range(3)]  # the command and its output
     child = int(lines[2])
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 143
@@ -224,8 +224,8 @@ def test_what_an_interrupted_walk_started_ends_with_it(tmp_path):
     process.stderr.close()
 
 
-def test_a_process_that_a_killed_tool_left_does_not_hold_the_walk(tmp_path, monkeypatch):
-    """It keeps the tool's output open: reading to the end of that would wait for it."""
+def test_a_process_left_by_a_killed_tool_does_not_block_the_walk(tmp_path, monkeypatch):
+    """The process keeps the tool's output open, so reading to the end of the output would wait for it."""
     monkeypatch.setattr(runner, 'SECONDS_OF_OUTPUT', 0.5)
     start = time.monotonic()
     with pytest.raises(ValueError, match='sh was killed by SIGKILL'):
@@ -234,7 +234,7 @@ def test_a_process_that_a_killed_tool_left_does_not_hold_the_walk(tmp_path, monk
 
 
 @pytest.mark.parametrize('number, status', [(signal.SIGHUP, 129), (signal.SIGKILL, -9)])
-def test_a_terminal_that_goes_or_a_kill_ends_the_tool_too(tmp_path, number, status):
+def test_a_closed_terminal_or_a_kill_also_ends_the_tool(tmp_path, number, status):
     command = ['sh', '-c', 'echo $$; exec sleep 1000']
     code = f'from rdn import cli; from rdn.devices import runner; cli.run(lambda: runner.LOCAL.run(runner.Call({command}, "x/log")))'
     environment = dict(os.environ, PYTHONPATH=ROOT)
@@ -244,7 +244,7 @@ def test_a_terminal_that_goes_or_a_kill_ends_the_tool_too(tmp_path, number, stat
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup it is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup makes programs ignore it
     ) as process:
         assert process.stdout
         child = int([process.stdout.readline() for _ in range(3)][2])
@@ -265,12 +265,12 @@ def is_running(number):
         return False
 
 
-# --- atc and ais_bench at work, on prepared photographs
+# --- atc and ais_bench on prepared photographs
 
 
 @pytest.fixture
 def project(dataset, narrow, modern, monkeypatch):
-    """A working folder with five inputs, rdn_x2.onnx, and today's tools of a 310P3."""
+    """A working folder with five inputs and rdn_x2.onnx, and current tools for a 310P3."""
     modern()
     os.symlink(narrow[1], 'rdn_x2.onnx')
     for name in ('ROUNDS', 'LEAST_ROUNDS'):
@@ -286,7 +286,7 @@ def convert(batch_size, soc_version='Ascend310P3'):
 
 
 def measure(batch_size, converted=False, prepared='prep_dataset', claimed=None, device=0):
-    """Convert and run a model by ais_bench. converted: it was converted before; claimed: the batch size to give."""
+    """Convert a model, unless it is `converted` already, and run it by ais_bench with the batch size `claimed`."""
     model = f'rdn_x2_bs{batch_size}.om' if converted else convert(batch_size)
     if claimed:
         shutil.copy(model, f'rdn_x2_bs{claimed}.om')
@@ -328,7 +328,7 @@ def test_the_offline_model_has_the_batch_size_and_the_chip_of_its_name(project):
 
 
 def test_atc_runs_in_the_servers_own_python(project, monkeypatch):
-    """In the project's environment TBE misses CANN's packages: the trap that the outer PATH avoids."""
+    """In the project's virtual environment, TBE would not find CANN's packages."""
     monkeypatch.setattr(runner, 'outer_environment', lambda: dict(os.environ))
     monkeypatch.setenv('PATH', os.path.dirname(sys.executable), prepend=os.pathsep)
     with pytest.raises(ValueError, match='atc ended with status 1'):
@@ -351,7 +351,7 @@ def test_a_failing_atc_leaves_the_earlier_model(project, modern):
 
 
 @pytest.mark.parametrize('spoil', ['mode of inputs', 'mode of model', 'link', 'foreign file', 'space', 'owner'])
-def test_what_ais_bench_refuses_is_copied_to_a_place_of_its_own(project, prepared, narrow, spoil):
+def test_files_that_ais_bench_refuses_are_copied(project, prepared, narrow, spoil):
     model, prepared_folder = convert(4), 'prep_dataset'
     if spoil == 'mode of inputs':
         os.chmod('prep_dataset/data/coffee.bin', 0o664)
@@ -371,7 +371,9 @@ def test_what_ais_bench_refuses_is_copied_to_a_place_of_its_own(project, prepare
     assert_outputs(run.outputs, prepared, narrow)
 
 
-def test_in_a_folder_of_another_name_the_work_is_done_elsewhere(project, prepared, narrow, tmp_path, monkeypatch):
+def test_in_a_folder_that_ais_bench_refuses_the_work_is_done_elsewhere(
+    project, prepared, narrow, tmp_path, monkeypatch
+):
     place = tmp_path / 'my own (照片)'
     place.mkdir()
     for name in ('prep_dataset', 'rdn_x2.onnx'):
@@ -409,8 +411,8 @@ def test_images_of_one_prefix_are_refused_with_their_names_before_anything_runs(
     assert not os.path.exists('result/bs1/ais_bench.log')
 
 
-def test_a_wrong_batch_size_is_seen(project):
-    """ais_bench believes it, and would report four times the speed."""
+def test_a_wrong_batch_size_is_detected(project):
+    """ais_bench itself accepts it, and would report four times the speed."""
     with pytest.raises(ValueError, match='ran the model 5 times for 5 images: its batch size is not 4'):
         measure(1, claimed=4)
     assert not os.path.exists('result/bs1/dumpOutput_device0')
@@ -436,7 +438,7 @@ def test_a_killed_ais_bench_leaves_the_earlier_results(project, modern):
 
 
 @pytest.mark.slow
-def test_another_device_takes_the_place_of_the_one_before(project, modern):
+def test_another_device_replaces_the_earlier_results(project, modern):
     modern('300I Duo')
     runs, source = [], record.Source('ais_bench', None, chip.Chip('310P3', 2))
     for device in (0, 1):
@@ -449,7 +451,7 @@ def test_another_device_takes_the_place_of_the_one_before(project, modern):
     assert not [name for name in names if 'device0' in name]
 
 
-def test_what_a_link_leads_to_is_never_removed(project, tmp_path):
+def test_the_target_of_a_link_is_never_removed(project, tmp_path):
     run = measure(1)
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine' / 'a_1.txt').write_text('1')
@@ -459,7 +461,7 @@ def test_what_a_link_leads_to_is_never_removed(project, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_summary_in_the_older_place_and_none_at_all(project, modern, tmp_path):
+def test_a_summary_may_be_in_the_older_place_or_missing(project, modern, tmp_path):
     python = modern() / 'python3'
     body = python.read_text()
     folder = 'd=$(echo "$*" | sed "s/.*--output \\([^ ]*\\) .*/\\1/"); '
@@ -473,11 +475,11 @@ def test_a_summary_in_the_older_place_and_none_at_all(project, modern, tmp_path)
     assert not os.path.exists('result/bs1/pure_summary.json')  # that of the run before
 
 
-# --- a machine elsewhere
+# --- a remote machine
 
 
 class Elsewhere(runner.Runner):
-    """Runs programs as a machine behind ssh would: on copies of the files that a Call names."""
+    """Runs programs like a remote machine would: on copies of the files that a Call lists."""
 
     def __init__(self, place):
         self.place, self.names = str(place), []
@@ -486,7 +488,7 @@ class Elsewhere(runner.Runner):
         folder = os.path.realpath(call.folder)
         for path in (folder, *call.reads):
             copy = self.place + path
-            if not os.path.exists(copy):  # a file in the folder, say
+            if not os.path.exists(copy):  # for example a file in the folder
                 os.makedirs(os.path.dirname(copy), exist_ok=True)
                 (shutil.copytree if os.path.isdir(path) else shutil.copy)(path, copy)
         command = [
@@ -505,9 +507,7 @@ class Elsewhere(runner.Runner):
 
 
 @pytest.mark.parametrize('kind', [ais_bench.AisBench, benchmark.Benchmark])
-def test_a_runner_of_another_machine_gets_every_file_that_a_device_needs(
-    project, modern, prepared, narrow, tmp_path, kind
-):
+def test_a_remote_runner_receives_every_file_that_a_device_needs(project, modern, prepared, narrow, tmp_path, kind):
     folder = modern()
     name = f'benchmark.{os.uname().machine}'
     standin = os.path.join(ROOT, 'test', 'standins', 'benchmark.x86_64')

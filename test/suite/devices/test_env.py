@@ -1,4 +1,4 @@
-"""env.sh: the right toolkit's environment, a living shell, paths that do not grow; the chips that a toolkit knows."""
+"""env.sh sets the right toolkit's environment, never closes the shell, and adds paths only once; a toolkit's chips."""
 
 import os
 import platform
@@ -19,19 +19,19 @@ export PYTHONPATH=$PYTHONPATH:{home}/python
 
 @pytest.mark.skipif(os.path.isdir('/usr/local/Ascend'), reason='a toolkit is installed here')
 @pytest.mark.parametrize('flags', [[], ['-u']])
-def test_without_a_toolkit_it_says_so_and_the_shell_lives(tmp_path, flags):
+def test_a_missing_toolkit_is_reported_and_the_shell_survives(tmp_path, flags):
     status, out = bash('source "$ENV_SH"; echo "status $? and alive"; declare -F; compgen -v _rdn', tmp_path, *flags)
     assert out.splitlines()[1:] == ['status 1 and alive'] and 'no CANN toolkit' in out and status == 1
 
 
-def test_named_toolkit_that_is_not_there_is_not_replaced_by_another(tmp_path):
+def test_a_missing_named_toolkit_is_not_replaced_by_another(tmp_path):
     version(tmp_path, 'latest', 'opp')
     _, out = bash('source "$ENV_SH"; echo $?', tmp_path, ASCEND_TOOLKIT_HOME='/nowhere')
     assert '/nowhere' in out and out.endswith('1\n')
 
 
 @pytest.mark.parametrize('flags', [[], ['-u'], ['-eu'], ['-e', '-u', '-o', 'pipefail']])
-def test_cann_5_gets_its_variables_and_sourcing_again_adds_nothing(tmp_path, flags):
+def test_cann_5s_variables_are_set_and_sourcing_again_adds_nothing(tmp_path, flags):
     version(tmp_path, '5.0.2', 'atc/bin')
     folder = version(tmp_path, '5.0.10', 'atc/bin', 'opp')
     show = 'echo "$PATH|$LD_LIBRARY_PATH|$PYTHONPATH|$ASCEND_OPP_PATH|$ASCEND_TOOLKIT_HOME"'
@@ -111,7 +111,7 @@ def test_cann_in_the_home_is_found_as_a_link_and_as_a_folder_of_links(tmp_path, 
 
 
 def make_toolkit(folder):
-    """A toolkit that has its own script, and a note of its version; returns its folder."""
+    """Make a toolkit with its own script and a file with its version; return its folder."""
     (folder / 'opp').mkdir(parents=True)
     (folder / 'set_env.sh').write_text(f'export ASCEND_TOOLKIT_HOME="{folder}"\n')
     (folder / 'ascend_toolkit_install.info').write_text('version=9.0.0\n')
@@ -134,7 +134,7 @@ def test_the_toolkit_of_the_conda_environment_comes_before_the_default_places(tm
 
 @pytest.mark.parametrize('end', ['\n', '/\n', ' \r\n'])
 @pytest.mark.parametrize('name', ['cann', 'ascend-toolkit/latest'])
-def test_the_folder_that_the_installer_noted_is_looked_in(tmp_path, monkeypatch, name, end):
+def test_the_folder_in_the_installers_note_is_searched(tmp_path, monkeypatch, name, end):
     folder = make_toolkit(tmp_path / 'my tools' / name)
     note = tmp_path / 'install.info'
     note.write_bytes(f'version=1.0\nUserName=HwHiAiUser\nInstall_Path={tmp_path / "my tools"}{end}'.encode())
@@ -161,7 +161,7 @@ def test_the_toolkit_has_a_list_of_the_chips_that_it_knows(tmp_path, monkeypatch
     assert toolkit.known_chips() == ('310P3', '910ProB', '950PR_957b')
 
 
-def test_of_several_versions_the_newest_ones_chips_count_and_before_all_those_of_the_atc_in_use(tmp_path, monkeypatch):
+def test_the_chips_of_the_atc_in_use_come_before_those_of_the_newest_version(tmp_path, monkeypatch):
     monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'cann'))
     list_chips(tmp_path / 'cann' / '8.0.0', '310')
     list_chips(tmp_path / 'cann' / '10.0.0', '310P3')
@@ -194,7 +194,7 @@ def test_the_toolkits_version_is_named(tmp_path, monkeypatch, name, content):
 
 
 @pytest.mark.parametrize('kilobytes, asked', [(3600000, '4000000'), (65000000, '')])
-def test_on_a_small_board_it_says_what_helps_against_too_little_memory(tmp_path, kilobytes, asked):
+def test_on_a_board_with_little_memory_it_suggests_remedies(tmp_path, kilobytes, asked):
     folder = version(tmp_path, '8.0.0', 'opp')
     (tmp_path / 'meminfo').write_text(f'MemTotal:       {kilobytes} kB\nMemFree: 1 kB\n')
     variables = {'ASCEND_TOOLKIT_HOME': str(folder), 'RDN_MEMINFO': str(tmp_path / 'meminfo')}
@@ -210,6 +210,6 @@ def test_folder_with_a_space_in_its_name(tmp_path):
     assert out.splitlines()[-1].startswith(f'{tmp_path}/my tools/5.0.2/atc/')
 
 
-def test_run_instead_of_sourced_it_says_how(tmp_path):
+def test_run_instead_of_sourced_it_explains_how(tmp_path):
     status, out = bash('bash "$ENV_SH"', tmp_path)
     assert status == 1 and 'source env.sh' in out

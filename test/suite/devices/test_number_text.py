@@ -1,4 +1,4 @@
-"""number_text.py: numbers as text and back, each the nearest to what is written."""
+"""number_text.py: numbers to text and back, each correctly rounded."""
 
 from rdn.devices.number_text import format_any, format_text, parse_text
 
@@ -72,6 +72,6 @@ def test_text_that_looks_like_that_of_fixed_width_reads_as_python_reads_it(text)
         b'0.5 1e',
     ],
 )
-def test_what_is_no_number_is_refused(text):
+def test_text_that_is_not_a_number_is_refused(text):
     with pytest.raises(ValueError):
         parse_text(text)

@@ -1,4 +1,4 @@
-"""What computed outputs and figures stays with them: no figure of this machine under a card's name."""
+"""Outputs and figures keep the record of their origin, so no figure of this machine is attributed to a card."""
 
 import json
 import os
@@ -15,10 +15,10 @@ def test_a_speed_of_this_machine_is_printed_as_the_hosts(script, inferred):
     assert ended.out.startswith('host bs1 fps:') and 'no record' not in ended.out
     with open(PERF) as file:
         rate = float(file.read().split('Interface throughputRate: ')[1].split(',')[0])
-    assert float(ended.out.split('fps:')[1]) == pytest.approx(rate, abs=1e-3)  # once, not four times
+    assert float(ended.out.split('fps:')[1]) == pytest.approx(rate, abs=1e-3)  # not multiplied by four
 
 
-def test_a_file_of_the_vendors_tool_in_its_place_is_not_the_hosts(script, inferred):
+def test_a_performance_file_of_the_vendors_tool_is_not_attributed_to_the_host(script, inferred):
     with open(PERF, 'w') as file:
         file.write('[infer] throughputRate: 6.8, Interface throughputRate: 7.39423, moduleLatency: 139\n')
     assert script('parse', PERF).out == '310 bs1 fps:29.577 (benchmark, no record)\n'
@@ -50,7 +50,7 @@ def test_a_device_says_its_chip_and_how_many_a_card_holds(script, inferred, tmp_
 
 
 def test_outputs_of_another_preparation_are_refused_by_their_record(script, inferred, tmp_path):
-    """Images that the crop and the letterbox fit nearly alike: their likeness does not tell them apart."""
+    """Crop and letterbox fit these images in nearly the same way, so only the record shows the difference."""
     assert prepare(script, '--fit=letterbox').status == 0
     ended = judge(script, '--allow-mismatch')
     assert_refused(ended, DUMP, 'another preparation')

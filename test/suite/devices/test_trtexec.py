@@ -1,4 +1,4 @@
-"""trtexec's logs of TensorRT 7 to 11: device, precision, streams and batch sizes, by what the log itself says."""
+"""trtexec's logs from TensorRT 7 to 11: device, precision, streams and batch sizes, as the log itself states them."""
 
 import time
 
@@ -19,7 +19,7 @@ FIGURES = (
 
 
 def read(*lines, version='8601', flags='--loadEngine=a.engine', name='a.log', figures=FIGURES):
-    """The Speed of a log with these lines, all of trtexec's level I."""
+    """Return the Speed of a log with these lines, which all have trtexec's level I."""
     head = HEAD.format(version, flags)
     return logs.parse_speed(head + ''.join(f'{LINE}{line}\n' for line in lines) + figures, name)
 
@@ -62,13 +62,13 @@ def test_two_devices_are_two_runs():
     assert read('Selected Device: Tesla T4', 'Selected Device: Tesla T4').device == 'Tesla T4'
 
 
-def test_work_of_a_dla_core_is_not_the_gpus():
+def test_work_of_a_dla_core_is_not_attributed_to_the_gpu():
     assert read('DLACore: 0', 'Selected Device: Orin').device == 'Orin, DLA core 0'
     assert read('DLACore: ', 'Selected Device: Orin').device == 'Orin'
 
 
 def test_a_run_that_built_the_engine_does_not_count():
-    """A failed attempt or the building may come first, on another device and in another precision."""
+    """A failed attempt or the run that builds the engine may come first, on another device and in another precision."""
     built = HEAD.format('101601', '--onnx=a.onnx --int8 --skipInference --infStreams=4')
     built += f'{LINE}Precision: FP32+INT8\n{LINE}Selected Device: Tesla T4\n{LINE}Skip inference: Enabled\n'
     found = logs.parse_speed(built + TENSORRT_10_H100, 'a.log')
@@ -82,23 +82,23 @@ def test_a_run_that_built_the_engine_does_not_count():
         ('--onnx=a.onnx --best', ['Precision: FP32+FP16+INT8'], 'FP32+FP16+INT8'),
         ('--onnx=a.onnx', ['Precision: FP32'], 'FP32'),
         ('--onnx=a.onnx', ['Precision: Strongly Typed'], 'Strongly Typed'),
-        # Without that line the flags say it.
+        # Without that line the flags determine it.
         ('--onnx=a.onnx --fp16', [], speed.GUIDES_PRECISION),
         ('--onnx=a.onnx --int8', [], 'FP32+INT8'),
         ('--onnx=a.onnx --best', [], 'FP32+BEST'),
         ('--onnx=a.onnx --layerPrecisions=*:fp16', [], 'FP32'),
         ('--onnx=a.onnx --stronglyTyped', [], 'Strongly Typed'),
-        # A loaded engine has its own: the line repeats what the flags ask for, which is fp32 without any.
+        # A loaded engine has its own precision. The line only repeats the flags, and without flags it says fp32.
         ('--loadEngine=a.engine', [], None),
         ('--loadEngine=a.engine', ['Precision: FP32'], 'FP32 (of a loaded engine, which may differ)'),
         ('--loadEngine=a.engine --fp16', ['Precision: FP32+FP16'], 'FP32+FP16'),
     ],
 )
-def test_the_precision_is_the_logs(flags, lines, precision):
+def test_the_precision_is_read_from_the_log(flags, lines, precision):
     assert read(*lines, flags=flags).precision == precision
 
 
-def test_from_tensorrt_11_on_the_model_has_the_precision():
+def test_since_tensorrt_11_the_model_determines_the_precision():
     assert read(version='110106', flags='--onnx=a.onnx').precision == 'Strongly Typed'
     assert read(version='101601', flags='--onnx=a.onnx').precision == 'FP32'
 
@@ -121,7 +121,7 @@ def test_two_precisions_are_two_runs():
         ('', ['* Multiple inference streams are used. Latencies may not be accurate since inferences may run in'], 150),
     ],
 )
-def test_the_rate_of_several_streams_is_that_of_the_whole(flags, lines, rate):
+def test_the_rate_of_several_streams_counts_all_streams(flags, lines, rate):
     found = read(
         *lines, 'Input binding for image with dimensions 1x3x114x114 is created.', flags='--loadEngine=a' + flags
     )
@@ -131,17 +131,17 @@ def test_the_rate_of_several_streams_is_that_of_the_whole(flags, lines, rate):
 @pytest.mark.parametrize(
     'lines, batch, rate, whole_rate',
     [
-        # Implicit: a query of the rate in qps is an image.
+        # Implicit batch size: a query is an image.
         (['Batch: 8'], 8, 800, 150),
         (['Batch: 8', 'Created input binding for image with dimensions 3x114x114'], 8, 800, 150),
-        # Explicit: it is a batch.
+        # Explicit batch size: a query is a batch.
         (['Batch: Explicit', 'Created input binding for image with dimensions 8x3x114x114'], 8, 800, 1200),
         (['Batch: Explicit', 'Input inference shape: image=8x3x114x114'], 8, 800, 1200),
         (['Batch: Explicit', 'Input inference shape : image=8x3x114x114'], 8, 800, 1200),
-        # TensorRT 8 prints 1 of an engine with an explicit batch size.
+        # TensorRT 8 prints 1 for an engine with an explicit batch size.
         (['Batch: 1', 'Created input binding for image with dimensions 8x3x114x114'], 8, 800, 1200),
         (['Batch: 1', 'Created input binding for image with dimensions 3x114x114'], 1, 100, 150),
-        # --batch=4 for an engine of batch 8: it counts 4 images a query.
+        # --batch=4 for an engine with batches of 8: trtexec counts 4 images per query.
         (['Batch: 4', 'Created input binding for image with dimensions 8x3x114x114'], 8, 800, 300),
         (['Dynamic dimensions required for input: x, but … Automatically overriding shape to: 1x3x9x9'], 1, 100, 150),
     ],
@@ -161,7 +161,7 @@ def test_a_batch_flag_without_the_line_is_an_implicit_batch_size():
     ).rate == (pytest.approx(64000 / 110.802))
 
 
-def test_the_files_name_says_the_batch_size_where_the_log_does_not():
+def test_the_files_name_has_the_batch_size_if_the_log_lacks_it():
     assert read('Batch: 1', 'Streams: 4', name='a_bs8.log')[1:3] == (8, 1200)
     assert read('Batch: 1', name='a_bs8.log')[1:3] == (8, 800)
     with pytest.raises(ValueError, match='batches of 8, but its name says 4'):
@@ -193,7 +193,7 @@ def test_tensorrt_7_names_the_whole_rate_in_small_letters():
         (TENSORRT_10_H100[: TENSORRT_10_H100.index('Throughput')], 'it is truncated'),
     ],
 )
-def test_a_log_without_figures_is_called_that(log, words):
+def test_a_log_without_figures_is_refused_with_the_reason(log, words):
     with pytest.raises(ValueError, match='^a log of trtexec without a summary: ') as error:
         logs.parse_speed(log, 'a.log')
     assert words in str(error.value)
@@ -205,12 +205,12 @@ def test_figures_of_a_run_that_failed_do_not_count():
         logs.parse_speed(log, 'a.log')
 
 
-def test_the_batch_of_a_loaded_engine_is_the_bound_ones():
+def test_the_batch_size_of_a_loaded_engine_is_that_of_its_bound_inputs():
     assert logs.parse_speed(TENSORRT_8_BOUND, 'a.log').batch == 10
 
 
-def test_a_long_line_is_read_at_once():
-    """A regular expression that tries each end of a line took minutes for a megabyte."""
+def test_a_long_line_is_read_quickly():
+    """A regular expression that tried each end of a line took minutes for a megabyte."""
     long = ' ' * 1000000 + 'x'
     started = time.process_time()
     assert read(f'Selected Device: T4{long}', f'Precision: FP32{long}', 'trtexec ' * 100000).device.startswith('T4 ')

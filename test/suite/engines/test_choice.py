@@ -1,4 +1,4 @@
-"""One choice for everyone: which engine auto takes, what is exact, and that a named engine is used or refused."""
+"""The choice of an engine: which one auto takes, and what is computed exactly; a named engine is used or refused."""
 
 import os
 import subprocess
@@ -18,12 +18,12 @@ from PIL import Image
 import models
 from helpers import INFER, ROOT, assert_refused, opened, run_python, save, snapshot
 
-new_python = pytest.mark.skipif(sys.version_info < (3, 8), reason='there is no OpenVINO, and torch 1.5 has fp32 alone')
+new_python = pytest.mark.skipif(sys.version_info < (3, 8), reason='there is no OpenVINO, and torch 1.5 has only fp32')
 
 
 @pytest.fixture(scope='module')
 def paths(tmp_path_factory):
-    """(weights, ONNX of any size) of a tiny network."""
+    """(weights, ONNX file for any size) of a tiny network."""
     folder = tmp_path_factory.mktemp('model')
     models.torch.manual_seed(0)
     network = models.RDN(2, 3, 8, 8, 2, 2).eval()
@@ -35,7 +35,7 @@ def paths(tmp_path_factory):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """machine(bf16=True, gpu=True): what this one has; the CPU plays the GPU."""
+    """machine(bf16=True, gpu=True): simulates a machine with these features; the CPU replaces the GPU."""
 
     def install(bf16=False, gpu=False, openvino=True):
         device = torch_device.TorchDevice('cpu', 'a stand-in')
@@ -54,7 +54,7 @@ def batch(*shape):
 
 
 def renamed(path, target):
-    """The same graph with other names of its weights: of another project, as far as anyone can see."""
+    """The same graph with other names of its weights, like a graph of another project."""
     model = onnx.load(path)
     for tensor in model.graph.initializer:
         for node in model.graph.node:
@@ -97,7 +97,7 @@ def test_a_network_of_another_project_is_computed_in_fp32(paths, lossy, machine,
 
 
 @new_python
-def test_auto_takes_the_next_engine_where_openvino_does_not_load(paths, lossy, machine, monkeypatch):
+def test_auto_takes_the_next_engine_if_openvino_does_not_load(paths, lossy, machine, monkeypatch):
     machine(bf16=True)
     monkeypatch.setitem(sys.modules, 'openvino', None)  # as a broken or too old installation
     model = engines.open_model(paths[1])
@@ -125,7 +125,7 @@ def test_the_device_cpu_is_the_processor_for_onnx_runtime_too(paths, lossy, mach
 
 
 @new_python
-def test_a_note_on_what_fails_is_said_once(paths, lossy, machine, monkeypatch):
+def test_a_note_on_a_failing_device_appears_once(paths, lossy, machine, monkeypatch):
     machine(bf16=True)
     monkeypatch.setattr(device_files, 'are_present', lambda: True)
     monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (None, ['cuda is not used']))
@@ -135,8 +135,8 @@ def test_a_note_on_what_fails_is_said_once(paths, lossy, machine, monkeypatch):
 
 
 @new_python
-def test_a_note_of_the_tile_that_is_timed_is_shown(upscale, narrow, photo, lossy, machine, monkeypatch):
-    """fp16 overflows, and bf16 is taken, on the first tile: that of the estimate."""
+def test_a_note_from_the_timed_tile_is_shown(upscale, narrow, photo, lossy, machine, monkeypatch):
+    """fp16 overflows, and bf16 is used, already on the first tile, which is timed for the estimate."""
     photo.crop((0, 0, 40, 30)).save(str(upscale.source / 'a.png'))
     machine(gpu=True)
     real = pytorch.PyTorch._forward
@@ -158,7 +158,7 @@ def test_pictures_of_16_bits_are_computed_in_fp32(paths, lossy, machine, has):
     fast, exact = Upscaler(paths[0]), Upscaler(paths[0], precision='fp32')
     assert fast.model.precision != 'fp32'
     deep = np.random.RandomState(0).randint(0, 65536, (30, 40, 3)).astype(np.uint16)
-    assert np.abs(fast(deep).astype(int) - exact(deep)).max() <= 1  # the last bit of two engines
+    assert np.abs(fast(deep).astype(int) - exact(deep)).max() <= 1  # two engines may round the last bit differently
     assert fast.model.exact() is fast.model.exact() and fast.model.exact().precision == 'fp32'
     named = Upscaler(paths[0], precision=fast.model.precision or '')
     assert named.model.exact() is named.model
@@ -196,22 +196,22 @@ def test_weights_run_in_each_engine_and_leave_nothing_behind(upscale, narrow, ph
         (1, 'onnxruntime', 'bf16', {}, 'leave the engine and the provider out'),
         (1, 'openvino', 'fp16', {}, 'OpenVINO does not compute in fp16|pip install openvino'),
         (1, 'openvino', 'fp32', {'provider': 'CPU'}, 'leave them out'),
-        (1, 'openvino', 'fp32', {'device': 'cuda'}, 'is for PyTorch'),
+        (1, 'openvino', 'fp32', {'device': 'cuda'}, 'is only for PyTorch'),
         (0, 'pytorch', 'fp32', {'provider': 'CPU'}, 'leave them out'),
         (0, 'pytorch', 'int8', {}, 'RDN_quantize.py'),
-        (1, 'onnxruntime', 'auto', {'device': 'cuda:1'}, 'is for PyTorch'),
+        (1, 'onnxruntime', 'auto', {'device': 'cuda:1'}, 'is only for PyTorch'),
         (0, 'auto', 'auto', {'device': 'gpu'}, 'not a device'),
         (0, 'tensorflow', 'auto', {}, 'tensorflow'),
     ],
 )
-def test_what_was_named_and_is_not_to_be_had_is_an_error(paths, machine, file, engine, precision, place, words):
+def test_named_options_that_are_not_available_are_errors(paths, machine, file, engine, precision, place, words):
     machine()
     with pytest.raises(ValueError, match=words):
         engines.open_model(paths[file], engine, precision, engines.Place(**place))
 
 
 @new_python
-def test_openvino_that_was_named_and_is_missing_says_what_to_install(paths, monkeypatch):
+def test_a_missing_openvino_that_was_named_says_what_to_install(paths, monkeypatch):
     monkeypatch.setitem(sys.modules, 'openvino', None)
     with pytest.raises(ValueError, match='pip install openvino'):
         engines.open_model(paths[1], 'openvino')
@@ -227,8 +227,8 @@ def test_openvino_computes_in_fp32_too(paths):
 
 
 @new_python
-def test_openvino_handles_signals_on_one_stack_however_many_models_come_and_go(paths):
-    """With a Core for each model the stack of one that was freed came back, and Ctrl-C crashed."""
+def test_openvino_keeps_one_signal_stack_for_any_number_of_models(paths):
+    """With a Core for each model, the signal stack of a freed Core was restored, and Ctrl-C crashed."""
     code = f"""
 import ctypes, gc
 import numpy as np
@@ -244,7 +244,7 @@ def stack():
 
 first, second = (engines.open_model({paths[1]!r}, 'openvino') for _ in range(2))
 for model in (first, second):
-    model(np.zeros([1, 3, 20, 16], np.float32))  # brings the plugin of the processor
+    model(np.zeros([1, 3, 20, 16], np.float32))  # loads the plugin for the processor
 del model
 with_both = stack()
 del first
@@ -273,20 +273,18 @@ def test_the_guides_step_stays_at_fp32_on_onnx_runtime_unless_asked(script, data
 
 @new_python
 @pytest.mark.parametrize('flag', ['-engine=pytorch', '-device=cpu'])
-def test_the_guides_step_computes_in_fp32_where_only_the_engine_was_named(
-    script, dataset, narrow, lossy, machine, flag
-):
+def test_the_guides_step_computes_in_fp32_if_only_the_engine_was_named(script, dataset, narrow, lossy, machine, flag):
     machine(bf16=True, gpu='engine' in flag)
     ended = script('RDN_infer', f'-om_path={narrow[1]}', flag, *INFER)
     assert ended.status == 0 and 'on PyTorch, fp32 (' in ended.out, ended
 
 
-def test_the_guides_step_refuses_a_device_that_is_not_here(script, dataset, narrow):
+def test_the_guides_step_refuses_a_missing_device(script, dataset, narrow):
     assert_refused(script('RDN_infer', f'-om_path={narrow[1]}', '-engine=pytorch', '-device=tpu', *INFER), 'tpu')
 
 
 class Cann:
-    """onnxruntime with the CANN provider, on a chip without convolutions in fp32."""
+    """A fake onnxruntime with the CANN provider, on a chip without convolutions in fp32."""
 
     def __init__(self, monkeypatch):
         self.modes = []
@@ -351,7 +349,7 @@ def test_tiles_of_a_picture_go_through_an_accelerator_in_batches(paths, machine,
 
 
 def test_torch_is_not_imported_for_an_onnx_file_on_a_machine_without_an_accelerator(paths):
-    """It takes seconds, and some machines of a cluster may lack it."""
+    """The import takes seconds, and torch may be missing on machines of a cluster."""
     code = (
         'import sys; from rdn import engines; from rdn.engines import choice, device_files\n'
         'device_files.are_present = lambda: False; choice._is_ours = lambda path: False\n'
@@ -361,7 +359,7 @@ def test_torch_is_not_imported_for_an_onnx_file_on_a_machine_without_an_accelera
     assert done.returncode == 0, done.stderr
 
 
-def test_files_of_drivers_say_that_there_may_be_an_accelerator(monkeypatch):
+def test_driver_files_show_that_there_may_be_an_accelerator(monkeypatch):
     monkeypatch.setattr(device_files.sys, 'platform', 'linux')
     for found, expected in (([], False), (['/dev/davinci0'], True)):
         monkeypatch.setattr(device_files.glob, 'glob', lambda pattern, found=found: found)
@@ -371,7 +369,7 @@ def test_files_of_drivers_say_that_there_may_be_an_accelerator(monkeypatch):
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason='needs two cores')
-def test_a_process_on_some_cores_computes_on_those_alone(paths):
+def test_a_process_bound_to_some_cores_uses_only_those(paths):
     body = (
         'import os, sys; from rdn import engines; engine = engines.OnnxRuntime(sys.argv[1], engines.Place("CPU"));'
         "print({core for task in os.listdir('/proc/self/task') for core in os.sched_getaffinity(int(task))})"

@@ -1,4 +1,4 @@
-"""The line on what would be faster: said once, where it is true, and only to who did not choose."""
+"""The hint at a faster option appears once, only if it is true, and only if the user chose no precision."""
 
 import sys
 
@@ -8,12 +8,12 @@ import pytest
 
 from helpers import INFER
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='there is no OpenVINO with bf16 for it')
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='OpenVINO with bf16 needs Python 3.8')
 
 
 @pytest.fixture
 def processor(monkeypatch):
-    """processor('amx_bf16', ...): has these instruction sets, and OpenVINO is installed."""
+    """processor('amx_bf16', ...): simulates a processor with these instruction sets, and an installed OpenVINO."""
 
     def install(*names, openvino=True):
         monkeypatch.setattr(cpu, 'instruction_sets', lambda: frozenset(names))
@@ -34,14 +34,14 @@ def test_both_scripts_name_the_flag_once(script, dataset, narrow, upscale, photo
         assert ended.status == 0 and ended.out.count('bf16') == 2 and f'{flag} would be {times}' in ended.out
 
 
-def test_nothing_is_said_without_the_instructions_or_to_who_chose(script, dataset, narrow, processor):
+def test_there_is_no_hint_without_the_instructions_or_after_a_choice(script, dataset, narrow, processor):
     processor('avx2')
     assert 'bf16' not in script('RDN_infer', f'-om_path={narrow[1]}', *INFER).out
     processor('avx512_bf16')
     assert 'bf16' not in script('RDN_infer', f'-om_path={narrow[1]}', '-precision=fp32', *INFER).out
 
 
-def test_without_openvino_the_line_says_how_to_get_it(narrow, processor):
+def test_without_openvino_the_hint_says_how_to_install_it(narrow, processor):
     processor('avx512_bf16', openvino=False)
     line = engines.faster_way(engines.OnnxRuntime(narrow[1], engines.Place('CPU')), '-precision')
     assert line and line.endswith('pip install openvino')

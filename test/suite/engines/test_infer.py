@@ -1,4 +1,4 @@
-"""RDN_infer.py: benchmark's job, with benchmark's files, equal to a bare onnxruntime session."""
+"""RDN_infer.py does benchmark's job with benchmark's files; its outputs equal those of a bare onnxruntime session."""
 
 import os
 import re
@@ -29,13 +29,13 @@ DUMP = 'result/dumpOutput_device0'
 
 @pytest.fixture(scope='session')
 def expected(lite_onnx, prepared):
-    """Outputs by stem from a bare session, one image at a time."""
+    """Stem -> output of a bare session, which computes one image at a time."""
     session = onnxruntime.InferenceSession(lite_onnx, providers=['CPUExecutionProvider'])
     return {stem: session.run(None, {'image': x[np.newaxis]})[0][0] for stem, x in prepared[0].items()}
 
 
 def infer(script, model, *flags):
-    """With the guide's flags."""
+    """Run RDN_infer.py with the guide's flags."""
     return helpers.infer(script, model, *flags, usual=GUIDE)
 
 
@@ -81,7 +81,7 @@ def test_guides_name_of_the_model_with_another_ending_is_found(script, dataset, 
     assert_refused(infer(script, './other_bs1.onnx'), './other_bs1.onnx')
 
 
-def test_performance_file_is_that_of_benchmark(script, dataset, lite_onnx):
+def test_performance_file_has_benchmarks_form(script, dataset, lite_onnx):
     infer(script, lite_onnx, '-device_id=3')
     with open('result/perf_vision_batchsize_1_device_3.txt') as file:
         text = file.read()
@@ -138,7 +138,7 @@ def test_a_flag_that_is_left_out_contradicts_nothing(script, dataset, lite_onnx)
     assert_refused(ended, 'RDN_prep_bin.info: inputs of 114 x 114, but the flags say 228 x 114')
 
 
-def test_one_output_is_not_called_outputs(script, dataset, lite_onnx):
+def test_one_output_is_reported_in_the_singular(script, dataset, lite_onnx):
     (dataset / 'RDN_prep_bin.info').write_text(lines(dataset)[0] + '\n')
     ended = infer(script, lite_onnx)
     assert ended.status == 0 and f'1 output in {DUMP}\n' in ended.out, ended.err
@@ -199,14 +199,14 @@ def test_wrong_flags_are_refused(script, dataset, lite_onnx, flags, words):
 
 
 @pytest.mark.parametrize('content', [b'', b'text', b'IMOD' + bytes(100)])
-def test_file_that_is_no_onnx_is_refused(script, dataset, content):
+def test_file_that_is_not_onnx_is_refused(script, dataset, content):
     (dataset / 'model.onnx').write_bytes(content)
     assert_refused(infer(script, 'model.onnx'), 'model.onnx')
 
 
 @pytest.mark.parametrize('name', ['CANN', 'TensorRT', 'CUDA'])
 def test_a_provider_that_does_not_load_is_an_error_and_not_the_cpu(monkeypatch, script, narrow, name):
-    """ONNX Runtime only warns, and computes on the CPU instead."""
+    """ONNX Runtime itself only warns, and falls back to the CPU."""
     real = onnxruntime.InferenceSession
     providers = [onnx_runtime.PROVIDERS[name], 'CPUExecutionProvider']
     monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: providers)
@@ -239,7 +239,7 @@ def test_providers_are_taken_in_their_order(monkeypatch):
 @pytest.mark.parametrize(
     'name, words', [('rdn_x2_bs1.om', ['Ascend device', '.onnx']), ('rdn_x2.pth', ['RDN_pth2onnx.py'])]
 )
-def test_what_is_not_an_onnx_model_is_called_by_its_name(script, dataset, name, words):
+def test_other_kinds_of_files_are_refused_by_their_kind(script, dataset, name, words):
     with open(name, 'w') as file:
         file.write('IMOD')
     assert_refused(infer(script, name), name, *words)

@@ -1,4 +1,4 @@
-"""RDN_infer.py: the figure is of the batches that ran, records are of what this run wrote, no picture is told from one."""
+"""RDN_infer.py: figures count the batches that ran, records describe this run's files, invalid outputs end the run."""
 
 import fcntl
 import os
@@ -19,9 +19,9 @@ STEMS = 'a', 'b', 'c'
 
 @pytest.fixture
 def runs(script, narrow, tmp_path, monkeypatch):
-    """runs(flags…) on three small inputs, by a model that repeats pixels; `.sizes`: of the batches that it was given.
+    """runs(flags…): runs RDN_infer.py on three small inputs, with a model that repeats pixels.
 
-    `.change`: done to each output.
+    `.sizes` lists the sizes of the model's batches. `.change` is applied to each output.
     """
     monkeypatch.chdir(tmp_path)
     os.mkdir('data')
@@ -49,7 +49,7 @@ def runs(script, narrow, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('size, sizes', [(1, [1, 1, 1]), (2, [2, 2]), (3, [3]), (64, [64])])
-def test_every_batch_is_of_the_size_that_the_figure_names(runs, script, size, sizes):
+def test_every_batch_has_the_reported_size(runs, script, size, sizes):
     ended = runs(f'-batch_size={size}')
     assert ended.status == 0, ended.err
     assert runs.sizes == sizes
@@ -60,7 +60,7 @@ def test_every_batch_is_of_the_size_that_the_figure_names(runs, script, size, si
     with open(PERF.format(size)) as file:
         infer = next(line for line in file if line.startswith('[infer]')).replace(',', '').split()
     plain, interface = float(infer[2]), float(infer[5])
-    assert interface / plain == pytest.approx(sum(sizes) / 3, rel=1e-3)  # what fills up the batch is computed, too
+    assert interface / plain == pytest.approx(sum(sizes) / 3, rel=1e-3)  # the padding of the batch is computed, too
     assert script('parse', PERF.format(size)).out == f'host bs{size} fps:{interface:.3f}\n'
 
 
@@ -83,8 +83,8 @@ def test_the_result_folder_is_locked_from_the_outputs_to_their_record(runs, monk
     assert free == []
 
 
-def test_outputs_that_another_run_put_there_have_no_record_of_this_run(runs, monkeypatch):
-    """A tool that knows no lock replaces the outputs between this run's rename and its record."""
+def test_outputs_that_another_run_wrote_have_no_record_of_this_run(runs, monkeypatch):
+    """A tool without a lock replaces the outputs between this run's rename and its record."""
     write = run_record.write
 
     def replace(target, *rest):
@@ -103,7 +103,7 @@ def test_outputs_that_another_run_put_there_have_no_record_of_this_run(runs, mon
 
 
 def test_outputs_that_another_run_wrote_meanwhile_are_replaced_whole(runs):
-    """They were not there when this run began."""
+    """They did not exist when this run began."""
 
     def write_another(output):
         os.makedirs(DUMP, exist_ok=True)
@@ -119,7 +119,7 @@ def test_outputs_that_another_run_wrote_meanwhile_are_replaced_whole(runs):
     assert run_record.read(DUMP)
 
 
-def test_the_record_names_the_model_that_ran_though_its_file_changed_meanwhile(runs, narrow):
+def test_the_record_names_the_model_that_ran_even_if_its_file_changed(runs, narrow):
     shutil.copy(narrow[1], 'own.onnx')
     digest = files.digest('own.onnx')
 
@@ -134,14 +134,14 @@ def test_the_record_names_the_model_that_ran_though_its_file_changed_meanwhile(r
 
 
 @pytest.mark.parametrize('size', [1, 4])
-def test_a_performance_file_without_its_record_is_no_cards(runs, script, size):
+def test_a_performance_file_without_its_record_is_not_attributed_to_a_card(runs, script, size):
     assert runs(f'-batch_size={size}').status == 0 and runs(f'-batch_size={size}', '-round=1', info=None).status == 0
     for name in (PERF.format(size), 'result/PureInfer_perf_of_narrow_in_device_0.txt'):
         shutil.copy(name, 'copied.txt')
         ended = script('parse', 'copied.txt')
         assert ended.out.startswith(f'host bs{size} fps:') and 'RDN_infer.py, no record' in ended.out
         rate = logs.read(name, logs.parse_speed).rate
-        assert ended.out.split('fps:')[1].split()[0] == f'{rate:.3f}'  # once, not four times
+        assert ended.out.split('fps:')[1].split()[0] == f'{rate:.3f}'  # not multiplied by four
         assert_refused(script('parse', 'copied.txt', '--device=310P3'), 'copied.txt', 'host')
         with open('copied.txt') as file:
             text = file.read()
@@ -160,7 +160,7 @@ def test_a_performance_file_without_its_record_is_no_cards(runs, script, size):
         (lambda output: output - 9, 'values from'),
     ],
 )
-def test_outputs_that_are_no_pictures_are_kept_and_end_the_run(runs, change, said):
+def test_outputs_that_cannot_be_pictures_are_kept_and_end_the_run(runs, change, said):
     runs.change = change
     with np.errstate(all='ignore'):
         assert_refused(runs(), 'narrow.onnx', '3 of 3 outputs', f'{DUMP}/a_1.bin', said)

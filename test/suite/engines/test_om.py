@@ -1,4 +1,4 @@
-"""An offline model by pyACL, with a stand-in for the module acl: the right outputs, nothing left on the device, one line."""
+"""An offline model by pyACL, with a stand-in for the module acl: outputs, freed memory, one-line errors."""
 
 import gc
 import importlib
@@ -21,12 +21,12 @@ from PIL import Image
 from helpers import DUMP, INFER, ROOT, assert_refused, difference, reference, run_python
 
 PYACL = os.path.join(ROOT, 'test', 'standins', 'pyacl')
-TOLD = 'failed as asked for'  # by the stand-in
+TOLD = 'failed on request'  # by the stand-in
 
 
 @pytest.fixture
 def acl(monkeypatch, tmp_path):
-    """acl(FAIL='rt.malloc', ...): this process finds the module acl, which behaves so; returns it as new."""
+    """acl(FAIL='rt.malloc', ...): makes this process import a new module acl with these settings; returns it."""
 
     def install(**variables):
         for name, value in variables.items():
@@ -42,7 +42,7 @@ def acl(monkeypatch, tmp_path):
 
 
 def save_offline(model, path):
-    """As test/standins/atc does, for the stand-in's chip."""
+    """Convert a model like test/standins/atc, for the stand-in's chip."""
     model.producer_version = 'Ascend310P3'
     path.write_bytes(b'IMOD' + model.SerializeToString())
     return str(path)
@@ -90,7 +90,7 @@ def test_outputs_are_the_networks_for_any_batch_size_and_toolkit(acl, offline, e
 
 
 def in_type(kind):
-    """A change that gives a model's input and output another type, with Cast nodes between."""
+    """Return a change that gives a model's input and output another type, with Cast nodes between."""
 
     def change(model):
         graph = model.graph
@@ -106,7 +106,7 @@ def in_type(kind):
 
 
 @pytest.mark.parametrize('variables', [{}, {'OLD': '1'}])
-def test_a_model_with_inputs_and_outputs_of_half_precision_takes_and_gives_float32(acl, offline, expected, variables):
+def test_a_model_with_half_precision_inputs_and_outputs_accepts_and_returns_float32(acl, offline, expected, variables):
     module = acl(**variables)
     with engines.opened(offline(2, in_type(onnx.TensorProto.FLOAT16))) as model:
         outputs = model(expected[0])
@@ -117,7 +117,7 @@ def test_a_model_with_inputs_and_outputs_of_half_precision_takes_and_gives_float
 @pytest.mark.parametrize('kind, name', [('UINT8', 'uint8'), ('INT32', 'int32')])
 def test_other_types_are_refused(acl, offline, kind, name):
     module, path = acl(), offline(1, in_type(getattr(onnx.TensorProto, kind)))
-    with pytest.raises(ValueError, match=f'{path}: its input is {name}: float32 and float16'):
+    with pytest.raises(ValueError, match=f'{path}: its input is {name}: only float32 and float16'):
         engines.open_model(path)
     assert not any(module.live.values())
 
@@ -144,7 +144,7 @@ def test_inputs_of_another_size_are_refused_before_the_device_sees_them(acl, off
     module = acl()
     with engines.opened(offline(2)) as model:
         for wrong in (expected[0][:, :, :100], expected[0][:, :1], expected[0][0]):
-            with pytest.raises(ValueError, match=r'the model takes \(N, 3, 114, 114\)'):
+            with pytest.raises(ValueError, match=r'the model accepts only \(N, 3, 114, 114\)'):
                 model(wrong)
     assert not module.counts['mdl.execute']
 
@@ -171,7 +171,7 @@ def test_a_failing_run_names_the_file_first_and_once(acl, offline, narrow, expec
         assert re.match(start + rest, str(raised.value)) and str(raised.value).count(path) == 1
 
 
-# Every call that a run makes, some of them the second time; `make` calls return a pointer or a number and no code.
+# Every call of a run, some for the second time. Calls by `make` return a pointer or a number without an error code.
 CALLS = """init rt.set_device rt.create_context rt.set_context mdl.load_from_file mdl.get_desc mdl.get_input_dims
     mdl.get_output_dims mdl.get_dynamic_batch rt.malloc rt.malloc:2 mdl.add_dataset_buffer mdl.add_dataset_buffer:2
     rt.malloc_host rt.memcpy rt.memcpy:2 rt.memcpy:3 mdl.execute mdl.execute:2 rt.free rt.free:2 rt.free_host
@@ -183,7 +183,7 @@ POINTERS = """mdl.create_desc mdl.get_num_inputs mdl.get_num_outputs mdl.get_inp
 
 
 @pytest.mark.parametrize('call', CALLS + POINTERS)
-def test_whatever_call_fails_is_named_and_nothing_is_left(acl, offline, expected, call):
+def test_each_failing_call_is_named_and_nothing_is_left(acl, offline, expected, call):
     module, path = acl(FAIL=call), offline(4)
     with pytest.raises(ValueError) as raised:
         with engines.opened(path) as model:
@@ -197,14 +197,14 @@ def test_whatever_call_fails_is_named_and_nothing_is_left(acl, offline, expected
 
 
 @pytest.mark.parametrize('call', ['mdl.load_from_file', 'mdl.execute', 'rt.free'])
-def test_without_the_runtimes_text_the_code_is_there(acl, offline, expected, call):
+def test_without_the_runtimes_text_the_error_has_the_code(acl, offline, expected, call):
     acl(OLD='1', FAIL=call)
     with pytest.raises(ValueError, match=rf'acl\.{call} failed with 507899$'):
         with engines.opened(offline(4)) as model:
             model(expected[0])
 
 
-def test_the_first_error_is_told_where_freeing_fails_too(acl, offline, expected, monkeypatch):
+def test_the_first_error_is_reported_if_freeing_fails_too(acl, offline, expected, monkeypatch):
     module = acl(FAIL='mdl.execute')
     monkeypatch.setattr(module.rt, 'free', lambda pointer: 507000)
     with pytest.raises(ValueError, match='acl.mdl.execute failed'):
@@ -213,7 +213,7 @@ def test_the_first_error_is_told_where_freeing_fails_too(acl, offline, expected,
     assert list(module.live['device memory']) and module.counts['mdl.unload'] == 1  # the rest was freed
 
 
-def test_what_a_call_raises_is_one_line_too(acl, offline, monkeypatch):
+def test_an_exception_in_a_call_becomes_one_line(acl, offline, monkeypatch):
     module = acl()
     monkeypatch.setattr(module.mdl, 'create_desc', lambda: 1 / 0)
     monkeypatch.setattr(module, 'get_recent_err_msg', lambda: 1 / 0)
@@ -235,12 +235,12 @@ def test_ctrl_c_in_the_middle_of_a_call_leaves_nothing_on_the_device(acl, offlin
     assert_all_freed(module)
 
 
-def test_ctrl_c_while_freeing_does_not_stop_that(acl, offline, expected):
+def test_ctrl_c_while_freeing_does_not_stop_it(acl, offline, expected):
     module = acl(INTERRUPT='rt.free_host')
     with pytest.raises(KeyboardInterrupt):
         with engines.opened(offline()) as model:
             model(expected[0])
-    model.close()  # waits for it
+    model.close()  # waits until the memory is freed
     assert not any(module.live.values()) and module.complaints == []
 
 
@@ -271,7 +271,7 @@ def test_several_models_and_devices_are_initialised_once_and_reset_after_the_las
     assert_all_freed(module)
 
 
-def test_a_device_that_is_not_there_is_named(acl, offline):
+def test_a_missing_device_is_named(acl, offline):
     module = acl(DEVICES='1')
     with pytest.raises(ValueError, match='acl.rt.set_device failed with 107001: .*no device 3'):
         with engines.opened(offline(), place=engines.Place(device_id=3)):
@@ -279,7 +279,7 @@ def test_a_device_that_is_not_there_is_named(acl, offline):
     assert_all_freed(module)
 
 
-def test_a_model_that_nobody_holds_any_more_is_freed(acl, offline, expected):
+def test_an_unused_model_is_freed(acl, offline, expected):
     module = acl()
     model = engines.open_model(offline())
     model(expected[0])
@@ -323,7 +323,7 @@ def test_flags_of_other_engines_are_refused(script, acl, offline, flag, word):
     assert not module.counts
 
 
-# Where the module is.
+# --- the search for the module
 
 
 def place_module(folder):
@@ -333,7 +333,7 @@ def place_module(folder):
 
 @pytest.fixture
 def no_acl(monkeypatch, tmp_path):
-    """No module acl on PYTHONPATH; returns the folder of an empty toolkit."""
+    """The folder of an empty toolkit; there is no module acl on PYTHONPATH."""
     monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'cann'))
     monkeypatch.setattr(sys, 'dont_write_bytecode', True)
     sys.modules.pop('acl', None)
@@ -360,7 +360,7 @@ def test_the_module_of_pythonpath_comes_first(acl, no_acl, offline):
         assert sys.modules['acl'].__file__ == os.path.join(PYACL, 'acl.py')
 
 
-def test_folders_and_other_modules_of_that_name_are_passed_over(no_acl, offline, expected, monkeypatch, tmp_path):
+def test_folders_and_other_modules_of_that_name_are_ignored(no_acl, offline, expected, monkeypatch, tmp_path):
     (tmp_path / 'first' / 'acl').mkdir(parents=True)
     (tmp_path / 'second').mkdir()
     (tmp_path / 'second' / 'acl.py').write_text('def permissions(): pass\n')
@@ -396,14 +396,14 @@ def test_onnx_runtime_on_a_device_is_recorded_by_its_providers_name(narrow, monk
     assert engines.OnnxRuntime(narrow[1]).chip == 'CUDA'
 
 
-# The scripts, as processes of their own.
+# --- the scripts, in separate processes
 
 
 @pytest.fixture
 def on_device(tmp_path, monkeypatch):
-    """on_device('RDN_infer.py', flag, ..., FAIL=...): a script as a process with the module acl.
+    """on_device('RDN_infer.py', flag, ..., FAIL=...): runs a script in a process with the module acl.
 
-    Returns (how it ended, the stand-in's report).
+    Returns (the finished process, the stand-in's report).
     """
     monkeypatch.setenv('ASCEND_TOOLKIT_HOME', str(tmp_path / 'cann'))
 
@@ -434,7 +434,7 @@ def test_the_script_does_benchmarks_job(script, on_device, dataset, narrow, offl
         assert np.abs(actual - exact).max() < 1e-6
     with open('result/perf_vision_batchsize_2_device_0.txt') as file:
         text = file.read()
-    # Three batches of two images, the last one filled up, 300 ms for each copy: 150 ms an image and way.
+    # Three batches of two images, the last one padded. Each copy takes 300 ms, so 150 ms per image and direction.
     latency = float(re.findall(r'Interface throughputRate: [\d.]+, moduleLatency: ([\d.]+)', text)[0])
     whole = float(re.findall(r'\[e2e\] throughputRate: .*, latency: ([\d.]+)', text)[0])
     assert latency < 180 and whole > 1800 and text.count('\n') == 6
@@ -446,7 +446,7 @@ def test_the_script_does_benchmarks_job(script, on_device, dataset, narrow, offl
         assert record.batch_size == 2 and record.precision is None
 
 
-def test_a_toolkit_that_says_no_version_is_recorded_as_unknown(on_device, dataset, offline):
+def test_a_toolkit_without_a_version_is_recorded_as_unknown(on_device, dataset, offline):
     done, _ = on_device('RDN_infer.py', f'-om_path={offline(1)}', *INFER)
     assert (done.returncode, done.stderr) == (0, '')
     with open('result/dumpOutput_device0.run.json') as file:
@@ -455,7 +455,7 @@ def test_a_toolkit_that_says_no_version_is_recorded_as_unknown(on_device, datase
     assert record and record.describe() == 'RDN_infer.py (pyACL) on 310P3, batches of 1'
 
 
-def test_pure_inference_counts_the_device_alone(on_device, offline, tmp_path, monkeypatch):
+def test_pure_inference_counts_only_the_device(on_device, offline, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = [f'-om_path={offline(4)}', '-round=2', '-batch_size=4', '-device_id=1']
     done, report = on_device('RDN_infer.py', *flags, SLEEP='rt.memcpy:0.4')
@@ -463,7 +463,7 @@ def test_pure_inference_counts_the_device_alone(on_device, offline, tmp_path, mo
     text = (tmp_path / 'result' / 'PureInfer_perf_of_rdn_x2_bs4_in_device_1.txt').read_text()
     assert text in done.stdout
     latency = float(re.findall(r'ave_latency: ([\d.]+)ms\n$', text)[0])
-    assert latency < 100  # the copies alone take 200 ms an image
+    assert latency < 100  # the copies alone take 200 ms per image
 
 
 @pytest.mark.parametrize('call', ['rt.set_device', 'mdl.execute:2', 'rt.memcpy:6', 'rt.free', 'finalize'])
@@ -487,7 +487,7 @@ def test_pictures_are_enlarged_in_batches_of_the_models_size(on_device, offline,
     assert (done.returncode, done.stderr, report['complaints']) == (0, '', [])
     assert (
         'x2 on pyACL' in done.stdout and report['calls']['mdl.execute'] == 3 + 2
-    )  # the first for the scale, two for the time
+    )  # one run for the scale, two for the time
     with Image.open(str(tmp_path / 'large.png')) as large:
         assert difference(large, reference(narrow, np.asarray(photo) / 255)) <= 1
 
@@ -501,7 +501,7 @@ def test_a_failing_call_ends_the_enlarging_in_one_line(on_device, offline, photo
     assert f'acl.{call.split(":")[0]} failed with 507899' in done.stderr
 
 
-def test_the_python_door_takes_an_offline_model(acl, offline, photo, narrow):
+def test_the_python_api_accepts_an_offline_model(acl, offline, photo, narrow):
     module = acl()
     upscale = Upscaler(offline(2))
     assert difference(upscale(photo), reference(narrow, np.asarray(photo) / 255)) <= 1
@@ -510,7 +510,7 @@ def test_the_python_door_takes_an_offline_model(acl, offline, photo, narrow):
     assert not any(module.live.values()) and module.complaints == []
 
 
-def test_a_cluster_is_sent_no_offline_model(script, offline, photo, tmp_path):
+def test_a_cluster_run_refuses_an_offline_model(script, offline, photo, tmp_path):
     (tmp_path / 'in').mkdir()
     photo.save(str(tmp_path / 'in' / 'a.png'))
     flags = ['--cluster', f'--input={tmp_path}/in', f'--output={tmp_path}/out', f'--model={offline()}']

@@ -1,4 +1,4 @@
-"""-precision=bf16: refused where it would be slower or is not to be had, close to fp32 where it runs."""
+"""-precision=bf16 is refused if it is slower or not available, and close to fp32 if it runs."""
 
 import builtins
 import io
@@ -62,14 +62,14 @@ def test_without_openvino_the_message_says_what_to_install(script, dataset, narr
     assert_refused(ended, 'pip install openvino' if guides_stack.HAS_OPENVINO else 'needs Python 3.8 or later')
 
 
-def test_bf16_goes_with_the_cpu_and_without_a_profile(script, dataset, narrow):
+def test_bf16_needs_the_cpu_and_no_profile(script, dataset, narrow):
     for flag in ('-provider=CUDA', '-profiling=prof'):
         assert_refused(script('RDN_infer', '-om_path=' + narrow[1], '-precision=bf16', flag, *INFER), 'bf16')
 
 
 @pytest.fixture
 def with_openvino(monkeypatch):
-    """OpenVINO at work on any processor: one without bf16 computes the same in fp32."""
+    """Make OpenVINO run on any processor; a processor without bf16 computes in fp32 instead."""
     module = pytest.importorskip('openvino')
     monkeypatch.setattr(cpu, 'has_bf16', lambda: True)
     return module
@@ -106,9 +106,9 @@ def test_openvino_takes_batches_sizes_and_several_threads(lite_onnx, with_openvi
         model(np.zeros((1, 4, 114, 114), np.float32))
 
 
-@pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='this system binds no thread to cores')
-def test_openvino_binds_no_thread_to_a_core_which_other_processes_of_ours_would_take_too(lite_onnx, with_openvino):
-    """Two workers of a cluster on one machine, of one thread each, else compute on the same core."""
+@pytest.mark.skipif(not hasattr(os, 'sched_getaffinity'), reason='this system cannot bind threads to cores')
+def test_openvino_binds_no_thread_to_a_core(lite_onnx, with_openvino):
+    """Otherwise two workers of a cluster on one machine, with one thread each, would compute on the same core."""
     code = f"""
 import os, threading
 import numpy as np
@@ -118,10 +118,10 @@ cpu.has_bf16 = lambda: True
 own, found = frozenset(os.sched_getaffinity(0)), set()
 model = engines.open_model({lite_onnx!r}, precision='bf16', place=engines.Place(threads=1))
 batch = np.zeros([1, 3, 114, 114], np.float32)
-model(batch)  # its first run looks at each core
+model(batch)  # the first run visits each core
 work = threading.Thread(target=lambda: [model(batch) for _ in range(8)])
 work.start()
-while work.is_alive():  # it is bound while it computes
+while work.is_alive():  # a thread would be bound only while it computes
     for thread in map(int, os.listdir('/proc/self/task')):
         try:
             found.add(frozenset(os.sched_getaffinity(thread)))
@@ -134,7 +134,7 @@ print(found == {{own}})
 
 
 @pytest.mark.slow
-def test_openvino_keeps_few_of_many_sizes(lite_onnx, with_openvino):
+def test_openvino_keeps_only_a_few_compiled_sizes(lite_onnx, with_openvino):
     exact, model = engines.OnnxRuntime(lite_onnx), engines.open_model(lite_onnx, precision='bf16')
     assert isinstance(model, engines.OpenVino)
     for count in (1, 2, 3, 4, 5, 6, 1):
@@ -144,7 +144,7 @@ def test_openvino_keeps_few_of_many_sizes(lite_onnx, with_openvino):
 
 
 @pytest.mark.parametrize('content', [b'', b'no onnx'])
-def test_openvino_refuses_what_is_no_model(tmp_path, with_openvino, content):
+def test_openvino_refuses_files_that_are_not_models(tmp_path, with_openvino, content):
     (tmp_path / 'a.onnx').write_bytes(content)
     with pytest.raises(ValueError, match='a.onnx'):
         engines.open_model(str(tmp_path / 'a.onnx'), precision='bf16')
@@ -156,7 +156,7 @@ def test_openvino_refuses_what_is_no_model(tmp_path, with_openvino, content):
 def test_bf16_keeps_the_accuracy_of_pytorch_in_fp32_within_the_verdicts_limits(
     script, dataset, lite_onnx, with_openvino
 ):
-    """On a processor without bf16 OpenVINO computes fp32, and the change is none."""
+    """On a processor without bf16, OpenVINO computes in fp32, so nothing changes."""
     shutil.rmtree('prep_dataset')  # which has no manifest
     os.makedirs('images')
     for path in sample_images.sample_paths():

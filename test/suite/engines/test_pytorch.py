@@ -1,4 +1,4 @@
-"""The engine of PyTorch: the same numbers on any device, less at a time where memory is short, wider numbers after overflow."""
+"""PyTorch's engine: the same numbers on any device, smaller runs if memory is short, a larger range after overflow."""
 
 import sys
 
@@ -15,12 +15,12 @@ import models
 from helpers import save
 from tools import bench_gpu
 
-has_half = pytest.mark.skipif(sys.version_info < (3, 8), reason='torch 1.5 computes in fp32 alone on a CPU')
+has_half = pytest.mark.skipif(sys.version_info < (3, 8), reason='on a CPU, torch 1.5 computes only in fp32')
 
 
 @pytest.fixture(scope='module')
 def network():
-    """A network of random weights that sees less than 10 pixels far."""
+    """A network with random weights, whose outputs depend on fewer than 10 pixels in each direction."""
     torch.manual_seed(0)
     return models.RDN(2, 3, 8, 8, 1, 1).eval()
 
@@ -32,7 +32,7 @@ def path(tmp_path_factory, network):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """The CPU plays an accelerator, of which no other is found."""
+    """The CPU replaces an accelerator, the only one on this machine."""
     device = torch_device.TorchDevice('cpu', 'a stand-in')
     monkeypatch.setattr(torch_device, 'CPU', 'host')
     monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (device, []))
@@ -49,7 +49,7 @@ def expected(network, x):
 
 
 class SmallMemory(torch.nn.Module):
-    """A network on a device that holds so many pixels at a time; `runs` are those that fitted, `tried` all."""
+    """A network on a device with memory for `pixels` per run; `runs` lists those that fitted, `tried` counts all."""
 
     def __init__(self, network, pixels):
         super().__init__()
@@ -64,7 +64,7 @@ class SmallMemory(torch.nn.Module):
 
 
 def with_memory(model, pixels):
-    """The engine on a device of a small memory; returns the stand-in."""
+    """Put the engine on a device with little memory; return the stand-in."""
     small = SmallMemory(model._loaded.network, pixels)
     model._loaded = model._loaded._replace(network=small)
     return small
@@ -81,7 +81,7 @@ def test_it_computes_what_the_network_computes(network, path, shape):
 
 @pytest.mark.parametrize('dense', exporter.DENSE)
 @pytest.mark.parametrize('size', [(None, None), (20, 16)])
-def test_an_onnx_of_ours_runs_by_its_weights(network, tmp_path, dense, size):
+def test_an_onnx_file_of_this_project_runs_from_its_weights(network, tmp_path, dense, size):
     target = str(tmp_path / 'a.onnx')
     exporter.export_onnx(network, exporter.Shape(None, *size), 9, exporter.Variant('deconv', dense), target)
     model = engines.open_model(target, 'pytorch')
@@ -106,7 +106,7 @@ def test_batches_that_do_not_fit_are_halved_and_later_ones_start_small(network, 
     for _ in range(2):
         assert np.abs(model(x) - expected(network, x)).max() < 1e-5
     assert small.runs == [(2, 3, 20, 16)] * 8
-    assert small.tried == 8 + 2  # 8 and 4 images failed, once each
+    assert small.tried == 8 + 2  # runs with 8 and with 4 images failed once each
     assert len(model.notes) == 1 and 'not enough memory' in model.notes[0]
 
 
@@ -151,7 +151,7 @@ def test_an_accelerator_computes_in_fp16_and_is_exact_on_demand(network, path, g
 
 @pytest.fixture
 def loud(tmp_path):
-    """(weights, network) whose features are too large for fp16."""
+    """(weights, network), with features that are too large for fp16."""
     torch.manual_seed(0)
     network = models.RDN(2, 3, 8, 8, 1, 1).eval()
     with torch.no_grad():
@@ -195,7 +195,7 @@ def test_a_card_that_does_not_run_a_convolution_is_named_and_not_used(monkeypatc
 
 
 @pytest.mark.parametrize('driver, build, words', [(True, None, 'built for the CPU'), (True, '12.8', 'finds no card')])
-def test_a_driver_that_pytorch_does_not_use_is_a_note(monkeypatch, driver, build, words):
+def test_a_driver_that_pytorch_does_not_use_causes_a_note(monkeypatch, driver, build, words):
     monkeypatch.setattr(torch_device.shutil, 'which', lambda name: '/usr/bin/nvidia-smi' if driver else None)
     monkeypatch.setattr(torch_device, '_is_present', lambda kind: False)
     monkeypatch.setattr(torch.version, 'cuda', build)
@@ -204,7 +204,7 @@ def test_a_driver_that_pytorch_does_not_use_is_a_note(monkeypatch, driver, build
 
 
 @pytest.mark.parametrize('name', ['cuda:7', 'npu', 'xpu', 'mps', 'tpu'])
-def test_a_named_device_that_is_not_here_is_an_error(path, monkeypatch, name):
+def test_a_missing_named_device_is_an_error(path, monkeypatch, name):
     if torch.cuda.is_available() or not torch_device.failure(name, 'fp32'):
         pytest.skip('this machine has it')
     with pytest.raises(ValueError, match=name):
@@ -248,7 +248,7 @@ def test_a_real_gpu_that_is_nearly_full_computes_in_smaller_runs(network, path):
     assert len(model.notes) == 1
 
 
-def test_the_benchmark_prints_its_tables_and_one_line_where_there_is_no_gpu(path, gpu, monkeypatch, capsys):
+def test_the_benchmark_prints_its_tables_or_one_line_if_there_is_no_gpu(path, gpu, monkeypatch, capsys):
     monkeypatch.setattr(bench_gpu, 'BATCHES', (1, 2))
     monkeypatch.setattr(bench_gpu, 'SIDE', 16)
     monkeypatch.setattr(bench_gpu, 'PHOTOGRAPH', (90, 60))

@@ -1,4 +1,4 @@
-"""Another network beside RDN: all that the project does with weights works with an architecture that is only registered."""
+"""Another network than RDN: everything that the project does with weights works after registering its architecture."""
 
 import re
 
@@ -18,7 +18,7 @@ from helpers import INFER, LITE, assert_refused, judge, listing, prepare, save, 
 
 
 class TinyNetwork(nn.Module):
-    """Two convolutions, an activation that RDN does not have, and a buffer that the network computes itself."""
+    """Two convolutions, an activation that RDN lacks, and a buffer that the network computes itself."""
 
     def __init__(self, scale_factor, num_channels, width):
         super().__init__()
@@ -67,7 +67,7 @@ def registered(monkeypatch):
 
 
 def tiny(scale=2):
-    """The network, which repeats each pixel, a little disturbed."""
+    """A network that repeats each pixel, with small random changes to its weights."""
     torch.manual_seed(0)
     network = TinyNetwork(scale, 3, 8).eval()
     with torch.no_grad():
@@ -81,7 +81,7 @@ def tiny(scale=2):
 
 
 def computed_by_hand(network, x):
-    """(N, 3, H, W) -> (N, 3, scale*H, scale*W), from the state dict and torch's functions alone."""
+    """Compute (N, 3, H, W) -> (N, 3, scale*H, scale*W) from the state dict, with only torch's functions."""
     weights, scale = network.state_dict(), network.config['scale_factor']
     with torch.no_grad():
         x = functional.conv2d(torch.from_numpy(x), weights['head.weight'], weights['head.bias'], padding=1)
@@ -110,7 +110,7 @@ def test_another_network_is_exported_in_every_way(script, tmp_path, registered, 
     assert np.abs(actual - computed_by_hand(network, x)).max() < 1e-5
 
 
-def test_parameters_are_counted_whatever_enlarges(tmp_path, registered):
+def test_parameters_are_counted_with_every_kind_of_upsampling(tmp_path, registered):
     expected = 3 * 8 * 9 + 8 + 8 * 12 * 9 + 12
     for how in ('shuffle', 'deconv'):
         path = str(tmp_path / f'{how}.onnx')
@@ -125,7 +125,7 @@ def test_an_operator_that_the_architecture_does_not_name_is_refused(script, tmp_
     assert not target.exists()
 
 
-def test_a_shuffle_without_a_convolution_before_it_is_no_transposed_convolution():
+def test_a_shuffle_without_a_convolution_before_it_cannot_become_a_transposed_convolution():
     alone = nn.Sequential(models.PixelShuffle(2))
     assert isinstance(upsampling.with_upsampling(alone, 'depth-to-space')[0], nn.PixelShuffle)
     with pytest.raises(ValueError, match='--upsample=shuffle'):
@@ -169,7 +169,7 @@ def test_a_models_file_name_says_which_network_a_page_shows(registered):
         (lambda weights: weights.pop('head.bias'), 'no key head.bias'),
         (lambda weights: weights.update({'sfe.weight': torch.zeros(1)}), 'unknown key sfe.weight'),
         (lambda weights: weights.update({'head.bias': torch.zeros(9)}), 'head.bias has shape [9], expected [8]'),
-        (lambda weights: weights['head.bias'].fill_(float('inf')), 'head.bias holds values'),
+        (lambda weights: weights['head.bias'].fill_(float('inf')), 'head.bias contains values'),
     ],
 )
 def test_a_broken_file_of_the_other_network_is_named_with_its_key(tmp_path, registered, change, named):
@@ -205,7 +205,7 @@ def test_flags_of_rdn_are_refused_for_weights_that_have_no_such_number(script, t
     assert not target.exists()
 
 
-def test_a_broken_file_of_rdn_says_what_it_says_without_another_network(tmp_path, registered):
+def test_the_error_for_a_broken_rdn_file_does_not_depend_on_other_networks(tmp_path, registered):
     weights = tiny_rdn().state_dict()
     del weights['sfe1.weight']
     path = str(tmp_path / 'rdn.pth')

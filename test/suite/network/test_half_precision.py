@@ -1,4 +1,4 @@
-"""RDN_pth2onnx.py --half: a strongly typed fp16 model, and what is said where fp16 is not enough."""
+"""RDN_pth2onnx.py --half: a strongly typed fp16 model, and the errors if the range of fp16 is too small."""
 
 import json
 
@@ -70,7 +70,7 @@ def test_values_beyond_fp16_are_refused(script, tmp_path):
     assert not target.exists()
 
 
-def test_a_wrong_conversion_is_seen(script, tmp_path, monkeypatch):
+def test_a_wrong_conversion_is_detected(script, tmp_path, monkeypatch):
     convert, target = half_precision.convert, tmp_path / 'rdn.onnx'
 
     def wrong(path):
@@ -113,7 +113,7 @@ def test_another_precision_than_fp16_is_refused(script, tmp_path, monkeypatch, p
     monkeypatch.chdir(tmp_path)
     assert export_half(script, save('rdn.pth', tiny_rdn()), 'half.onnx').status == 0
     assert engines.open_model('half.onnx').precision == 'fp16'
-    with pytest.raises(ValueError, match='half.onnx: is in fp16, not'):
+    with pytest.raises(ValueError, match='half.onnx: is an fp16 model, not'):
         engines.open_model('half.onnx', precision=precision)
 
 
@@ -127,7 +127,7 @@ def test_a_model_in_fp16_is_not_quantized(script, tmp_path, monkeypatch):
         qdq.load('half.onnx')
 
 
-def test_a_cast_alone_makes_no_model_fp16(tmp_path, narrow):
+def test_a_cast_alone_does_not_make_a_model_fp16(tmp_path, narrow):
     model = onnx.load(narrow[1])
     model.graph.node[0].name = 'Cast'
     onnx.save(model, str(tmp_path / 'cast.onnx'))

@@ -1,4 +1,4 @@
-"""models.py: the network of the paper, in the checkpoints' names, and what it refuses to load."""
+"""models.py: the network of the paper with the checkpoints' names, and the weights that it refuses to load."""
 
 import collections
 import os
@@ -16,7 +16,7 @@ from models import RDN, PixelShuffle
 
 
 def paper_rdn(weights, x, blocks, layers, factors):
-    """The paper's equations, written from a state dict alone."""
+    """Compute the paper's equations from a state dict alone."""
 
     def conv(name, x):
         weight = weights[name + '.weight']
@@ -47,7 +47,7 @@ def test_network_computes_the_equations_of_the_paper(scale, factors):
 
 
 @pytest.mark.parametrize('factor', [2, 3])
-def test_pixel_shuffle_is_that_of_torch(factor):
+def test_pixel_shuffle_equals_torchs(factor):
     x = torch.rand(2, 5 * factor**2, 4, 6)
     assert torch.equal(PixelShuffle(factor)(x), functional.pixel_shuffle(x, factor))
 
@@ -113,7 +113,7 @@ def without(key):
         (lambda weights: weights.update({'gff.0.weight': torch.zeros(16, 16, 1, 1)}), 'gff.0.weight has shape'),
         (lambda weights: weights.update({'sfe1.weight': torch.zeros(3)}), 'sfe1.weight has shape'),
         (lambda weights: weights.update({'upscale.0.weight': torch.zeros(16 * 25, 16, 3, 3)}), 'upscale.0.weight'),
-        (lambda weights: weights['output.bias'].fill_(float('nan')), 'output.bias holds values'),
+        (lambda weights: weights['output.bias'].fill_(float('nan')), 'output.bias contains values'),
         (lambda weights: weights.update({'rdbs.999999999.lff.bias': torch.zeros(1)}), 'no key rdbs.'),
     ],
 )
@@ -159,14 +159,14 @@ def test_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, form):
 
 
 @pytest.mark.parametrize('content', [b'', b'hello', b'PK\x03\x04broken', b'\x80\x02}q\x00.'])
-def test_file_that_holds_no_weights_is_refused(tmp_path, content):
+def test_file_without_weights_is_refused(tmp_path, content):
     path = tmp_path / 'weights.pth'
     path.write_bytes(content)
     with pytest.raises(ValueError, match='weights.pth: not a state dict'):
         checkpoint.load(str(path))
 
 
-def test_cut_off_weights_are_refused(tmp_path):
+def test_truncated_weights_are_refused(tmp_path):
     path = tmp_path / 'weights.pth'
     with open(LITE, 'rb') as file:
         path.write_bytes(file.read()[:1000000])

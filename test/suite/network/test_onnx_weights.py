@@ -18,7 +18,7 @@ def export(path, model, dense='concat', upsampling='shuffle'):
 
 
 def changed(path, change):
-    """The file after `change` of its initializers by their names."""
+    """Apply `change` to a file's initializers, which it receives by name."""
     model = onnx.load(path)
     change({tensor.name: tensor for tensor in model.graph.initializer}, model.graph)
     onnx.save(model, path)
@@ -68,14 +68,14 @@ def drop_the_last_part(weights, graph):
     'change, words',
     [
         (rename, 'onnx::Conv_7|sfe2.weight'),
-        (narrow_a_part, 'gff.0.weight is not whole: its part 16-32'),
-        (drop_a_part, 'gff.0.weight is not whole: its part 16-32'),
+        (narrow_a_part, 'gff.0.weight is incomplete: its part 16-32'),
+        (drop_a_part, 'gff.0.weight is incomplete: its part 16-32'),
         (drop_the_last_part, r'gff.0.weight has shape \[16, 32, 1, 1\]'),
         (lambda weights, graph: graph.initializer.remove(weights['output.bias']), 'no key output.bias'),
         (lambda weights, graph: graph.ClearField('initializer'), 'no weights'),
     ],
 )
-def test_weights_that_are_not_all_there_are_refused_with_the_files_name(tmp_path, change, words):
+def test_incomplete_weights_are_refused_with_the_files_name(tmp_path, change, words):
     path = changed(export(tmp_path / 'rdn.onnx', tiny_rdn(), 'split'), change)
     with pytest.raises(ValueError, match=words) as raised:
         onnx_weights.state_dict_of(path)

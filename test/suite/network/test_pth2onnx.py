@@ -1,4 +1,4 @@
-"""RDN_pth2onnx.py: the graph that atc gets, and that nothing appears under a name when it fails."""
+"""RDN_pth2onnx.py: the graph for atc; if the export fails, no file appears."""
 
 import os
 import re
@@ -77,7 +77,7 @@ def test_only_the_contracts_operators_at_opset_9(tmp_path, scale, transposes):
 
 @pytest.mark.parametrize('opset', [11, 12])
 @pytest.mark.parametrize('scale, steps', [(2, 1), (3, 1), (4, 2)])
-def test_from_opset_11_on_one_depth_to_space_stands_for_the_transpose(script, tmp_path, opset, scale, steps):
+def test_since_opset_11_depth_to_space_replaces_the_transpose(script, tmp_path, opset, scale, steps):
     weights, target = save(tmp_path / 'rdn.pth', tiny_rdn(scale)), str(tmp_path / 'rdn.onnx')
     ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target, f'--opset={opset}')
     assert ended.status == 0 and f'opset {opset}' in ended.out, ended.err
@@ -103,7 +103,7 @@ def test_batch_size_is_fixed_in_the_file(script, tmp_path, flags):
 
 
 @pytest.mark.parametrize('flags', [['--upsample=deconv'], ['--opset=11']])
-def test_free_height_and_width_give_what_pytorch_gives_for_any(script, tmp_path, flags):
+def test_with_free_sizes_outputs_equal_pytorch_for_any_size(script, tmp_path, flags):
     weights, target = save(tmp_path / 'rdn.pth', tiny_rdn()), str(tmp_path / 'rdn.onnx')
     sizes = ['--height=0', '--width=0']
     ended = script('RDN_pth2onnx', '--input-file', weights, '--output-file', target, *sizes, *flags)
@@ -132,7 +132,8 @@ def test_default_network_has_the_profile_of_the_guide(tmp_path):
     split = str(tmp_path / 'split.onnx')
     export(model, split, variant=exporter.Variant(dense='split'))
     operators = onnx_graph.count_operators(split)
-    # 36 + 9 in each of 16 blocks, 16 in the global fusion, 5 others; a sum of n has n - 1 additions, and 17 residuals
+    # Convolutions: 36 + 9 in each of 16 blocks, 16 in the global fusion, 5 others.
+    # A sum of n convolutions has n - 1 additions, and there are 17 residuals.
     assert operators['Conv'] == 16 * (36 + 9) + 16 + 5 and 'Concat' not in operators
     assert operators['Add'] == 16 * (36 - 8 + 9 - 1) + 16 - 1 + 17
     assert onnx_graph.count_parameters(split) == 22123395
@@ -156,9 +157,9 @@ def test_a_split_graph_has_no_concat_and_gives_the_same_numbers(script, tmp_path
     assert ended.status == 0, ended.err
     operators = onnx_graph.count_operators(target)
     enlarging = 2 if scale == 4 else 1
-    # 3 blocks of 2 layers: 1 + 2 convolutions in the layers, 3 in a block's fusion; 3 in the global one; sfe, gff.1, output
+    # Convolutions: 1 + 2 in a block's layers, 3 in its fusion; 3 in the global fusion; 4 others; those of upscale.
     assert operators['Conv'] == 3 * (1 + 2 + 3) + 3 + 4 + enlarging
-    # 1 in the second layer, 2 in a block's fusion, and its residual; 2 in the global one, and its residual
+    # Additions: 1 in the second layer, 2 in a block's fusion and its residual; 2 in the global fusion and its residual.
     assert operators['Add'] == 3 * (1 + 2 + 1) + 2 + 1
     assert 'Concat' not in operators and operators['Relu'] == 3 * 2
     assert onnx_graph.count_parameters(target) == sum(p.numel() for p in tiny_rdn(scale).parameters())
@@ -191,12 +192,12 @@ def test_a_network_of_one_block_and_one_layer_has_a_split_graph_too(tmp_path):
     assert comparison.largest_difference(model, path, exporter.Shape(1, 20, 16)) < 1e-5
 
 
-def test_what_a_split_graph_cannot_be_made_of_is_refused(tmp_path, monkeypatch):
+def test_a_network_that_cannot_be_split_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(split_convolutions, 'ELEMENTWISE', {'Add'})
     with pytest.raises(ValueError, match='rdbs.0.layers.1.conv.weight cannot be split: the channels'):
         export(tiny_rdn(), str(tmp_path / 'rdn.onnx'), (1, 20, 16), 9, exporter.Variant(dense='split'))
     monkeypatch.setattr(split_convolutions, 'split', lambda model: None)
-    with pytest.raises(ValueError, match='holds Concat'):
+    with pytest.raises(ValueError, match='contains Concat'):
         export(tiny_rdn(), str(tmp_path / 'rdn.onnx'), (1, 20, 16), 9, exporter.Variant(dense='split'))
 
 
@@ -214,7 +215,7 @@ def test_difference_to_pytorch_leaves_no_file(script, tmp_path, monkeypatch):
     assert os.listdir(str(target.parent)) == []
 
 
-def test_outputs_that_are_not_finite_are_no_agreement(script, tmp_path, monkeypatch):
+def test_outputs_that_are_not_finite_do_not_agree(script, tmp_path, monkeypatch):
     model, target = tiny_rdn(), tmp_path / 'rdn.onnx'
     with torch.no_grad():
         model.sfe1.weight.fill_(1e30)
@@ -228,7 +229,7 @@ def test_outputs_that_are_not_finite_are_no_agreement(script, tmp_path, monkeypa
     assert not target.exists()
 
 
-def test_comparison_sees_a_wrong_weight(tmp_path):
+def test_the_comparison_detects_a_wrong_weight(tmp_path):
     path, model = str(tmp_path / 'rdn.onnx'), tiny_rdn()
     export(model, path, (None, 20, 20))
     assert comparison.largest_difference(model, path, exporter.Shape(None, 20, 20)) < 1e-5

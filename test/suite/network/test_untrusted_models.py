@@ -1,4 +1,4 @@
-"""Weights and ONNX files from others: refused with one clear line, in bounded memory, and without running or reading more."""
+"""Harmful weights and ONNX files are refused in one clear line, in bounded memory; nothing else is run or read."""
 
 import os
 import pickle
@@ -87,7 +87,7 @@ def test_an_onnx_that_reads_other_files_is_refused(limited, location):
     assert_refused(limited('patch_transpose_whitelist.py', '--transpose-py=transpose.py', '--onnx=a.onnx'), 'a.onnx')
 
 
-def test_other_files_are_seen_in_constants_and_inner_graphs_too(limited):
+def test_references_to_other_files_are_found_in_constants_and_inner_graphs(limited):
     constant = helper.make_node('Constant', [], ['w2'], value=external('beside.bin'))
     inner = helper.make_graph([constant], 'inner', [], [helper.make_tensor_value_info('w2', TensorProto.FLOAT, [16])])
     condition = helper.make_node('Constant', [], ['c'], value=helper.make_tensor('c', TensorProto.BOOL, [], [True]))
@@ -102,12 +102,12 @@ def varint(number):
 
 
 def field(number, content):
-    """A field of protobuf with bytes in it, for parts of ONNX that onnx 1.7 cannot write."""
+    """Return a protobuf field that contains bytes, for parts of ONNX that onnx 1.7 cannot write."""
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def test_other_files_are_seen_in_the_functions_of_a_model(tmp_path):
-    """onnx 1.7, of Python 3.7, knows no functions, ONNX Runtime 1.10 runs them: there any function is refused."""
+def test_references_to_other_files_are_found_in_the_functions_of_a_model(tmp_path):
+    """On Python 3.7, onnx 1.7 does not know functions but ONNX Runtime 1.10 runs them, so every function is refused."""
     np.zeros(16, np.float32).tofile(str(tmp_path / 'beside.bin'))
     inner = helper.make_graph([helper.make_node('Constant', [], ['k'], value=external('beside.bin'))], 'inner', [], [])
     nodes = [
@@ -121,7 +121,7 @@ def test_other_files_are_seen_in_the_functions_of_a_model(tmp_path):
         function = field(1, b'Function') + field(4, b'x') + field(5, b'c') + field(7, node.SerializeToString())
         with open(path, 'ab') as file:
             file.write(field(25, function + field(10, b'domain')))
-        with pytest.raises(ValueError, match='a.onnx: (keeps weights in other files|has parts that)'):
+        with pytest.raises(ValueError, match='a.onnx: (stores weights in other files|has parts that)'):
             onnx_graph.check_whole(path)
 
 

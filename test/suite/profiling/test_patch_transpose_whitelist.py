@@ -1,4 +1,4 @@
-"""patch_transpose_whitelist.py on an installed toolkit: found, patched once, reverted byte for byte."""
+"""patch_transpose_whitelist.py finds the installed toolkit, patches it once, and reverts it byte for byte."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ from vendor import CANN5, CANN6, DEFAULT, vendor_source, white_list
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """A CANN 5 toolkit as the guide's, with a latest link beside it; returns its transpose.py."""
+    """The transpose.py of a CANN 5 toolkit like the guide's, with a link `latest` next to the version's folder."""
     path = tmp_path / 'tk' / '5.0.2' / (platform.machine() + '-linux') / CANN5
     path.parent.mkdir(parents=True)
     path.write_bytes(vendor_source(newline='\r\n'))
@@ -113,7 +113,7 @@ def test_every_layout_is_found_below_every_root(script, tmp_path, monkeypatch, p
     assert white_list((root / place).read_bytes())[-1] == DEFAULT
 
 
-def test_of_two_files_of_a_toolkit_the_one_with_the_list_counts(script, tmp_path, monkeypatch):
+def test_of_two_files_in_a_toolkit_the_one_with_the_list_is_used(script, tmp_path, monkeypatch):
     monkeypatch.setenv('ASCEND_HOME_PATH', str(tmp_path))
     monkeypatch.delenv('ASCEND_TOOLKIT_HOME', raising=False)
     new, old = (
@@ -150,13 +150,13 @@ def test_a_toolkit_that_takes_any_shape_is_left_alone_unless_forced(script, inst
 
 
 @pytest.mark.parametrize('end', [b'False', b'False, ""', b'is_wanted(input_x)', b'[True]', b'1'])
-def test_a_toolkit_whose_check_ends_otherwise_is_patched(script, installed, end):
+def test_a_toolkit_whose_check_ends_differently_is_patched(script, installed, end):
     installed.write_bytes(vendor_source() + CHECK % end)
     ended = script('patch_transpose_whitelist')
     assert ended.status == 0 and f'{DEFAULT} added' in ended.out, ended.err
 
 
-def test_a_slow_transpose_wins_over_what_the_source_says(script, installed, tmp_path):
+def test_a_slow_transpose_overrides_the_source(script, installed, tmp_path):
     source = vendor_source() + CHECK % b'True, ""'
     installed.write_bytes(source)
     profile = tmp_path / 'op_summary_0_1.csv'
@@ -261,13 +261,13 @@ def test_two_at_once_both_add_their_shapes_and_keep_the_original(installed):
 
 
 @pytest.mark.parametrize('shape', ['1 64', '1,,2', '1,-2', '0,2', '9' * 5000, 'x'])
-def test_a_shape_that_is_none_is_named(script, installed, shape):
+def test_an_invalid_shape_is_named(script, installed, shape):
     ended = script('patch_transpose_whitelist', f'--shape={shape}')
     assert_refused(ended, shape[:40], 'whole numbers')
     assert ended.status == 2
 
 
-def test_what_a_killed_run_left_beside_the_toolkits_file_goes_with_the_next(script, installed):
+def test_the_next_run_removes_the_leftovers_of_a_killed_run(script, installed):
     code = """
 import os, signal, sys
 import patch_transpose_whitelist as script

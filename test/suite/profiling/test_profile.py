@@ -1,4 +1,4 @@
-"""RDN_profile.py: msprof's files of CANN 5 to 8 become the guide's table, its finding and its command."""
+"""RDN_profile.py prints the guide's table, finding and command from msprof's files of CANN 5 to 8."""
 
 import csv
 import io
@@ -74,7 +74,7 @@ def test_the_guides_table_comes_out_sorted_by_time(script, profiles):
     ]
 
 
-def test_what_stands_out_is_named_with_the_command_to_run(script, profiles):
+def test_findings_are_named_with_the_command_to_run(script, profiles):
     out = script('RDN_profile', 'five').out
     assert 'TransData stands out: 44.3 %' in out and 'TransposeD stands out: 44.2 %' in out
     assert 'Conv2D stands out' not in out and 'ConcatD stands out' not in out
@@ -96,7 +96,7 @@ def test_without_an_op_summary_file_the_advice_asks_for_it(script, profiles):
     )
 
 
-def test_that_command_adds_these_shapes(script, profiles):
+def test_the_suggested_command_adds_these_shapes(script, profiles):
     source = vendor_source()
     (profiles / 'transpose.py').write_bytes(source)
     before = [shape for shape in whitelist.shapes_of(source) if shape != [1, 64, 2, 2, 114, 114]]
@@ -134,7 +134,7 @@ def test_a_summary_alone_is_counted(script, profiles):
     assert '[1, 64, 2, 2, 114, 114]' in ended.out
 
 
-def test_before_and_after_stand_side_by_side(script, profiles):
+def test_before_and_after_are_shown_side_by_side(script, profiles):
     ended = script('RDN_profile', 'five', '--after', 'eight/op_statistic_20240101.csv')
     assert ended.status == 0, ended.err
     rows = {line.split()[0]: line.split()[1:] for line in ended.out.splitlines() if len(line.split()) == 4}
@@ -144,7 +144,7 @@ def test_before_and_after_stand_side_by_side(script, profiles):
     assert float(rows['all'][-1]) == pytest.approx(2113496 / 253974, abs=0.01)
 
 
-def test_the_speed_up_is_that_of_a_run_however_many_a_profile_holds(script, profiles):
+def test_the_speed_up_is_per_run_for_any_number_of_runs(script, profiles):
     thrice = [line.split(',') for line in STATISTIC_5.splitlines()]
     for cells in thrice[1:]:
         cells[3:5] = [str(3 * int(cells[3])), str(3 * float(cells[4]))]
@@ -154,7 +154,7 @@ def test_the_speed_up_is_that_of_a_run_however_many_a_profile_holds(script, prof
     assert '3 times as many runs' in ended.out
 
 
-def test_nothing_stands_out_where_convolutions_take_the_time(script, profiles):
+def test_there_is_no_finding_if_convolutions_take_the_time(script, profiles):
     (profiles / 'op_statistic_1.csv').write_text('OP Type,Count,Total Time(us)\nConv2D,150,100\nConcatD,2,20\n')
     ended = script('RDN_profile', 'op_statistic_1.csv')
     assert ended.status == 0 and 'Nothing stands out' in ended.out
@@ -167,12 +167,12 @@ def test_nothing_stands_out_where_convolutions_take_the_time(script, profiles):
         ('', ['columns']),
         ('a,b\n1,2\n', ['columns']),
         ('OP Type,Count,Total Time(us)\n', ['took any time']),
-        ('OP Type,Count,Total Time(us)\nConv2D,1\n', ['line 2', 'cut off']),
+        ('OP Type,Count,Total Time(us)\nConv2D,1\n', ['line 2', 'truncated']),
         ('OP Type,Count,Total Time(us)\nConv2D,one,2\n', ['line 2', "'one'"]),
         ('OP Type,Count,Total Time(us)\nConv2D,1,nan\n', ['line 2', "'nan'"]),
         ('OP Type,Count,Total Time(us)\nConv2D,1,-5\n', ['line 2', "'-5'"]),
         ('Count,Total Time(us)\n1,2\n', ['optype']),
-        ('OP Type,Count,Total Time(us)\n"Conv2D,1,' + 'x' * 200000, ['cut off']),
+        ('OP Type,Count,Total Time(us)\n"Conv2D,1,' + 'x' * 200000, ['truncated']),
         ('OP Type,Count,Total Time(us)\n"Conv2D,1,' + 'x' * 200000 + '\n', ['not a CSV']),
         ('OP Type,Count,Total Time(us)\nConv2D\0,1,2\n', ['not a CSV']),
     ],
@@ -193,7 +193,7 @@ def test_without_a_device_infer_writes_the_same_files(script, dataset, narrow):
     ended = script('RDN_infer', '-om_path=' + narrow[1], '-batch_size=1', '-round=3', '-profiling=prof')
     assert ended.status == 0, ended.err
     rows = {row.op_type: row for row in msprof.read_statistics(['prof/op_statistic_0_1.csv'])}
-    runs = 4  # three, and one to warm up
+    runs = 4  # three, and a warm-up
     assert rows['Transpose'].calls == runs and rows['Conv'].calls == 8 * runs and rows['Conv'].model == 'narrow'
     tasks = list(msprof.read_tasks('prof/op_summary_0_1.csv'))
     again = {row.op_type: row for row in msprof.statistics_of(tasks)}
@@ -230,14 +230,14 @@ def test_written_tables_read_back():
 
 
 @pytest.mark.parametrize('name', ['five/summary/op_summary_0_1.csv', 'five/summary/op_statistic_0_1.csv'])
-def test_a_table_cut_anywhere_but_between_two_rows_is_refused(script, profiles, name):
-    """A number cut short, or operators that are missing, would be a wrong profile."""
+def test_a_table_truncated_inside_a_row_is_refused(script, profiles, name):
+    """A truncated number or missing operators would make a wrong profile."""
     path = profiles / name
     content = path.read_bytes()
     for end in range(content.index(b'\n') + 1, len(content), 7):
         path.write_bytes(content[:end])
         if not content[:end].endswith(b'\n'):
-            assert_refused(script('RDN_profile', name), name, 'cut off')
+            assert_refused(script('RDN_profile', name), name, 'truncated')
 
 
 def test_slices_and_iterations_of_one_profile_are_joined(script, profiles):
@@ -259,7 +259,7 @@ def test_slices_and_iterations_of_one_profile_are_joined(script, profiles):
 FAST = SUMMARY_8.replace('934287.8', '10141.094').replace('844.5', '4000')  # the guide's TransposeD after the fix
 
 
-def test_a_fast_transpose_is_not_advised_to_be_white_listed(script, profiles):
+def test_white_listing_is_not_advised_for_a_fast_transpose(script, profiles):
     (profiles / 'op_summary_fast.csv').write_bytes(FAST.encode())
     ended = script('RDN_profile', 'op_summary_fast.csv')
     assert ended.status == 0 and 'TransposeD stands out: 71.7 %' in ended.out and 'fast operator' in ended.out
@@ -269,21 +269,21 @@ def test_a_fast_transpose_is_not_advised_to_be_white_listed(script, profiles):
     assert_refused(ended, 'op_summary_fast.csv', 'no slow TransposeD')
 
 
-def test_the_advice_says_from_which_toolkit_on_the_white_list_is_of_no_use(script, profiles):
+def test_the_advice_says_since_which_toolkit_the_white_list_is_useless(script, profiles):
     out = script('RDN_profile', 'five').out
     assert 'From about CANN 5.1 on' in out and '--upsample=deconv' in out
 
 
 @pytest.mark.parametrize('op_type, words', [('TransData', 'layout'), ('Cast', 'fp16'), ('DepthToSpace', '--opset 9')])
-def test_what_only_moves_data_is_explained(script, profiles, op_type, words):
+def test_operators_that_only_move_data_are_explained(script, profiles, op_type, words):
     (profiles / 'op_statistic_1.csv').write_text(f'OP Type,Count,Total Time(us)\nConv2D,150,100\n{op_type},2,60\n')
     out = script('RDN_profile', 'op_statistic_1.csv').out
     assert f'{op_type} stands out: 37.5 %' in out and words in out.splitlines()[-1]
 
 
 @pytest.mark.parametrize('layout', ['device_0/summary', 'mindstudio_profiler_output'])
-def test_the_newest_of_several_profiles_counts_and_is_named(script, profiles, layout):
-    """By the time in its name: the numbers before it start again."""
+def test_the_newest_of_several_profiles_is_used_and_named(script, profiles, layout):
+    """The time in the name decides, because the numbers before it start again."""
     for name, text in (('PROF_000002_20240101120000123_ABC', SUMMARY_8), ('PROF_000001_20240301120000123_XYZ', FAST)):
         folder = profiles / 'out' / name / layout
         folder.mkdir(parents=True)
@@ -323,7 +323,7 @@ def test_other_names_are_another_profile(script, profiles, name):
     assert_refused(script('RDN_profile', 'eight'), 'two profiles')
 
 
-def test_block_num_stands_for_block_dim(script, profiles):
+def test_block_num_is_accepted_for_block_dim(script, profiles):
     (profiles / 'op_summary_new.csv').write_bytes(SUMMARY_8.replace('Block Dim', 'Block Num').encode())
     assert '934287.8' in script('RDN_profile', 'op_summary_new.csv').out
 
@@ -337,8 +337,8 @@ def test_profiles_of_two_models_are_not_compared(script, profiles):
     assert script('RDN_profile', 'five', '--after', 'deconv.csv').status == 0
 
 
-def test_a_cell_of_shapes_of_any_length_is_read_at_once(profiles):
-    """A regular expression took minutes for 120 kB that end in another sign."""
+def test_a_cell_of_shapes_of_any_length_is_read_quickly(profiles):
+    """A regular expression took minutes for 120 kB that end with another character."""
     for cell in ('1,' * 60000 + '-1', '9' * 60000, ' ' * 60000 + 'x'):
         text = msprof.format_tasks([msprof.Task('m', 'n', 'TransposeD', 'c', 1.0, None)]).replace('N/A', f'"{cell}"')
         started = time.process_time()
@@ -351,7 +351,7 @@ def test_a_cell_of_shapes_of_any_length_is_read_at_once(profiles):
         assert time.process_time() - started < 5
 
 
-# torch_npu's tables: numbers end in tabs, the columns have other names.
+# torch_npu's tables: numbers end with tabs, and the columns have other names.
 KERNEL_DETAILS = [
     'Device_id,Model ID,Task ID,Stream ID,Name,Type,OP State,Accelerator Core,Start Time(us),Duration(us),Wait Time(us),Block Num,Mix Block Num,HF32 Eligible,Input Shapes,Input Data Types,Input Formats,Output Shapes,Output Data Types,Output Formats,Context ID\n',
     '0,4294967295,1,1,aclnnPermute_Transpose,Transpose,dynamic,AI_VECTOR_CORE,100.0\t,1153.87,0,20,0,NO,"""1,64,2,2,114,114;6""",FLOAT16;INT64,ND;ND,"""1,64,114,2,114,2""",FLOAT16,ND,N/A\n',
@@ -367,7 +367,7 @@ TWO_DEVICES = """Device_id,OP Type,Core Type,Count,Total Time(us),Min Time(us),A
 
 @pytest.fixture
 def pytorch(profiles):
-    """A folder as torch_npu leaves it: its own tables, and msprof's, of which it makes them."""
+    """A folder in torch_npu's form: its own tables, and msprof's tables, from which it makes them."""
     folder = profiles / 'log' / 'host_4711_20260101120000123_ascend_pt'
     (folder / 'ASCEND_PROFILER_OUTPUT').mkdir(parents=True)
     (folder / 'ASCEND_PROFILER_OUTPUT' / 'kernel_details.csv').write_text(''.join(KERNEL_DETAILS))
@@ -399,7 +399,7 @@ def test_a_slow_transpose_of_torch_npu_is_found_in_its_folder(script, pytorch):
         assert '[1, 64, 2, 2, 114, 114]' in ended.out
 
 
-def test_op_statistic_of_torch_npu_stands_beside_its_kernel_details(script, pytorch):
+def test_op_statistic_and_kernel_details_of_torch_npu_are_read_together(script, pytorch):
     (pytorch / 'ASCEND_PROFILER_OUTPUT' / 'op_statistic.csv').write_text(TWO_DEVICES[: TWO_DEVICES.index('1,Conv2D')])
     ended = script('RDN_profile', 'log')
     assert ended.status == 0, ended.err
@@ -407,7 +407,7 @@ def test_op_statistic_of_torch_npu_stands_beside_its_kernel_details(script, pyto
     assert 'TransposeD stands out: 35.0 %' in ended.out
 
 
-def test_of_several_profiles_of_torch_npu_the_newest_counts(script, pytorch):
+def test_the_newest_of_several_torch_npu_profiles_is_used(script, pytorch):
     later = pytorch.parent / 'host_1_20260201120000123_ascend_pt' / 'ASCEND_PROFILER_OUTPUT'
     later.mkdir(parents=True)
     (later / 'kernel_details.csv').write_text(''.join(KERNEL_DETAILS).replace('1153.87', '777'))
@@ -416,7 +416,7 @@ def test_of_several_profiles_of_torch_npu_the_newest_counts(script, pytorch):
 
 
 def test_kernel_details_without_operator_types_says_how_to_get_them(script, profiles):
-    """As torch_npu writes it at ProfilerLevel.Level0."""
+    """torch_npu writes such a file at ProfilerLevel.Level0."""
     text = 'Device_id,Name,Type,Accelerator Core,Start Time(us),Duration(us),Wait Time(us),Block Dim\n'
     text += '0,aclnnMatmul_MatMulCommon_MatMulV2,N/A,N/A,1774670741777000.0\t,420.50\t,0.02\t,8\n'
     (profiles / 'kernel_details.csv').write_text(text)
@@ -425,7 +425,7 @@ def test_kernel_details_without_operator_types_says_how_to_get_them(script, prof
     assert_refused(script('RDN_profile', 'kernel_details.csv'), 'kernel_details.csv', 'optype')
 
 
-def test_each_row_of_several_devices_names_its_own(script, profiles):
+def test_with_several_devices_each_row_names_its_device(script, profiles):
     (profiles / 'op_statistic_2.csv').write_text(TWO_DEVICES)
     ended = script('RDN_profile', 'op_statistic_2.csv')
     assert ended.status == 0, ended.err

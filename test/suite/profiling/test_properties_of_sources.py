@@ -1,4 +1,4 @@
-"""Properties of the white list's source, for any source that hypothesis makes."""
+"""Properties of the white list's source that hold for any source that hypothesis generates."""
 
 import io
 import tokenize
@@ -31,7 +31,7 @@ AROUND = st.sampled_from(
 
 @st.composite
 def sources(draw):
-    """Valid Python with one white list in the function, in any layout; bytes and the list's shapes."""
+    """Draw valid Python with one white list in the function, in any layout: its bytes and the list's shapes."""
     shapes = draw(st.lists(DIMS, max_size=6))
     parts = []
     for index, shape in enumerate(shapes):
@@ -51,13 +51,13 @@ def sources(draw):
     source = text.encode(encoding)
     try:
         compile(source, 'transpose.py', 'exec')
-    except SyntaxError:  # a backslash before nothing, say
+    except SyntaxError:  # for example for a backslash at the end
         assume(False)
     return source, shapes
 
 
 def other_tokens(source, shapes):
-    """All tokens but commas, brackets, numbers and line ends, and how often each of these stands."""
+    """Return all tokens except commas, brackets, numbers and line ends, and the count of each of these."""
     tokens = [token.string for token in tokenize.tokenize(io.BytesIO(source).readline)]
     return [token for token in tokens if token.strip() and token not in ',[]' and not token.isdigit()]
 
@@ -74,7 +74,7 @@ def test_a_shape_is_added_and_nothing_else_changes(source_and_shapes, new):
     for shape in new:
         one_by_one = whitelist.add_shapes(one_by_one, [shape])
     assert one_by_one == patched
-    # Where one line changes from is where the list stands: everything before its name is as it was, byte by byte.
+    # Changes begin at the list: all bytes before its name are unchanged.
     before = source[: source.index(b'def _by_dynamic')]
     assert patched.startswith(before)
 
@@ -88,4 +88,4 @@ def test_any_source_is_a_list_or_refused(content):
         except whitelist.WhiteListError:
             pass
     accepted = whitelist.add_shapes(prefix + b'[[3, 4]]', [[1, 2]])
-    assert whitelist.shapes_of(accepted) == [[3, 4], [1, 2]]  # the lines around are not what is refused
+    assert whitelist.shapes_of(accepted) == [[3, 4], [1, 2]]  # the prefix alone causes no refusal

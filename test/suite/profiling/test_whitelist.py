@@ -1,4 +1,4 @@
-"""patch_transpose_whitelist.py: the one list longer, and not a byte of the vendor's file else."""
+"""patch_transpose_whitelist.py extends the one list, and changes no other byte of the vendor's file."""
 
 import io
 import tokenize
@@ -11,7 +11,7 @@ from vendor import DEFAULT, LISTS, vendor_source, white_list
 
 
 def tokens(source):
-    """The source's (comments, other tokens), without place and white space."""
+    """Return the source's (comments, other tokens), without positions and white space."""
     found = [
         token
         for token in tokenize.tokenize(io.BytesIO(source).readline)
@@ -40,7 +40,7 @@ def test_list_is_the_old_one_plus_the_new_and_nothing_else_changed(kind, encodin
     inserted = ' '.join(after[start : start + len(after) - len(before)])
     assert inserted.replace(' ', '').strip(',') in '[1,64,2,2,114,114],[8,3]'
 
-    # What was there is there still, byte by byte and in order: only insertions, no other line touched.
+    # All old bytes are still there in their order: there are only insertions, and no other line is changed.
     rest = iter(patched)
     assert all(byte in rest for byte in source)
     changed = [line for line in source.splitlines() if line not in patched.splitlines()]

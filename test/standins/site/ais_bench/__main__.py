@@ -1,5 +1,7 @@
-"""A stand-in for the vendor's ais_bench, for the test suite: as strict as the version of 2024 about paths, modes and
-owners, and as credulous about --batchsize. Runs the model that test/standins/atc wrote; STANDIN_CHIP names the chip."""
+"""A stand-in for the vendor's ais_bench in the test suite.
+
+Like the version of 2024, it is strict about paths, modes and owners, and does not check --batchsize. It runs the model
+that test/standins/atc wrote. STANDIN_CHIP names the chip."""
 
 import argparse
 import json
@@ -22,7 +24,7 @@ def refuse(message):
 
 
 def check(path, forbidden, limit):
-    """Refuse a path as ais_bench's own check does; one that is not there may be fit to be made."""
+    """Refuse a path by ais_bench's own rules. A missing file is accepted, because it may be created later."""
     if not FIT.fullmatch(path):
         refuse(f'path:{path} contains illegal char, legal chars include A-Z a-z 0-9 _ - / .')
     if os.path.islink(path):
@@ -59,7 +61,7 @@ if args.output:
 card = os.environ.get('STANDIN_CHIP', '310P3')
 npu_smi = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, 'npu-smi')
 table = subprocess.run([sys.executable, npu_smi, 'info'], stdout=subprocess.PIPE, check=True).stdout.decode()
-devices = table.count('0000:01:00.0')  # a line of each
+devices = table.count('0000:01:00.0')  # once per device
 if not args.device.isdigit() or int(args.device) >= devices:
     refuse(f'acl open device {args.device} failed ret:507033')
 
@@ -74,7 +76,7 @@ if made_for != 'Ascend' + {**of_card, '310B': made_for[6:], '910': made_for[6:]}
     refuse(f'load model from file failed: soc version of the model is {made_for}, ret:500002')
 image = session.get_inputs()[0]
 print(f'[INFO] try get model batchsize:{image.shape[0]}' if args.batchsize is None else '[INFO] load model success')
-batch_size = args.batchsize or image.shape[0]  # believed
+batch_size = args.batchsize or image.shape[0]  # not checked, like in ais_bench
 names = sorted(
     os.listdir(args.input) if args.input else [],
     key=lambda name: [(part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r'(\d+)', name)],
@@ -92,7 +94,7 @@ if args.output:
     print(f'[INFO] output path:{folder}')
 times, infos = [], {}
 for number, chunk in enumerate(chunks):
-    full = chunk + chunk[:1] * (image.shape[0] - len(chunk))  # the filling
+    full = chunk + chunk[:1] * (image.shape[0] - len(chunk))  # padding
     batch = np.zeros(image.shape, np.float32)
     if full:
         batch[:] = [np.fromfile(path, np.float32).reshape(image.shape[1:]) for path in full]
