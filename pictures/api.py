@@ -63,11 +63,12 @@ class Upscaler:
                 unknown.
             TypeError: `tiling` has an unknown name.
         """
+        unknown = set(tiling) - {'tile_size', 'overlap', 'wrap', 'alpha'}
+        if unknown:
+            raise TypeError(f'{", ".join(sorted(unknown))}: expected only tile_size, overlap, wrap and alpha')
         wanted = request.ChosenModel(model, engine, precision, engines.Place(device=device))
         self.model = engines.open_model(wanted.file, engine, precision, wanted.busy_place())
         self.scale = engines.scale_of(self.model, wanted.file)
-        if set(tiling) - {'tile_size', 'overlap', 'wrap', 'alpha'}:
-            raise TypeError(f'{", ".join(tiling)}: expected only tile_size, overlap, wrap and alpha')
         self.wrap, self.alpha = tiling.get('wrap', False), tiling.get('alpha', channel_roles.OPACITY)
         if self.alpha not in channel_roles.ALPHAS:
             raise ValueError(f'alpha {self.alpha}: expected one of {", ".join(channel_roles.ALPHAS)}')

@@ -33,7 +33,7 @@ def upscale_all(
             error = outcome.error
             if outcome.line:
                 bar.say(outcome.line)
-            if isinstance(error, OSError) and error.errno in processing.HOPELESS:
+            if isinstance(error, OSError) and error.errno in processing.FATAL:
                 raise error
             bar.finish(job, is_done=not error and not outcome.is_skipped)
             if outcome.is_skipped:

@@ -21,7 +21,7 @@ NAMED_FAILURES = 3  # failures that the last line of a run names
 NAMED_PASSED = 5  # names in the line on files that are skipped
 MAX_DPI = metadata.MAX_DPI
 TILE_SIZE = 256  # pixels; measured: docs/measurements.md
-HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # errors that would fail every other picture too
+FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # errors that would fail every other picture too
 MAX_STREAMS = 8  # batches that a model runs at a time; each one takes memory
 
 

@@ -229,7 +229,7 @@ class Scheduler:
         self._fleet.idle.append(member)
         if piece.cut and piece.cut.is_over:
             return
-        if outcome.kind == 'hopeless':
+        if outcome.kind == 'fatal':
             raise OSError(outcome.line)
         if outcome.kind == 'large':
             count = len(self._fleet.members)

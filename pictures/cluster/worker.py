@@ -90,7 +90,7 @@ class Outcome(NamedTuple):
     """The result of a task.
 
     Attributes:
-        kind: 'done'; 'skipped'; 'failed'; 'hopeless': every other picture would fail too; 'large': the picture has to be
+        kind: 'done'; 'skipped'; 'failed'; 'fatal': every other picture would fail too; 'large': the picture has to be
             cut; 'part': a step of a picture that was cut is done; 'unfit': the disk of the worker's machine is full.
         line: the line for the user.
         megapixels: millions of pixels of the source.
@@ -231,13 +231,13 @@ class Worker:
             line = cli.describe_error(error)
             for local, name in self._names.items():
                 line = line.replace(escaping.escape(local), escaping.escape(name))
-            if not isinstance(error, OSError) or error.errno not in processing.HOPELESS:
+            if not isinstance(error, OSError) or error.errno not in processing.FATAL:
                 return Outcome('failed', line)
             # A full disk ends the run only if all machines share it, so not if it holds local copies of a URL.
             is_read = isinstance(self._input, stores.Bucket) and str(error.filename).startswith(self._input.url)
             is_shared = isinstance(self._output, stores.Folder) and not is_read
             if is_shared:
-                return Outcome('hopeless', line)
+                return Outcome('fatal', line)
             return Outcome('unfit', f'{line}: local copies need space in {escaping.escape(tempfile.gettempdir())}')
 
     def _upscale(self, task: PictureTask) -> Outcome:

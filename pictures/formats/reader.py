@@ -97,7 +97,7 @@ def read_frames(path: str) -> frames.Sequence | None:
 
 
 def _refusal(path: str, error: Exception) -> ValueError:
-    """The error for a file that a library cannot read; it names the file once."""
+    """Return the error for a file that a library cannot read; it names the file once."""
     if str(error).startswith(path):
         return ValueError(str(error))
     reason = escaping.one_line(error) or type(error).__name__

@@ -165,7 +165,7 @@ def test_a_local_copy_that_fills_a_machines_disk_does_not_end_the_run(made, flak
 def test_a_full_disk_ends_the_run_only_if_all_machines_share_it(made, tmp_path, monkeypatch):
     one = made()
     monkeypatch.setattr(one, '_upscale', lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'no space', 'x')))
-    assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'hopeless'
+    assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'fatal'
     one._output = None  # not a Folder, so not shared
     assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'unfit'
 

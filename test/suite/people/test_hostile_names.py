@@ -199,4 +199,4 @@ def test_a_full_disk_on_a_cluster_is_reported_with_the_result(upscale, made, mon
     one = made()
     monkeypatch.setattr(os, 'fsync', full)
     outcome = one.upscale(worker.PictureTask('a.png', 'a_x2.png'))
-    assert outcome == worker.Outcome('hopeless', f'{upscale.target}/a_x2.png: No space left on device')
+    assert outcome == worker.Outcome('fatal', f'{upscale.target}/a_x2.png: No space left on device')
