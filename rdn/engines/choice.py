@@ -81,17 +81,17 @@ def _open_offline_model(request: Request) -> base.Engine:
     """Open an offline model. Raises ValueError if the request has options that only other models support."""
     path = request.path
     if request.engine not in (base.AUTO, 'om'):
-        raise ValueError(f'{path}: an offline model runs by pyACL: leave the engine {request.engine} out')
+        raise ValueError(f'{path}: offline models run through pyACL: leave out the engine {request.engine}')
     if request.precision != base.AUTO:
         raise ValueError(
             f'{path}: an offline model has the precision that atc gave it: leave the precision {request.precision} out'
         )
     if request.place.provider:
         raise ValueError(
-            f'{path}: an offline model runs by pyACL, not ONNX Runtime: leave the provider {request.place.provider} out'
+            f'{path}: offline models run through pyACL, not ONNX Runtime: leave out the provider {request.place.provider}'
         )
     if request.place.device:
-        raise ValueError(f'{path}: an offline model runs by pyACL: leave the device {request.place.device} out')
+        raise ValueError(f'{path}: offline models run through pyACL: leave out the device {request.place.device}')
     if request.trace_folder:
         raise ValueError(f'{path}: msprof makes the profile of an offline model: leave profiling out')
     return om.Om(path, request.place.device_id)
@@ -213,7 +213,7 @@ def _open_onnx_runtime(request: Request) -> base.Engine:
 def _open_openvino(request: Request) -> base.Engine:
     """Open a model in OpenVINO."""
     if request.place.provider or request.trace_folder:
-        raise ValueError(f'{request.path}: OpenVINO has no providers and no profile here: leave them out')
+        raise ValueError(f'{request.path}: OpenVINO has no providers and no profile here: leave out these flags')
     _check_no_device(request)
     precision = request.own if request.precision == base.AUTO else request.precision
     if precision == 'fp16':
