@@ -4,14 +4,14 @@
     python3 RDN_compare.py --weights rdn_x2.pth --outputs result/dumpOutput_device0
 
 Between the two commands, convert and run the model with taps like the plain one (README, steps 3.2 and 5). It writes
-several outputs for each image. PyTorch computes the same values from the same prepared inputs. The script can also run a
-model itself, with any engine:
+several outputs for each image. PyTorch computes the same values from the same prepared inputs. The script can also run
+a model itself, with any engine:
 
     python3 RDN_compare.py --weights rdn_x2.pth --model rdn_x2_taps.onnx --precision bf16
 
 The table has a row for each tap: its differences from PyTorch, the error of that stage alone, the error that rounding
-causes, and how many dB the result loses up to that stage and in that stage. docs/accuracy.md explains the table and has a
-cure for each kind of difference. The exit status is 3 if rounding does not explain the error of a stage.
+causes, and how many dB the result loses up to that stage and in that stage. docs/accuracy.md explains the table and has
+a remedy for each kind of difference. The exit status is 3 if rounding does not explain the error of a stage.
 """
 
 from __future__ import annotations
@@ -33,14 +33,22 @@ from rdn.network import checkpoint
 def read_cases(labels: str, rules: scoring.Rules) -> list[dataset.Case]:
     """Read the images of a prepared set, and check its inputs.
 
+    Args:
+        labels: the label folder of the prepared set.
+        rules: the size of the inputs and the scale.
+
+    Returns:
+        A Case for each image.
+
     Raises:
-        ValueError: an input or label is missing or changed; with the file's name.
+        ValueError: an input or label is missing or has changed; with the file's name.
     """
     cases = dataset.find_cases(labels, rules.width, rules.height, rules.scale)
     missing = next((case.stem for case in cases if not case.label_path), None)
     if missing:
         raise ValueError(
-            f'{labels}: the label of {missing} is missing, so there is no PSNR: prepare the images again without --no-label'
+            f'{labels}: the label of {missing} is missing, so there is no PSNR: '
+            'prepare the images again without --no-label'
         )
     paths = [dataset.input_path(labels, stem) for case in cases for stem in case.input_stems()]
     dataset.check_inputs(paths, rules.width, rules.height)
@@ -48,7 +56,15 @@ def read_cases(labels: str, rules: scoring.Rules) -> list[dataset.Case]:
 
 
 def rules_of(labels: str, scale: int) -> scoring.Rules:
-    """Return how a prepared set's PSNR is measured: by its protocol. scale: of the network."""
+    """Return the rules for the PSNR of a prepared set, which depend on its protocol.
+
+    Args:
+        labels: the label folder of the prepared set.
+        scale: the scale of the network.
+
+    Raises:
+        ValueError: the set was prepared for another scale.
+    """
     side = configuration.LABEL_SIDE // scale
     width, height, prepared = dataset.size_of(labels) or (side, side, scale)
     if prepared != scale:
@@ -59,7 +75,14 @@ def rules_of(labels: str, scale: int) -> scoring.Rules:
 
 
 def open_folder(folder: str, labels: str, stems: Sequence[str], precision: str | None) -> sources.DeviceTaps:
-    """Return the taps in a folder of outputs. precision: of the device's arithmetic; None: as the record says."""
+    """Return the taps in a folder of outputs.
+
+    Args:
+        folder: the folder of outputs.
+        labels: the label folder of the prepared set.
+        stems: the stems of the inputs.
+        precision: the precision of the device; None: the precision in the run's record.
+    """
     found = outputs.resolve_folder(folder)
     record = assessment.read_record(found, labels)
     title = record.describe() if record else 'a tool that wrote no record'
@@ -67,7 +90,7 @@ def open_folder(folder: str, labels: str, stems: Sequence[str], precision: str |
 
 
 def open_model(args: argparse.Namespace) -> ContextManager[engines.Engine]:
-    """Open the model that the flags name. An offline model has atc's precision; --precision only names it."""
+    """Open the model in --model. The precision of an offline model is fixed by atc; --precision only names it."""
     is_offline = args.model.endswith('.om')
     precision = engines.AUTO if is_offline else args.precision or engines.AUTO
     place = engines.Place(device_id=args.device_id, device=args.device)
@@ -78,11 +101,23 @@ def open_model(args: argparse.Namespace) -> ContextManager[engines.Engine]:
 def compare(
     device_taps: sources.DeviceTaps, weights: str, labels: str, cases: Sequence[dataset.Case], rules: scoring.Rules
 ) -> measurement.Comparison:
-    """Compare a device's taps with PyTorch's. The arguments are as elsewhere in this script."""
+    """Compare a device's taps with PyTorch's.
+
+    Args:
+        device_taps: the device's taps.
+        weights: the path of the weights for PyTorch.
+        labels: the label folder of the prepared set.
+        cases: the images of the prepared set.
+        rules: the rules for the PSNR.
+
+    Raises:
+        ValueError: the precision in the run's record is not one that this script can compare.
+    """
     precision = device_taps.precision or 'fp16'  # atc's default
     if precision not in rounding.PRECISIONS:
         raise ValueError(
-            f"the run's record says {precision}: name the precision with --precision, one of {', '.join(rounding.PRECISIONS)}"
+            f"the run's record has the precision {precision}: "
+            f'choose one of {", ".join(rounding.PRECISIONS)} with --precision'
         )
     network = checkpoint.load(weights)
     meter = measurement.Meter(network, device_taps, precision)
@@ -144,7 +179,7 @@ def parse_args(argv):
         '--label-path',
         metavar='FOLDER',
         default='./prep_dataset/label',
-        help='label folder of the prepared set; the inputs are beside it; default %(default)s',
+        help='label folder of the prepared set, next to its inputs in data/; default %(default)s',
     )
     parser.add_argument(
         '--plain',

@@ -32,12 +32,13 @@ import numpy as np
 
 
 class Inferred(NamedTuple):
-    """What a run over a data set reached.
+    """The result of inference on a data set.
 
     Attributes:
-        stages: the seconds of each of benchmark's stages over all images; together they may be more than what has passed.
-        computed: how many images the model computed, with those that filled up the last batch.
-        wrong: output's name -> why it is no picture; empty if all are.
+        stages: the seconds of each of benchmark's stages for all images. Stages overlap, so their sum may exceed the
+            elapsed time.
+        computed: the number of images that the model computed, including the padding of the last batch.
+        wrong: name of an output -> reason why it cannot be a picture; empty if all outputs can be pictures.
     """
 
     stages: dict[str, float]
@@ -48,11 +49,20 @@ class Inferred(NamedTuple):
 def infer_dataset(
     model: engines.Engine, infos: Sequence[benchmark.InfoLine], batch_size: int, folder: str, binary: bool
 ) -> Inferred:
-    """Run the model over the files of an info file and write each output into `folder`.
+    """Run the model on the inputs of an info file, and write each output to a file.
 
-    Reads the next inputs and writes the last outputs while the model computes, which takes two batches more of memory.
-    Black images fill up the last batch: every run is of the batch size that the figure will name.
-    Raises ValueError, with the file's name, for an input of the wrong size.
+    While the model computes, the next inputs are read and the last outputs are written. This needs memory for two more
+    batches. Black images fill up the last batch, so that every run has the batch size of the reported speed.
+
+    Args:
+        model: the opened model.
+        infos: the inputs.
+        batch_size: the number of images in a batch.
+        folder: the existing folder for the outputs.
+        binary: True: write float32 files; False: write text.
+
+    Raises:
+        ValueError: an input has the wrong size; with the file's name.
     """
     stages: dict[str, float] = {}
     wrong: dict[str, str] = {}
@@ -98,10 +108,19 @@ def infer_dataset(
 
 
 def infer_random(model: engines.Engine, shape: Sequence[int], rounds: int) -> tuple[float, engines.Spent | None]:
-    """Run the model on random input of `shape`, after one run to warm up.
+    """Run the model on random input, after one run to warm up.
+
+    Args:
+        model: the opened model.
+        shape: the shape of the input, (N, C, H, W).
+        rounds: the number of runs.
 
     Returns:
-        The seconds that `rounds` runs took, and what the device spent them on if that is known.
+        The seconds that all runs took, and the time that the device spent on copying and computing. The second is None
+        if the engine does not time copies separately.
+
+    Raises:
+        ValueError: the output of the first run cannot be a picture.
     """
     batch = np.random.RandomState(0).rand(*shape).astype(np.float32)
     sanity.check(model(batch), model.path)
@@ -112,23 +131,31 @@ def infer_random(model: engines.Engine, shape: Sequence[int], rounds: int) -> tu
 
 
 def spent_since(model: engines.Engine, before: engines.Spent | None) -> engines.Spent | None:
-    """What the device spent since `before`; None for an engine that does not time copies apart."""
+    """Return the time that the device spent since `before`; None if the engine does not time copies separately."""
     if before is None or model.spent is None:
         return None
     return engines.Spent(*(now - then for now, then in zip(model.spent, before)))
 
 
 def describe_copies(spent: engines.Spent, images: int) -> str:
-    """Say how long the copies to and from the device took, which a rate of the device alone leaves out."""
+    """Return a line about the time of the copies to and from the device, which the device's rate does not include."""
     to_device, to_host = (f'{seconds * 1e3 / images:.3g} ms' for seconds in (spent.to_device, spent.to_host))
-    return f'copies, not part of the rate of acl.mdl.execute: {to_device} per image to the device (H2D), {to_host} back (D2H)'
+    return (
+        f'copies, not part of the rate of acl.mdl.execute: {to_device} per image to the device (H2D), '
+        f'{to_host} back (D2H)'
+    )
 
 
 def read_infos(path: str, width: int | None, height: int | None) -> list[benchmark.InfoLine]:
-    """Read the InfoLines of an info file.
+    """Read an info file.
+
+    Args:
+        path: the info file.
+        width: the value of -input_width; None without the flag.
+        height: the value of -input_height; None without the flag.
 
     Raises:
-        ValueError: an input that it lists is missing, or is not of the flags' size; with the info file's name.
+        ValueError: an input in the list is missing, or the flags contradict its size; with the info file's name.
     """
     infos = benchmark.read_info(path)
     missing = next((info.path for info in infos if not os.path.exists(info.path)), None)
@@ -142,9 +169,15 @@ def read_infos(path: str, width: int | None, height: int | None) -> list[benchma
 
 
 def check_size(what: str, size: tuple[int, int], flags: tuple[int | None, int | None]) -> None:
-    """Raise ValueError where the flags contradict a size; both (width, height), None for a flag that is not given.
+    """Check that the flags do not contradict a size.
 
-    what: the error's first words, which the size follows.
+    Args:
+        what: the beginning of the error's message, before the size.
+        size: (width, height).
+        flags: (width, height) from the flags; None for a missing flag.
+
+    Raises:
+        ValueError: a flag contradicts the size.
     """
     width, height = (flag or side for flag, side in zip(flags, size))
     if (width, height) != size:
@@ -152,13 +185,27 @@ def check_size(what: str, size: tuple[int, int], flags: tuple[int | None, int | 
 
 
 def check_model(model: engines.Engine, path: str, batch_size: int) -> None:
-    """Raises ValueError when the model is made for another batch size."""
+    """Check that the model accepts a batch size.
+
+    Raises:
+        ValueError: the model was made for another batch size; with its path.
+    """
     if model.batch not in (None, batch_size):
         raise ValueError(f'{path}: made for batches of {model.batch}, not {batch_size}: use -batch_size={model.batch}')
 
 
 def check_inputs(model: engines.Engine, path: str, infos: Sequence[benchmark.InfoLine]) -> None:
-    """Raises ValueError when the inputs are not what the model takes, or not what was prepared."""
+    """Check the inputs against the model and against the manifest of the prepared set.
+
+    Args:
+        model: the opened model.
+        path: the path of the model.
+        infos: the inputs.
+
+    Raises:
+        ValueError: the inputs differ in size or do not have the model's input size, two outputs would have the same
+            name, or an input has changed since it was prepared.
+    """
     stems: dict[str, str] = {}
     for info in infos:
         size = [3, info.height, info.width]
@@ -175,7 +222,13 @@ def check_inputs(model: engines.Engine, path: str, infos: Sequence[benchmark.Inf
 
 
 class RunPlaces(NamedTuple):
-    """Where results go: the result folder, in it the folder of outputs and the performance file."""
+    """The paths of the results.
+
+    Attributes:
+        folder: the result folder.
+        outputs: the folder of outputs in it.
+        report: the performance file in it.
+    """
 
     folder: str
     outputs: str
@@ -189,13 +242,20 @@ def run_dataset(
     binary: bool,
     record: run_record.Record,
 ) -> None:
-    """Write the outputs in place of earlier ones, the performance file, and the records of both.
+    """Run the model on a data set: replace earlier outputs, and write the performance file and the records of both.
 
-    They take their places together: the lock keeps other runs into the same folder away, and the outputs' record has
-    the digest of what was computed here, whatever lies there later.
+    A lock keeps other runs away from the folder while the results are put in place. The record of the outputs contains
+    their digest as computed here, so it stays correct if another run replaces them later.
+
+    Args:
+        model: the opened model.
+        infos: the inputs.
+        places: the paths of the results.
+        binary: True: write outputs as float32 files; False: as text.
+        record: the record of this run.
 
     Raises:
-        ValueError: an output is no picture; after all is written, as evidence.
+        ValueError: an output cannot be a picture. All files are written before, so that the user can inspect them.
     """
     before, start = model.spent, time.perf_counter()
     earlier: list[str] = []
@@ -230,7 +290,11 @@ def run_dataset(
 
 
 def check_precision(model: engines.Engine, record: run_record.Record) -> None:
-    """Raise ValueError where a model changed its precision during a run: no record could name one for all outputs."""
+    """Check that the model still has the precision in the record, because one record describes all outputs.
+
+    Raises:
+        ValueError: the model has changed its precision during the run.
+    """
     if model.precision != record.precision:
         raise ValueError(
             f'{model.path}: overflowed in {record.precision}, so later outputs are in {model.precision}: '
@@ -239,7 +303,7 @@ def check_precision(model: engines.Engine, record: run_record.Record) -> None:
 
 
 def write_report(path: str, report: str, record: run_record.Record) -> None:
-    """Write a performance file and its record."""
+    """Write a performance file and its record, and print the file's text."""
     text = rdn_infer.format_mark(record.chip, record.batch_size) + report
     files.write_text(path, text)
     run_record.write(path, record, files.digest_of_text(text))
@@ -250,10 +314,20 @@ def write_report(path: str, report: str, record: run_record.Record) -> None:
 def run_pure(
     model: engines.Engine, path: str, rounds: int, batch_size: int, size: tuple[int | None, int | None]
 ) -> str:
-    """Return the text of the file for pure inference.
+    """Measure pure inference: on random input, without files.
 
-    size: (height, width) of the flags, which a model that takes any needs. Raises ValueError where it contradicts the
-    model's own, or is missing.
+    Args:
+        model: the opened model.
+        path: the path of the model.
+        rounds: the number of runs.
+        batch_size: the number of images in a batch.
+        size: (height, width) from the flags; None for a missing flag. A model of any size needs both.
+
+    Returns:
+        The text of the performance file.
+
+    Raises:
+        ValueError: the size contradicts the model's own size, or is missing.
     """
     height, width = model.shape[1] or size[0], model.shape[2] or size[1]
     if not (height and width):
@@ -269,7 +343,7 @@ def run_pure(
 def make_record(
     model: engines.Engine, path: str, batch_size: int, infos: Sequence[benchmark.InfoLine]
 ) -> run_record.Record:
-    """What the later steps are to know of this run."""
+    """Return the record of this run, which later steps read; `path` is the model's file."""
     return run_record.Record(
         tool='RDN_infer.py',
         version=model.version,
@@ -284,7 +358,14 @@ def make_record(
 
 
 def write_profile(trace: str, model_name: str, folder: str, device_id: int) -> None:
-    """Write what onnxruntime measured of each operator into a folder, as msprof of CANN 5 would."""
+    """Convert a trace of ONNX Runtime to op_summary and op_statistic files in the format of msprof of CANN 5.
+
+    Args:
+        trace: the path of the trace.
+        model_name: the name of the model in the files.
+        folder: the folder to write to.
+        device_id: the number of the device in the files' names.
+    """
     tasks = msprof.read_onnxruntime_trace(trace, model_name)
     summary, statistic = (os.path.join(folder, f'{kind}_{device_id}_1.csv') for kind in ('op_summary', 'op_statistic'))
     files.write_text(summary, msprof.format_tasks(tasks))
@@ -362,7 +443,8 @@ def parse_args(argv):
         '-precision',
         choices=[engines.AUTO, *engines.PRECISIONS],
         default=engines.AUTO,
-        help='bf16: faster on a CPU that has it; default: that of the model, fp32 or int8; with -engine=auto the fastest',
+        help='bf16: faster on a CPU that has it; default: the precision of the model (fp32 or int8), or the fastest '
+        'with -engine=auto',
     )
     parser.add_argument(
         '-device', metavar='NAME', help='device for PyTorch: cuda:1, mps, npu:0, xpu, cpu; default: the first'

@@ -3,12 +3,9 @@
     python3 RDN_postprocess.py --pred-path=./result/dumpOutput_device0 --label-path=./prep_dataset/label --result-path=./result.json --width=114 --height=114 --scale=2
 
 The script reads the outputs of benchmark, RDN_infer.py and ais_bench (a run's folder, or its parent) and writes
-result.json. It prints each image's PSNR beside that of Pillow's bicubic upsampling. With
-
-    --reference=rdn_x2.pth
-
-it also compares the outputs with those of PyTorch for the same inputs. The exit status is 3 if accuracy was not kept.
-result.run.json beside result.json records the source of the figures for test/accept.py.
+result.json. It prints each image's PSNR next to that of Pillow's bicubic upsampling. With --reference=rdn_x2.pth, it
+also compares the outputs with those of PyTorch for the same inputs. The exit status is 3 if accuracy was not kept.
+result.run.json, in the same folder as result.json, records the source of the figures for test/accept.py.
 """
 
 from __future__ import annotations
@@ -29,14 +26,14 @@ from rdn.network import architectures
 
 
 def save_images(folder: str, image: scoring.Result, score: scoring.Score | None, scale: int, network: str) -> None:
-    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png, bicubic | RDN | original where known.
+    """Write STEM_x2.png, the super-resolved image, and STEM_sheet.png: bicubic | RDN | original.
 
     Args:
-        folder: for the files.
-        image: what they show.
-        score: its PSNRs; None if the original is not known.
-        scale: of the network.
-        network: its title.
+        folder: the folder for both files.
+        image: the image and its versions.
+        score: the PSNRs of the image; None if the original is not known, so the sheet does not show it.
+        scale: the scale of the network.
+        network: the title of the network, for captions.
     """
     captions = ['bicubic', network, 'original']
     if score:
@@ -50,7 +47,15 @@ def save_images(folder: str, image: scoring.Result, score: scoring.Score | None,
 def add_to_report(
     page: report.Report, position: int, image: scoring.Result, score: scoring.Score | None, border: int
 ) -> None:
-    """Put an image on the page, with its figures where the label is known. position: among the images."""
+    """Add an image to the report.
+
+    Args:
+        page: the report.
+        position: the image's position among all images.
+        image: the image and its versions.
+        score: the PSNRs of the image; None if the original is not known, so the page shows no PSNR and SSIM.
+        border: the border that PSNR and SSIM leave out, in pixels.
+    """
     bicubic, rdn = images.to_image(image.bicubic), images.to_image(image.sr)
     if score is None or image.hr is None:
         page.add(image.case.stem, report.Views(bicubic, rdn), position=position)
@@ -67,7 +72,7 @@ def main(argv=None):
     judged_by = args.luma, not args.allow_mismatch, args.reference, args.max_loss, args.max_image_loss
     criteria = assessment.Criteria(args.width, args.height, args.scale, *judged_by)
     if args.report:
-        import skimage.metrics  # noqa: F401 - a second that only SSIM costs; not first in a thread
+        import skimage.metrics  # noqa: F401 - takes a second; imported here, before the threads that use it
 
     network = architectures.title_of(args.network)
 
@@ -91,7 +96,16 @@ def main(argv=None):
 
 
 def report_verdict(average: scoring.Score, min_psnr: float | None, verdict: agreement.Verdict | None) -> int:
-    """Return agreement.NOT_KEPT, with a line on stderr, if the accuracy is lower than asked for or not PyTorch's."""
+    """Report on stderr if the accuracy is too low.
+
+    Args:
+        average: the average PSNRs.
+        min_psnr: the value of --min-psnr in dB; None without the flag.
+        verdict: the verdict of the comparison with PyTorch; None without a comparison.
+
+    Returns:
+        The exit status: 0, or agreement.NOT_KEPT if the average is below `min_psnr` or the verdict is negative.
+    """
     if min_psnr is not None and not average.rdn >= min_psnr:
         reason = f'accuracy not met: {average.rdn:.3f} dB on average, but --min-psnr asks for {min_psnr:g}'
     elif verdict and not verdict.is_kept:

@@ -2,14 +2,15 @@
 
     python3 RDN_preprocess.py --src-path=/root/dataset/set5 --save-path=./prep_dataset
 
-data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.npy is the expected
-output: float32 (1, 3, scale*height, scale*width), cut from the image's centre. The input is the label, reduced with
-Pillow's BICUBIC. manifest.json beside them lists the source images and checksums, so that later steps notice changes.
+data/STEM.bin is the input: float32 (3, height, width), RGB, 0...1. label/STEM.npy is the expected output: float32
+(1, 3, scale*height, scale*width), cut from the image's centre. The input is the label, downsampled with Pillow's
+BICUBIC. manifest.json lists the source images and checksums, so that later steps notice changes. To keep whole images,
+add --tile:
 
     python3 RDN_preprocess.py --src-path=photos --save-path=./prep_dataset --tile
 
-keeps the whole image. Its inputs are overlapping tiles, data/STEM_tile_rROWcCOLUMN.bin, and label/STEM.json
-lists their positions. With --no-label, the image itself is the input, and there is no label.
+The inputs are then overlapping tiles, data/STEM_tile_rROWcCOLUMN.bin, and label/STEM.json lists their positions. With
+--no-label, the image itself is the input, and there is no label.
 """
 
 from __future__ import annotations
@@ -25,9 +26,14 @@ from rdn.devices import benchmark, output_names
 
 
 def prepare_image(path: str, settings: dataset.Preparation) -> dataset.PreparedImage:
-    """What is prepared of an image file, before whole images are cut into tiles.
+    """Read an image, and compute its input and label. Tiles are cut later.
 
-    Raises ValueError, with the file's name, for an image that cannot be read or fitted.
+    Args:
+        path: the image file.
+        settings: the settings of the preparation.
+
+    Raises:
+        ValueError: the image cannot be read, or does not fit the settings; with the file's name.
     """
     hr = images.read_rgb(path)
     stem, digest, scale = files.stem_of(path), known_sets.digest(hr), settings.scale
@@ -41,14 +47,15 @@ def prepare_image(path: str, settings: dataset.Preparation) -> dataset.PreparedI
 
 
 def note_clashes(data_path: str) -> None:
-    """Say which inputs ais_bench would write the outputs of under one name: it cuts names at the first dot."""
+    """Print a note if ais_bench, which cuts names at the first dot, would write several outputs to one file."""
     clashes = output_names.clashing_stems(map(files.stem_of, os.listdir(data_path)))
     for group in clashes[:3]:
         cli.say(
-            f'note: {" and ".join(group[:3])} are the same up to the first dot: before you use ais_bench, rename the images'
+            f'note: {" and ".join(group[:3])} have the same name up to the first dot: '
+            'rename the images before you use ais_bench'
         )
     if len(clashes) > 3:
-        print(f'note: the same goes for {cli.count(len(clashes) - 3, "more group")} of inputs')
+        print(f'note: and {cli.count(len(clashes) - 3, "more group")} of inputs')
 
 
 def main(argv=None):
@@ -60,9 +67,9 @@ def main(argv=None):
     for path in paths:
         benchmark.check_path(os.path.join(data_path, dataset.input_name(files.stem_of(path))))
     if args.fit == protocols.LETTERBOX.name:
-        import mmcv  # noqa: F401 - two seconds that only this way of fitting costs; not first in a thread
+        import mmcv  # noqa: F401 - takes two seconds; imported here, before the threads that use it
     with dataset.writing(args.save_path, settings) as write:
-        # Closed first of all: after Ctrl-C nobody must write any more into folders that are being removed.
+        # Closed before `writing` ends: after Ctrl-C, no thread may write into folders that are being removed.
         prepared = cpu.map_in_order(lambda path: write(prepare_image(path, settings)), paths)
         with contextlib.closing(prepared):
             count = sum(cli.progress(prepared, 'image', len(paths)))

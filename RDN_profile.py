@@ -5,8 +5,8 @@ It also reads op_statistic.csv and kernel_details.csv from PyTorch's profiler on
     python3 RDN_profile.py PROF_000001
     python3 RDN_profile.py op_statistic_0_1.csv op_summary_0_1.csv
 
-prints the operators by time, which of them take unusually long, and what to do: for slow transposes, the command that
-adds their shapes to the toolkit's white list. This compares profiles from before and after a change:
+The script prints the operators by time, which of them take unusually long, and the remedy: for slow transposes, the
+command that adds their shapes to the toolkit's white list. This compares profiles from before and after a change:
 
     python3 RDN_profile.py PROF_000001 --after PROF_000002
 
@@ -26,27 +26,33 @@ from rdn import cli
 from rdn.profiling import msprof
 
 STANDS_OUT_PERCENT = 20.0  # of the time
-# Why an operator that only moves data takes its time, and what to do.
+# Why an operator that only moves data takes time, and the remedy.
 ADVICE = {
-    'TransData': 'It converts the layout before or after an operator that needs another one. Beside a slow TransposeD, the white list '
-    'removes both, as in the guide. Otherwise export without a transpose: RDN_pth2onnx.py --upsample=deconv.',
-    'Cast': 'It converts between fp32 and fp16, the precision of atc. Two are normal, at the input and the output. More of them '
-    'mean that an operator supports only one of the two: look for it beside them in op_summary.',
-    'DepthToSpace': 'It is the pixel shuffle of opset 11 and later. Export at opset 9 (RDN_pth2onnx.py --opset 9) or with a '
-    'transposed convolution instead (--upsample=deconv).',
+    'TransData': 'It converts the layout before or after an operator that needs another one. Next to a slow '
+    'TransposeD, the white list removes both, as in the guide. Otherwise export without a transpose: '
+    'RDN_pth2onnx.py --upsample=deconv.',
+    'Cast': 'It converts between fp32 and fp16, the precision of atc. Two are normal, at the input and the output. '
+    'If there are more, an operator supports only one of the two: look for it next to them in op_summary.',
+    'DepthToSpace': 'It is the pixel shuffle of opset 11 and later. Export at opset 9 (RDN_pth2onnx.py --opset 9) or '
+    'with a transposed convolution instead (--upsample=deconv).',
 }
 TRANSPOSED = ('transpose', 'deconv', 'backprop')  # in the types of transposed convolutions
 
 
 class Profile(NamedTuple):
-    """The operators of a profile, longest total first; paths of its op_summary files, which may be missing."""
+    """A profile.
+
+    Attributes:
+        rows: the operators, longest total time first.
+        summaries: the paths of the op_summary files; may be empty.
+    """
 
     rows: list[msprof.Statistic]
     summaries: list[str]
 
 
 def read_profile(paths: Sequence[str]) -> Profile:
-    """The Profile of files or folders. Without an op_statistic file it is counted from the op_summary file."""
+    """Read the profile in files or folders. Without an op_statistic file, it is computed from the op_summary file."""
     statistics, summaries = msprof.find_profile(paths)
     if statistics:
         return Profile(msprof.read_statistics(statistics), summaries)
@@ -54,35 +60,40 @@ def read_profile(paths: Sequence[str]) -> Profile:
 
 
 def format_cell(value: str | float | None) -> str:
-    """A cell of the tables: numbers of seven digits, `-` for what is not known."""
+    """Return the text of a cell: a number with seven digits, and `-` for an unknown value."""
     if value in (None, ''):
         return '-'
     return value if isinstance(value, str) else f'{value:.7g}'
 
 
 def format_profile(profile: Profile) -> str:
-    """The guide's table, longest time first; with a column for the device where there are several."""
+    """Return the guide's table, longest time first. With several devices, it has a column for the device."""
     rows = [[*msprof.STATISTIC_HEADER.split(','), 'Device']]
     rows += [[format_cell(cell) for cell in row] for row in profile.rows]
-    has_model = any(row.model is not None for row in profile.rows)  # CANN 7 and later name none
+    has_model = any(row.model is not None for row in profile.rows)  # CANN 7 and later do not name it
     has_devices = len({row.device for row in profile.rows}) > 1
     first, last = 0 if has_model else 1, None if has_devices else -1
     return cli.format_table([row[first:last] for row in rows])
 
 
 def find_striking(profile: Profile) -> dict[str, float]:
-    """Operator type -> percent of the time, for what takes more than STANDS_OUT_PERCENT, convolutions left out."""
+    """Return the operator types, except convolutions, that take more than STANDS_OUT_PERCENT of the time.
+
+    Returns:
+        Operator type -> percent of the time.
+    """
     totals = total_by_type(profile.rows)
     percent = {op_type: 100 * us / sum(totals.values()) for op_type, us in totals.items()}
     return {op_type: x for op_type, x in percent.items() if x > STANDS_OUT_PERCENT and not is_convolution(op_type)}
 
 
 def advise(profile: Profile) -> list[str]:
-    """Lines that say what stands out, why, and what to do."""
+    """Return lines about the operators that take unusually long: which, why, and the remedy."""
     striking = find_striking(profile)
     if not striking:
         return [
-            f'Nothing stands out: no operator but the convolutions takes more than {STANDS_OUT_PERCENT:g} % of the time.'
+            f'Nothing stands out: apart from convolutions, no operator takes more than {STANDS_OUT_PERCENT:g} % of '
+            'the time.'
         ]
     lines = []
     for op_type, percent in striking.items():
@@ -94,7 +105,7 @@ def advise(profile: Profile) -> list[str]:
 
 
 def advise_on_transposes(summaries: Sequence[str]) -> list[str]:
-    """Lines that say whether the transposes are slow ones, by op_summary files, and what to do about those."""
+    """Return lines that say whether the transposes in op_summary files are the slow kind, and the remedy."""
     if not summaries:
         return [
             'To find out whether its transposes are slow, and for which input shapes, run this again and add the '
@@ -107,8 +118,8 @@ def advise_on_transposes(summaries: Sequence[str]) -> list[str]:
     shapes = msprof.slow_transposes(msprof.read_tasks(*summaries))
     if not shapes:
         return [
-            f'It moves {msprof.SLOW_ELEMENTS:g} elements per microsecond or more, so it is the fast operator already, and '
-            'the white list would not change it. RDN_pth2onnx.py --upsample=deconv exports without it.'
+            f'It moves {msprof.SLOW_ELEMENTS:g} elements per microsecond or more, so it is already the fast operator, '
+            'and the white list would not change it. RDN_pth2onnx.py --upsample=deconv exports without it.'
         ]
     return [
         'The slow transposes have these input shapes:',
@@ -120,15 +131,18 @@ def advise_on_transposes(summaries: Sequence[str]) -> list[str]:
 
 
 def count_calls(profile: Profile, part: str) -> int:
-    """How often operators ran whose types hold a word, without those that a transposed convolution adds."""
+    """Return the number of calls of the operators whose type contains `part`, without transposed convolutions."""
     types = [row for row in profile.rows if part in row.op_type.lower()]
     return sum(row.calls for row in types if not any(word in row.op_type.lower() for word in TRANSPOSED))
 
 
 def count_runs(before: Profile, after: Profile) -> float:
-    """How many times the runs of the first profile the second holds: a run has the same convolutions in both.
+    """Return the number of runs in the second profile, divided by that in the first.
 
-    Raises ValueError for profiles of two models, whose convolutions and concatenations are of other proportions.
+    A run of a model always has the same number of convolutions, so their numbers show the ratio.
+
+    Raises:
+        ValueError: the profiles are of different models: their convolutions and concatenations have different ratios.
     """
     ratios = []
     for part in ('conv', 'concat'):
@@ -137,14 +151,15 @@ def count_runs(before: Profile, after: Profile) -> float:
             ratios.append(counts[1] / counts[0])
     if len(ratios) == 2 and abs(ratios[0] - ratios[1]) > 1e-6 * ratios[0]:
         raise ValueError(
-            f'profiles of different models cannot be compared: {count_calls(before, "conv")} and {count_calls(after, "conv")} convolutions, '
+            'profiles of different models cannot be compared: '
+            f'{count_calls(before, "conv")} and {count_calls(after, "conv")} convolutions, '
             f'{count_calls(before, "concat")} and {count_calls(after, "concat")} concatenations'
         )
     return ratios[0] if ratios else 1
 
 
 def format_comparison(before: Profile, after: Profile) -> str:
-    """Each operator's total time before and after, and how many times faster it became in a run of the model."""
+    """Return a table: the total time of each operator before and after, and its speed-up per run of the model."""
     old, new = total_by_type(before.rows), total_by_type(after.rows)
     runs = count_runs(before, after)
     names = sorted(set(old) | set(new), key=lambda name: -max(old.get(name, 0), new.get(name, 0)))
@@ -160,7 +175,7 @@ def format_comparison(before: Profile, after: Profile) -> str:
 
 
 def total_by_type(rows: Sequence[msprof.Statistic]) -> dict[str, float]:
-    """Operator type -> microseconds, in the order of the rows."""
+    """Return the total time by operator type: type -> microseconds, in the order of the rows."""
     totals: dict[str, float] = {}
     for row in rows:
         totals[row.op_type] = totals.get(row.op_type, 0) + row.total
@@ -168,6 +183,7 @@ def total_by_type(rows: Sequence[msprof.Statistic]) -> dict[str, float]:
 
 
 def is_convolution(op_type: str) -> bool:
+    """Return whether an operator type is a convolution."""
     return 'conv' in op_type.lower()
 
 

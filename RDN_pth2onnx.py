@@ -90,7 +90,8 @@ def parse_args(argv):
         choices=exporter.OPSETS,
         default=9,
         metavar='N',
-        help=f'default 9, for any atc; from {upsampling.DEPTH_TO_SPACE_OPSET} on, DepthToSpace replaces Reshape and Transpose',
+        help=f'default 9, for any atc; from {upsampling.DEPTH_TO_SPACE_OPSET} on, DepthToSpace replaces Reshape and '
+        'Transpose',
     )
     parser.add_argument(
         '--upsample',

@@ -4,12 +4,13 @@
 
 It needs a model from RDN_pth2onnx.py and a folder of photographs. Each photograph must be at least as large as
 the network's output: 228 x 228 pixels for the guide's model. A model of any height and width needs 96 x 96 pixels times
-its scale: 192 x 192 for x2. Smaller photographs are skipped. At least 30 are needed: 24 for the scales, 6 for the trials.
+its scale: 192 x 192 for x2. Smaller photographs are skipped. By default, at least 30 are needed: 24 for the scales, 6
+for the trials.
 
-The script estimates how much accuracy each layer loses in eight bits. Layers that lose more than the speed is worth stay
-in float32. The script tries several choices, and keeps the one with the fewest layers in float32 whose loss is at most
---max-loss. If --budget ends first, it uses the photographs and trials so far, moves more layers to float32 until the
-loss is small enough, and says so.
+The script estimates how much accuracy each layer loses in eight bits. Layers that lose more than the speed is worth
+stay in float32. The script tries several choices, and keeps the one with the fewest layers in float32 whose loss is at
+most --max-loss. If the time of --budget ends first, it uses the photographs and trials that it has, moves more layers
+to float32 until the loss is small enough, and prints a note.
 
 RDN_infer.py and RDN_upscale.py run the model like any other, in OpenVINO if it is installed. The model is for CPUs. atc
 does not accept it: for an Ascend device, use the vendor's AMCT.
@@ -32,18 +33,18 @@ import onnx
 if TYPE_CHECKING:
     from rdn.quantization import selection
 
-FREE_SIDE_PIXELS = 96  # of a crop, if the model takes any size
-ESTIMATE_SIDE_PIXELS = 48  # of a smaller crop, on which the layers' losses are estimated
+FREE_SIDE_PIXELS = 96  # of an input, if the model takes any size
+ESTIMATE_SIDE_PIXELS = 48  # of the smaller inputs for estimating the losses of the layers
 ESTIMATE_IMAGES = 16
-MIN_IMAGES = 4  # to calibrate on
+MIN_IMAGES = 4  # for the scales
 
 
 class Photographs(NamedTuple):
     """Inputs of the network.
 
     Attributes:
-        inputs: (1, 3, height, width), 0...1.
-        skipped: how many photographs were too small.
+        inputs: the inputs, each (1, 3, height, width), 0...1.
+        skipped: the number of photographs that were too small.
     """
 
     inputs: list[np.ndarray]
@@ -51,17 +52,17 @@ class Photographs(NamedTuple):
 
 
 def pick_images(folders: list[str], count: int, scale: int, size: tuple[int, int], seed: int) -> Photographs:
-    """Cut the middle of `count` random photographs that are large enough.
+    """Choose random photographs that are large enough, and cut an input out of the middle of each.
 
     Args:
-        folders: of photographs.
-        count: how many are needed.
-        scale: of the network.
-        size: (height, width) of the network's input, pixels.
-        seed: of the order in which photographs are read.
+        folders: the folders of photographs.
+        count: the number of photographs to choose.
+        scale: the scale of the network.
+        size: (height, width) of the network's input, in pixels.
+        seed: the seed for the order in which photographs are read.
 
     Raises:
-        ValueError: fewer are large enough, or a file is not a picture.
+        ValueError: too few photographs are large enough, or a file is not a picture.
     """
     paths = [path for folder in folders for path in patches.find_images(folder)]
     height, width = size
@@ -79,7 +80,7 @@ def pick_images(folders: list[str], count: int, scale: int, size: tuple[int, int
 
 
 def cut_middle(image: np.ndarray, side: int) -> np.ndarray:
-    """Cut the middle of an image (1, 3, height, width): at most side x side pixels."""
+    """Return the middle of an image (1, 3, height, width): at most side x side pixels."""
     top, left = (max(0, axis - side) // 2 for axis in image.shape[2:])
     return image[:, :, top : top + side, left : left + side]
 
@@ -87,7 +88,7 @@ def cut_middle(image: np.ndarray, side: int) -> np.ndarray:
 def main(argv=None):
     args = parse_args(argv)
     guides_stack.check_eight_bits()
-    from rdn.quantization import budget, calibration, qdq, selection, sensitivity  # not with Python 3.7's onnxruntime
+    from rdn.quantization import budget, calibration, qdq, selection, sensitivity  # fails with 3.7's onnxruntime
 
     if os.path.exists(args.output_file) and os.path.samefile(args.input_file, args.output_file):
         raise ValueError(f'{args.output_file}: --output-file would overwrite the model')
@@ -104,7 +105,9 @@ def main(argv=None):
     photographs = pick_images(args.calibration, args.images + trial_count, scale, size, args.seed)
     trial_images, images = photographs.inputs[:trial_count], photographs.inputs[trial_count:]
     crops = [cut_middle(image, ESTIMATE_SIDE_PIXELS) for image in images[:ESTIMATE_IMAGES]]
-    passes = sensitivity.PASSES * crops[0].size / images[0].size  # one is the network on one of the images
+    passes = (
+        sensitivity.PASSES * crops[0].size / images[0].size
+    )  # in units of one run of the network on one of `images`
     units = len(images) + len(crops) * passes + trial_count * selection.USUAL_TRIALS
     with budget.Budget(args.budget, units) as time:
         scales = calibration.measure_scales(model, time.stage('photographs calibrated', images, 1, 0.5, MIN_IMAGES))
@@ -131,7 +134,12 @@ def main(argv=None):
 
 
 def describe(choice: selection.Selection, layers: int) -> str:
-    """Return the lines about a choice of layers that stay in float32, among so many."""
+    """Return the lines that describe which layers stay in float32, and the loss.
+
+    Args:
+        choice: the selected layers.
+        layers: the number of all layers.
+    """
     eight = layers - len(choice.kept)
     return (
         f'eight bits  {eight} of {layers} layers, {choice.share:.0%} of the multiplications\n'
@@ -142,7 +150,12 @@ def describe(choice: selection.Selection, layers: int) -> str:
 
 
 def number_of_images(text: str) -> int:
-    """An argparse type: a whole number from MIN_IMAGES on."""
+    """Parse a whole number of at least MIN_IMAGES, as an argparse type.
+
+    Raises:
+        ValueError: the text is not a whole number.
+        argparse.ArgumentTypeError: the number is less than MIN_IMAGES.
+    """
     number = cli.positive(text)
     if number < MIN_IMAGES:
         raise argparse.ArgumentTypeError(f'{text} photographs are too few for the scales: use at least {MIN_IMAGES}')
@@ -164,7 +177,8 @@ def parse_args(argv):
         '--images',
         type=number_of_images,
         default=24,
-        help=f'number of photographs for the scales, at least {MIN_IMAGES}; trials need a quarter more; default %(default)s',
+        help=f'number of photographs for the scales, at least {MIN_IMAGES}; the trials need a quarter more; '
+        'default %(default)s',
     )
     parser.add_argument(
         '--max-loss',
@@ -177,7 +191,8 @@ def parse_args(argv):
         type=cli.positive_number,
         default=900,
         metavar='SECONDS',
-        help='time limit: half for the scales, a quarter for the estimates, the rest for the trials; default %(default)s',
+        help='time limit: half for the scales, a quarter for the estimates, the rest for the trials; '
+        'default %(default)s',
     )
     parser.add_argument('--seed', type=int, default=0, help='seed for the choice of photographs; default %(default)s')
     return parser.parse_args(argv)

@@ -34,20 +34,21 @@ import torch
 
 import models
 
-SETTINGS = (
-    'init',
-    'patch',
-    'batch_size',
-    'learning_rate',
-    'seed',
-    'minutes',
-    'steps',
-)  # flags that --resume must repeat
-CHECKPOINT_SECONDS = 60  # what a kill may lose
+# Flags that must be the same with --resume.
+SETTINGS = ('init', 'patch', 'batch_size', 'learning_rate', 'seed', 'minutes', 'steps')
+CHECKPOINT_SECONDS = 60  # a killed run loses at most this much training
 
 
 def train(run: trainer.Trainer, progress: reporter.Reporter, checkpoint_path: str) -> int | None:
-    """Train to the end. Returns a signal's status if one came, else None.
+    """Train to the end, or until a signal arrives. The checkpoint is saved every CHECKPOINT_SECONDS and at the end.
+
+    Args:
+        run: the training run.
+        progress: prints the progress.
+        checkpoint_path: the checkpoint to write.
+
+    Returns:
+        The exit status for a signal; None if no signal arrived.
 
     Raises:
         ValueError: the loss keeps rising or is not a finite number, even at lower learning rates.
@@ -66,19 +67,25 @@ def train(run: trainer.Trainer, progress: reporter.Reporter, checkpoint_path: st
                 saving.restart()
             if run.progress() < 1:
                 progress.show()
-            run.seconds = time.monotonic() - clock  # checkpoints and measuring count
+            run.seconds = time.monotonic() - clock  # includes checkpoints and measuring
     signals.restore()
     if signals.status is not None:
         run.save(checkpoint_path)
     elif run.step:
-        spike = run.check()  # by the clock a run may end between two checks
+        spike = run.check()  # with --minutes, a run can end between two checks
         if spike:
             print(spike)
     return signals.status
 
 
 def list_pictures(folders: Sequence[str]) -> list[tuple[str, float]]:
-    """List (path, factor of the size) of all pictures in FOLDER or FOLDER@FACTOR, in order.
+    """List all pictures below folders.
+
+    Args:
+        folders: FOLDER, or FOLDER@FACTOR to read its pictures at another size.
+
+    Returns:
+        (path, factor of the size) of each picture, in order.
 
     Raises:
         ValueError: a folder is missing or empty, or a factor is not between 0 and 1.
@@ -94,11 +101,20 @@ def list_pictures(folders: Sequence[str]) -> list[tuple[str, float]]:
 
 
 def read_pictures(folders: Sequence[str], scale: int, patch: int) -> list[patches.Pair]:
-    """Read the pictures in which a patch fits, and say how many these are. Raises ValueError if there are none."""
+    """Read the pictures that are not smaller than a patch, and print their number.
+
+    Args:
+        folders: FOLDER, or FOLDER@FACTOR to read its pictures at another size.
+        scale: the scale of the network.
+        patch: the side of a patch, in low-resolution pixels.
+
+    Raises:
+        ValueError: all pictures are smaller than a patch, or a file is not a picture.
+    """
     started = time.monotonic()
     pairs, too_small = patches.load_pairs(list_pictures(folders), scale, patch)
     if not pairs:
-        patches.load_pair(too_small[0], scale, patch)  # names the picture and what is needed
+        patches.load_pair(too_small[0], scale, patch)  # raises an error that names the picture and the size it needs
         raise ValueError(f'{too_small[0]}: too small for a patch at this size: choose a smaller --patch')
     pixels = sum(pair.hr.shape[0] * pair.hr.shape[1] for pair in pairs)
     skipped = f'; {len(too_small)} skipped, smaller than a patch' if too_small else ''
@@ -108,7 +124,7 @@ def read_pictures(folders: Sequence[str], scale: int, patch: int) -> list[patche
 
 
 def new_model(**config: int) -> models.RDN:
-    """Make an RDN with these arguments, which computes about what bicubic upsampling does."""
+    """Make an RDN that starts close to bicubic upsampling; the arguments are those of models.RDN."""
     model = models.RDN(**config)
     trainer.begin_as_interpolation(model)
     return model
@@ -116,12 +132,25 @@ def new_model(**config: int) -> models.RDN:
 
 def main(argv=None):
     args = parse_args(argv)
-    with files.reserved(args.output_file, 'another run of RDN_train.py writes it: wait, or name another --output-file'):
+    with files.reserved(
+        args.output_file, 'another run of RDN_train.py writes this file: wait, or choose another --output-file'
+    ):
         return train_and_write(args)
 
 
 def train_and_write(args: argparse.Namespace) -> int | None:
-    """Train as the flags say, and write the weights. Returns a signal's status if one came, else None."""
+    """Train according to the flags, and write the weights.
+
+    Args:
+        args: the flags.
+
+    Returns:
+        The exit status for a signal; None if no signal arrived.
+
+    Raises:
+        ValueError: a file already exists and no flag allows to replace or continue it, no picture can be used, or the
+            loss diverges.
+    """
     checkpoint_path = args.output_file + '.checkpoint'
     resumes = args.resume and os.path.exists(checkpoint_path)
     if os.path.exists(checkpoint_path) and not args.resume:
@@ -129,7 +158,7 @@ def train_and_write(args: argparse.Namespace) -> int | None:
             f'{checkpoint_path}: left by an interrupted run; continue with --resume, or remove the file to start again'
         )
     if os.path.exists(args.output_file) and not (args.overwrite or resumes):
-        raise ValueError(f'{args.output_file}: exists already: --overwrite replaces it after training')
+        raise ValueError(f'{args.output_file}: already exists: --overwrite replaces it after training')
     way = ways.choose(args.precision, not args.no_compile)
     torch.manual_seed(args.seed)
     config = {name: getattr(args, name) for name in ('num_features', 'growth_rate', 'num_blocks', 'num_layers')}
@@ -145,16 +174,16 @@ def train_and_write(args: argparse.Namespace) -> int | None:
     if resumes:
         run.load(checkpoint_path)
         print(f'resumed at step {run.step}, after {run.seconds / 60:.1f} minutes')
-    with ways.memory_errors('the images of --eval-path, beside training: use smaller ones'):
+    with ways.memory_errors('the images of --eval-path during training: use smaller ones'):
         progress = plan.make(run, evaluation, args.report_minutes)
         status = train(run, progress, checkpoint_path)
     if status is not None:
         print(f'stopped at step {run.step}: the same command with --resume continues', file=sys.stderr)
         return status
     run.write_weights(args.output_file, args.half)
-    with contextlib.suppress(FileNotFoundError):  # a short run may have made none
+    with contextlib.suppress(FileNotFoundError):  # a short run writes no checkpoint
         os.remove(checkpoint_path)
-    files.clean_up(checkpoint_path)  # of a run that was killed, too
+    files.clean_up(checkpoint_path)  # including partial files of killed runs
     with ways.memory_errors('the images of --eval-path: measure with python3 -m tools.evaluate'):
         progress.print_end()
     cli.say(f'written to {args.output_file} after {cli.count(run.step, "step")}')
@@ -194,7 +223,8 @@ def parse_args(argv):
     parser.add_argument(
         '--precision',
         choices=['fp16', 'bf16', 'fp32'],
-        help='default: fp16 on a GPU; on a processor with bf16, bf16 and the last tenth of the run in fp32; otherwise fp32',
+        help='default: fp16 on a GPU; on a processor with bf16, bf16 and the last tenth of the run in fp32; '
+        'otherwise fp32',
     )
     parser.add_argument('--half', action='store_true', help='write the weights in half precision')
     parser.add_argument('--no-compile', action='store_true', help='on a GPU: do not compile the blocks')

@@ -4,9 +4,10 @@
     python3 RDN_upscale.py photo.jpg --width 3840
     python3 RDN_upscale.py photos holiday.png --output enlarged --report enlarged
 
-photo.jpg becomes photo_x2.jpg beside it, and a folder photos becomes photos_x2 with the same structure. With --output, all
-results go to that folder. Run the same command again to make only what is missing: a hidden file .rdn-upscale.jsonl
-beside the results records the source and the settings of each result. docs/pictures.md describes all flags.
+photo.jpg becomes photo_x2.jpg in the same folder, and a folder photos becomes photos_x2 with the same structure. With
+--output, all results go to that folder. If you run the same command again, it makes only missing results: a hidden file
+.rdn-upscale.jsonl next to the results records the source and the settings of each result. docs/pictures.md describes
+all flags.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from rdn import cli, engines
 
 def main(argv=None):
     args = parse_args(argv)
-    warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
+    warnings.simplefilter('ignore')  # of libraries; real problems are errors or notes
     summary = processing.Summary()
     place = engines.Place(args.provider, args.device_id, args.threads, device=args.device)
     model = request.ChosenModel(args.model, args.engine, args.precision, place)
@@ -55,17 +56,29 @@ def main(argv=None):
             target, page = args.output, run.upscale(args.cluster, asked, summary)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f'interrupted: finished results are kept; {again} continues')
-    if page and page.entries:
-        cli.say(f'report: {page.path}')
     show_others(summary, options)
-    cli.say(f'{summary.done} done, in {target}')
-    check_failures(summary, args.log)
+    results = f'; {"result" if summary.done == 1 else "results"}: {target}' if summary.done else ''
+    cli.say(f'{summary.done} done{results}')
+    if page and page.entries:
+        cli.say(f'report: {page.path}, for a browser')
+    check_failures(summary, args.log, again)
 
 
 def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> tuple[str, report.Report | None]:
-    """Enlarge the pictures on this machine; return where the results are, and the report."""
+    """Enlarge the pictures on this machine.
+
+    Args:
+        asked: the pictures and settings.
+        summary: receives the numbers of results, failures and skipped files.
+
+    Returns:
+        The path of the result, or the folders of the results in words; and the report, or None.
+
+    Raises:
+        ValueError: the flags, pictures or model cannot be used.
+    """
     model, options = asked.model, asked.options
-    discovery.check_existence(asked.inputs)  # before an engine starts, which takes seconds
+    discovery.check_existence(asked.inputs)  # first, because starting an engine takes seconds
     with engines.opened(model.file, model.engine, model.precision, model.busy_place()) as engine:
         scale = engines.scale_of(engine, model.file)
         upscaler.check_tiles(engine, options.tile_size, options.overlap)
@@ -96,11 +109,11 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
 
 
 def show_others(summary: processing.Summary, options: processing.Options) -> None:
-    """Print a line each on the results that were there, the files that are not pictures, and linked folders."""
+    """Print a line each about skipped results, files that are not pictures, and linked folders, if there are any."""
     if summary.skipped:
         remedies = '; --resume skips them, --overwrite makes them again'
         if options.in_place:
-            remedies = '; to do one again, rename its .orig back, or if it has none add --overwrite'
+            remedies = '; to repeat one, rename its .orig back, or add --overwrite if there is no .orig'
         print(f'{summary.skipped} skipped: done before{"" if options.resume else remedies}')
     if summary.passed:
         cli.say(summary.describe_others())
@@ -109,8 +122,17 @@ def show_others(summary: processing.Summary, options: processing.Options) -> Non
         cli.say(f'{links} left out; to enlarge the pictures there, name each folder: {", ".join(summary.link_names)}')
 
 
-def check_failures(summary: processing.Summary, log: str | None) -> None:
-    """Raises ValueError where pictures failed, naming the first. log: the file that holds all of them; None for none."""
+def check_failures(summary: processing.Summary, log: str | None, again: str) -> None:
+    """Check that no picture failed.
+
+    Args:
+        summary: the results of the run.
+        log: the file that lists all failures; None if there is no such file.
+        again: names the command that enlarges only what is missing.
+
+    Raises:
+        ValueError: pictures failed; the message has the first failures.
+    """
     if not summary.failed:
         return
     named = ' | '.join(summary.first_failures)
@@ -118,7 +140,8 @@ def check_failures(summary: processing.Summary, log: str | None) -> None:
     rest = (
         f' | and {more} more, {f"in {log}" if log else "above; --log FILE writes them to a file"}' if more > 0 else ''
     )
-    raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}')
+    retry = f'; {again} tries only what is missing' if summary.failed < summary.count else ''
+    raise ValueError(f'{summary.failed} of {summary.count} failed: {named}{rest}{retry}')
 
 
 def parse_args(argv):

@@ -5,9 +5,9 @@
 #
 # It uses the toolkit that ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH names. Otherwise it searches the active conda
 # environment, the folder in /etc/Ascend/ascend_cann_install.info, /usr/local/Ascend and ~/Ascend, in this order. In each,
-# it prefers `latest` to the highest version. It sources the toolkit's own set_env.sh; if there is none, it sets the
-# variables of CANN 5 itself. It prints the toolkit and its version. You can source it again: no path grows. If it finds no
-# toolkit, it prints an error and returns 1.
+# it prefers `latest` to the highest version. It sources the toolkit's own set_env.sh; if the toolkit has no such file, it
+# sets the variables of CANN 5 itself. It prints the toolkit and its version. If you source it again, no path becomes
+# longer. If it finds no toolkit, it prints an error and returns 1.
 
 # Prints the folder of one version: $1 itself, its `latest`, or its highest number.
 _rdn_version() {
@@ -42,7 +42,7 @@ _rdn_own_script() {
     return 1
 }
 
-# CANN 5.0.2 has the compiler in atc/ and no script; the parts may be one folder deeper.
+# Sets the variables for CANN 5.0.2 in $1, which has its compiler in atc/ and no script. The parts may be one folder deeper.
 _rdn_cann5() {
     local base=$1 folder
     for folder in "$1/$(uname -m)-linux" "$1/arm64-linux"; do
@@ -66,7 +66,7 @@ _rdn_release() {
     sed -n 's/^toolkit_running_version=\[[^:]*:\(.*\)\]$/\1/p' "$1/version.cfg" 2>/dev/null
 }
 
-# On boards with less than 8 GB, says what to do if atc runs out of memory.
+# On boards with less than 8 GB of memory, prints a remedy in case atc runs out of memory.
 _rdn_small_board() {
     local kilobytes
     kilobytes=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' "${RDN_MEMINFO:-/proc/meminfo}" 2>/dev/null)

@@ -21,14 +21,28 @@ ENDINGS = {'png': ('.png',), 'jpg': ('.jpg', '.jpeg')}
 
 
 def list_inputs(folder: str, width: int, height: int) -> list[benchmark.InfoLine]:
-    """InfoLines of a prepared set's inputs. Raises ValueError, with the file's name, as dataset.find_inputs does."""
+    """List the inputs of a prepared set.
+
+    Args:
+        folder: the set's folder of inputs.
+        width: the width of the inputs, in pixels.
+        height: the height of the inputs, in pixels.
+
+    Raises:
+        ValueError: an input has another size or has changed, or there are no inputs; with the file's name.
+    """
     return [benchmark.InfoLine(path, width, height) for path in dataset.find_inputs(folder, width, height)]
 
 
 def list_pictures(folder: str, kind: str) -> list[benchmark.InfoLine]:
-    """InfoLines of a folder's pictures, a key of ENDINGS, with the sizes in their headers.
+    """List the pictures in a folder, with the sizes in their headers.
 
-    Raises ValueError, with the file's name, for one that is broken, and where there is none.
+    Args:
+        folder: the folder.
+        kind: the type of the pictures, a key of ENDINGS.
+
+    Raises:
+        ValueError: a picture is corrupt, or there are no pictures of this type; with the file's name.
     """
     lines = []
     for name in sorted(os.listdir(folder)):
@@ -40,7 +54,7 @@ def list_pictures(folder: str, kind: str) -> list[benchmark.InfoLine]:
                 lines.append(benchmark.InfoLine(path, *image.size))
         except PermissionError:
             raise
-        except Exception:  # Pillow's plug-ins raise anything for a broken file
+        except Exception:  # Pillow's plug-ins raise errors of any type for a corrupt file
             raise ValueError(f'{path}: cannot be used as an image')
     if not lines:
         raise ValueError(f'{folder}: contains no {kind} files')

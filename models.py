@@ -1,7 +1,7 @@
 """RDN, the Residual Dense Network of arXiv 1802.08797.
 
-The attribute names are the paper's (SFE, RDB, LFF, GFF) and those of the public RDN-pytorch
-checkpoints, so that their state dicts load here as they are.
+The attribute names are the paper's (SFE, RDB, LFF, GFF). They are the same as in the public RDN-pytorch checkpoints,
+so their state dicts load here without changes.
 """
 
 from __future__ import annotations
@@ -11,18 +11,30 @@ from torch import nn
 
 
 class DenseLayer(nn.Module):
-    """Conv 3x3 and ReLU, whose output is appended to the input's channels (paper, eq. 3)."""
+    """Conv 3x3 and ReLU. The output is appended to the input's channels (paper, eq. 3).
+
+    Args:
+        in_channels: the channels of the input.
+        out_channels: the channels to append, G in the paper.
+    """
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute (N, in, H, W) -> (N, in + out, H, W)."""
         return torch.cat([x, torch.relu(self.conv(x))], 1)  # (N, in + out, H, W)
 
 
 class RDB(nn.Module):
-    """Residual dense block: `num_layers` dense layers, local feature fusion, local residual."""
+    """Residual dense block: dense layers, local feature fusion, and a local residual.
+
+    Args:
+        num_features: the channels of input and output, G0 in the paper.
+        growth_rate: the channels that each layer appends, G in the paper.
+        num_layers: the number of dense layers, C in the paper.
+    """
 
     def __init__(self, num_features: int, growth_rate: int, num_layers: int):
         super().__init__()
@@ -32,14 +44,18 @@ class RDB(nn.Module):
         self.lff = nn.Conv2d(num_features + growth_rate * num_layers, num_features, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute (N, G0, H, W) -> (N, G0, H, W)."""
         return x + self.lff(self.layers(x))  # (N, G0, H, W)
 
 
 class PixelShuffle(nn.Module):
-    """(N, C*f*f, H, W) -> (N, C, f*H, f*W), as torch's own does (arXiv 1609.05158).
+    """The pixel shuffle of arXiv 1609.05158: (N, C*f*f, H, W) -> (N, C, f*H, f*W).
 
-    Spelled out, with every size but N fixed, since torch's own brings Squeeze and Unsqueeze into the
-    exported graph where it stands twice, for x4.
+    The results are those of torch.nn.PixelShuffle. That class adds Squeeze and Unsqueeze to the exported graph if it is
+    used twice, as for x4. So here every size except N is a constant.
+
+    Args:
+        factor: f, the factor of the height and width.
     """
 
     def __init__(self, factor: int):
@@ -47,6 +63,7 @@ class PixelShuffle(nn.Module):
         self.factor = factor
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute (N, C*f*f, H, W) -> (N, C, f*H, f*W)."""
         f, (c, h, w) = self.factor, [int(size) for size in x.shape[1:]]
         x = x.reshape(-1, c // (f * f), f, f, h, w)
         x = x.permute(0, 1, 4, 2, 5, 3)  # (N, C, H, f, W, f)
@@ -54,12 +71,23 @@ class PixelShuffle(nn.Module):
 
 
 class RDN(nn.Module):
-    """The network: (N, num_channels, H, W) -> (N, num_channels, scale*H, scale*W), values 0...1.
+    """The residual dense network of the paper.
 
-    Arguments are those of the public class. In the paper's letters: num_features is G0,
-    growth_rate G, num_blocks D, num_layers C. The paper's network is (64, 64, 16, 8).
-    `config` holds them, name -> value.
-    Raises ValueError for a scale other than 2, 3 or 4.
+    The arguments have the names of the public class. The paper's network has G0 = 64, G = 64, D = 16 and C = 8.
+
+    Args:
+        scale_factor: the scale: 2, 3 or 4.
+        num_channels: the channels of a picture: 3 for RGB.
+        num_features: the channels of the features, G0 in the paper.
+        growth_rate: the channels that each dense layer appends, G in the paper.
+        num_blocks: the number of residual dense blocks, D in the paper.
+        num_layers: the number of dense layers in a block, C in the paper.
+
+    Attributes:
+        config: the arguments: name -> value.
+
+    Raises:
+        ValueError: the scale is not 2, 3 or 4.
     """
 
     def __init__(
@@ -73,7 +101,7 @@ class RDN(nn.Module):
     ):
         super().__init__()
         if scale_factor not in (2, 3, 4):
-            raise ValueError(f'scale {scale_factor}: RDN is made for 2, 3 or 4')
+            raise ValueError(f'scale {scale_factor}: must be 2, 3 or 4')
         self.config = dict(
             scale_factor=scale_factor,
             num_channels=num_channels,
@@ -97,6 +125,7 @@ class RDN(nn.Module):
         self.output = nn.Conv2d(num_features, num_channels, kernel_size=3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Enlarge pictures of 0...1: (N, num_channels, H, W) -> (N, num_channels, scale*H, scale*W)."""
         sfe1 = self.sfe1(x)  # (N, G0, H, W)
         x = self.sfe2(sfe1)
         blocks = []

@@ -2,12 +2,12 @@
 
     python3 patch_transpose_whitelist.py
 
-patches the installed toolkit for the default network, [1, 64, 2, 2, 114, 114]. For other networks and
-batch sizes, read the shapes from the model:
+This patches the installed toolkit for the default network, whose shape is [1, 64, 2, 2, 114, 114]. For other networks
+and batch sizes, read the shapes from the model:
 
     python3 patch_transpose_whitelist.py --onnx rdn_x2.onnx --batch-size 1 --dry-run
 
-The script changes only the list `white_list_shape`. It keeps the original beside the file, and --revert restores it.
+The script changes only the list `white_list_shape`. It keeps the original next to the file, and --revert restores it.
 Toolkits from about CANN 5.1 on accept any shape. There the script says so and changes nothing.
 """
 
@@ -28,21 +28,22 @@ from rdn.profiling import msprof, transpose_source, whitelist
 
 MAX_SOURCE_BYTES = 1 << 24
 DEFAULT_SHAPE = [1, 64, 2, 2, 114, 114]
-KEPT_ENDING = '.rdn-original'  # of the original's name
+KEPT_ENDING = '.rdn-original'  # added to the name of the original
 NOT_NEEDED = (
-    'not needed with this toolkit: its check_supported ends in `return True`, so the fast operator accepts any shape that '
-    'is not on its black list (read in its source, not measured); --force adds the shape anyway'
+    'not needed with this toolkit: its check_supported ends in `return True`, so the fast operator accepts any shape '
+    'that is not on its black list (read in its source, not measured); --force adds the shape anyway'
 )
 
 
 def read_source(path: str) -> bytes:
+    """Return the content of a source file of at most MAX_SOURCE_BYTES."""
     files.check_plain(path, MAX_SOURCE_BYTES)
     with open(path, 'rb') as file:
         return file.read()
 
 
 def install(path: str, source: bytes) -> None:
-    """Put `source` in place of the file, in one step, with its mode and owner."""
+    """Replace the content of a file atomically; its mode and owner stay the same."""
     with files.atomic_path(path) as partial:
         with open(partial, 'wb') as file:
             file.write(source)
@@ -53,7 +54,11 @@ def install(path: str, source: bytes) -> None:
 
 
 def keep_owner(path: str, copy: str) -> None:
-    """Give the copy the owner of the file. Raises PermissionError, naming the file, where that is refused."""
+    """Give a copy the owner and group of a file.
+
+    Raises:
+        PermissionError: the user may not do that; with the file's name.
+    """
     status, own = os.stat(path), os.stat(copy)
     if (status.st_uid, status.st_gid) != (own.st_uid, own.st_gid):
         try:
@@ -64,29 +69,43 @@ def keep_owner(path: str, copy: str) -> None:
 
 
 def keep_original(path: str, source: bytes) -> None:
-    """Keep the original once, as it is, beside the file.
+    """Keep a copy of the original next to the file, unless there is one already.
 
-    Raises ValueError where a kept one is that of another version of the file, of before an update.
+    Args:
+        path: the file.
+        source: its content, as it was read.
+
+    Raises:
+        ValueError: the kept original belongs to another version of the file, for example before an update.
     """
     kept = path + KEPT_ENDING
     if os.path.exists(kept):
         if not whitelist.is_patched(source, read_source(kept)):
             raise ValueError(
-                f'{kept}: not the original of {path}, which another program has changed since: move it to another folder'
+                f'{kept}: not the original of {path}, which another program has changed since: '
+                'move it to another folder'
             )
         return
     with files.atomic_path(kept) as partial:
         with open(partial, 'wb') as file:
-            file.write(source)  # what was read, whatever stands there by now
+            file.write(source)  # the content that was read; the file may have changed since
         shutil.copystat(path, partial)
         keep_owner(path, partial)
 
 
 def revert(path: str, dry_run: bool) -> None:
-    """Put the kept original back, byte for byte. Raises ValueError where there is none, or not this file's."""
+    """Restore the kept original, byte for byte.
+
+    Args:
+        path: the file.
+        dry_run: only print the change.
+
+    Raises:
+        ValueError: there is no kept original, or the file was changed by another program after it was patched.
+    """
     kept = path + KEPT_ENDING
     if not os.path.exists(kept):
-        raise ValueError(f'{path}: the original is not beside it ({kept}): nothing to revert')
+        raise ValueError(f'{path}: its original {kept} is missing: nothing to revert')
     patched, original = read_source(path), read_source(kept)
     if not whitelist.is_patched(patched, original):
         raise ValueError(
@@ -100,21 +119,26 @@ def revert(path: str, dry_run: bool) -> None:
 
 
 def print_diff(path: str, old: bytes, new: bytes) -> None:
-    """The change of a source as a unified diff."""
+    """Print the change of a source as a unified diff."""
     before, after = ([f'{line}\n' for line in whitelist.decode(source).splitlines()] for source in (old, new))
     sys.stdout.writelines(difflib.unified_diff(before, after, path, f'{path} (new)'))
 
 
 def patch(path: str, shapes: list[list[int]], dry_run: bool, forced: bool, profiled: bool) -> None:
-    """Add the shapes that are not yet in the white list of the file; none where the toolkit takes any shape.
+    """Add the shapes that are missing in a file's white list. If the toolkit accepts any shape, add nothing.
 
-    forced: add them nevertheless; profiled: they are of slow transposes.
+    Args:
+        path: the file.
+        shapes: the shapes.
+        dry_run: only print the change.
+        forced: add the shapes even if the toolkit accepts any shape.
+        profiled: whether the shapes come from the slow transposes of a profile.
     """
     source = read_source(path)
     if not forced and whitelist.takes_any_shape(source):
         cli.say(f'{path}: {NOT_NEEDED}')
         if profiled:
-            print('Its transposes are slow anyway: export the model without them, RDN_pth2onnx.py --upsample=deconv')
+            print('The profile has slow transposes anyway: export without them, RDN_pth2onnx.py --upsample=deconv')
         return
     present = whitelist.shapes_of(source)
     for shape in shapes:
@@ -135,12 +159,16 @@ def patch(path: str, shapes: list[list[int]], dry_run: bool, forced: bool, profi
 
 
 def profiled_shapes(paths: list[str]) -> list[list[int]]:
-    """Shapes of the slow transposes in a profile's op_summary files. Raises ValueError, with their names, for none."""
+    """Return the shapes of the slow transposes in op_summary files of a profile.
+
+    Raises:
+        ValueError: there are no slow transposes; with the files' names.
+    """
     shapes = msprof.slow_transposes(msprof.read_tasks(*paths))
     if not shapes:
         raise ValueError(
-            f'{" and ".join(paths)}: no slow TransposeD with known shapes that takes {msprof.WORTHWHILE_PERCENT:g} % of the time or '
-            'more: nothing to add'
+            f'{" and ".join(paths)}: no slow TransposeD with known shapes takes {msprof.WORTHWHILE_PERCENT:g} % of the '
+            'time or more: nothing to add'
         )
     return shapes
 

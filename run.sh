@@ -16,9 +16,9 @@
 #                on a CPU, and hours with atc, which converts a model for each row
 # --no-reference skips the comparison with PyTorch, so there is no verdict on accuracy
 #
-# If atc is installed, and benchmark, ais_bench or pyACL (part of every CANN toolkit), the script converts the model and
-# runs it on the device. Otherwise RDN_infer.py runs it on this machine's CPU. The first run makes the environment .venv
-# and installs requirements.txt into it.
+# If atc and one of benchmark, ais_bench and pyACL are installed, the script converts the model and runs it on the device.
+# (Every CANN toolkit contains pyACL.) Otherwise RDN_infer.py runs the model on this machine's CPU. The first run makes the
+# environment .venv and installs requirements.txt into it.
 #
 # Environment variables:
 # RDN_TORCH_INDEX  package index for PyTorch (see bash setup_venv.sh --help)

@@ -19,7 +19,11 @@ NAMES = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'r
 
 
 def sample_paths() -> list[str]:
-    """Paths of the photographs in the installed scikit-image. Raises ModuleNotFoundError without it."""
+    """Return the paths of the photographs in the installed scikit-image.
+
+    Raises:
+        ModuleNotFoundError: scikit-image is not installed.
+    """
     spec = importlib.util.find_spec('skimage')
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(name='skimage')

@@ -16,7 +16,7 @@ fi
 setup_venv() {
     local folder=$1 requirements=$2 python wanted
     python=$(find_python ${3:+"$3"})
-    if [ "$(command -v "$python")" -ef "$folder/bin/$(basename "$python")" ]; then # active, and perhaps about to be replaced
+    if [ "$(command -v "$python")" -ef "$folder/bin/$(basename "$python")" ]; then # it may be removed below
         python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)')
     fi
     wanted=$("$python" -c 'import sys; print(sys.version)' && cat requirements*.txt "$requirements")
@@ -31,7 +31,7 @@ setup_venv() {
             return 1
         fi
         touch "$folder/.ours"
-        trap 'exit 130' INT # pip would end with 1, and the next index would be tried
+        trap 'exit 130' INT # else Ctrl-C would only end pip, and the next index would be tried
         install_torch "$folder/bin/python" "$requirements" || return 1
         if ! pip_install "$folder/bin/python" -r "$requirements"; then
             echo "$0: pip could not install $requirements: its message is above" >&2
@@ -80,7 +80,7 @@ install_torch() {
     fi
 }
 
-# Where PyTorch's CPU wheels are; torch 1.5.0 is on the page.
+# The sources of PyTorch's CPU wheels: the index, and the page with torch 1.5.0.
 CPU_INDEX=https://download.pytorch.org/whl/cpu
 CPU_PAGE=https://download.pytorch.org/whl/torch_stable.html
 
@@ -97,7 +97,7 @@ torch_lines() {
     sed -n "s/^\($1==[0-9.]*\)/\1$2/p" requirements.txt
 }
 
-# pip_install PYTHON FLAG ...: pip install, which shows its progress on a terminal.
+# pip_install PYTHON FLAG ...: runs pip install; it shows its progress only on a terminal.
 pip_install() {
     local python=$1 quiet=--quiet
     shift
@@ -127,8 +127,8 @@ answers() {
     timeout 5 "$1" -c 'import sys, urllib.request as r; r.urlopen(sys.argv[1], timeout=5).close()' "$url" >/dev/null 2>&1
 }
 
-# announce_replacement FOLDER PYTHON: says why the environment FOLDER is made again for PYTHON. If it is for another
-# Python and a person is at the terminal, it waits for a key.
+# announce_replacement FOLDER PYTHON: prints why the environment FOLDER is made again for PYTHON. If the environment is for
+# another Python and the script runs on a terminal, it waits for a key.
 announce_replacement() {
     local folder=$1 old new
     old=$(sed -n '1s/ .*//p' "$folder/.set-up" 2>/dev/null || true)
@@ -144,8 +144,8 @@ announce_replacement() {
     fi
 }
 
-# choose_venv [PYTHON]: prints the folder of run.sh's environment. This is .venv, or for a Python that the user names its
-# own folder, for example .venv-3.7. If one of these is active, it is that one.
+# choose_venv [PYTHON]: prints the folder of run.sh's environment: a folder of its own, for example .venv-3.7, if the user
+# names a PYTHON; else the active environment, if run.sh made it; else .venv.
 choose_venv() {
     if [ -n "${1-}" ]; then
         printf '.venv-%s\n' "$(python_version "$1")"
@@ -161,9 +161,10 @@ python_version() {
     "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 }
 
-# find_python [PYTHON]: prints the given Python, else the first usual one, for which the packages exist: 3.7 and later; on
-# Arm 3.8 and later, because the guide's torch 1.5.0 has no wheel for it. If a name is a pyenv shim whose version is not
-# selected, the installed versions are tried.
+# find_python [PYTHON]: prints the command of a Python for which the packages exist: the given one, or else the first that
+# works of python3, python3.13 and so on. The packages exist for 3.7 and later; on Arm for 3.8 and later, because the
+# guide's torch 1.5.0 has no wheel for it. If a name is a shim of pyenv whose version is not selected, the installed
+# versions are tried.
 find_python() {
     local python place candidate oldest=3.7 why=
     case $(uname -m) in

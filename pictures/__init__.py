@@ -1,4 +1,4 @@
-"""People's own pictures, enlarged: `from pictures import Upscaler`; api.py says the rest."""
+"""Enlarge the user's own pictures: `from pictures import Upscaler`. See api.py for an example."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ['Upscaler']
 
 
 def __getattr__(name: str) -> Any:
-    """Load the door only for those who use it: it brings the engines."""
+    """Import Upscaler on first use, because it imports all engines."""
     if name == 'Upscaler':
         from pictures.api import Upscaler
 

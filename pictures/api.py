@@ -5,6 +5,8 @@ from pictures import Upscaler
 upscale = Upscaler()
 upscale(Image.open('photo.jpg')).save('large.png')
 upscale(Image.open('photo.jpg'), width=3840).save('wide.png')
+
+Numpy arrays work too.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ class Upscaler:
     """A model that enlarges pictures, as RDN_upscale.py does.
 
     Attributes:
-        model: the engine that computes.
-        scale: how many times it enlarges.
+        model: the engine that runs the model.
+        scale: how many times the model enlarges each side.
     """
 
     def __init__(
@@ -43,30 +45,33 @@ class Upscaler:
         """Load a model.
 
         Args:
-            model: weights (.pth), an ONNX file of RDN_pth2onnx.py, another model that enlarges RGB, or an offline model
-                (.om), which holds memory of an Ascend device until `self.model.close()` or the end of this object;
-                'full' or 'lite': the guide's network or the compact one, with the weights of this repository;
-                None: 'lite'.
-            precision: 'fp32', 'fp16', 'bf16' or 'int8'; 'auto': the fastest that loses at most 0.05 dB, and fp32 for
-                pictures of more than 8 bits a channel.
-            engine: 'onnxruntime', 'openvino', 'pytorch' or 'om'; 'auto': the fastest that is installed.
-            device: for PyTorch, 'cuda:1' for example; None: the first that works.
-            self_ensemble: whether to average the eight flips and turns, for eight times the work.
-            tiling: `tile_size`, pixels, for a model of free height and width; `overlap` of tiles, pixels of the input;
-                `wrap`: whether opposite edges meet, as those of a texture that tiles; `alpha`: 'opacity', or 'data' for
-                an alpha that hides nothing.
+            model: the path of weights (.pth), of an ONNX file (from RDN_pth2onnx.py, or another model that enlarges
+                RGB), or of an offline model (.om). An offline model holds memory of an Ascend device until
+                `self.model.close()` is called or this object is deleted. 'lite' is the compact network and 'full' the
+                guide's, both with the weights of this repository; None means 'lite'.
+            precision: 'fp32', 'fp16', 'bf16', 'int8' or 'auto'. 'auto' is the fastest that loses at most 0.05 dB, and
+                fp32 for pictures of more than 8 bits a channel.
+            engine: 'onnxruntime', 'openvino', 'pytorch', 'om' or 'auto'. 'auto' is the fastest that is installed.
+            device: the device for PyTorch, for example 'cuda:1'; None: the first that works.
+            self_ensemble: whether to average over the eight flips and turns, which takes eight times as long.
+            tiling: `tile_size`: side of a tile in pixels, for a model that takes any height and width; `overlap`: of
+                tiles, in pixels of the input; `wrap`: whether opposite edges meet, as in a texture that repeats;
+                `alpha`: 'opacity', or 'data' for an alpha channel that does not hide colours.
 
         Raises:
-            ValueError: the file is not such a model, or this machine does not offer the precision.
+            ValueError: the file is not such a model, this machine does not support the precision, or `alpha` is
+                unknown.
+            TypeError: `tiling` has an unknown name.
         """
+        unknown = set(tiling) - {'tile_size', 'overlap', 'wrap', 'alpha'}
+        if unknown:
+            raise TypeError(f'{", ".join(sorted(unknown))}: expected only tile_size, overlap, wrap and alpha')
         wanted = request.ChosenModel(model, engine, precision, engines.Place(device=device))
         self.model = engines.open_model(wanted.file, engine, precision, wanted.busy_place())
         self.scale = engines.scale_of(self.model, wanted.file)
-        if set(tiling) - {'tile_size', 'overlap', 'wrap', 'alpha'}:
-            raise TypeError(f'{", ".join(tiling)}: only tile_size, overlap, wrap and alpha are expected')
         self.wrap, self.alpha = tiling.get('wrap', False), tiling.get('alpha', channel_roles.OPACITY)
         if self.alpha not in channel_roles.ALPHAS:
-            raise ValueError(f'alpha {self.alpha}: one of {", ".join(channel_roles.ALPHAS)}')
+            raise ValueError(f'alpha {self.alpha}: expected one of {", ".join(channel_roles.ALPHAS)}')
         self.tile_size = tiling.get('tile_size', processing.TILE_SIZE)
         self.overlap, self.self_ensemble = tiling.get('overlap', tiles.OVERLAP), self_ensemble
         upscaler.check_tiles(self.model, self.tile_size, self.overlap)
@@ -76,23 +81,26 @@ class Upscaler:
     ) -> Picture:
         """Enlarge a picture.
 
-        Without a size the model runs once. With one it runs as often as needed, and LANCZOS reduces the result to the
-        exact size; a larger picture is only reduced. Grey stays grey, alpha is enlarged too, 16 bits stay 16 bits.
+        Without a size, the model runs once. With a size, it runs as often as needed, and LANCZOS reduces the result to
+        the exact size. A picture larger than that size is only reduced. Grey pictures stay grey, alpha is enlarged too,
+        and 16 bits stay 16 bits.
 
         Args:
             picture: a PIL image, or an array (H, W) or (H, W, C), uint8 or uint16, with C 1 (grey), 2 (grey, alpha),
                 3 (RGB) or 4 (RGB, alpha).
-            dpi: of a PIL image: its resolution, in dots an inch; None: as the given one has it.
-            keep_print_size: of a PIL image: whether its resolution grows with it, so that a print stays as large.
+            dpi: for PIL images: resolution of the result, in dots per inch; None: that of the picture.
+            keep_print_size: for PIL images: whether to multiply the resolution by the scale, which keeps the print
+                size.
             size: one of `scale` (times each side, above 1), `width`, `height`, `max_side` (pixels of the result) and
                 `megapixels` (of the result).
 
         Returns:
-            The same kind as given, `self.scale` times as high and wide, or of the size. A PIL image is upright, and has the
-            mode L, LA, RGB, RGBA or I;16, and the ICC profile and resolution of the given one.
+            A PIL image or an array, like `picture`: `self.scale` times as high and wide, or of the given size. A PIL
+            image is upright, has the mode L, LA, RGB, RGBA or I;16, and keeps the ICC profile and the resolution.
 
         Raises:
-            ValueError: the picture is of another kind, or the size makes no sense.
+            ValueError: the array or the mode of the image is not supported, or the size is out of range.
+            TypeError: `size` has an unknown name, or more than one.
         """
         wanted = target_size.of_keywords(**size)
         passes.check(self.scale, wanted)
@@ -106,7 +114,7 @@ class Upscaler:
         planes = pixels.as_planes_last(array)
         height, width, channels = planes.shape
         if channels > 4:
-            raise ValueError(f'an array {array.shape}: 1 to 4 channels are expected, last')
+            raise ValueError(f'an array {array.shape}: expected 1 to 4 channels as the last axis')
         plan = passes.make_plan(height, width, self.scale, wanted)
         spill.check_memory(plan.size, channels, array.dtype)
         result = np.empty((plan.size[1], plan.size[0], channels), array.dtype)
@@ -120,7 +128,8 @@ class Upscaler:
         self, image: Image.Image, wanted: target_size.TargetSize | None, asked: print_size.PrintSize
     ) -> Image.Image:
         kept = {name: image.info[name] for name in ('icc_profile', 'dpi') if image.info.get(name)}
-        if 'dpi' in kept and image.getexif().get(exif.ORIENTATION) in exif.QUARTER_TURNS:  # which a turn may remove
+        # Read before exif_transpose, which removes the orientation.
+        if 'dpi' in kept and image.getexif().get(exif.ORIENTATION) in exif.QUARTER_TURNS:
             kept['dpi'] = kept['dpi'][::-1]
         upright = ImageOps.exif_transpose(image) or image
         if upright.mode.startswith('I;16'):

@@ -1,6 +1,7 @@
-"""The bar under the lines of a run: how much of all pictures is through, how fast that goes, and the time left.
+"""The progress bar of a run: megapixels done, speed, and time left.
 
-It counts what the network computes, in all passes. The megapixels are those of the sources, as in the line before the run.
+Progress is measured by the network's work in all passes. The megapixels shown are those of the sources, as in the estimate
+that is printed before the run.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from rdn import cli
 from tqdm import tqdm
 
 FORM = '{percentage:3.0f}% {bar} {desc}'
-TRUST = 0.05  # of all work: so much counts as if it had been done at the expected speed
+# This share of all work counts as done at the expected speed before the run starts, which steadies the first figures.
+TRUST = 0.05
 
 
 class BatchBar:
-    """A bar on a terminal; silent elsewhere."""
+    """A progress bar on a terminal; draws nothing elsewhere."""
 
     def __init__(
         self,
@@ -27,17 +29,17 @@ class BatchBar:
         console: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Start the time and the bar.
+        """Start the clock and draw the bar.
 
         Args:
             load: the work of the run.
-            expected: seconds that it may take; None if that is not known.
-            console: where the bar is drawn; None: stderr.
+            expected: estimated duration of the run in seconds; None if unknown.
+            console: the stream to draw the bar on; None: stderr.
             clock: returns the time in seconds.
         """
         self._load, self._expected, self._clock, self._start = load, expected, clock, clock()
-        self._shares: dict[processing.PictureJob, float] = {}  # of pictures on their way
-        self._done = self._dropped = 0.0  # weights
+        self._shares: dict[processing.PictureJob, float] = {}  # how much of each picture in progress is done, 0...1
+        self._done = self._dropped = 0.0  # in units of Load.weight
         self._bar = cli.bar(1.0, FORM, console)
         self._show()
         self._bar.refresh()
@@ -55,13 +57,23 @@ class BatchBar:
         self._bar.refresh()
 
     def advance(self, job: processing.PictureJob, share: float) -> None:
-        """Add a share of a picture's work, 0...1."""
+        """Add progress on a picture.
+
+        Args:
+            job: the picture.
+            share: the share of its work that was done since the last call, 0...1.
+        """
         self._shares[job] = self._shares.get(job, 0.0) + share
         self._done += share * self._load.weight(job)
         self._show()
 
     def finish(self, job: processing.PictureJob, is_done: bool) -> None:
-        """Close a picture. is_done: its work counts as done; else what is left of it is taken from the total."""
+        """Record that a picture needs no more work.
+
+        Args:
+            job: the picture.
+            is_done: whether the rest of its work counts as done; otherwise it is subtracted from the total.
+        """
         rest = 1 - self._shares.pop(job, 0.0)
         if not self._load.is_left(job):
             return
@@ -72,18 +84,18 @@ class BatchBar:
         self._show()
 
     def text(self) -> str:
-        """Return what the bar says: '1.2 of 3.8 MP, 25 s/MP, 01:05 left'."""
+        """Return the text of the bar, for example '1.20 of 3.80 MP, 25 s/MP, 01:05 left'."""
         all_work, total = self._load.total(), self._total()
         if not total:
             return ''
-        megapixels = all_work.megapixels * total / all_work.weight()  # without what was dropped
+        megapixels = all_work.megapixels * total / all_work.weight()  # without failed and skipped pictures
         said = f'{megapixels * self._done / total:.2f} of {megapixels:.2f} MP'
         trust = TRUST * total if self._expected is not None else 0.0
         trusted = TRUST * (self._expected or 0.0)
         spent = self._clock() - self._start + trusted
         if not self._done + trust or not spent:
             return said
-        seconds = spent / (self._done + trust)  # for each unit of weight
+        seconds = spent / (self._done + trust)  # per unit of weight
         left = max(0.0, total - self._done) * seconds
         return f'{said}, {_speed(seconds * total / megapixels)}, {tqdm.format_interval(left)} left'
 

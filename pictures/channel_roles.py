@@ -1,24 +1,24 @@
-"""A picture's channels: grey that is stored as RGB, colours that alpha hides, alpha that is opacity or data."""
+"""The roles of a picture's channels: grey stored as RGB, colours hidden by alpha, alpha as opacity or as data."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-OPACITY, DATA = 'opacity', 'data'  # what an alpha channel holds
+OPACITY, DATA = 'opacity', 'data'  # meanings of an alpha channel
 ALPHAS = (OPACITY, DATA)
-FLAT_RADIUS = 3  # pixels around that have to be alike for an alpha to stay exactly as it is
-COMPARED_PIXELS = 1 << 16  # at a time: a colour picture is known by its first rows
+FLAT_RADIUS = 3  # pixels; an alpha that is constant this far around a pixel keeps its exact value there
+COMPARED_PIXELS = 1 << 16  # at a time: the first rows are usually enough to see that a picture has colours
 
 
 def narrowed(pixels: np.ndarray) -> np.ndarray:
-    """Return RGB pixels with equal channels everywhere as grey, all others as they are.
+    """Return the pixels with one grey channel if red, green and blue are equal in the whole picture.
 
     Args:
-        pixels: (H, W, C) as in pictures/formats/pixels.py.
+        pixels: (H, W, C); C as in pictures/formats/pixels.py.
 
     Returns:
-        A view of them: (H, W, 1) or, with alpha, (H, W, 2) where red, green and blue are equal in the whole picture.
+        A view: (H, W, 1) for such an RGB picture, (H, W, 2) for one with alpha; other pictures are unchanged.
     """
     return pixels[:, :, 2:] if pixels.shape[2] > 2 and _has_equal_channels(pixels) else pixels
 
@@ -30,48 +30,57 @@ def _has_equal_channels(pixels: np.ndarray) -> bool:
 
 
 def widened(part: np.ndarray, count: int) -> np.ndarray:
-    """Return pixels of a picture that `narrowed` returned with the number of channels that it had before.
+    """Undo `narrowed`: return pixels with the number of channels that the picture had before.
 
     Args:
-        part: (h, w, C).
-        count: of the channels; 3 or 4 where the picture became grey.
+        part: pixels (h, w, C) of the narrowed picture, or of its result.
+        count: number of channels before `narrowed`: C, or 3 or 4 if the picture became grey.
+
+    Returns:
+        Pixels (h, w, count).
     """
     return part if part.shape[2] == count else part[:, :, [0, 0, 0, 1][:count]]
 
 
 def has_alpha(planes: np.ndarray) -> bool:
-    """Return whether the last of planes (C, h, w) is alpha."""
+    """Return whether the last of the planes (C, h, w) is alpha."""
     return len(planes) in (2, 4)
 
 
 def keep_flat(output: np.ndarray, alpha: np.ndarray, scale: int) -> np.ndarray:
-    """Return an enlarged alpha that far from edges is exactly what it was.
+    """Restore the exact values of an alpha after enlargement, except near edges.
 
     Args:
-        output: the model's, (3, scale*h, scale*w).
-        alpha: (h, w), 0...1.
+        output: the model's output for the alpha, (3, scale*h, scale*w).
+        alpha: the original alpha, (h, w), 0...1.
         scale: how many times the model enlarges.
+
+    Returns:
+        The enlarged alpha, (3, scale*h, scale*w).
     """
     flat, same = (x.repeat(scale, 0).repeat(scale, 1) for x in (flat_alpha(alpha), alpha))
     return np.where(flat, same, output)
 
 
 def flat_alpha(alpha: np.ndarray) -> np.ndarray:
-    """Return where an alpha (h, w) is the same for FLAT_RADIUS pixels around, and so has to stay as it is."""
+    """Return a mask (h, w) of the pixels around which an alpha (h, w) is constant for FLAT_RADIUS pixels."""
     kernel = np.ones((2 * FLAT_RADIUS + 1, 2 * FLAT_RADIUS + 1), np.uint8)
     return cv2.erode(alpha, kernel) == cv2.dilate(alpha, kernel)
 
 
 def bleed(colour: np.ndarray, alpha: np.ndarray, reach: float = np.inf) -> np.ndarray:
-    """Return colours in which invisible pixels near visible ones have the colour of the nearest of these.
+    """Give each invisible pixel near a visible one the colour of the nearest visible pixel.
 
-    The colour of an invisible pixel is arbitrary, black mostly, and would darken the edges of what is visible. Farther
-    away it stays as it is: it may be data.
+    The colour of an invisible pixel is arbitrary, mostly black. Enlarged, it would darken the edges of the visible parts.
+    Invisible pixels that are farther away are unchanged, because their colours may be data.
 
     Args:
-        colour: (C, h, w).
+        colour: planes (C, h, w).
         alpha: (h, w); 0 is invisible.
-        reach: how far from a visible pixel an invisible one changes, in pixels.
+        reach: largest distance, in pixels, between a changed pixel and a visible one.
+
+    Returns:
+        Planes (C, h, w).
     """
     invisible = alpha == 0
     if not invisible.any() or invisible.all():

@@ -1,4 +1,4 @@
-"""Several pictures of one result: photo.gif and photo.png become photo_x2.png and photo_x2-2.png."""
+"""Name clashes: photo.gif and photo.png would both become photo_x2.png, so one becomes photo_x2-2.png."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ WAYS = (REFUSE, NUMBER)
 
 
 def numbered(jobs: Sequence[processing.PictureJob], past: history.History) -> list[processing.PictureJob]:
-    """Return the jobs, each with a result of its own.
+    """Return the jobs, with numbers added to names of results that several jobs share.
 
-    A picture keeps the result that an earlier run made of it, whatever pictures were added. Of the others the first one
-    has the usual name, the next ones have a number behind it.
+    If an earlier run made a result from a picture, the result keeps its name, even if pictures were added since. Of the
+    other results, the first has the usual name, and the next ones have a number at the end of it.
+
+    Args:
+        jobs: the pictures, with the usual names of their results.
+        past: the records of earlier runs.
+
+    Returns:
+        The jobs in the same order; each picture has a result of its own.
     """
     usual = {os.path.abspath(job.target) for job in jobs}
     taken = _earlier_results(jobs, past)
@@ -34,18 +41,18 @@ def numbered(jobs: Sequence[processing.PictureJob], past: history.History) -> li
 
 
 def without_number(path: str) -> str:
-    """Return the path of a result without the number that `numbered` put behind its name."""
+    """Return the path of a result without the number that `numbered` added to its name."""
     stem, ending = os.path.splitext(path)
     return re.sub('-[0-9]+$', '', stem) + ending
 
 
 def _owner(source: str, target: str) -> tuple[str, str]:
-    """What has one result: a picture, and the usual name of its result."""
+    """Return the key that identifies a result: its picture, and its usual name."""
     return os.path.abspath(source), os.path.abspath(target)
 
 
 def _earlier_results(jobs: Sequence[processing.PictureJob], past: history.History) -> dict[str, tuple[str, str]]:
-    """The results of earlier runs: path -> its picture and usual name."""
+    """Return the results of earlier runs: path -> its picture and usual name."""
     taken: dict[str, tuple[str, str]] = {}
     owners = {_owner(job.source, job.target) for job in jobs}
     seen = set()
@@ -73,5 +80,5 @@ def _is_free(target: str, owner: tuple[str, str], taken: dict[str, tuple[str, st
 
 
 def _beside(target: str, chosen: str) -> str:
-    """The path of a result as the user would write it."""
+    """Return the absolute path `chosen` in the form in which the user wrote `target`: relative or absolute."""
     return os.path.join(os.path.dirname(target), os.path.basename(chosen))

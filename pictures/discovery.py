@@ -1,4 +1,4 @@
-"""The pictures in files and folders, and below a folder of any size. For one machine and for many."""
+"""Find the pictures among files and below folders, for runs on one machine and on a cluster."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from pictures.report import report
 def find_pictures(
     inputs: Sequence[str], output: str, on_link: Callable[[str], None] | None = None
 ) -> Iterator[tuple[str, str, bool]]:
-    """Yield (path, place below what was given, whether its name is a picture's) for files and folders, sorted.
+    """Yield all files among the inputs and below them, those of each folder sorted.
 
-    A picture in a folder keeps its place. An earlier run's results in `output` are passed over.
+    The folder `output` is skipped, because it holds results of earlier runs.
 
     Args:
         inputs: files and folders.
         output: the folder of the results.
         on_link: called with the path of each link to a folder, which is not followed.
 
+    Yields:
+        (path, place, whether to treat the file as a picture). The place is the path below the input folder, or the name of
+        an input file. Input files always count as pictures; files in folders, if their names end like a picture's.
+
     Raises:
         FileNotFoundError: an input does not exist.
+        ValueError: an input is a URL.
     """
     check_existence(inputs)
     for given in inputs:
@@ -36,7 +41,12 @@ def find_pictures(
 
 
 def check_existence(inputs: Sequence[str]) -> None:
-    """Raise FileNotFoundError for the first input that does not exist, ValueError for a URL."""
+    """Check that all inputs exist.
+
+    Raises:
+        FileNotFoundError: an input does not exist.
+        ValueError: an input is a URL.
+    """
     for given in inputs:
         if not os.path.exists(given):
             check_no_url(given)
@@ -44,7 +54,7 @@ def check_existence(inputs: Sequence[str]) -> None:
 
 
 def check_no_url(path: str) -> None:
-    """Raises ValueError for a URL, which one machine alone does not open."""
+    """Raise ValueError if the path is a URL: only runs on a cluster open URLs."""
     if '://' in path:
         raise ValueError(f'{path}: is a URL: add --cluster (docs/cluster.md)')
 
@@ -55,11 +65,16 @@ def walk(
     on_error: Callable[[OSError], None] | None = None,
     on_link: Callable[[str], None] | None = None,
 ) -> Iterator[str]:
-    """Yield the places of all files below a folder, those of a folder sorted, but for hidden ones.
+    """Yield the paths of all files below a folder, relative to it; the names in each folder are sorted.
 
-    Passed over: the folder `output` within, links to folders, a report's views, what is half-written. The names of a
-    folder are not all held. on_error: called for a folder that cannot be read, which is else passed over; on_link: called
-    with the path of a link to a folder.
+    Skipped are hidden files, the folder `output`, links to folders, the views of a report, and half-written folders. Memory
+    does not hold all names of a large folder at once.
+
+    Args:
+        root: the folder.
+        output: a folder to skip, if it is below `root`; None: skip no such folder.
+        on_error: called with the error for each folder that cannot be read, which is then skipped.
+        on_link: called with the path of each link to a folder.
     """
     waiting = ['']
     while waiting:
@@ -74,7 +89,7 @@ def walk(
 
 
 def _list_folder(folder: str, folders: list[str], calls: tuple[Callable | None, Callable | None]) -> Iterator[str]:
-    """Yield the names of a folder's files, and put those of the folders in it to `folders`. calls: as of walk."""
+    """Yield the names of a folder's files, and append those of its folders to `folders`; `calls` are walk's callbacks."""
     on_error, on_link = calls
     try:
         with os.scandir(folder) as entries:

@@ -1,4 +1,4 @@
-"""Whether a picture's result is there already: made by this run's settings, by others, or by someone else."""
+"""Check whether a picture's result already exists, and whether this run's settings made it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from rdn import files
 def is_job_done(
     job: processing.PictureJob, options: processing.Options, sources: dict[str, str], past: history.History | None
 ) -> bool:
-    """Return whether the result of a picture is there and to be skipped, after the checks that every picture needs.
+    """Check a picture and its result's path, and return whether to skip the picture because its result exists.
 
-    A result that a record proves to be of this picture, model and settings is skipped without being asked.
+    A picture is skipped even without --resume if a record shows that this model and these settings made its result.
 
     Args:
         job: the picture.
-        options: what the flags say.
-        sources: target -> source of the pictures before it; it is added.
-        past: the records of earlier runs; None for none.
+        options: how the run enlarges pictures.
+        sources: target -> source of the earlier pictures of this run; this picture is added.
+        past: the records of earlier runs; None: no records.
 
     Raises:
-        ValueError: the picture and its result cannot be as they were asked for, or a file is there already.
-        OSError: a folder or a device is there.
+        ValueError: the result would be that of another picture too, or would replace its own picture, or cannot be made
+            in place; or a file exists and no flag says whether to replace or skip it.
+        OSError: the result's path is a folder or a device.
     """
     is_done = _is_done(job, options, sources, past)
     if is_done:
-        with contextlib.suppress(OSError):  # in a folder that cannot be written nothing is half-written
-            files.clean_up(job.target, anew=False)  # killed when the result had its name, a run left its lock
+        with contextlib.suppress(OSError):  # a read-only folder has no half-written files
+            # A run that was killed just after it renamed the result left its lock file.
+            files.clean_up(job.target, anew=False)
     return is_done
 
 
@@ -47,12 +49,20 @@ def _is_done(
 
 
 def is_there(job: processing.PictureJob, options: processing.Options) -> bool:
-    """Return whether there is a result already, of any kind."""
+    """Return whether a file exists at the result's path; for results in place, whether the backup exists."""
     return os.path.exists(job.target + in_place.ENDING if options.in_place else job.target)
 
 
 def shown_job(job: processing.PictureJob, options: processing.Options) -> processing.PictureJob | None:
-    """Return the job with the path where its source lies now; None where only its result is left."""
+    """Return the job with the current path of its source: the backup's, if the result replaced the source.
+
+    Args:
+        job: a picture whose result exists.
+        options: how the run enlarges pictures.
+
+    Returns:
+        The job; None if the source no longer exists.
+    """
     if not options.in_place:
         return job
     backup = job.source + in_place.ENDING

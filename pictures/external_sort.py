@@ -1,4 +1,4 @@
-"""Sorting of more than memory should hold."""
+"""Sort more texts than should be in memory at once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from typing import BinaryIO, Iterable, Iterator
 
 from rdn import files
 
-HELD = 50_000
-BLOCK = 500  # of a part in a file, read at a time
+HELD = 50_000  # items in memory at a time
+BLOCK = 500  # items read at a time from each temporary file
 
 
 def external_sort(items: Iterable[str], held: int = HELD) -> Iterator[str]:
-    """Yield the items in order. About `held` of them are in memory at a time, the others in temporary files."""
+    """Yield the items in sorted order, with most of them in temporary files.
+
+    Args:
+        items: texts in any order.
+        held: about how many items are in memory at a time.
+
+    Raises:
+        OSError: the disk of the temporary files is full.
+    """
     rest = iter(items)
     part = sorted(itertools.islice(rest, held))
     if len(part) < held:

@@ -1,4 +1,4 @@
-"""The flags of RDN_upscale.py, and which of them do not go together."""
+"""The flags of RDN_upscale.py, and the checks for flags that contradict each other."""
 
 from __future__ import annotations
 
@@ -34,36 +34,39 @@ def add_all(parser: cli.Parser) -> None:
 
 
 def add_places(parser: cli.Parser) -> None:
-    """Add the flags on pictures, and on where results go."""
+    """Add the flags for the pictures, and for the places of results."""
     add = parser.add_argument_group('pictures and results').add_argument
     add('pictures', nargs='*', metavar='PATH', help='pictures and folders of pictures')
     add('--input', nargs='+', default=[], metavar='PATH', help='the same as PATH')
-    add('--output', metavar='PATH', help='folder for all results, or FILE.png for one; default: beside the pictures')
-    add('--suffix', type=_suffix, help='end of the names of results; default: _x2, or _w3840 by --width 3840')
+    add('--output', metavar='PATH', help='folder for all results, or FILE.png for one; default: next to the pictures')
+    add('--suffix', type=_suffix, help='end of the names of results; default: _x2, or _w3840 with --width 3840')
     add('--overwrite', action='store_true', help='replace existing results')
     add('--resume', action='store_true', help='skip existing results, even those of other settings or programs')
     add(
         '--on-clash',
         choices=clashes.WAYS,
         default=clashes.REFUSE,
-        help='several pictures, one result (p.gif, p.png): refuse all but one, or number; default %(default)s',
+        help='if pictures would have the same result (p.gif, p.png): refuse all but one, or number the results; '
+        'default %(default)s',
     )
-    add('--in-place', action='store_true', help='replace photo.jpg by its result; the original becomes photo.jpg.orig')
+    add(
+        '--in-place', action='store_true', help='replace photo.jpg with its result; keep the original as photo.jpg.orig'
+    )
     add('--no-backup', action='store_true', help='with --in-place: do not keep the original')
     add('--keep-dates', action='store_true', help='give results the dates of their pictures')
     add('--report', metavar='DIR', help='write DIR/index.html, a page with before/after sliders')
-    add('--log', metavar='FILE', help='write to FILE a line for each picture that failed')
+    add('--log', metavar='FILE', help='write a line to FILE for each picture that failed')
 
 
 def add_sizes(parser: cli.Parser) -> None:
-    """Add the flags on the size of results, of which a run takes one."""
+    """Add the flags for the size of results; a run takes at most one of them."""
     text = (
         'At most one of these. Without one, the model runs once and sets the size (x2 by default).\n'
-        'With one, it runs as often as needed, and LANCZOS reduces to the exact size.'
+        'With one, it runs as often as needed, and LANCZOS reduces the result to the exact size.'
     )
     add = parser.add_argument_group('size', text).add_mutually_exclusive_group().add_argument
     texts = {
-        'scale': 'times each side: 3, 4 or 1.5 for example',
+        'scale': 'times each side, for example 3, 4 or 1.5',
         'width': 'pixels of the result; the height follows',
         'height': 'pixels of the result; the width follows',
         'max_side': 'pixels of the longer side of the result',
@@ -74,7 +77,7 @@ def add_sizes(parser: cli.Parser) -> None:
 
 
 def add_formats(parser: cli.Parser) -> None:
-    """Add the flags on the format of results and the resolution in it."""
+    """Add the flags for the format of results and for their resolution."""
     add = parser.add_argument_group('format').add_argument
     add(
         '--ext',
@@ -82,84 +85,123 @@ def add_formats(parser: cli.Parser) -> None:
         metavar='FORMAT',
         help=f'{USUAL_ENDINGS}, or gif with --all-frames; default: that of the picture',
     )
-    add('--quality', type=_quality, default=base.QUALITY, help='of JPEG, WebP, AVIF, JPEG XL; default %(default)s')
-    add('--lossless', action='store_true', help='WebP and JPEG XL without loss, PNG in place of JPEG and AVIF')
+    add(
+        '--quality',
+        type=_quality,
+        default=base.QUALITY,
+        help='quality of JPEG, WebP, AVIF and JPEG XL, 1 to 100; default %(default)s',
+    )
+    add('--lossless', action='store_true', help='write WebP and JPEG XL without loss, and PNG instead of JPEG and AVIF')
     add(
         '--compression',
         choices=png_rows.COMPRESSIONS,
         default='fast',
-        help='of PNG; small: photographs are 2 percent smaller and take 30 times as long; default %(default)s',
+        help='compression of PNG; small makes photographs 2 percent smaller and takes 30 times as long; '
+        'default %(default)s',
     )
-    add('--dpi', type=_dpi, metavar='N', help='resolution, dots per inch; default: that of the picture')
-    add('--keep-print-size', action='store_true', help='multiply the resolution by the scale: prints stay as large')
+    add('--dpi', type=_dpi, metavar='N', help='resolution in dots per inch; default: that of the picture')
+    add('--keep-print-size', action='store_true', help='multiply the resolution by the scale, to keep the print size')
 
 
 def add_contents(parser: cli.Parser) -> None:
-    """Add the flags on pictures of special kinds."""
+    """Add the flags for pictures of special kinds."""
     add = parser.add_argument_group('animations, pages, textures').add_argument
     add(
         '--all-frames',
         action='store_true',
-        help='all frames of GIF, animated PNG and WebP, all pages of TIFF; default: the first one',
+        help='enlarge all frames of GIF, animated PNG and WebP, and all pages of TIFF; default: the first one',
     )
-    add('--wrap', action='store_true', help='textures that repeat: opposite edges of the result fit together')
+    add('--wrap', action='store_true', help='for textures that repeat: opposite edges of the result fit together')
     add(
         '--alpha',
         choices=channel_roles.ALPHAS,
         default=channel_roles.OPACITY,
-        help='opacity: transparent pixels are invisible; data: keep their colours, for textures; default %(default)s',
+        help='opacity: transparent pixels are invisible; data: their colours matter, as in textures; default %(default)s',
     )
 
 
 def add_model(parser: cli.Parser) -> None:
-    """Add the flags on the model and what computes it."""
+    """Add the flags for the model, its engine and its device."""
     add = parser.add_argument_group('model').add_argument
     add(
         '--model',
         metavar='FILE',
-        help='weights (.pth), .onnx, or .om for an Ascend device; or full, the larger network of this project: better, and '
+        help='weights (.pth), .onnx, or .om for an Ascend device; full: the larger network of this project, better and '
         'about 28 times slower; default: lite, the compact one',
     )
-    add('--self-ensemble', action='store_true', help='average the eight flips and turns: 8 times slower, better')
+    add('--self-ensemble', action='store_true', help='average over the eight flips and turns: better, 8 times slower')
     add(
         '--engine',
         choices=[AUTO, *engines.ENGINES],
         default=AUTO,
-        help='what computes; default auto: the fastest one here that loses at most 0.05 dB (docs/performance.md)',
+        help='engine that runs the model; default auto: the fastest one here that loses at most 0.05 dB '
+        '(docs/performance.md)',
     )
     add(
         '--precision',
         choices=[AUTO, *engines.PRECISIONS],
         default=AUTO,
-        help='fp32: exact; default auto: as --engine says, and fp32 for pictures of more than 8 bits a channel',
+        help='fp32: exact; default auto: the fastest that loses at most 0.05 dB, and fp32 for pictures of more than 8 bits '
+        'a channel',
     )
-    add('--device', metavar='NAME', help='of PyTorch: cuda:1, mps, npu:0, xpu or cpu; default: the first that works')
-    add('--provider', choices=list(engines.PROVIDERS), help='of ONNX Runtime; default: the first that it has')
-    add('--device-id', type=cli.not_negative, default=0, metavar='N', help='Ascend, ONNX Runtime: device; default 0')
-    add('--threads', type=cli.not_negative, default=0, metavar='N', help='of the CPU; default: one a core')
+    add(
+        '--device',
+        metavar='NAME',
+        help='device for PyTorch: cuda:1, mps, npu:0, xpu or cpu; default: the first that works',
+    )
+    add(
+        '--provider',
+        choices=list(engines.PROVIDERS),
+        help='execution provider of ONNX Runtime; default: the first available one',
+    )
+    add(
+        '--device-id',
+        type=cli.not_negative,
+        default=0,
+        metavar='N',
+        help='device number for Ascend and ONNX Runtime; default 0',
+    )
+    add('--threads', type=cli.not_negative, default=0, metavar='N', help='threads of the CPU; default: one per core')
 
 
 def add_tiles(parser: cli.Parser) -> None:
-    """Add the flags on tiles."""
+    """Add the flags for tiles."""
     add = parser.add_argument_group('tiles').add_argument
     add(
         '--tile-size',
         type=cli.positive,
         default=processing.TILE_SIZE,
         metavar='N',
-        help='pixels, for a model of any size; default %(default)s',
+        help='largest side in pixels, for a model that takes any size; default %(default)s',
     )
-    add('--overlap', type=cli.not_negative, default=tiles.OVERLAP, metavar='N', help='pixels; default %(default)s')
-    add('--batch-size', type=cli.positive, default=0, metavar='N', help='tiles a run; default: what is fastest')
+    add(
+        '--overlap',
+        type=cli.not_negative,
+        default=tiles.OVERLAP,
+        metavar='N',
+        help='overlap of tiles in pixels; default %(default)s',
+    )
+    add(
+        '--batch-size',
+        type=cli.positive,
+        default=0,
+        metavar='N',
+        help='tiles per run of the model; default: the fastest',
+    )
 
 
 def check(parser: cli.Parser, args: argparse.Namespace) -> None:
-    """End with a line for flags that do not go together."""
+    """Exit with a usage error if flags contradict each other.
+
+    Args:
+        parser: reports the error.
+        args: the parsed flags.
+    """
     refusals = {
         'name a picture or a folder: python3 RDN_upscale.py photo.jpg': not (args.pictures or args.input),
-        '--wrap: the tiles reach beyond the edges by the --overlap, which is 0': args.wrap and not args.overlap,
-        'give one of --dpi and --keep-print-size': args.dpi and args.keep_print_size,
-        'give one of --overwrite and --resume': args.overwrite and args.resume,
+        '--wrap: needs an --overlap above 0': args.wrap and not args.overlap,
+        'give only one of --dpi and --keep-print-size': args.dpi and args.keep_print_size,
+        'give only one of --overwrite and --resume': args.overwrite and args.resume,
         '--no-backup: only with --in-place': args.no_backup and not args.in_place,
         f'--ext={args.ext}: is only written with --all-frames': _is_only_animated(args.ext) and not args.all_frames,
     }
@@ -169,13 +211,18 @@ def check(parser: cli.Parser, args: argparse.Namespace) -> None:
     given = {'--output': args.output, '--suffix': args.suffix, '--ext': args.ext}
     for flag, value in given.items():
         if args.in_place and value is not None:
-            parser.error(f'{flag}: --in-place gives results the names of their pictures')
+            parser.error(f'{flag}: leave it out: with --in-place, results have the names of their pictures')
     if args.cluster is not None:
         check_cluster(parser, args)
 
 
 def check_cluster(parser: cli.Parser, args: argparse.Namespace) -> None:
-    """End with a line for flags that a cluster does not honour."""
+    """Exit with a usage error if a flag is missing for a run on a cluster, or works on one machine only.
+
+    Args:
+        parser: reports the error.
+        args: the parsed flags.
+    """
     chosen = {
         '--on-clash=number': args.on_clash == clashes.NUMBER,
         '--keep-dates': args.keep_dates,
@@ -185,7 +232,7 @@ def check_cluster(parser: cli.Parser, args: argparse.Namespace) -> None:
         if is_given:
             parser.error(f'{flag}: works on one machine only: leave out the flag or --cluster')
     if args.output is None:
-        parser.error('--cluster: name a folder or URL for the results by --output')
+        parser.error('--cluster: name a folder or URL for the results with --output')
     if args.device_id:
         parser.error('--device-id: a cluster chooses the devices')
 
@@ -197,13 +244,13 @@ def _is_only_animated(ext: str | None) -> bool:
 def _quality(text: str) -> int:
     number = cli.positive(text)
     if number > 100:
-        raise argparse.ArgumentTypeError(f'{text}: from 1 to 100')
+        raise argparse.ArgumentTypeError(f'{text}: expected a number from 1 to 100')
     return number
 
 
 def _suffix(text: str) -> str:
     if os.sep in text or '\0' in text:
-        raise argparse.ArgumentTypeError(f'{text}: a part of a file name, without {os.sep}')
+        raise argparse.ArgumentTypeError(f'{text}: expected the end of a file name, without {os.sep}')
     return text
 
 
@@ -213,7 +260,7 @@ def _dpi(text: str) -> float:
     except ValueError:
         number = 0
     if not 1 <= number <= processing.MAX_DPI:
-        raise argparse.ArgumentTypeError(f'{text}: from 1 to {processing.MAX_DPI}')
+        raise argparse.ArgumentTypeError(f'{text}: expected a number from 1 to {processing.MAX_DPI}')
     return number
 
 

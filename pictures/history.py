@@ -1,7 +1,7 @@
-"""What earlier runs made: a hidden file in each folder of results says which result is of which picture and how it was made.
+"""Records of earlier runs: a hidden file in each folder of results names the source and the settings of each result.
 
-A line is believed only while the result and its source have the size and the time of their last change that it names.
-So a result that someone edited, replaced or copied is a foreign file, which no run replaces without being asked.
+A line of a record is valid only while the result and its source have the recorded sizes and modification times. A result
+that someone edited, replaced or copied therefore counts as a foreign file, which no run replaces unless a flag says so.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any, NamedTuple
 from rdn import files
 
 NAME = '.rdn-upscale.jsonl'
-MAX_BYTES = 1 << 28  # of a million results
+MAX_BYTES = 1 << 28  # enough for a million results
 
 
 class Made(NamedTuple):
     """A line of a record.
 
     Attributes:
-        result: the name of the result, which lies beside the record.
-        source: the path of the picture, from the folder of the record.
+        result: the file name of the result, which is in the folder of the record.
+        source: the path of the picture, relative to the folder of the record.
         made: a digest of the model and the settings.
-        result_state: its size in bytes and the time of its last change in nanoseconds.
-        source_state: the same of the picture.
+        result_state: size in bytes and modification time in nanoseconds of the result.
+        source_state: size and modification time of the picture.
     """
 
     result: str
@@ -38,64 +38,74 @@ class Made(NamedTuple):
 
 
 class History:
-    """The records of all folders of results. Threads may use it at once."""
+    """The records of all folders of results; safe to use from several threads."""
 
     def __init__(self, made: str = ''):
-        """Prepare to read and write records. made: a digest of the model and the settings of this run."""
+        """Prepare to read and write records.
+
+        Args:
+            made: a digest of the model and the settings of this run.
+        """
         self._made = made
         self._folders: dict[str, dict[str, Made]] = {}  # folder -> result -> its last line
-        self._sizes: dict[str, int] = {}  # folder -> bytes of its record that are known here
+        self._sizes: dict[str, int] = {}  # folder -> size in bytes of its record when it was read or last written
         self._lock = threading.Lock()
 
     def proves(self, source: str, target: str) -> bool:
-        """Return whether `target` is the result that this model and these settings made of `source`, unchanged since."""
+        """Return whether this model and these settings made `target` from `source`, and neither has changed since."""
         entry = self._entry(target)
         if not entry or entry.made != self._made or entry.source != _from_folder(source, target):
             return False
         return entry.result_state == _state_of(target) and entry.source_state == _state_of(source)
 
     def is_result(self, path: str, source: str | None = None) -> bool:
-        """Return whether a file is a result of any model and settings, unchanged since; source: of that picture."""
+        """Return whether a file is a result of any model and settings, unchanged since.
+
+        Args:
+            path: the file.
+            source: the picture that it must be a result of; None: any picture.
+        """
         entry = self._entry(path)
         if not entry or entry.result_state != _state_of(path):
             return False
         return source is None or entry.source == _from_folder(source, path)
 
     def is_of_this_run(self, path: str) -> bool:
-        """Return whether the model and the settings of this run made a file, unchanged since."""
+        """Return whether the model and the settings of this run made a file, and it has not changed since."""
         entry = self._entry(path)
         return entry is not None and entry.made == self._made and entry.result_state == _state_of(path)
 
     def source_of(self, target: str) -> str | None:
-        """Return the absolute path of the picture that a result was last made of; None where no record says it."""
+        """Return the absolute path of the picture that a result was last made from; None if no record names it."""
         entry = self._entry(target)
         return entry and os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(target)), entry.source))
 
     def results_in(self, folder: str) -> list[str]:
-        """Return the paths of all results that the record of a folder names, first ones first."""
+        """Return the paths of all results that the record of a folder names, in the order of the record."""
         return [os.path.join(folder, name) for name in self._load(folder)]
 
     def add(self, source: str, target: str, partial: int) -> None:
-        """Write a line on a result, before it takes its name: a result without a line would be foreign.
+        """Add a result to the record of its folder.
 
-        A record that cannot be written is left as it is: the result counts as foreign then.
+        Call this before the result is renamed to its final name: a result without a line would count as a foreign file.
+        If the record cannot be written, no error is raised, and the result counts as foreign.
 
         Args:
             source: the path of the picture.
-            target: the path that the result will have.
-            partial: a descriptor of the complete result.
+            target: the final path of the result.
+            partial: a file descriptor of the complete result.
         """
         folder = os.path.dirname(os.path.abspath(target))
         states = _state(os.fstat(partial)), _state_of(source) or []
         entry = Made(os.path.basename(target), _from_folder(source, target), self._made, *states)
-        line = '\n' + json.dumps(entry._asdict())  # the line break first: an earlier line may have been cut short
+        line = '\n' + json.dumps(entry._asdict())  # the line break comes first: the previous line may be truncated
         with self._lock, contextlib.suppress(OSError):
             self._load_locked(folder)[entry.result] = entry
             _append(os.path.join(folder, NAME), line.encode())
             self._sizes[folder] = self._sizes.get(folder, 0) + len(line.encode())
 
     def refresh(self, target: str) -> None:
-        """Read the record of a result's folder again if another run wrote to it since."""
+        """Forget the record of a result's folder if another run has changed it, so that it is read again."""
         folder = os.path.dirname(os.path.abspath(target))
         with self._lock:
             if folder in self._folders and _size(os.path.join(folder, NAME)) != self._sizes.get(folder):
@@ -117,7 +127,7 @@ class History:
 
 
 def _read(path: str) -> dict[str, Made]:
-    """The last line on each result. A line that was cut short or that someone edited says nothing."""
+    """Return the last line on each result; skip lines that are truncated or invalid."""
     entries: dict[str, Made] = {}
     with contextlib.suppress(OSError, ValueError):
         files.check_plain(path, MAX_BYTES)
@@ -131,7 +141,7 @@ def _read(path: str) -> dict[str, Made]:
 
 
 def _size(path: str) -> int:
-    """Of a file, in bytes; 0 where there is none."""
+    """Return the size of a file in bytes; 0 if there is no file."""
     try:
         return os.path.getsize(path)
     except OSError:
@@ -147,7 +157,7 @@ def _append(path: str, line: bytes) -> None:
 
 
 def _from_folder(source: str, target: str) -> str:
-    """The path of a source from the folder of a result: both may move together."""
+    """Return the path of a source relative to the folder of a result, which stays valid if both move together."""
     return os.path.relpath(os.path.abspath(source), os.path.dirname(os.path.abspath(target)))
 
 
@@ -163,5 +173,9 @@ def _state(status: Any) -> list[int]:
 
 
 def digest_of(*settings: object) -> str:
-    """Return a digest of what a result depends on. settings: texts and numbers, and tuples of them."""
+    """Return a digest of the settings that a result depends on.
+
+    Args:
+        settings: texts and numbers, and tuples of them.
+    """
     return files.digest_of_text(json.dumps(settings, default=str))

@@ -1,6 +1,7 @@
-"""A picture that its result replaces: photo.jpg becomes the enlarged one, and the original photo.jpg.orig.
+"""Replace pictures with their results: photo.jpg becomes the result, and photo.jpg.orig the original.
 
-At every moment the original lies under its own name, or it is photo.jpg.orig and the complete result has its name.
+If the run is interrupted at any moment, photo.jpg is either the original, or the complete result with photo.jpg.orig as the
+original.
 """
 
 from __future__ import annotations
@@ -21,33 +22,31 @@ ENDING = '.orig'
 
 
 def is_backup(path: str) -> bool:
-    """Return whether a file lies beside a picture under the name of its backup."""
+    """Return whether a file has the name of a backup, photo.jpg.orig, and photo.jpg exists."""
     picture = path[: -len(ENDING)]
     return path.endswith(ENDING) and reader.is_picture_name(picture) and os.path.exists(picture)
 
 
 def is_done(path: str, past: history.History, overwrite: bool, resume: bool) -> bool:
-    """Return whether a picture was enlarged in place, and is to be skipped.
+    """Return whether to skip a picture, because it has been enlarged in place already.
 
-    A picture that this model and these settings enlarged is skipped without being asked.
+    A picture that this model and these settings enlarged is skipped without --resume.
 
     Args:
-        path: of the picture.
+        path: the path of the picture.
         past: the records of earlier runs.
-        overwrite: whether a picture without a backup is to be enlarged once more.
-        resume: whether a picture that was enlarged in any way is to be skipped.
+        overwrite: whether to enlarge again if the picture has no backup.
+        resume: whether to skip a picture that any model and settings enlarged.
 
     Raises:
-        ValueError: it was enlarged and nothing says what to do, or the backup's name is in use.
+        ValueError: the picture was enlarged and no flag says what to do, or another file has the backup's name.
     """
-    past.refresh(path)  # another run may have replaced it meanwhile
+    past.refresh(path)  # another run may have replaced the picture meanwhile
     backup = path + ENDING
     may_skip = resume or past.is_of_this_run(path) and not overwrite
     if os.path.lexists(backup) and not _is_copy(path, backup):
         if not past.is_result(path, backup):
-            raise ValueError(
-                f'{path}: {backup} is there already, which is the name for the original: move it elsewhere'
-            )
+            raise ValueError(f'{path}: {backup} exists, but is not a backup of this picture: move it elsewhere')
         if may_skip:
             return True
         raise ValueError(f'{path}: already enlarged in place: to do it again, rename {backup} back to {path}')
@@ -61,12 +60,16 @@ def is_done(path: str, past: history.History, overwrite: bool, resume: bool) -> 
 
 
 def check_replaceable(path: str, lossless: bool, all_frames: bool = False) -> None:
-    """Raise ValueError for a link, and for a picture whose result would have another format.
+    """Check that a picture can be replaced with a result of the same format.
 
     Args:
-        path: of the picture.
-        lossless: whether the result must not lose anything.
-        all_frames: whether formats that are only written with all frames may be results.
+        path: the path of the picture.
+        lossless: whether the result must be without loss.
+        all_frames: whether all frames are enlarged, as GIF requires.
+
+    Raises:
+        ValueError: the path is a symbolic link; the picture's format cannot be written, is lossy although `lossless` is
+            set, or is not the one that the ending says.
     """
     if os.path.islink(path):
         raise ValueError(f'{path}: a symbolic link: --in-place replaces only files; name the file itself')
@@ -76,18 +79,27 @@ def check_replaceable(path: str, lossless: bool, all_frames: bool = False) -> No
         name = target.name if target else 'its format'
         if target and target.save_frames:
             raise ValueError(f'{path}: {name} is only written with --all-frames: add it, or enlarge without --in-place')
-        raise ValueError(f'{path}: {name} is not written: enlarge it without --in-place, which makes a PNG')
+        raise ValueError(f'{path}: {name} cannot be written: leave out --in-place, and the result is a PNG')
     with open(path, 'rb') as file:
         head = file.read(base.HEAD_BYTES)
     if target.is_mine and not target.is_mine(head):
-        raise ValueError(f'{path}: is no {target.name} file, and --in-place would write one: rename it')
+        raise ValueError(f'{path}: not a {target.name} file, but --in-place would write one: rename it')
     if lossless and target.has_loss:
-        raise ValueError(f'{path}: {target.name} always loses something: --in-place does not go with --lossless')
+        raise ValueError(f'{path}: {target.name} is always lossy: leave out --in-place or --lossless')
 
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
-    """Open a file that replaces the one at `path` when the block ends well; if it fails, a backup made in it goes."""
+    """Open a file for the result, which replaces the picture when the block ends.
+
+    If the block fails, the picture stays, and a backup that was made in the block is removed.
+
+    Args:
+        path: the path of the picture.
+
+    Yields:
+        The file.
+    """
     was_there = os.path.lexists(path + ENDING)
     try:
         with files.atomic_file(path) as file:
@@ -99,10 +111,16 @@ def replacing(path: str) -> Iterator[BinaryIO]:
 
 
 def keep_original(path: str) -> str:
-    """Give the picture at `path` a second name, or where the file system has no links a copy; return its path.
+    """Make a backup of a picture: a hard link, or a copy if the file system has no hard links.
+
+    Args:
+        path: the path of the picture.
+
+    Returns:
+        The path of the backup.
 
     Raises:
-        FileExistsError: another file has that name.
+        FileExistsError: another file has the backup's name.
     """
     backup = path + ENDING
     try:
@@ -110,7 +128,7 @@ def keep_original(path: str) -> str:
     except OSError:
         if os.path.lexists(backup):
             if not _is_copy(path, backup):
-                raise FileExistsError(errno.EEXIST, f'{backup} is of another run, which replaced the picture', path)
+                raise FileExistsError(errno.EEXIST, f'another run made {backup} and replaced the picture', path)
         else:
             with files.atomic_path(backup) as partial:
                 shutil.copy2(path, partial)
@@ -120,14 +138,19 @@ def keep_original(path: str) -> str:
 
 
 def complete(file: BinaryIO, path: str) -> None:
-    """Bring a result to the disk, with the permissions of the picture that it replaces."""
+    """Flush a result to the disk, and give it the permissions of the picture that it replaces.
+
+    Args:
+        file: the complete result.
+        path: the path of the picture.
+    """
     file.flush()
     os.fchmod(file.fileno(), stat.S_IMODE(os.stat(path).st_mode))
     os.fsync(file.fileno())
 
 
 def _is_copy(path: str, backup: str) -> bool:
-    """Whether a run was stopped between the backup and the replacement."""
+    """Return whether both files have the same content: a run was stopped between the backup and the replacement."""
     try:
         return os.path.isfile(backup) and filecmp.cmp(path, backup, shallow=False)
     except OSError:

@@ -1,4 +1,4 @@
-"""The pictures to enlarge, from the files and folders that the user named, without the results of earlier runs."""
+"""Find the pictures to enlarge in the files and folders that the user named, without the results of earlier runs."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from typing import NamedTuple, Sequence
 from pictures import clashes, discovery, history, in_place, naming, processing, target_size
 from rdn import cli
 
-SHOWN_RESULTS = 3  # of those that are left out
+SHOWN_RESULTS = 3  # named in the line about results that are skipped
 
 
 class Found(NamedTuple):
-    """The pictures to enlarge, and the paths that are left out, since they are results of earlier runs."""
+    """The pictures among the inputs.
+
+    Attributes:
+        jobs: the pictures to enlarge.
+        results: the paths of pictures that are not enlarged, because they are results of earlier runs.
+    """
 
     jobs: list[processing.PictureJob]
     results: list[str]
 
     def describe_results(self) -> str:
-        """A line on the results that are left out; empty where there are none."""
+        """Return a line about the results that are not enlarged; empty if there are no results."""
         if not self.results:
             return ''
         rest = ', …' if len(self.results) > SHOWN_RESULTS else ''
@@ -29,23 +34,24 @@ class Found(NamedTuple):
 def find_jobs(
     inputs: Sequence[str], names: naming.Naming, summary: processing.Summary, past: history.History | None = None
 ) -> Found:
-    """Return a job for each picture, in the order of the inputs, those of a folder sorted.
+    """Return a job for each picture, in the order of the inputs; the pictures of each folder are sorted.
 
-    A result of an earlier run is known by its name: it is the suffix, or the usual one of another size, longer than a
-    picture beside it. A file that the user named is a picture whatever its name, unless this run makes it of another one.
+    A picture in a folder is recognized as a result of an earlier run by its name: the name of another picture in that
+    folder, plus this run's suffix or the usual suffix of a size. A file that the user named always counts as a picture,
+    unless this run makes it of another one.
 
     Args:
         inputs: files and folders.
         names: how the results are named.
-        summary: counts the files that are no pictures by their names.
-        past: the records of earlier runs; None for none.
+        summary: counts the files whose names do not end like a picture's, and the links to folders.
+        past: the records of earlier runs; None: no records.
 
     Raises:
         FileNotFoundError: an input does not exist.
-        ValueError: there is no picture, or there are several for one result.
+        ValueError: there is no picture, or `names` has one file as the result of several pictures.
     """
     past = past or history.History()
-    jobs: dict[tuple[str, str], processing.PictureJob] = {}  # by source and result: what is named twice is made once
+    jobs: dict[tuple[str, str], processing.PictureJob] = {}  # by source and result: an input may be given twice
     in_folders: dict[str, str] = {}  # source -> place
     for given in inputs:
         own = names if names.file else names._replace(output=naming.folder_for(given, names))
@@ -74,7 +80,7 @@ def find_jobs(
 
 
 def _is_result(source: str, stems: set[str], past: history.History) -> bool:
-    """Whether a picture in a folder is a result by its name, or by the one that it has without a number."""
+    """Return whether a picture in a folder is a result by its name, or by its name without a number of `clashes`."""
     usual = clashes.without_number(source)
     if usual != source and past.is_result(source) and os.path.splitext(usual)[0] in stems:
         return True
@@ -82,7 +88,7 @@ def _is_result(source: str, stems: set[str], past: history.History) -> bool:
 
 
 def _stems_of_results(places: dict[str, str], suffix: str) -> set[str]:
-    """The paths, without an ending, where results of pictures in folders may lie. places: source -> its place."""
+    """Return the paths, without endings, of possible results of pictures in folders; `places`: source -> its place."""
     suffixes = {suffix, *(target_size.suffix_in(os.path.splitext(source)[0]) for source in places)}
     suffixes.discard('')
     return {
@@ -98,5 +104,5 @@ def _check(inputs: Sequence[str], names: naming.Naming, found: Found) -> None:
         raise ValueError(f'{", ".join(inputs)}: no pictures found')
     if names.file and len(found.jobs) > 1:
         raise ValueError(
-            f'{names.file}: --output names a file, and there are {len(found.jobs)} pictures: name a folder'
+            f'{names.file}: --output names one file, but there are {len(found.jobs)} pictures: name a folder'
         )

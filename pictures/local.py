@@ -1,4 +1,4 @@
-"""All pictures that were given, on this machine, with a line for each and a bar."""
+"""Enlarge all pictures of a run on this machine, with a line for each and a progress bar."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def upscale_all(
     summary: processing.Summary,
     past: history.History,
 ) -> None:
-    """Enlarge all pictures, with a line for each, in their order; one that fails does not stop the others.
+    """Enlarge all pictures and print a line for each, in their order; if one fails, the others continue.
 
     Args:
-        load: the pictures, the model, and how they are enlarged.
-        expected: seconds that it may take, for the bar; None if that is not known.
-        page: to put the results on, those of earlier runs, too; None for none.
-        summary: is kept up to date.
-        past: the records of earlier runs, to which this one adds.
+        load: the pictures, the model, and the options.
+        expected: estimated duration in seconds, for the bar; None if unknown.
+        page: the report that shows the results, including those of earlier runs; None: no report.
+        summary: counts the pictures that are done, skipped and failed.
+        past: the records of earlier runs; this run adds its results.
 
     Raises:
-        OSError: the disk is full.
+        OSError: the disk is full or read-only, so all other pictures would fail too.
     """
     with stderr_capture.console() as console, batch_bar.BatchBar(load, expected, console) as bar:
 
@@ -33,7 +33,7 @@ def upscale_all(
             error = outcome.error
             if outcome.line:
                 bar.say(outcome.line)
-            if isinstance(error, OSError) and error.errno in processing.HOPELESS:
+            if isinstance(error, OSError) and error.errno in processing.FATAL:
                 raise error
             bar.finish(job, is_done=not error and not outcome.is_skipped)
             if outcome.is_skipped:

@@ -1,4 +1,4 @@
-"""The names of results and where they lie: photo.jpg becomes photo_x2.jpg beside it, photos/ becomes photos_x2/."""
+"""The names and folders of results: photo.jpg becomes photo_x2.jpg in the same folder, photos/ becomes photos_x2/."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class Naming(NamedTuple):
     """How results are named.
 
     Attributes:
-        output: the folder of all results; None: each lies beside what the user named.
-        suffix: behind the names of sources, and without `output` of folders.
-        ending: of all results, with its dot; None: the source's own where it can be written.
-        lossless: whether formats that always lose something become PNG.
+        output: the folder of all results; None: next to each file or folder that the user named.
+        suffix: appended to the stems of sources, and without `output` to the names of folders.
+        ending: the ending of all results, with its dot; None: the source's own, or .png if that cannot be written.
+        lossless: whether results are PNG where the format is always lossy.
         file: the path of the only result; None: it follows from the source's name.
-        numbers: whether several pictures of one result are numbered.
+        numbers: whether to number results that would have the same name.
         in_place: whether each result takes the name of its source.
-        all_frames: whether formats that are only written with all frames may be results.
+        all_frames: whether all frames are enlarged, so that results may be GIF.
     """
 
     output: str | None
@@ -32,25 +32,26 @@ class Naming(NamedTuple):
     all_frames: bool = False
 
     def can_write(self, ending: str) -> bool:
-        """Whether results may have an ending."""
+        """Return whether results can have an ending, which includes its dot."""
         return registry.can_write(ending, self.all_frames)
 
 
 def make_naming(
     output: str | None, suffix: str | None, ext: str | None, lossless: bool, usual: str, all_frames: bool = False
 ) -> Naming:
-    """Return how results are named.
+    """Return how results are named, from the values of the flags.
 
     Args:
-        output: a file where its ending is that of a format and there is no such folder, else a folder; None for neither.
-        suffix: behind the names of sources; None: the usual one.
+        output: a file if it ends like a picture's name and no such folder exists, else a folder; None: no --output.
+        suffix: appended to the stems of sources; None: `usual`.
         ext: the ending of all results, without its dot; None: the sources' own.
         lossless: as in Naming.
-        usual: the suffix that says the size: _x2 for a model that doubles.
+        usual: the suffix that names the size, for example _x2 for a model that doubles.
         all_frames: as in Naming.
 
     Raises:
-        ValueError: `output` is a file, and other flags name or choose otherwise, or its format is not written.
+        ValueError: `output` is a file whose format cannot be written or is always lossy although `lossless` is set, or
+            which `suffix` or `ext` contradicts.
     """
     chosen = usual if suffix is None else suffix
     ending = ext and f'.{ext}'
@@ -60,22 +61,27 @@ def make_naming(
     folder = os.path.dirname(os.path.abspath(output))
     named = Naming(folder, chosen, ending, lossless, output, all_frames=all_frames)
     if not named.can_write(own):
-        usage = 'is only written with --all-frames: add it, or' if own in registry.WITH_FRAMES else 'is not written:'
+        usage = 'is only written with --all-frames: add it, or' if own in registry.WITH_FRAMES else 'cannot be written:'
         raise ValueError(f'{output}: {own[1:].upper()} {usage} name a .png file, for example')
     if suffix is not None or ending not in (None, own):
-        raise ValueError(f'{output}: --output names a file, which --ext and --suffix do not change')
+        raise ValueError(f'{output}: --output names a file: leave out --ext and --suffix')
     if lossless and registry.BY_ENDING[own].has_loss:
-        raise ValueError(
-            f'{output}: {registry.BY_ENDING[own].name} always loses something: name a .png file, for example'
-        )
+        raise ValueError(f'{output}: {registry.BY_ENDING[own].name} is always lossy: name a .png file, for example')
     return named
 
 
 def folder_for(given: str, naming: Naming) -> str:
-    """Return the folder for the results of a file or folder that the user named: beside it unless an output is named.
+    """Return the folder for the results of an input.
+
+    Args:
+        given: a file or folder that the user named.
+        naming: how results are named.
+
+    Returns:
+        The folder `naming.output`; without one, the folder of an input file, or a new folder next to an input folder.
 
     Raises:
-        ValueError: a folder whose results would lie in the folder itself.
+        ValueError: the suffix is empty, so the results would go into the input folder itself; or the folder is `/`.
     """
     if naming.output is not None:
         return naming.output
@@ -84,19 +90,23 @@ def folder_for(given: str, naming: Naming) -> str:
     if naming.in_place:
         return given
     if not naming.suffix:
-        raise ValueError(f'{given}: with an empty --suffix its results would lie in it: name an --output')
+        raise ValueError(f'{given}: with an empty --suffix, results would go into the same folder: name an --output')
     path = os.path.normpath(given)
     if os.path.basename(path) in ('', os.curdir, os.pardir):
         path = os.path.abspath(path)
     if path == os.path.dirname(path):
-        raise ValueError(f'{given}: has no folder beside it for results: name an --output')
+        raise ValueError(f'{given}: there cannot be a folder for results next to it: name an --output')
     return path + naming.suffix
 
 
 def target_of(place: str, naming: Naming) -> str:
-    """The result's path. What cannot be written, or not without loss where that is asked for, becomes PNG.
+    """Return the path of a result.
 
-    place: of the source below what the user named.
+    The result is a PNG if the source's format cannot be written, or is lossy although `naming.lossless` is set.
+
+    Args:
+        place: the source's path below the input folder, or the name of an input file.
+        naming: how results are named.
     """
     if naming.file:
         return naming.file
@@ -108,9 +118,14 @@ def target_of(place: str, naming: Naming) -> str:
 
 
 def stems_of_results(place: str, suffix: str) -> Iterator[str]:
-    """Yield the places, without an ending, where results of a picture may lie in the folder that holds it.
+    """Yield the possible places of a picture's results, without endings.
 
-    They are beside it, and in folders beside its folders: of `trip/a.jpg` these are `trip/a_x2` and `trip_x2/a_x2`.
+    A result may be in the folder of its picture, or in a folder next to it or next to a folder above it. For `trip/a.jpg`,
+    the places are `trip/a_x2` and `trip_x2/a_x2`.
+
+    Args:
+        place: the picture's path below the input folder.
+        suffix: the suffix of the results' names.
     """
     parts = (os.path.splitext(place)[0] + suffix).split(os.sep)
     yield os.sep.join(parts)

@@ -1,7 +1,7 @@
-"""A picture brought to the size that a person asks for: through the network as often as needed, then reduced to fit.
+"""Enlarge a picture to a chosen size: run the network as often as needed, then reduce to the exact size.
 
-Between the passes the pixels stay in float32: they are clipped to 0...1, which the network expects, and not rounded. Large
-pictures lie in a file meanwhile.
+Between the passes, the pixels are float32: they are clipped to 0...1, the network's range, but not rounded. Large pictures
+are kept in a temporary file meanwhile.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from rdn import engines, tiles
 
 import numpy as np
 
-FURTHEST = 4  # times: so much the networks of super-resolution are made for
+FURTHEST = 4  # times each side: super-resolution networks are made for at most this
 
 
 class PassPlan(NamedTuple):
-    """How a picture comes to its size.
+    """The passes that bring a picture to its size.
 
     Attributes:
-        steps: (height, width) of the source, and after each pass.
-        scale: how many times a pass enlarges.
-        size: (width, height) of the result.
+        steps: (height, width) in pixels of the source, and after each pass.
+        scale: how many times a pass enlarges each side.
+        size: (width, height) of the result in pixels.
     """
 
     steps: Sequence[tuple[int, int]]
@@ -32,7 +32,7 @@ class PassPlan(NamedTuple):
 
     @property
     def passes(self) -> int:
-        """How often the picture goes through the network."""
+        """Number of times that the picture goes through the network."""
         return len(self.steps) - 1
 
     @property
@@ -42,18 +42,21 @@ class PassPlan(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        """How many pixels go into the network in all passes, without what tiles share."""
+        """Number of the network's input pixels in all passes; overlaps of tiles count once."""
         return sum(height * width for height, width in self.steps[:-1])
 
     def kept_steps(self, wraps: bool) -> Sequence[tuple[int, int]]:
-        """Return the sizes (height, width) that are kept whole on the way to the result.
+        """Return the sizes (height, width) of the intermediate pictures that have to be stored whole.
 
-        A reduction whose opposite edges meet needs the last one, too.
+        These are the outputs of all passes but the last; the last one too, if opposite edges meet and LANCZOS follows.
+
+        Args:
+            wraps: whether opposite edges meet.
         """
         return self.steps[1:] if wraps and self.is_reduced else self.steps[1:-1]
 
     def notes(self) -> list[str]:
-        """Return what a person may not expect of the size."""
+        """Return notes for the user if the picture is not enlarged, or is enlarged very much."""
         height, width = self.steps[0]
         factor = max(self.size[0] / width, self.size[1] / height)
         if not self.passes:
@@ -64,13 +67,13 @@ class PassPlan(NamedTuple):
 
 
 def make_plan(height: int, width: int, scale: int, wanted: target_size.TargetSize | None) -> PassPlan:
-    """Return how a picture comes to a size.
+    """Return the passes that a picture needs.
 
     Args:
-        height: of the upright source, pixels.
-        width: of it.
-        scale: how many times the network enlarges; above 1 if a size is wanted.
-        wanted: the size; None: one pass.
+        height: height of the upright source in pixels.
+        width: width of the upright source in pixels.
+        scale: how many times the network enlarges each side; must be above 1 unless `wanted` is None.
+        wanted: the size of the result; None: one pass.
     """
     if wanted is None:
         return PassPlan([(height, width), (height * scale, width * scale)], scale, (width * scale, height * scale))
@@ -82,13 +85,27 @@ def make_plan(height: int, width: int, scale: int, wanted: target_size.TargetSiz
 
 
 def check(scale: int, wanted: target_size.TargetSize | None) -> None:
-    """Raise ValueError where a model that enlarges so many times reaches no larger size."""
+    """Check that a model can reach a size.
+
+    Args:
+        scale: how many times the model enlarges each side.
+        wanted: the size of the result; None: one pass.
+
+    Raises:
+        ValueError: a size is wanted, and the model does not enlarge.
+    """
     if wanted and scale < 2:
-        raise ValueError('this model does not enlarge, so it reaches no other size: name another --model')
+        raise ValueError('this model does not enlarge, so it cannot reach a size: name another --model')
 
 
 def room_needed(plan: PassPlan, channels: int, wraps: bool = False) -> int:
-    """Return how many bytes on the disk the passes need at most at a time. wraps: whether opposite edges meet."""
+    """Return the peak disk space, in bytes, of the intermediate pictures.
+
+    Args:
+        plan: the passes.
+        channels: number of channels of the picture.
+        wraps: whether opposite edges meet.
+    """
     sizes = [spill.spilled_bytes((channels, *step)) for step in plan.kept_steps(wraps)]
     return max([first + second for first, second in zip(sizes, sizes[1:])] + sizes, default=0)
 
@@ -101,20 +118,23 @@ def upscale(
     folder: str,
     advance: Callable[[float], None],
 ) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Yield (rows, columns, pixels (h, w, C)) of the result, which together are the whole.
+    """Enlarge a picture, and yield the result part by part.
 
-    RGB with equal channels everywhere goes through the model as grey, so that it stays grey.
+    An RGB picture whose channels are equal everywhere goes through the model as grey, so that it stays grey.
 
     Args:
-        picture: (H, W, C), uint8 or uint16, as are the results.
-        model: that enlarges plan.scale times.
-        plan: for this picture.
-        cutting: how a picture is cut for the model.
-        folder: for what is too much for memory between the passes.
-        advance: called with the share of the work that was done since the last call; all shares together are 1.
+        picture: (H, W, C), uint8 or uint16.
+        model: the engine, which enlarges plan.scale times.
+        plan: the passes of this picture.
+        cutting: how the picture is cut into tiles.
+        folder: the folder for intermediate pictures that are too large for memory.
+        advance: called with the share of the work that was done since the last call; all shares add up to 1.
+
+    Yields:
+        (rows, columns, pixels (h, w, C)), of the type of `picture`; the parts cover the whole result.
 
     Raises:
-        ValueError: the folder has no room, or the model fails.
+        ValueError: the folder's disk has too little space, or the model fails.
     """
     dtype, count = picture.dtype, picture.shape[2]
     picture = channel_roles.narrowed(picture)
@@ -151,7 +171,7 @@ def upscale(
 
 
 def _bands(parts: Iterable[tuple[slice, slice, np.ndarray]], width: int) -> Iterator[np.ndarray]:
-    """Yield the rows of tiles of a pass, (C, h, width), clipped to 0...1, from its parts (rows, columns, (C, h, w))."""
+    """Join the parts (rows, columns, (C, h, w)) of a pass into whole rows of tiles (C, h, width), clipped to 0...1."""
     for _, row in itertools.groupby(parts, key=lambda part: part[0].start):
         band = np.empty(0, np.float32)
         for _, columns, part in row:

@@ -1,7 +1,7 @@
-"""Pictures on their way: read ahead by threads, upscaled one after the other, written by threads, reported in order.
+"""Enlarge the pictures of a run in a pipeline: threads read and write, while the model enlarges one picture at a time.
 
-A few pictures and megapixels are on their way at a time, so the memory does not grow with the number of pictures. A picture
-that is larger than that is alone.
+Results are reported in the order of the pictures. The number of pictures and megapixels in progress is limited, so memory
+does not grow with the number of pictures. A picture above the limit is processed alone.
 """
 
 from __future__ import annotations
@@ -19,14 +19,22 @@ from rdn import cpu, engines
 
 import numpy as np
 
-MOST_MEGAPIXELS = 48  # on their way: three of a usual camera, doubled
-UNKNOWN_MEGAPIXELS = 12  # of a picture whose header does not say its size, until it is read
-AHEAD = 2  # pictures on their way beside those that threads work on
-FAILURES = (ValueError, OSError, MemoryError)  # of one picture; the others go on
+MOST_MEGAPIXELS = 48  # in progress at a time, as held_megapixels counts them
+UNKNOWN_MEGAPIXELS = 12  # assumed for a picture whose header does not say its size, until it is read
+AHEAD = 2  # pictures in progress, in addition to one per thread
+FAILURES = (ValueError, OSError, MemoryError)  # fail one picture; the others continue
 
 
 class Recipe(NamedTuple):
-    """What is done with every picture. page: to put the results on, past: records of earlier runs; None for none."""
+    """The settings for all pictures of a run.
+
+    Attributes:
+        model: the engine.
+        scale: how many times the model enlarges each side.
+        options: how pictures are enlarged and written.
+        page: the report; None: no report.
+        past: the records of earlier runs; None: no records.
+    """
 
     model: engines.Engine
     scale: int
@@ -36,10 +44,13 @@ class Recipe(NamedTuple):
 
 
 class PictureResult(NamedTuple):
-    """The end of a picture's way.
+    """The result of a picture.
 
-    line: on the result, once it is written; error: why it failed, which may also be the page after the result was written;
-    is_skipped: an earlier run made the result.
+    Attributes:
+        line: the console's line on the result; None if it was not written.
+        error: why the picture failed; None if it did not. If `line` is set too, the result was written, and the report
+            failed.
+        is_skipped: whether the picture was skipped, because an earlier run made the result.
     """
 
     line: str | None = None
@@ -49,7 +60,15 @@ class PictureResult(NamedTuple):
 
 @dataclasses.dataclass
 class _Underway:
-    """A picture on its way. work: reading it or, once it is upscaled, writing it; is_upscaled: or will never be."""
+    """A picture in progress.
+
+    Attributes:
+        number: its position among the jobs.
+        job: the picture and its result.
+        megapixels: its share of MOST_MEGAPIXELS, from held_megapixels.
+        work: reads the picture, or writes it once `is_upscaled` is true.
+        is_upscaled: whether the model's work is over; also true for pictures that are skipped or have failed.
+    """
 
     number: int
     job: processing.PictureJob
@@ -59,13 +78,13 @@ class _Underway:
 
 
 class _RunError(Exception):
-    """An error that is not the one of the picture that is being upscaled."""
+    """An error that ends the run, not only the picture that is being enlarged."""
 
 
 class Pipeline:
-    """Brings pictures from their files through the model to their results.
+    """Reads pictures, runs them through the model, and writes the results.
 
-    All calls of `advance` and `finish` come from the thread that calls `run`.
+    `advance` and `finish` are called only in the thread that calls `run`.
     """
 
     def __init__(
@@ -77,9 +96,9 @@ class Pipeline:
         """Prepare a run.
 
         Args:
-            recipe: what is done with every picture.
+            recipe: the settings for all pictures.
             advance: called with a job and the share of its work that was done since the last call.
-            finish: called with each job and its outcome, in the order of the jobs; what it raises ends the run.
+            finish: called with each job and its result, in the order of the jobs; an error in it ends the run.
         """
         self._recipe, self._advance, self._finish = recipe, advance, finish
         self._workers = cpu.available_cores()
@@ -88,11 +107,12 @@ class Pipeline:
         self._sources: dict[str, str] = {}  # target -> source
 
     def run(self, jobs: Sequence[processing.PictureJob], megapixels: Callable[[processing.PictureJob], float]) -> None:
-        """Do all jobs.
+        """Enlarge all pictures.
 
         Args:
             jobs: the pictures.
-            megapixels: returns how much memory a picture needs, as held_megapixels says it; 0 if its header does not say it.
+            megapixels: returns the megapixels that a picture takes, as held_megapixels counts them; 0 if its header does
+                not say its size.
         """
         self._waiting.extend(enumerate(jobs))
         self._megapixels = megapixels
@@ -109,14 +129,14 @@ class Pipeline:
                 assert end.__cause__
                 raise end.__cause__.with_traceback(None) from None
             except (KeyboardInterrupt, SystemExit):
-                decoders.end_all()  # rather than wait for what they read
+                decoders.end_all()  # instead of waiting until they have read their pictures
                 raise
-            finally:  # what is being written is completed; what is not begun is left
+            finally:  # results that are being written are completed; other work is cancelled
                 for each in self._underway:
                     each.work.cancel()
 
     def _move_on(self) -> None:
-        """Finish pictures that are through, and begin as many as there is room for."""
+        """Report the pictures that are ready, and start as many new ones as the limits allow."""
         try:
             while self._underway and self._underway[0].is_upscaled and self._underway[0].work.done():
                 first = self._underway.popleft()
@@ -148,7 +168,7 @@ class Pipeline:
         return sequences.find(job, self._recipe.options) or reader.read_picture(job.source)
 
     def _upscale(self, underway: _Underway) -> None:
-        """Run a picture through the model, and have it written."""
+        """Run a picture through the model, and let a thread write it."""
         recipe, job = self._recipe, underway.job
         try:
             picture = underway.work.result()
@@ -162,14 +182,14 @@ class Pipeline:
         except FAILURES as error:
             underway.work = _failed(error)
         else:
-            # The page shows the source, too, and what 16 bits hold is seen when they are written.
+            # The source's pixels are still needed for the report, and for the notes on writing 16 bits.
             if not recipe.page and picture.pixels.dtype == np.uint8:
                 picture = picture._replace(pixels=picture.pixels[:0].copy())
             underway.work = self._pool.submit(self._write, underway.number, job, picture, canvas)
         underway.is_upscaled = True
 
     def _upscale_sequence(self, underway: _Underway, sequence: frames.Sequence) -> None:
-        """Run all frames of a file through the model, each written before the next is read."""
+        """Run all frames of a file through the model; write each one before the next is read."""
         recipe, job = self._recipe, underway.job
         go_on = functools.partial(self._go_on, job)
         enlarged = sequences.upscale(job, sequence, recipe.model, recipe.scale, recipe.options, go_on)
@@ -211,7 +231,13 @@ class Pipeline:
 
 
 def held_megapixels(plan: passes.PassPlan) -> float:
-    """Return the megapixels of a source, or a quarter of its result's if that is more: doubling makes them alike."""
+    """Return the megapixels that a picture counts for in the limit of the pipeline.
+
+    They are those of its source, or a quarter of its result's, the larger of the two. Both are equal if the scale is 2.
+
+    Args:
+        plan: the passes of the picture.
+    """
     height, width = plan.steps[0]
     return max(height * width, plan.size[0] * plan.size[1] / 4) / 1e6
 

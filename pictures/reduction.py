@@ -1,6 +1,6 @@
-"""A picture in float32 brought to a smaller size by Pillow's LANCZOS, some rows at a time.
+"""Reduce a picture in float32 to a smaller size with Pillow's LANCZOS, some rows at a time.
 
-LANCZOS works on the numbers as the file has them (in gamma, not in linear light), as Pillow does with 8 bits.
+LANCZOS works on the stored values (gamma-encoded, not linear light), as Pillow does with 8 bits.
 """
 
 from __future__ import annotations
@@ -14,26 +14,29 @@ from pictures.formats import pixels
 import numpy as np
 from PIL import Image
 
-BAND_PIXELS = 1 << 22  # of the source, at a time
+BAND_PIXELS = 1 << 22  # pixels of the source that are reduced at a time
 LANCZOS_RADIUS = 3  # pixels of the result
-VISIBLE = 1e-5  # an alpha below this shows nothing in 16 bits either
+VISIBLE = 1e-5  # an alpha below this is 0 even in 16 bits
 
 
 def reduce(
     bands: Iterable[np.ndarray], source_height: int, size: tuple[int, int], is_weighted: bool = True
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield (rows, planes (C, h, width)) of the reduced picture from top to bottom: 0...1, not clipped.
+    """Reduce a picture from top to bottom.
 
     Args:
         bands: the picture from top to bottom, each (C, any height, W), float32, 0...1; C as in pictures/formats/pixels.py.
-        source_height: of all bands together.
+        source_height: height of all bands together, in pixels.
         size: (width, height) of the result, at most (W, source_height).
-        is_weighted: whether alpha weights the colours, so that what is invisible does not colour the edges.
+        is_weighted: whether alpha weights the colours, so that invisible pixels do not colour the edges.
+
+    Yields:
+        (rows, planes (C, h, width)) of the result: values about 0...1, not clipped.
     """
     width, height = size
     ratio = source_height / height
     margin = math.ceil(LANCZOS_RADIUS * ratio) + 1
-    start = first = 0  # row of the result that is next, of the source that `held` begins with
+    start = first = 0  # next row of the result; first row of the source in `held`
     held = None
     for band in bands:
         held = band if held is None else np.concatenate([held, band], 1)
@@ -41,7 +44,7 @@ def reduce(
         stop = height if end == source_height else int((end - margin) / ratio)
         if stop <= start:
             continue
-        # In coordinates of what is held: Pillow keeps a box in float32, which is coarse for large numbers.
+        # In coordinates of `held`: Pillow stores the box in float32, which is coarse for large numbers.
         box = (0, start * ratio - first, held.shape[2], min(stop * ratio - first, held.shape[1]))
         yield slice(start, stop), _resize(held, (width, stop - start), box, is_weighted)
         keep = max(first, math.floor(stop * ratio) - margin)
@@ -51,12 +54,15 @@ def reduce(
 def reduce_wrapped(
     planes: np.ndarray, size: tuple[int, int], is_weighted: bool = True
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield as `reduce` does, for planes (C, H, W) whose opposite edges meet.
+    """Reduce a picture whose opposite edges meet, from top to bottom.
 
     Args:
-        planes: float32 of 0...1, uint8 or uint16.
+        planes: (C, H, W), float32 of 0...1, uint8 or uint16.
         size: (width, height) of the result, at most (W, H).
-        is_weighted: as of `reduce`.
+        is_weighted: as in `reduce`.
+
+    Yields:
+        As `reduce`.
     """
     width, height = size
     ratio = planes.shape[1] / height
@@ -73,7 +79,7 @@ def reduce_wrapped(
 
 
 def bands_of(planes: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield planes (C, H, W), float32 or whole numbers, from top to bottom as bands for `reduce`."""
+    """Cut planes (C, H, W), float32 of 0...1, uint8 or uint16, into the bands that `reduce` takes."""
     count = max(1, BAND_PIXELS // planes.shape[2])
     for start in range(0, planes.shape[1], count):
         yield upscaler.as_floats(planes[:, start : start + count])

@@ -1,4 +1,4 @@
-"""A file with several frames or pages, all of them enlarged: --all-frames. For one machine and for many."""
+"""Enlarge all frames or pages of a file, for --all-frames; runs on one machine and on a cluster share this."""
 
 from __future__ import annotations
 
@@ -13,21 +13,29 @@ import numpy as np
 
 
 class Enlarged(NamedTuple):
-    """A sequence whose frames are enlarged when they are asked for. first: its first frame, once that is done."""
+    """A sequence whose frames are enlarged one by one, when they are read.
+
+    Attributes:
+        film: the sequence of enlarged frames.
+        first: the first frame and its result, once it is enlarged; empty before.
+    """
 
     film: frames.Sequence
     first: list[processing.Upscaled]
 
 
 def find(job: processing.PictureJob, options: processing.Options) -> frames.Sequence | None:
-    """Return the frames of a picture that are to be enlarged; None if it is enlarged as one picture.
+    """Return the frames of a file if all of them are to be enlarged.
 
     Args:
-        job: the picture and its result, whose format may hold one picture only.
-        options: of the run.
+        job: the file and its result, whose format may not support frames.
+        options: how pictures are enlarged.
+
+    Returns:
+        The frames; None if the file is enlarged as one picture.
 
     Raises:
-        ValueError: the file cannot be read; it has its name.
+        ValueError: the file cannot be read; the error names it.
     """
     target = registry.BY_ENDING.get(registry.ending_of(job.target))
     if not options.all_frames or target is None or not target.frame_kind:
@@ -37,10 +45,18 @@ def find(job: processing.PictureJob, options: processing.Options) -> frames.Sequ
 
 
 def megapixels(job: processing.PictureJob, options: processing.Options) -> float:
-    """Return the megapixels of a source that are enlarged, by its headers; 0 where they do not say them."""
+    """Return the megapixels of a source by its headers, for all frames that are enlarged.
+
+    Args:
+        job: the picture and its result.
+        options: how pictures are enlarged.
+
+    Returns:
+        Millions of pixels; 0 if the headers do not say the size or cannot be read.
+    """
     try:
         found = find(job, options) if os.path.isfile(job.source) else None
-    except (ValueError, OSError, MemoryError):  # reading it will say why
+    except (ValueError, OSError, MemoryError):  # the error appears again when the file is read
         return 0
     return found.megapixels if found else processing.megapixels(job.source)
 
@@ -53,14 +69,14 @@ def upscale(
     options: processing.Options,
     advance: Callable[[float], None],
 ) -> Enlarged:
-    """Return the enlarged frames of a file, which `save` then runs through the model one by one.
+    """Return the frames of a file such that each one is enlarged when `save` reads it.
 
     Args:
-        job: the picture and its result.
-        sequence: its frames.
+        job: the file and its result.
+        sequence: the frames of the file.
         model: the engine.
-        scale: how many times it enlarges.
-        options: of the run.
+        scale: how many times the model enlarges each side.
+        options: how pictures are enlarged.
         advance: called with the share of the file's work that was done since the last call.
     """
     first: list[processing.Upscaled] = []
@@ -86,16 +102,19 @@ def upscale(
 def save(
     job: processing.PictureJob, enlarged: Enlarged, options: processing.Options, past: history.History | None = None
 ) -> list[str]:
-    """Enlarge and write all frames, one after the other; return notes on reading and writing.
+    """Enlarge and write all frames, one after the other.
 
     Args:
-        job: the picture and its result.
-        enlarged: its frames.
-        options: of the run.
-        past: as of processing.save.
+        job: the file and its result.
+        enlarged: the frames, from `upscale`.
+        options: how pictures are written.
+        past: as in processing.save.
+
+    Returns:
+        Notes on reading and writing, for the user.
 
     Raises:
-        ValueError: a frame cannot be read, or the result cannot be written; it has the file's name.
+        ValueError: a frame cannot be read, or the result cannot be written; the error names the file.
         OSError: the result cannot be written.
     """
     film = enlarged.film
@@ -109,7 +128,7 @@ def save(
 
 
 def _named(path: str, those: Iterator[frames.Frame]) -> Iterator[frames.Frame]:
-    """Yield frames; raises ValueError, with the file's name, for one that cannot be read."""
+    """Yield the frames; if one cannot be read, raise ValueError with the file's path."""
     try:
         yield from those
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Pixels in float32 between two passes of the network: in memory, or if they are many, in a file without a name."""
+"""Store the float32 pixels between two passes of the network: in memory, or in a temporary file if there are many."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from typing import Sequence
 
 import numpy as np
 
-HELD_BYTES = 1 << 28  # more than that goes to a file
-NO_RESERVING = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)  # of file systems that cannot
+HELD_BYTES = 1 << 28  # larger pictures go to a file
+NO_RESERVING = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)  # errors of file systems that cannot reserve space
 
 
 def spilled_bytes(shape: Sequence[int]) -> int:
-    """Return how much room on the disk planes of a shape (C, H, W) take; 0 if they stay in memory."""
+    """Return the bytes on disk that planes of a shape (C, H, W) take; 0 if they stay in memory."""
     size = 4 * shape[0] * shape[1] * shape[2]
     return size if size > HELD_BYTES else 0
 
 
 def new_planes(shape: Sequence[int], folder: str) -> np.ndarray:
-    """Return planes (C, H, W) of float32 with arbitrary content.
+    """Return uninitialized planes (C, H, W) of float32.
 
-    Those of more than HELD_BYTES lie in a file of the folder that has no name, so the system removes it with the array,
-    and also when the process is killed.
+    Planes of more than HELD_BYTES are in an unnamed file, which the system removes with the array, and also when the
+    process is killed.
+
+    Args:
+        shape: (C, H, W).
+        folder: the folder for the file; if it does not exist, the nearest one above it that exists.
 
     Raises:
-        ValueError: the folder has no room.
+        ValueError: the folder's disk has too little space.
     """
     size = spilled_bytes(shape)
     if not size:
@@ -39,36 +43,53 @@ def new_planes(shape: Sequence[int], folder: str) -> np.ndarray:
 
 
 def check_room(needed: int, folder: str) -> None:
-    """Raise ValueError where a folder, or the one in which it will be made, has less room than so many bytes."""
+    """Check that a folder's disk has enough space.
+
+    Args:
+        needed: bytes.
+        folder: the folder, which need not exist yet.
+
+    Raises:
+        ValueError: the disk has too little space.
+    """
     folder = _existing(folder)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
-            f'{folder}: {_gigabytes(free)} are free, and this size needs {_gigabytes(needed)} between the passes of the '
-            'model: free some, ask for a smaller size, or name an --output on another disk'
+            f'{folder}: {_gigabytes(free)} are free, but this size needs {_gigabytes(needed)} between the passes of the '
+            'model: free some space, choose a smaller size, or name an --output on another disk'
         )
 
 
 def check_memory(size: tuple[int, int], channels: int, dtype: np.dtype) -> None:
-    """Raise ValueError for a result (width, height) that is larger than the machine's memory, which has to hold it."""
+    """Check that a result fits into the machine's memory.
+
+    Args:
+        size: (width, height) of the result in pixels.
+        channels: number of channels.
+        dtype: type of a value.
+
+    Raises:
+        ValueError: the result is larger than the memory.
+    """
     needed = size[0] * size[1] * channels * np.dtype(dtype).itemsize
     there = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
     if needed > there:
         raise ValueError(
-            f'{size[0]} x {size[1]} pixels take {_gigabytes(needed)}, and this machine has {_gigabytes(there)} of memory: '
-            'ask for a smaller size'
+            f'{size[0]} x {size[1]} pixels take {_gigabytes(needed)}, but this machine has {_gigabytes(there)} of memory: '
+            'choose a smaller size'
         )
 
 
 def _existing(folder: str) -> str:
-    """The folder, or the nearest one above it that exists: those of results are made when the first result is written."""
+    """Return the folder, or the nearest one above it that exists: the first result that is written makes its folder."""
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return folder
 
 
 def _reserve(descriptor: int, size: int, folder: str) -> None:
-    """Take the room at once: a full disk would end the process later, in the middle of a write to memory."""
+    """Reserve the space at once: if the disk became full later, a write to the mapped memory would end the process."""
     try:
         os.posix_fallocate(descriptor, 0, size)
     except AttributeError:  # macOS
@@ -77,7 +98,9 @@ def _reserve(descriptor: int, size: int, folder: str) -> None:
         if error.errno in NO_RESERVING:
             os.ftruncate(descriptor, size)
         elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise ValueError(f'{folder}: no room for {_gigabytes(size)} between the passes of the model: free some')
+            raise ValueError(
+                f'{folder}: no space for {_gigabytes(size)} between the passes of the model: free some space'
+            )
         else:
             raise
 

@@ -1,4 +1,4 @@
-"""The size that a person asks for: three times as large, 3840 pixels wide, 24 megapixels."""
+"""The size that the user chooses: for example three times as large, 3840 pixels wide, or 24 megapixels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 import re
 from typing import NamedTuple
 
-# The field of a TargetSize, as flag and keyword, and the letters of its suffix: _x3, _w3840, _h2160, _max4000, _mp24.
+# Each unit of a TargetSize, and its letters in suffixes: _x3, _w3840, _h2160, _max4000, _mp24.
 LETTERS = {'scale': 'x', 'width': 'w', 'height': 'h', 'max_side': 'max', 'megapixels': 'mp'}
 MOST_TIMES = 1000
-MOST_PIXELS = 1_000_000  # of a side
+MOST_PIXELS = 1_000_000  # a side
 MOST_MEGAPIXELS = 1_000_000
 SUFFIX = re.compile(r'_(?:x|w|h|max|mp)\d+(?:\.\d+)?$')
 
@@ -27,7 +27,15 @@ class TargetSize(NamedTuple):
     amount: float
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """Return the result's (width, height) for an upright picture, each rounded to the nearest and 1 at least."""
+        """Return the size of the result of an upright picture.
+
+        Args:
+            width: width of the picture in pixels.
+            height: height of the picture in pixels.
+
+        Returns:
+            (width, height) in pixels, each rounded to the nearest whole number and at least 1.
+        """
         if self.unit == 'megapixels':
             factor = math.sqrt(self.amount * 1e6 / (width * height))
         elif self.unit == 'scale':
@@ -38,14 +46,17 @@ class TargetSize(NamedTuple):
 
 
 def of_keywords(**wanted: float | None) -> TargetSize | None:
-    """Return the size that one keyword asks for, None where each of them is None or there are none.
+    """Return the size that a keyword argument names.
 
     Args:
-        wanted: `scale`, `width`, `height`, `max_side` or `megapixels`.
+        wanted: one of `scale`, `width`, `height`, `max_side` and `megapixels`; None counts as not given.
+
+    Returns:
+        The size; None if no keyword is given.
 
     Raises:
-        TypeError: another keyword, or more than one.
-        ValueError: an amount that makes no sense.
+        TypeError: a keyword is unknown, or several are given.
+        ValueError: the amount is out of range.
     """
     given = {unit: amount for unit, amount in wanted.items() if amount is not None}
     if len(given) > 1 or set(given) - set(LETTERS):
@@ -59,22 +70,30 @@ def of_keywords(**wanted: float | None) -> TargetSize | None:
 
 
 def checked(unit: str, amount: float) -> float:
-    """Return the amount; raise ValueError for one that makes no sense. The arguments are as in TargetSize."""
+    """Return an amount if it is in the range of its unit.
+
+    Args:
+        unit: as in TargetSize.
+        amount: as in TargetSize.
+
+    Raises:
+        ValueError: the amount is out of range.
+    """
     if unit == 'scale' and not 1 < amount <= MOST_TIMES:
-        raise ValueError(f'{amount:g}: above 1, since this enlarges, up to {MOST_TIMES}')
+        raise ValueError(f'{amount:g}: expected a number above 1, up to {MOST_TIMES}')
     if unit == 'megapixels' and not 1e-6 <= amount <= MOST_MEGAPIXELS:
-        raise ValueError(f'{amount:g}: a number above 0, up to {MOST_MEGAPIXELS}')
+        raise ValueError(f'{amount:g}: expected a number above 0, up to {MOST_MEGAPIXELS}')
     if unit in ('width', 'height', 'max_side') and not (1 <= amount <= MOST_PIXELS and amount == int(amount)):
-        raise ValueError(f'{amount:g}: a whole number of pixels from 1 to {MOST_PIXELS}')
+        raise ValueError(f'{amount:g}: expected a whole number of pixels from 1 to {MOST_PIXELS}')
     return amount
 
 
 def suffix_of(size: TargetSize | None, scale: int) -> str:
-    """Return what the names of results end with: '_x3', '_w3840'.
+    """Return the usual suffix of results, for example '_x3' or '_w3840'.
 
     Args:
-        size: that is asked for; None: as much as the model enlarges.
-        scale: how many times the model enlarges.
+        size: the size of the results; None: the model runs once.
+        scale: how many times the model enlarges each side.
     """
     if size is None:
         return f'_x{scale}'
@@ -83,6 +102,6 @@ def suffix_of(size: TargetSize | None, scale: int) -> str:
 
 
 def suffix_in(stem: str) -> str:
-    """Return the usual suffix that a name ends with, without its ending: '_x2' of 'photo_x2'; '' where there is none."""
+    """Return the usual suffix at the end of a stem: '_x2' of 'photo_x2', '' of 'photo'."""
     found = SUFFIX.search(stem)
     return found.group() if found else ''

@@ -1,4 +1,4 @@
-"""A picture's pixels through the model, tile by tile: grey, colour and alpha, 8 and 16 bits."""
+"""Run a picture's pixels through the model, tile by tile: grey, colour and alpha, 8 and 16 bits."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from rdn import cpu, engines, sanity, tiles
 import cv2
 import numpy as np
 
-RUN_PIXELS = (
-    1 << 16
-)  # of the inputs that a thread takes at a time: handing over one small tile costs more than its work
+# Pixels of the inputs that a thread takes at a time: passing a single small tile to a thread costs more than its work.
+RUN_PIXELS = 1 << 16
 
 
 class Cutting(NamedTuple):
-    """How a picture goes through a model.
+    """How a picture is cut into tiles and run through a model.
 
     Attributes:
-        tile_size: pixels, of axes that the model leaves free.
-        overlap: of tiles, pixels.
-        batch_size: tiles a run; 0: as many as the model runs fastest.
-        self_ensemble: whether to average the eight flips and turns.
-        wraps: whether the picture's opposite edges meet, as those of a tileable texture.
-        alpha: what an alpha channel holds, one of channel_roles.ALPHAS.
+        tile_size: largest side of a tile in pixels, for axes whose size the model leaves free.
+        overlap: overlap of tiles in pixels.
+        batch_size: tiles per run; 0: the number that the model runs fastest.
+        self_ensemble: whether to average over the eight flips and turns.
+        wraps: whether the picture's opposite edges meet, as in a texture that repeats.
+        alpha: the meaning of an alpha channel, one of channel_roles.ALPHAS.
     """
 
     tile_size: int
@@ -38,20 +37,29 @@ class Cutting(NamedTuple):
 
     @property
     def reach(self) -> int:
-        """How far a pixel changes the result, in pixels: as far as tiles overlap, which is measured."""
+        """Distance in pixels at which a pixel still changes the result: the overlap, but at least the measured default."""
         return max(self.overlap, tiles.OVERLAP)
 
 
-USUAL = Cutting(0, tiles.OVERLAP, 0)  # of a layout that is there already
+USUAL = Cutting(0, tiles.OVERLAP, 0)  # for callers that have a layout already
 
 
 def layout_for(
     model: engines.Engine, size: tuple[int, int], tile_size: int, overlap: int, scale: int, wraps: bool = False
 ) -> tiles.Layout:
-    """How a picture of a size (height, width) is cut for a model.
+    """Return the tiles into which a picture is cut for a model.
 
-    tile_size: largest side in pixels for axes that the model leaves free; there a smaller picture is a tile of its own,
-    which needs no mirror. Raises ValueError for an overlap as large as a tile.
+    Args:
+        model: the engine.
+        size: (height, width) of the picture in pixels.
+        tile_size: largest side of a tile in pixels, for axes whose size the model leaves free; a smaller picture becomes
+            one tile of its own size, which needs no mirrored border.
+        overlap: overlap of tiles in pixels.
+        scale: how many times the model enlarges each side.
+        wraps: whether opposite edges meet.
+
+    Raises:
+        ValueError: the overlap is too large for the tiles.
     """
     around = 2 * overlap if wraps else 0
     sides = [
@@ -61,7 +69,16 @@ def layout_for(
 
 
 def check_tiles(model: engines.Engine, tile_size: int, overlap: int) -> None:
-    """Raises ValueError where layout_for would."""
+    """Check the overlap before any picture is read.
+
+    Args:
+        model: the engine.
+        tile_size: as in layout_for.
+        overlap: overlap of tiles in pixels.
+
+    Raises:
+        ValueError: the overlap is too large for the tiles.
+    """
     for fixed in model.shape[1:]:
         tiles.count_tiles(1, max(2, fixed or tile_size), overlap)
 
@@ -69,15 +86,18 @@ def check_tiles(model: engines.Engine, tile_size: int, overlap: int) -> None:
 def upscale_pixels(
     pixels: np.ndarray, model: engines.Engine, layout: tiles.Layout, cutting: Cutting = USUAL
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
-    """Yield (Tile, its upscaled core (scale*h, scale*w, C)) for a picture's pixels (H, W, C).
+    """Enlarge a picture tile by tile.
 
-    RGB pixels with equal channels everywhere go through the model as grey, so that they stay grey.
+    An RGB picture whose channels are equal everywhere goes through the model as grey, so that it stays grey.
 
     Args:
-        pixels: of the whole picture, uint8 or uint16 as the results are; C as in pictures/formats/pixels.py.
-        model: that enlarges.
-        layout: of the picture's tiles, which says the scale, and whether the picture's opposite edges meet.
-        cutting: its batch_size, self_ensemble and alpha; the layout says the rest.
+        pixels: the whole picture, (H, W, C), uint8 or uint16; C as in pictures/formats/pixels.py.
+        model: the engine.
+        layout: the picture's tiles, the scale, and whether opposite edges meet.
+        cutting: how the tiles are run; its tile_size and wraps are ignored, because the layout has them.
+
+    Yields:
+        (Tile, its enlarged core (scale*h, scale*w, C)), of the type of `pixels`.
     """
     every = itertools.chain.from_iterable(tiles.tile_rows(layout))
     shown = channel_roles.narrowed(pixels)
@@ -89,7 +109,18 @@ def upscale_pixels(
 def upscale_tiles(
     pixels: np.ndarray, those: Iterable[tiles.Tile], model: engines.Engine, scale: int, cutting: Cutting
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
-    """As upscale_pixels, for the given tiles of the pixels, whose channels stay as they are."""
+    """Enlarge some tiles of a picture, without a check for grey stored as RGB.
+
+    Args:
+        pixels: (H, W, C), uint8 or uint16.
+        those: the tiles.
+        model: the engine.
+        scale: how many times the model enlarges each side.
+        cutting: how the tiles are run; its tile_size is ignored.
+
+    Yields:
+        (Tile, its enlarged core (scale*h, scale*w, C)), of the type of `pixels`.
+    """
     model = exact_enough(model, pixels.dtype)
     planes_first = pixels.transpose(2, 0, 1)
     for tile, planes in upscale_planes(planes_first, those, model, scale, cutting):
@@ -99,11 +130,19 @@ def upscale_tiles(
 def upscale_planes(
     planes_first: np.ndarray, those: Iterable[tiles.Tile], model: engines.Engine, scale: int, cutting: Cutting
 ) -> Iterator[tuple[tiles.Tile, np.ndarray]]:
-    """Yield (Tile, its upscaled core (C, scale*h, scale*w), float32, not clipped) for tiles of planes (C, H, W).
+    """Enlarge some tiles of planes, without rounding.
 
-    The planes are uint8, uint16, or float32 of 0...1; the model computes as exactly as it is.
+    Args:
+        planes_first: (C, H, W), uint8, uint16, or float32 of 0...1.
+        those: the tiles.
+        model: the engine, already exact enough for the picture.
+        scale: how many times the model enlarges each side.
+        cutting: how the tiles are run; its tile_size is ignored.
+
+    Yields:
+        (Tile, its enlarged core (C, scale*h, scale*w)), float32, not clipped.
     """
-    waiting: collections.deque[tuple[tiles.Tile, np.ndarray]] = collections.deque()  # went in, not yet out
+    waiting: collections.deque[tuple[tiles.Tile, np.ndarray]] = collections.deque()  # in the model
 
     def inputs() -> Iterator[np.ndarray]:
         for tile in those:
@@ -126,19 +165,35 @@ def upscale_planes(
 
 
 def exact_enough(model: engines.Engine, dtype: np.dtype) -> engines.Engine:
-    """Return the model for pictures of a type: 16 bits show what bf16 loses."""
+    """Return the model in a precision that is exact enough: bf16 would be visible in 16-bit pictures.
+
+    Args:
+        model: the engine.
+        dtype: type of the picture's values, uint8 or uint16.
+
+    Returns:
+        `model`, or its exact variant for uint16.
+    """
     return model.exact() if dtype == np.uint16 else model
 
 
 def as_floats(planes: np.ndarray) -> np.ndarray:
-    """Whole numbers 0...255 or 0...65535 as float32, 0...1; float32 as it is."""
+    """Return whole numbers of 0...255 (uint8) or 0...65535 (uint16) as float32 of 0...1; return float32 unchanged."""
     if planes.dtype == np.float32:
         return np.ascontiguousarray(planes)
     return np.divide(planes, np.float32(np.iinfo(planes.dtype).max), dtype=np.float32)
 
 
 def to_numbers(planes: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """(C, h, w) -> (h, w, C), 0...255 or 0...65535: clipped to 0...1, rounded to the nearest."""
+    """Return planes as pixels of whole numbers.
+
+    Args:
+        planes: (C, h, w), float32; values are clipped to 0...1.
+        dtype: uint8 or uint16.
+
+    Returns:
+        (h, w, C) of 0...255 or 0...65535, rounded to the nearest.
+    """
     numbers = planes.clip(0, 1)
     numbers *= np.float32(np.iinfo(dtype).max)
     numbers = np.rint(numbers, out=numbers).astype(dtype)
@@ -146,17 +201,17 @@ def to_numbers(planes: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def pixels_last(planes: np.ndarray) -> np.ndarray:
-    """(C, h, w) -> (h, w, C), contiguous; by OpenCV, in a tenth of numpy's time."""
+    """Return planes (C, h, w) as contiguous pixels (h, w, C), with OpenCV in a tenth of numpy's time."""
     return cv2.merge(list(planes)) if len(planes) > 1 else planes[0, :, :, np.newaxis]
 
 
 def _runs_alpha(part: np.ndarray, cutting: Cutting) -> bool:
-    """Whether planes (C, h, w) have an alpha that the model upscales: opacity that is the same all over stays so."""
+    """Return whether the model enlarges the alpha of planes (C, h, w); a constant opacity stays constant without it."""
     return channel_roles.has_alpha(part) and (cutting.alpha == channel_roles.DATA or np.ptp(part[-1]) > 0)
 
 
 def _colour_input(part: np.ndarray, cutting: Cutting) -> np.ndarray:
-    """The model's input (3, h, w) for the colours of a tile's planes (C, h, w), 0...1."""
+    """Return the model's input (3, h, w) for the colours of a tile's planes (C, h, w), 0...1."""
     colour = part[:-1] if channel_roles.has_alpha(part) else part
     if channel_roles.has_alpha(part) and cutting.alpha == channel_roles.OPACITY:
         colour = channel_roles.bleed(colour, part[-1], cutting.reach)
@@ -164,7 +219,7 @@ def _colour_input(part: np.ndarray, cutting: Cutting) -> np.ndarray:
 
 
 def _assemble(part: np.ndarray, colour: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """The upscaled planes (C, ...) of a tile's `part`, from the model's outputs (3, ...) for its colour and alpha."""
+    """Return the enlarged planes (C, ...) of a tile's `part`, from the model's outputs (3, ...) for colour and alpha."""
     if len(part) < 3:
         colour = colour.mean(0, keepdims=True)
     if not channel_roles.has_alpha(part):
@@ -174,7 +229,7 @@ def _assemble(part: np.ndarray, colour: np.ndarray, alpha: np.ndarray | None) ->
 
 
 def _run_batches(model: engines.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
-    """The model's outputs, one by one, of inputs (3, h, w), run `batch_size` at a time on each of its streams."""
+    """Yield the model's output for each input (3, h, w); each of its streams runs `batch_size` inputs at a time."""
     inputs = iter(inputs)
     first = next(inputs, None)
     if first is None:
@@ -197,18 +252,22 @@ def _run_batches(model: engines.Engine, inputs: Iterable[np.ndarray], batch_size
 
 
 def _groups(inputs: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
-    """Lists of inputs (3, h, w), whole batches of a size: one, or as many as have RUN_PIXELS together."""
+    """Yield lists of inputs (3, h, w): one batch of `size`, or as many batches as have RUN_PIXELS together."""
     for first in inputs:
         batches = max(1, RUN_PIXELS // (size * first[0].size))
         yield [first, *itertools.islice(inputs, batches * size - 1)]
 
 
 def _run_ensemble(model: engines.Engine, inputs: Iterable[np.ndarray], batch_size: int) -> Iterator[np.ndarray]:
-    """For each input the mean over its eight flips and turns (the paper's RDN+, after arXiv 1707.02921).
+    """Yield the mean over the eight flips and turns of each input (the paper's RDN+, after arXiv 1707.02921).
 
-    Raises ValueError for inputs that are no squares and a model that takes no other shape.
+    Raises:
+        ValueError: the inputs are not square, and the model does not take turned inputs.
     """
-    halves = SYMMETRIES[0::4] + SYMMETRIES[1::4], SYMMETRIES[2::4] + SYMMETRIES[3::4]  # of one shape each
+    halves = (
+        SYMMETRIES[0::4] + SYMMETRIES[1::4],
+        SYMMETRIES[2::4] + SYMMETRIES[3::4],
+    )  # within each half, all turned inputs have the same shape
     for x in inputs:
         if x.shape[1] != x.shape[2] and None not in model.shape[1:]:
             raise ValueError('the self-ensemble turns the tiles: the model must take squares')
@@ -220,7 +279,7 @@ def _run_ensemble(model: engines.Engine, inputs: Iterable[np.ndarray], batch_siz
 
 
 def _symmetry(turns: int, flip: bool) -> tuple[Callable, Callable]:
-    """A turn (flipped before) of (C, h, h), and its inverse."""
+    """Return a function that flips and turns an array (C, h, w), and its inverse."""
     return (
         lambda x: np.rot90(x[:, :, ::-1] if flip else x, turns, (1, 2)),
         lambda y: np.rot90(y, -turns, (1, 2))[:, :, :: -1 if flip else 1],

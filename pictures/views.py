@@ -1,4 +1,4 @@
-"""The middle of a picture for the report: enlarged by bicubic interpolation and by the model, side by side."""
+"""The views of the report: the middle of a picture, enlarged by bicubic interpolation and by the model."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from PIL import Image
 def views_of(
     job: processing.PictureJob, upscaled: processing.Upscaled | None, scale: int, options: processing.Options
 ) -> report.Views:
-    """Return a picture's middle for the report.
+    """Return the views of a picture for the report.
 
     Args:
-        job: the picture.
-        upscaled: None for a result of an earlier run, which is then read.
-        scale: how many times the model enlarges.
-        options: of the run.
+        job: the picture and its result.
+        upscaled: the picture and the canvas of its result; None: both are read from their files.
+        scale: how many times the model enlarges each side.
+        options: how pictures are enlarged.
 
     Raises:
-        ValueError: the result of an earlier run is not of the picture's size; the error has its name.
+        ValueError: the result of an earlier run does not have the size that this run would make; the error names it.
     """
     picture = upscaled.picture if upscaled else reader.read_picture(job.source)
     height, width = picture.pixels.shape[:2]
@@ -33,7 +33,7 @@ def views_of(
     left, top = max(0, width - side) // 2, max(0, height - side) // 2
     right, bottom = min(width, left + side), min(height, top + side)
     small = writer.for_screen(picture.pixels[top:bottom, left:right], picture.said)
-    # Whole pixels of the result that lie in the part, and where they lie in it.
+    # `box`: the whole pixels of the result within the shown part. `part`: their position in the source's pixels.
     box = math.ceil(left * across), math.ceil(top * down), int(right * across), int(bottom * down)
     box = box[0], box[1], max(box[0] + 1, box[2]), max(box[1] + 1, box[3])
     part = (
@@ -52,9 +52,17 @@ def views_of(
 
 
 def check_done(job: processing.PictureJob, scale: int, options: processing.Options) -> None:
-    """Raise ValueError where the result of an earlier run is not of the size that this run makes.
+    """Check that the result of an earlier run has the size that this run would make.
 
-    The headers say the sizes; the source is read only where they disagree, since it may be turned or cropped on reading.
+    The sizes are read from the headers. Only if they disagree, the source is read, because reading may turn or crop it.
+
+    Args:
+        job: the picture and its result.
+        scale: how many times the model enlarges each side.
+        options: how pictures are enlarged.
+
+    Raises:
+        ValueError: the result has another size.
     """
     found, source = reader.read_size(job.target), reader.read_size(job.source)
     if 0 in found or 0 in source:
@@ -65,9 +73,18 @@ def check_done(job: processing.PictureJob, scale: int, options: processing.Optio
 
 
 def check_size(target: str, found: tuple[int, int], expected: tuple[int, int]) -> None:
-    """Raise ValueError where a result of an earlier run has another size (width, height)."""
+    """Check the size of a result of an earlier run.
+
+    Args:
+        target: the result's path.
+        found: its (width, height) in pixels.
+        expected: the (width, height) that this run would make.
+
+    Raises:
+        ValueError: the sizes differ.
+    """
     if found != expected:
         raise ValueError(
-            f'{target}: {found[0]} x {found[1]} pixels, not {expected[0]} x {expected[1]}: '
-            'not of this picture, model and size: remove it, or replace all by --overwrite'
+            f'{target}: {found[0]} x {found[1]} pixels, expected {expected[0]} x {expected[1]} for this picture, model '
+            'and size: remove it, or replace all results with --overwrite'
         )

@@ -1,4 +1,4 @@
-"""The work of a run, from the headers of the pictures, each of which is read once."""
+"""The work of a run, estimated from the headers of the pictures; each header is read once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from pictures.formats import reader
 from pictures.metadata import exif
 from rdn import engines, images, tiles
 
-MAX_HEADERS = 1000  # of more pictures, so many are looked at beforehand, evenly among them
+MAX_HEADERS = 1000  # of more pictures, at most this many, evenly spaced, are read before the run
 
 
 class Header(NamedTuple):
-    """What a picture's header says: pixels of the upright picture, 0 where it does not say them, and whether there is alpha."""
+    """The header of a picture.
+
+    Attributes:
+        width: width of the upright picture in pixels; 0 if unknown.
+        height: height of the upright picture in pixels; 0 if unknown.
+        has_alpha: whether there is an alpha channel.
+    """
 
     width: int
     height: int
@@ -25,11 +31,11 @@ class Load(NamedTuple):
     """The work of a picture, or of several.
 
     Attributes:
-        megapixels: of the source.
-        result_megapixels: of the result.
-        network_pixels: what goes through the network: in all passes, with what tiles share, alpha, and turns.
-        tile: (height, width) of the largest tile.
-        held: megapixels for pipeline.Pipeline, of one picture.
+        megapixels: millions of pixels of the source.
+        result_megapixels: millions of pixels of the result.
+        network_pixels: input pixels of the network in all passes, including overlaps of tiles, alpha, flips and turns.
+        tile: (height, width) of the largest tile in pixels.
+        held: share of pipeline.MOST_MEGAPIXELS, from pipeline.held_megapixels; only for a single picture.
     """
 
     megapixels: float = 0
@@ -39,7 +45,7 @@ class Load(NamedTuple):
     held: float = 0
 
     def times(self, count: float) -> Load:
-        """Return the work of so many frames, of which one is held at a time."""
+        """Return the work of `count` frames; `held` stays, because one frame is in memory at a time."""
         return self._replace(
             megapixels=count * self.megapixels,
             result_megapixels=count * self.result_megapixels,
@@ -47,25 +53,32 @@ class Load(NamedTuple):
         )
 
     def weight(self) -> float:
-        """Return the part of the bar that the work takes: a picture without a pass is not nothing."""
+        """Return the work's share of the progress bar; a picture without a pass counts a little too."""
         return self.network_pixels + self.megapixels * 1e4
 
 
 class Workload:
-    """The pictures of a run, and what they take.
+    """The pictures of a run, and their work.
 
     Attributes:
         jobs: all pictures.
-        left: those that have no result yet, or whose result is replaced.
+        left: the pictures that have no result yet, or whose result is replaced.
         model: the engine.
-        scale: how many times it enlarges.
-        options: of the run.
+        scale: how many times the model enlarges each side.
+        options: how pictures are enlarged.
     """
 
     def __init__(
         self, jobs: Sequence[processing.PictureJob], model: engines.Engine, scale: int, options: processing.Options
     ):
-        """Read the headers, or if there are very many those of some pictures."""
+        """Read the headers of all pictures, or of a sample if there are more than MAX_HEADERS.
+
+        Args:
+            jobs: all pictures.
+            model: the engine.
+            scale: how many times the model enlarges each side.
+            options: how pictures are enlarged.
+        """
         self.jobs, self.model, self.scale, self.options = jobs, model, scale, options
         self.left = [job for job in jobs if options.overwrite or not earlier_results.is_there(job, options)]
         self._left = set(self.left)
@@ -76,11 +89,11 @@ class Workload:
 
     @property
     def is_sampled(self) -> bool:
-        """Whether the total comes from some of the pictures."""
+        """Whether the total is extrapolated from some of the pictures."""
         return self._known < len(self.left)
 
     def load(self, job: processing.PictureJob) -> Load:
-        """Return the work of a picture; nothing for one whose header does not say its size."""
+        """Return the work of a picture; an empty Load if its header does not say its size."""
         if job not in self._loads:
             header = look_at(job.source)
             load = load_of(header, self.model, self.scale, self.options) if header.width and header.height else Load()
@@ -93,22 +106,22 @@ class Workload:
         return self._loads[job]
 
     def is_left(self, job: processing.PictureJob) -> bool:
-        """Whether a picture counts in the total."""
+        """Return whether a picture is in `left`, and so counts in the total."""
         return job in self._left
 
     def total(self) -> Load:
-        """Return the work of all pictures that are left, as far as their headers are known, for the others the mean."""
+        """Return the work of all pictures in `left`; those of unknown size count as the mean of the others."""
         share = len(self.left) / self._known if self._known else 0
         total = self._sum
         return Load(share * total.megapixels, share * total.result_megapixels, share * total.network_pixels, total.tile)
 
     def weight(self, job: processing.PictureJob) -> float:
-        """Return the part of the total's weight that a picture takes: the mean for one of unknown size."""
+        """Return a picture's share of the progress bar, in the unit of Load.weight; the mean if its size is unknown."""
         return self.load(job).weight() or self._sum.weight() / max(1, self._known)
 
 
 def look_at(path: str) -> Header:
-    """Return what a picture's header says, which reads little of the file."""
+    """Read the header of a picture, without the rest of the file."""
     if not os.path.isfile(path):  # a pipe would wait for a writer
         return Header(0, 0, False)
     width, height = reader.read_size(path)
@@ -118,15 +131,22 @@ def look_at(path: str) -> Header:
             has_alpha = image.mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa') or 'transparency' in image.info
             if image.format == 'TIFF':
                 turn = image.tag_v2.get(exif.ORIENTATION)
-            elif 'exif' in image.info:  # without it, PNG would be read to its end
+            elif 'exif' in image.info:  # if there is none, getexif would read a PNG file to its end
                 turn = image.getexif().get(exif.ORIENTATION)
-    except Exception:  # Pillow does not know all formats, and raises anything for a broken file
+    except Exception:  # Pillow does not know all formats, and raises errors of any type for corrupt files
         pass
     return Header(height, width, has_alpha) if turn in exif.QUARTER_TURNS else Header(width, height, has_alpha)
 
 
 def load_of(header: Header, model: engines.Engine, scale: int, options: processing.Options) -> Load:
-    """Return the work of a picture of known size. Alpha goes through the network like a second picture."""
+    """Return the work of a picture of known size; alpha goes through the network like a second picture.
+
+    Args:
+        header: the header of the picture.
+        model: the engine.
+        scale: how many times the model enlarges each side.
+        options: how pictures are enlarged.
+    """
     plan = passes.make_plan(header.height, header.width, scale, options.size)
     runs = (2 if header.has_alpha else 1) * (len(upscaler.SYMMETRIES) if options.self_ensemble else 1)
     network, largest = 0, (0, 0)

@@ -1,4 +1,4 @@
-"""The processor: its cores, its instruction sets, and work on many files in order."""
+"""The processor: its cores and instruction sets, and ways to use all cores for a list of items."""
 
 from __future__ import annotations
 
@@ -24,10 +24,18 @@ Result = TypeVar('Result')
 def map_in_order(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
 ) -> Generator[Result, None, None]:
-    """Yield function(item) of each item, in their order, computed by threads: numpy and Pillow release the GIL.
+    """Yield function(item) for each item, in order, computed by threads.
 
-    Holds two results a worker at most, however many items there are. What a call raises is raised here in its turn,
-    as if the items had been taken one after another. workers: threads; default: one a core this process may use.
+    This suits functions that release the GIL, as numpy and Pillow do. Memory holds at most two results per thread.
+    An exception of a call is raised when its result is due, as in a plain loop.
+
+    Args:
+        function: computes a result from an item.
+        items: the items; they are taken only as results are needed.
+        workers: the number of threads; None: one for each core that this process may use.
+
+    Yields:
+        The results.
     """
     workers = workers or available_cores()
     pending: collections.deque[concurrent.futures.Future] = collections.deque()
@@ -40,16 +48,23 @@ def map_in_order(
             while pending:
                 yield pending.popleft().result()
         finally:
-            for future in pending:  # after an error, or where the caller stopped listening
+            for future in pending:  # after an error, or if the caller stops before the end
                 future.cancel()
 
 
 @contextlib.contextmanager
 def other_processes(count: int) -> Iterator[Callable[..., Any]]:
-    """Yield call(function, *arguments), which computes that in one of `count` processes and returns or raises the same.
+    """Start processes for work that holds the GIL, so that threads can compute in parallel.
 
-    For what holds the GIL, called from threads. To be entered before there are threads, as the processes are forked
-    where that is the system's way. Function, arguments and result are pickled. Raises ValueError where one is killed.
+    Enter the block before the program starts threads, because on Linux the processes are forked.
+
+    Args:
+        count: the number of processes.
+
+    Yields:
+        call(function, *arguments), which runs the function in one of the processes. It returns the function's result
+        or raises its exception. Function, arguments and result are pickled. If a process is killed, `call` raises a
+        ValueError.
     """
     context = multiprocessing.get_context('fork' if sys.platform == 'linux' else None)
     with concurrent.futures.ProcessPoolExecutor(count, context, _begin_process, (os.getpid(),)) as executor:
@@ -59,27 +74,27 @@ def other_processes(count: int) -> Iterator[Callable[..., Any]]:
             try:
                 return executor.submit(function, *arguments).result()
             except concurrent.futures.process.BrokenProcessPool:
-                raise ValueError('a process was killed in the middle: of too little memory?')
+                raise ValueError('a worker process was killed, probably because memory ran out')
 
         yield call
 
 
 def _begin_process(parent: int) -> None:
-    gc.freeze()  # what the parent left is not collected here: libraries wait there for threads that were not forked
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent says what is to be said
-    if sys.platform == 'linux':  # a killed parent's pipes stay open in the others that it forked
+    gc.freeze()  # finalizers of the parent's objects may wait for threads that do not exist here
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent reports it
+    if sys.platform == 'linux':  # end with a killed parent: other forks keep its pipes open, so they show nothing
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-        if os.getppid() != parent:  # it died before
+        if os.getppid() != parent:  # the parent died before prctl
             os._exit(1)
 
 
 def available_cores() -> int:
-    """The number of processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def instruction_sets() -> frozenset[str]:
-    """The names of the processor's instruction sets as Linux lists them; empty where it does not."""
+    """Return the names of the processor's instruction sets, as in Linux's /proc/cpuinfo; empty on other systems."""
     try:
         with open('/proc/cpuinfo') as file:
             lines = [line.split(':', 1)[1] for line in file if line.startswith(('flags', 'Features'))]
@@ -89,12 +104,12 @@ def instruction_sets() -> frozenset[str]:
 
 
 def has_bf16() -> bool:
-    """Whether the processor computes in bfloat16 itself; where it has to emulate, bf16 is slower than fp32."""
+    """Return whether the processor has bfloat16 instructions. Without them, bf16 is emulated and slower than fp32."""
     wanted = {'bf16'} if platform.machine() in ('aarch64', 'arm64') else {'avx512_bf16', 'amx_bf16'}
     return bool(wanted & instruction_sets())
 
 
 def has_int8() -> bool:
-    """Whether the processor multiplies and adds eight bits itself, without saturating on the way."""
+    """Return whether the processor has instructions that multiply and add eight-bit numbers without saturation."""
     wanted = {'asimddp'} if platform.machine() in ('aarch64', 'arm64') else {'avx512_vnni', 'avx_vnni', 'amx_int8'}
     return bool(wanted & instruction_sets())

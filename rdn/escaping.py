@@ -1,8 +1,8 @@
-r"""Text from outside, shown without what a terminal would obey.
+r"""Escape text from outside, so that it cannot control the terminal.
 
-File names, records, tables of profiles and messages of libraries can hold escape sequences, line breaks and characters
-that turn the direction of writing. On the console, in logs and in errors these appear as \n, \x1b or \u202e. Letters of
-any language, combining marks and emoji stay as they are.
+File names, records, profiles and messages of libraries can contain escape sequences, line breaks and characters that
+change the direction of writing. On the console, in logs and in errors these appear as \n, \x1b or \u202e. Letters of
+any language, combining marks and emoji are not changed.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import shlex
 import sys
 from typing import IO, Any, Iterable, Iterator, cast
 
-# Control characters, line separators, Unicode's bidirectional controls, and surrogates: bytes of a file's name that are
-# not UTF-8 (U+DC80 to U+DCFF, Python's surrogateescape), or no text at all.
+# Control characters, line separators, Unicode's bidirectional controls, and surrogates. Python's surrogateescape turns
+# the bytes of a file name that are not UTF-8 into the surrogates U+DC80 to U+DCFF.
 UNSAFE = '\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff'
 SHORT = {'\t': r'\t', '\n': r'\n', '\r': r'\r'}
 
 
 def escape(text: object, kept: str = '') -> str:
-    r"""A text with \n, \x1b, \u202e in place of the characters that are not safe to show; a second time changes nothing.
+    r"""Return a text with its unsafe characters written as \n, \x1b or \u202e. Escaping it again changes nothing.
 
     Args:
-        text: any text, or an object whose text is meant.
-        kept: characters that stay although they are unsafe.
+        text: any text, or an object, which is converted by `str`.
+        kept: unsafe characters that are not escaped.
     """
 
     def form(match: re.Match) -> str:
@@ -35,18 +35,23 @@ def escape(text: object, kept: str = '') -> str:
 
 
 def one_line(text: object) -> str:
-    """A message of a library, its line breaks and runs of spaces as one space each."""
+    """Return a text on one line: each line break or run of spaces becomes one space."""
     return ' '.join(str(text).split())
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:
-    """The first line of a library's message that is not blank, `limit` characters at most; the error's type if there is none."""
+    """Return the first non-blank line of an error's message, or the error's type if the message is blank.
+
+    Args:
+        error: the error, usually of a library.
+        limit: the maximum length of the line, in characters.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:limit] if lines else type(error).__name__
 
 
 def quote(argument: str) -> str:
-    """An argument as bash takes it, in one line: as of shlex.quote, and $'a\\nb' where it has unsafe characters."""
+    r"""Return an argument quoted for bash, on one line: by shlex.quote, or as $'a\nb' if it has unsafe characters."""
     if not re.search(f'[{UNSAFE}]', argument):
         return shlex.quote(argument)
     return f"$'{escape(re.sub(_QUOTED, _backslashed, argument))}'"
@@ -54,9 +59,9 @@ def quote(argument: str) -> str:
 
 @contextlib.contextmanager
 def console() -> Iterator[None]:
-    """Escape what anything in this process prints while the block lasts, line breaks and tabs excepted.
+    """Escape everything that Python code prints inside the block, except line breaks and tabs.
 
-    A terminal that cannot show a letter shows its number. On stderr carriage returns stay as well, for progress bars.
+    Letters that the terminal's encoding lacks are escaped, too. On stderr carriage returns are kept for progress bars.
     """
     with contextlib.ExitStack() as stack:
         for redirect, stream, name, kept in (
@@ -71,23 +76,24 @@ def console() -> Iterator[None]:
 
 
 class Stream:
-    """A text stream that escapes all that is written to it, whoever writes. Else it is the stream that it wraps."""
+    r"""A text stream that escapes all text written to it. Everything else is passed on to the stream that it wraps.
+
+    Args:
+        stream: the stream that receives the escaped text.
+        name: the stream's name for errors, for example if the disk is full.
+        kept: unsafe characters that are not escaped: '\n', and '\r' for progress bars.
+    """
 
     def __init__(self, stream: IO[str], name: str, kept: str):
-        r"""Wrap a stream.
-
-        Args:
-            stream: receives the text.
-            name: for errors, of a full disk for instance.
-            kept: unsafe characters that stay: '\n', and for progress bars '\r'.
-        """
         self._stream, self._name, self._kept = stream, name, kept
 
     def write(self, text: str) -> int:
+        """Write the text, escaped; errors name this stream."""
         with self._naming_errors():
             return self._stream.write(escape(text, self._kept))
 
     def flush(self) -> None:
+        """Flush the wrapped stream; errors name this stream."""
         with self._naming_errors():
             self._stream.flush()
 
@@ -99,6 +105,7 @@ class Stream:
             raise OSError(error.errno, error.strerror, self._name)
 
     def writelines(self, lines: Iterable[str]) -> None:
+        """Write the lines, escaped, as `write` does."""
         for line in lines:
             self.write(line)
 
@@ -114,6 +121,7 @@ def _backslashed(match: re.Match) -> str:
 
 
 def _form(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:  # a byte
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
         return f'\\x{code - 0xDC00:02x}'
-    return SHORT.get(chr(code)) or (f'\\x{code:02x}' if code < 0x80 else f'\\u{code:04x}')  # \xff is a byte
+    # \x80 to \xff stand for bytes, so other characters from U+0080 on are written as \u.
+    return SHORT.get(chr(code)) or (f'\\x{code:02x}' if code < 0x80 else f'\\u{code:04x}')

@@ -1,4 +1,4 @@
-"""The fields of the records beside results: their types and ranges, checked in one place when a record is read."""
+"""The fields of records: their types and value ranges, which are checked when a record is read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Field(NamedTuple):
     """A field of a record.
 
     Attributes:
-        is_valid: whether a value, as JSON gives it, is one of the field's.
-        expected: the field's values, in words.
-        is_required: whether a record without the field is refused; records of older versions lack some.
+        is_valid: the function that returns whether a value from JSON is valid.
+        expected: the valid values, in words.
+        is_required: whether a record without the field is invalid. Records of older versions lack some fields.
     """
 
     is_valid: Callable[[Any], bool]
@@ -27,13 +27,20 @@ class Field(NamedTuple):
 
 
 def check(content: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
-    """Return a record's content, as JSON gives it.
+    """Check the content of a record, and return it.
+
+    Args:
+        content: the parsed JSON.
+        fields: the record's fields by name.
+
+    Returns:
+        The same content.
 
     Raises:
-        ValueError: it is no JSON object, a field is unknown or missing, or a value is of another type or out of range.
+        ValueError: the content is not a JSON object, a field is unknown or missing, or a value is invalid.
     """
     if not isinstance(content, dict):
-        raise ValueError(f'{show(content)} is no JSON object')
+        raise ValueError(f'{show(content)} is not a JSON object')
     for name in content:
         if name not in fields:
             raise ValueError(f'unknown field {show(name)}')
@@ -47,35 +54,35 @@ def check(content: Any, fields: Mapping[str, Field]) -> dict[str, Any]:
 
 
 def show(value: Any) -> str:
-    """A value from a foreign file for a message: in ASCII, without control characters, not too long."""
+    """Return a value from a file as short ASCII text without control characters, for a message."""
     text = ascii(value)
     return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + '...'
 
 
 def or_null(field: Field) -> Field:
-    """The same field with null among its values."""
+    """Return the same field, but null is valid, too."""
     return field._replace(
         is_valid=lambda value: value is None or field.is_valid(value), expected=f'{field.expected}, or null'
     )
 
 
 def may_lack(field: Field) -> Field:
-    """The same field for records that may lack it or have null in it."""
+    """Return the same field, but it may be null or missing."""
     return or_null(field)._replace(is_required=False)
 
 
 def is_whole(value: Any, least: int, most: int) -> bool:
-    """Whether a value is a whole number of this range; true and false, which Python counts among them, are not."""
+    """Return whether a value is a whole number from `least` to `most`; true and false are not numbers here."""
     return type(value) is int and least <= value <= most
 
 
 def whole_number(least: int, most: int) -> Field:
-    """A field of whole numbers."""
+    """Return a field for whole numbers from `least` to `most`."""
     return Field(lambda value: is_whole(value, least, most), f'a whole number from {least:,} to {most:,}')
 
 
 def decibels(limit: float) -> Field:
-    """A field of differences in dB, up to a limit in either direction, or inf or nan, as of equal pictures."""
+    """Return a field for differences in dB: from -limit to limit, or infinite or nan, which equal pictures produce."""
 
     def is_valid(value: Any) -> bool:
         return _is_number(value) and (abs(value) <= limit or value in (math.inf, -math.inf) or value != value)
@@ -84,16 +91,16 @@ def decibels(limit: float) -> Field:
 
 
 def decibel_limit(limit: float) -> Field:
-    """A field of limits in dB, which are from 0 to a highest one."""
+    """Return a field for limits in dB, from 0 to `limit`."""
     return Field(lambda value: _is_number(value) and 0 <= value <= limit, f'a number of dB, from 0 to {limit:g}')
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)  # true and false are none
+    return type(value) in (int, float)  # not bool
 
 
 def list_of(field: Field) -> Field:
-    """A field of lists, not empty, of another field's values."""
+    """Return a field for non-empty lists whose items are valid for another field."""
 
     def is_valid(value: Any) -> bool:
         return isinstance(value, list) and bool(value) and all(map(field.is_valid, value))
@@ -102,7 +109,13 @@ def list_of(field: Field) -> Field:
 
 
 def mapping_of(field: Field, is_key: Callable[[str], bool], keys: str) -> Field:
-    """A field of JSON objects whose names and values are of one kind. keys: the names, in words."""
+    """Return a field for JSON objects whose keys are all of one kind, and whose values are valid for one field.
+
+    Args:
+        field: the field of the values.
+        is_key: returns whether a key is valid.
+        keys: the valid keys, in words.
+    """
 
     def is_valid(value: Any) -> bool:
         return isinstance(value, dict) and all(map(is_key, value)) and all(map(field.is_valid, value.values()))
@@ -110,7 +123,7 @@ def mapping_of(field: Field, is_key: Callable[[str], bool], keys: str) -> Field:
     return Field(is_valid, f'an object of {keys}, each {field.expected}')
 
 
-ANYTHING = Field(lambda value: True, 'any value')  # what is checked elsewhere
+ANYTHING = Field(lambda value: True, 'any value')  # for values that are checked elsewhere
 BOOLEAN = Field(lambda value: type(value) is bool, 'true or false')
 TEXT = Field(
     lambda value: isinstance(value, str) and 0 < len(value) <= MAX_TEXT and value.isprintable(),

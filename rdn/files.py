@@ -1,4 +1,7 @@
-"""Results that are there whole or not at all: written beside, then renamed. Foreign files: their sizes and kinds."""
+"""Write files and folders atomically, lock them, and check files from outside before they are read.
+
+A result is first written under a hidden name in the same folder, NAME.XXXXXXXX.partial, and then renamed.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +26,18 @@ from typing import Any, BinaryIO, Callable, Iterable, Iterator
 from rdn import stopping
 
 LOCK_ENDING = '.lock'
-MANY_NAMES = 2000  # in a folder: listing it for each file that is written would take longer than the writing
-LISTING_SECONDS = 60
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that only writing meets
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
+MANY_NAMES = 2000  # in a folder; listing more for every written file would take longer than writing it
+LISTING_SECONDS = 60  # how long the listing of such a folder is reused
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors that only writing causes
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # arguments of Linux's renameat2
 
 
-_renaming = threading.RLock()  # held where a result takes its name, so that `_give_up` does not meet it halfway
-_names_by_folder: dict[str, tuple[float, list[str]]] = {}  # -> when it was listed, what was half-written
+_renaming = threading.RLock()  # held during renaming, so that `_give_up` never runs in the middle of it
+_names_by_folder: dict[str, tuple[float, list[str]]] = {}  # folder -> time of the listing, names of partial results
 
 
 class _NamelessFile(io.FileIO):
-    """A file that does not show its name: libraries in C look at it, and fail where it is not UTF-8."""
+    """A file that hides its name, because some C libraries read the name and fail if it is not UTF-8."""
 
     @property
     def name(self) -> str:
@@ -42,14 +45,21 @@ class _NamelessFile(io.FileIO):
 
     @name.setter
     def name(self, _: object) -> None:
-        """Ignore what io.FileIO sets."""
+        """Ignore the name that io.FileIO sets."""
 
 
 @contextlib.contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
-    """Open a binary file, to write and read, that takes the name `path` when the block ends well, and vanishes otherwise.
+    """Write a file atomically: it appears at `path` when the block ends without an error, and is removed otherwise.
 
-    Folders on the way are made. Raises OSError where the folder cannot be written.
+    Args:
+        path: the file to write; missing folders are made.
+
+    Yields:
+        The open file, for binary writing and reading.
+
+    Raises:
+        OSError: the folder is not writable, or `path` is a folder, a link or a device.
     """
     with atomic_path(path) as partial, io.BufferedRandom(_NamelessFile(partial, 'w+b')) as file:
         yield file
@@ -58,9 +68,14 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str, text: str) -> None:
-    """Put a file with this text, in UTF-8, in place of the one at `path`, whole or not at all.
+    """Write a text file atomically, in UTF-8.
 
-    Bytes of a file's name that are not UTF-8 (surrogates) are written as they are.
+    Args:
+        path: the file to write or replace; missing folders are made.
+        text: the text. Surrogates, which stand for bytes of file names that are not UTF-8, become these bytes again.
+
+    Raises:
+        OSError: the folder is not writable, or `path` is a folder, a link or a device.
     """
     with atomic_file(path) as file:
         file.write(text.encode('utf-8', 'surrogateescape'))
@@ -68,14 +83,23 @@ def write_text(path: str, text: str) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: str) -> Iterator[str]:
-    """Yield a name to write to; the file there takes the name `path` when the block ends well, and vanishes otherwise.
+    """Write a file atomically, like `atomic_file`, for libraries that open the file themselves.
 
-    Raises OSError where the folder cannot be written, or for a folder, a link or a device in the way.
+    The file appears at `path` when the block ends without an error, and is removed otherwise.
+
+    Args:
+        path: the file to write; missing folders are made.
+
+    Yields:
+        The temporary path to write to.
+
+    Raises:
+        OSError: the folder is not writable, or `path` is a folder, a link or a device.
     """
     _check_target(path)
     with _partial_name(path) as partial:
         try:
-            os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # follows no link that lies in wait there
+            os.close(os.open(partial, os.O_CREAT | os.O_EXCL, 0o666))  # O_EXCL does not follow links
             yield partial
             _check_target(path)
             with _renaming:
@@ -88,13 +112,22 @@ def atomic_path(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str, earlier: Iterable[str], complete: Callable[[str], None] | None = None) -> Iterator[str]:
-    """Yield a new folder that takes the place of the folder `path` when the block ends well, and vanishes otherwise.
+    """Replace a folder atomically: the new one appears at `path` when the block ends without an error.
+
+    After an error the old folder is unchanged, and the new one is removed.
 
     Args:
-        path: of the folder.
-        earlier: names of the earlier results in the old folder, which go; all else that is in there is kept, as hard
-            links where the file system has them.
-        complete: is called with the new folder once it holds all that it will have, before it takes its place.
+        path: the folder to make or replace.
+        earlier: the names of earlier results in the old folder, which are dropped. Its other files are kept in the new
+            folder, as hard links if the file system supports them.
+        complete: called with the path of the new folder when it is complete, before it replaces the old one.
+
+    Yields:
+        The temporary path of the new folder, which is empty.
+
+    Raises:
+        OSError: the parent folder is not writable, `path` is a link, or a file that would be kept has the name of a new
+            result.
     """
     _check_not_a_link(path)
     with _partial_name(path) as partial:
@@ -123,9 +156,10 @@ def atomic_folder(path: str, earlier: Iterable[str], complete: Callable[[str], N
 
 @contextlib.contextmanager
 def scratch_folder(path: str) -> Iterator[str]:
-    """Yield a new, empty folder beside `path`, of mode 0700, that vanishes when the block ends.
+    """Make a temporary folder next to `path` for the duration of the block. Folders of killed processes are removed.
 
-    What a killed process left of such a folder goes, too.
+    Yields:
+        The path of the folder, which is empty and has mode 0700.
     """
     with _partial_name(path) as partial:
         os.mkdir(partial, 0o700)
@@ -137,7 +171,7 @@ def scratch_folder(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """Wait until no other process is in such a block for the folder; where the system locks no folders, go on."""
+    """Lock a folder during the block, after waiting for its lock. If the file system has no locks, do not wait."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
@@ -149,7 +183,15 @@ def locked(folder: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked_at_once(folder: str, message: str) -> Iterator[None]:
-    """As `locked`; raises BlockingIOError with the message where another process is in such a block."""
+    """Lock a folder during the block, like `locked`, but fail at once if another process holds the lock.
+
+    Args:
+        folder: the folder to lock.
+        message: the error's message.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         if _try_lock(descriptor) is False:
@@ -161,12 +203,16 @@ def locked_at_once(folder: str, message: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reserved(path: str, message: str) -> Iterator[None]:
-    """Keep a file's name for this process alone, by a hidden lock beside it; makes the folder.
+    """Reserve the name of a file for this process during the block, with a hidden lock file next to it.
 
-    The kernel frees the lock of a killed process; its file goes with the next such block.
+    If a process is killed, the kernel frees its lock; the next process that reserves the name removes the lock file.
+
+    Args:
+        path: the file; missing folders are made.
+        message: the error's message.
 
     Raises:
-        BlockingIOError: another process is in such a block for the name; with the message.
+        BlockingIOError: another process has reserved the name.
     """
     folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
@@ -177,7 +223,7 @@ def reserved(path: str, message: str) -> Iterator[None]:
         if _try_lock(descriptor) is False:
             os.close(descriptor)
             raise BlockingIOError(errno.EWOULDBLOCK, message, path)
-        if not _is_at(descriptor, lock):  # the process before removed it meanwhile
+        if not _is_at(descriptor, lock):  # the process that held the lock has just removed the file
             os.close(descriptor)
             descriptor = None
     try:
@@ -197,20 +243,23 @@ def _is_at(descriptor: int, path: str) -> bool:
 
 
 def exchange_names(a: str, b: str) -> bool:
-    """Swap two names in one step, so that there is no moment without either; False where the system cannot."""
+    """Swap two paths in one step, so that both exist at any moment. Return False if the system cannot do this."""
     library = ctypes.CDLL(None)
-    if not hasattr(library, 'renameat2'):  # Linux; glibc 2.28 and later
+    if not hasattr(library, 'renameat2'):  # it is in Linux with glibc 2.28 and later
         return False
     return library.renameat2(AT_FDCWD, os.fsencode(a), AT_FDCWD, os.fsencode(b), RENAME_EXCHANGE) == 0
 
 
 @contextlib.contextmanager
 def full_disk_naming(path: str, partial: str | None = None) -> Iterator[None]:
-    """Put a file's name into an OSError of a full disk inside the block, since a failed write names no file.
+    """Add a file's name to the OSError of a full disk inside the block, because a failed write names no file.
 
     Args:
-        path: of the file.
-        partial: a file or folder that takes this name once it is complete; an OSError on it names the file as well.
+        path: the name for the error.
+        partial: a file or folder that will be renamed to `path`; any OSError that names it will name `path` instead.
+
+    Raises:
+        OSError: the error, with the file's name.
     """
     try:
         yield
@@ -228,7 +277,7 @@ def full_disk_naming(path: str, partial: str | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def errors_naming(path: str) -> Iterator[None]:
-    """Put the file's name before what a ValueError inside the block says."""
+    """Put a file's name before the message of any ValueError inside the block."""
     try:
         yield
     except ValueError as error:
@@ -236,18 +285,18 @@ def errors_naming(path: str) -> Iterator[None]:
 
 
 def stem_of(path: str) -> str:
-    """A file's name without folder and ending; the rest may hold dots and underscores."""
+    """Return a file's name without folder and ending: 'a/b.c_d.png' -> 'b.c_d'."""
     return os.path.splitext(os.path.basename(path))[0]
 
 
 def copy(path: str, target: str) -> None:
-    """Copy a file, whole or not at all."""
+    """Copy a file atomically; the copy does not get the mode and times of the original."""
     with atomic_path(target) as partial:
         shutil.copyfile(path, partial)
 
 
 def digest(path: str) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     total = hashlib.sha256()
     with open(path, 'rb') as file:
         for part in iter(lambda: file.read(1 << 20), b''):
@@ -256,12 +305,16 @@ def digest(path: str) -> str:
 
 
 def digest_of_text(text: str) -> str:
-    """The SHA-256 of a text, in hexadecimal digits."""
+    """Return the SHA-256 of a text in UTF-8, in hexadecimal digits."""
     return hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
 
 
 def check_writable(folder: str) -> None:
-    """Make a folder, and raise OSError, with its name, where no file can be written into it."""
+    """Make a folder if it is missing, and check that it is writable, by writing a temporary file.
+
+    Raises:
+        OSError: the folder is not writable; with its name.
+    """
     os.makedirs(folder, exist_ok=True)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -271,29 +324,54 @@ def check_writable(folder: str) -> None:
 
 
 def is_filled(path: str) -> bool | None:
-    """Whether a file holds something; None if there is none. Raises OSError for a folder or a device of that name."""
+    """Return whether a file is not empty.
+
+    Returns:
+        True or False; None if the file is missing.
+
+    Raises:
+        OSError: the path is a folder, a device, or a symbolic link that does not lead to a file.
+    """
     if not os.path.exists(path):
         return None
     if not os.path.islink(path):
         _check_target(path)
     elif not os.path.isfile(path):
-        raise FileExistsError(errno.EEXIST, 'is a symbolic link to what is no file: remove it', path)
+        raise FileExistsError(errno.EEXIST, 'is a symbolic link that does not lead to a file: remove it', path)
     return os.path.getsize(path) > 0
 
 
 def check_plain(path: str, max_bytes: int) -> None:
-    """Raises ValueError, with the file's name, for what is not a plain file or has more than `max_bytes`."""
+    """Check that a path is a plain, readable file of at most `max_bytes` bytes, before it is read.
+
+    Raises:
+        ValueError: it is not a plain file or is larger; with the file's name.
+        OSError: the file is missing or not readable.
+    """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f'{path}: not a plain file')
     if status.st_size > max_bytes:
-        raise ValueError(f'{path}: {status.st_size} bytes, more than {max_bytes}: no file of this kind is so large')
-    with open(path, 'rb'):  # its own message for an unreadable file
+        raise ValueError(f'{path}: {status.st_size} bytes, but a file of this kind has at most {max_bytes}')
+    with open(path, 'rb'):  # raises the error for an unreadable file
         pass
 
 
 def read_json(path: str, max_bytes: int, what: str) -> Any:
-    """The content of a JSON file. Raises ValueError, with the file's name and `what` it is not, for another file."""
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        max_bytes: its maximum size in bytes.
+        what: the kind of file that is expected, for the error: 'a manifest of prepared data'.
+
+    Returns:
+        The parsed content.
+
+    Raises:
+        ValueError: the file is larger or not valid JSON; with the file's name and `what`.
+        OSError: the file is missing or not readable.
+    """
     check_plain(path, max_bytes)
     try:
         with open(path, encoding='utf-8') as file:
@@ -303,37 +381,41 @@ def read_json(path: str, max_bytes: int, what: str) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """The content of a JSON text. Raises ValueError, also where an object has two values of one name."""
+    """Parse a JSON text.
+
+    Raises:
+        ValueError: the text is not valid JSON, or an object has a key twice.
+    """
     return json.loads(text, object_pairs_hook=_without_repetition)
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        raise ValueError('an object has two values of one name')
+        raise ValueError('an object has the same key twice')
     return content
 
 
 def _check_target(path: str) -> None:
-    """Raises OSError for what a file must not replace: a folder, a link, /dev/null."""
+    """Raise OSError if a file must not be written at `path`: it is a folder, a link, or a device such as /dev/null."""
     _check_not_a_link(path)
     if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, 'is a folder, not a file', path)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise FileExistsError(errno.EEXIST, 'is not a plain file, and would be replaced by one', path)
+        raise FileExistsError(errno.EEXIST, 'is not a plain file, so it is not overwritten: choose another name', path)
 
 
 def _check_not_a_link(path: str) -> None:
     if os.path.islink(path):
-        raise FileExistsError(errno.EEXIST, 'is a symbolic link: remove it, or name what it points to', path)
+        raise FileExistsError(errno.EEXIST, 'is a symbolic link: remove it, or give the path that it points to', path)
 
 
 @contextlib.contextmanager
 def _partial_name(path: str) -> Iterator[str]:
-    """A hidden name next to `path`, ours while the block lasts; makes the folder that holds both.
+    """Yield a hidden path next to `path`, reserved for this process during the block; make missing folders.
 
-    A lock that the kernel frees when the process ends says whose it is, in containers and on shared folders too, where
-    the number of a process says nothing.
+    A lock file shows whether the process that writes there is alive: the kernel frees its lock when the process ends.
+    Process numbers would not do, because containers and the machines that share a folder have their own.
     """
     folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
@@ -346,7 +428,7 @@ def _partial_name(path: str) -> Iterator[str]:
             descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         if _try_lock(descriptor) is not False and os.path.exists(partial + LOCK_ENDING):
             break
-        os.close(descriptor)  # another process took it for a dead one's before it was locked
+        os.close(descriptor)  # before the lock, another process removed the file like that of a killed process
     try:
         with full_disk_naming(path, partial), stopping.before_exit(lambda: _give_up(partial, path)):
             yield partial
@@ -357,12 +439,12 @@ def _partial_name(path: str) -> Iterator[str]:
 
 
 def _short(name: str) -> str:
-    """The name, or where that leaves no room for more letters its digest."""
+    """Return the name, or its digest if the name is too long to be extended."""
     return name if len(os.fsencode(name)) < 200 else hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
 def _try_lock(descriptor: int) -> bool | None:
-    """Whether the lock is ours now; None where the file system knows no locks."""
+    """Try to take a lock; return whether it succeeded, or None if the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -373,14 +455,17 @@ def _try_lock(descriptor: int) -> bool | None:
 
 
 def clean_up(path: str, anew: bool = True) -> bool:
-    """Undo what processes left that were killed while they wrote the file or folder at `path`; writing it does so, too.
+    """Remove the partial results that killed processes left of the file or folder at `path`.
+
+    If a process was killed after it moved the old folder away, the old folder is put back. Writing the same path
+    also cleans up.
 
     Args:
-        path: of the file or folder.
-        anew: look for that now, also in a folder that takes long to list.
+        path: the file or folder.
+        anew: list the folder again, even if it is large; False: a recent listing of a large folder is enough.
 
     Returns:
-        Whether nothing is left; what a living process writes stays.
+        Whether nothing is left. Partial results of running processes, and those of other users, are left.
     """
     is_clean = True
     folder, name = os.path.split(os.path.abspath(path))
@@ -389,7 +474,7 @@ def clean_up(path: str, anew: bool = True) -> bool:
     for partial in sorted({os.path.join(folder, match.group(1)) for match in matches}):
         try:
             descriptor = os.open(partial + LOCK_ENDING, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
-        except OSError:  # of another user, say
+        except OSError:  # for example, it belongs to another user
             is_clean = False
             continue
         try:
@@ -403,7 +488,7 @@ def clean_up(path: str, anew: bool = True) -> bool:
 
 
 def _names_left(folder: str, anew: bool) -> list[str]:
-    """The names of what is half-written in a folder; of one with very many files as they were a while ago at most."""
+    """Return the names of partial results in a folder; for a large folder they may be LISTING_SECONDS old."""
     listed, names = _names_by_folder.get(folder, (-math.inf, []))
     if not anew and time.monotonic() < listed + LISTING_SECONDS:
         return names
@@ -415,10 +500,10 @@ def _names_left(folder: str, anew: bool) -> list[str]:
 
 
 def _remove_left(partial: str, path: str) -> None:
-    """Remove what a process that is no more left under a name of its own; an old result returns where there is none."""
+    """Remove the partial result of a process that has ended. Put the old folder back if nothing is at `path`."""
     old = partial + '.old'
     if os.path.isdir(old) and not os.path.lexists(path):
-        os.rename(old, path)  # killed between two renames
+        os.rename(old, path)  # the process was killed between its two renames
     for rest in (partial, old):
         if os.path.isdir(rest):
             shutil.rmtree(rest)
@@ -428,8 +513,8 @@ def _remove_left(partial: str, path: str) -> None:
 
 
 def _give_up(partial: str, path: str) -> None:
-    """Remove what this process has half-written, before it ends without unwinding."""
-    if _renaming.acquire(timeout=1):  # and keep it: nothing takes its name any more
+    """Remove this process's partial result before the process ends without unwinding."""
+    if _renaming.acquire(timeout=1):  # and never release it: no result may be renamed from now on
         _remove_left(partial, path)
 
 
@@ -437,7 +522,7 @@ def _carry_over(source: str, target: str, earlier: Iterable[str]) -> None:
     for name in sorted(set(os.listdir(source)) - set(earlier)):
         old, new = os.path.join(source, name), os.path.join(target, name)
         if os.path.lexists(new):
-            raise FileExistsError(errno.EEXIST, 'is in the way of a result of the same name', old)
+            raise FileExistsError(errno.EEXIST, 'has the name of a new result: move it to another folder', old)
         if os.path.isdir(old) and not os.path.islink(old):
             shutil.copytree(old, new, symlinks=True, copy_function=_link_or_copy)
         else:

@@ -1,17 +1,28 @@
-"""The headers of picture formats whose depth Pillow does not tell: netpbm's and JPEG 2000."""
+"""Read the headers of the picture formats whose bit depth Pillow does not report: netpbm and JPEG 2000."""
 
 from __future__ import annotations
 
 import re
 
-CODESTREAM = b'\xff\x4f\xff\x51'  # SOC and SIZ, with which the pixels begin
+CODESTREAM = b'\xff\x4f\xff\x51'  # the markers SOC and SIZ, at the start of the codestream
 WORD = re.compile(rb'(?:\s|#[^\n\r]*[\n\r])+(\d{1,9})')
-# Of PAM: TUPLTYPE -> channels of a pixel.
+# PAM's TUPLTYPE -> channels.
 TUPLES = {'BLACKANDWHITE': 1, 'GRAYSCALE': 1, 'RGB': 3, 'GRAYSCALE_ALPHA': 2, 'RGB_ALPHA': 4, 'BLACKANDWHITE_ALPHA': 2}
 
 
 def netpbm(data: bytes) -> tuple[int, int, int, int, int, int]:
-    """(number of the kind, width, height, channels, largest value, where the pixels begin). Raises ValueError."""
+    """Parse the header of a PBM, PGM, PPM or PAM file.
+
+    Args:
+        data: the beginning of the file.
+
+    Returns:
+        (number of the format: 1...7 for P1...P7, width, height, channels, largest value of a channel, offset of the
+        pixels in bytes).
+
+    Raises:
+        ValueError: the header is not valid.
+    """
     if data[:2] == b'P7':
         return _pam_header(data)
     kind = data[1] - ord('0') if data[:1] == b'P' and data[1:2].isdigit() else 0
@@ -38,14 +49,21 @@ def _pam_header(data: bytes) -> tuple[int, int, int, int, int, int]:
         raise ValueError('its header is broken')
     channels = TUPLES.get(fields.get('TUPLTYPE', ''), depth)
     if end < 0 or channels != depth or not 1 <= depth <= 4 or not (width > 0 and height > 0 and 0 < largest < 65536):
-        raise ValueError('its header is broken, or of another kind of pixels')
+        raise ValueError('its header is broken, or its type of pixels is not supported')
     return 7, width, height, depth, largest, end + len(b'ENDHDR\n')
 
 
 def jpeg2000(data: bytes) -> tuple[int, int, int]:
-    """(width, height, bits a channel) by the SIZ marker (ISO 15444-1, A.5.1).
+    """Parse the SIZ marker of a JPEG 2000 file (ISO 15444-1, A.5.1).
 
-    Raises ValueError for channels of different depths, signed ones, ones of more than 16 bits, and where there is none.
+    Args:
+        data: the beginning of the file, up to the SIZ marker and its contents.
+
+    Returns:
+        (width, height, bits per channel).
+
+    Raises:
+        ValueError: the marker is missing, or the channels are signed, have more than 16 bits or different depths.
     """
     start = data.find(CODESTREAM)
     if start < 0 or len(data) < start + 45:
@@ -53,6 +71,6 @@ def jpeg2000(data: bytes) -> tuple[int, int, int]:
     right, bottom, left, top = (int.from_bytes(data[start + i : start + i + 4], 'big') for i in (8, 12, 16, 20))
     count = int.from_bytes(data[start + 40 : start + 42], 'big')
     depths = {data[start + 42 + 3 * i] for i in range(count) if start + 42 + 3 * i < len(data)}
-    if len(depths) != 1 or max(depths) > 15:  # the highest bit: signed
-        raise ValueError('more than 16 bits a channel, or channels of several kinds')
+    if len(depths) != 1 or max(depths) > 15:  # 128 and more: signed
+        raise ValueError('more than 16 bits a channel, signed channels, or channels of different depths')
     return right - left, bottom - top, 1 + depths.pop()

@@ -1,4 +1,4 @@
-"""Evaluation images: read as 8-bit RGB, cropped, reduced and enlarged as the field does; PIL images and arrays."""
+"""Evaluation images: read as 8-bit RGB, crop, downsample and upsample; convert between PIL images and arrays."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ import numpy as np
 from PIL import Image, ImageOps
 
 EIGHT_BIT_MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'RGBX', 'CMYK', 'YCbCr', 'LAB', 'HSV')
-BITS_PER_SAMPLE = 258  # tag of TIFF
-MAX_PIXELS = 2 * (
-    Image.MAX_IMAGE_PIXELS or 89478485
-)  # of a picture file: more is an error of Pillow's, half of it a warning
+BITS_PER_SAMPLE = 258  # the number of this TIFF tag
+# Pillow raises an error for a larger picture, and warns from half of it on.
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89478485)
 
 
 def check_pixels(width: int, height: int) -> None:
-    """Raises ValueError for a picture that is empty or has more than MAX_PIXELS."""
+    """Check the size of a picture.
+
+    Raises:
+        ValueError: it is empty or has more than MAX_PIXELS.
+    """
     if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise ValueError(f'{width} x {height} pixels: from 1 to {MAX_PIXELS:,} are read')
+        raise ValueError(f'{width} x {height} pixels: only pictures of 1 to {MAX_PIXELS:,} pixels can be read')
 
 
 def list_images(folder: str) -> list[str]:
-    """Paths of a folder's images, sorted by name; hidden files are passed over.
+    """Return the paths of the files in a folder of images, sorted by name. Hidden files are skipped.
 
-    Raises ValueError for an empty folder, a folder inside it, and two images of one stem
-    (`a.png`, `a.jpg`), whose results would overwrite each other.
+    Raises:
+        ValueError: the folder is empty, it contains a folder, or two images have the same stem (`a.png`, `a.jpg`), so
+            their results would overwrite each other.
     """
     paths: dict[str, str] = {}
     for name in sorted(os.listdir(folder)):
@@ -36,51 +40,71 @@ def list_images(folder: str) -> list[str]:
         if name.startswith('.'):
             continue
         if os.path.isdir(path):
-            raise ValueError(f'{path} is a folder: keep the images alone in {folder}')
+            raise ValueError(f'{path} is a folder: move it out of {folder}, which must contain only images')
         stem = files.stem_of(name)
         if stem in paths:
             raise ValueError(f'{paths[stem]} and {path} would both become {stem}: rename one')
         paths[stem] = path
     if not paths:
-        raise ValueError(f'{folder}: no images in it')
+        raise ValueError(f'{folder}: contains no images')
     return list(paths.values())
 
 
 @contextlib.contextmanager
 def open_image(path: str) -> Iterator[Image.Image]:
-    """The PIL image in a file, its pixels not yet loaded.
+    """Open an image file with Pillow; its pixels are loaded later.
 
-    Raises ValueError, with the file's name, for what is not an image, and for whatever the block raises of it.
+    Args:
+        path: the file.
+
+    Yields:
+        The PIL image.
+
+    Raises:
+        ValueError: the file is not an image, or the block raises an error; with the file's name.
+        FileNotFoundError: the file is missing.
+        PermissionError: the file is not readable.
     """
     try:
-        # By its file, not its name: Pillow maps named ones, and then mixes up a turned TIFF.
+        # If Pillow opens an image by its name, it memory-maps the file, and then reads a rotated TIFF wrongly.
         with open(path, 'rb') as file, Image.open(file) as image:
             yield image
     except (FileNotFoundError, PermissionError):
         raise
-    except Exception as error:  # Pillow's plug-ins raise anything for a broken file
+    except Exception as error:  # Pillow's plug-ins raise errors of any type for a corrupt file
         reason = str(error) or type(error).__name__
         if 'cannot identify' in reason:
-            reason = 'not a picture, or of a kind that cannot be read'
+            reason = 'not a picture, or its format is not supported'
         raise ValueError(f'{path}: cannot be used as an image: {reason}')
 
 
 def read_rgb(path: str) -> Image.Image:
-    """An image file as a PIL image in RGB, upright (EXIF orientation applied), alpha dropped.
+    """Read an image file as 8-bit RGB. The EXIF orientation is applied, and alpha is dropped.
 
-    Raises ValueError, with the file's name, for what is not an image, is cut off, or has more than 8 bits a channel.
+    Args:
+        path: the file.
+
+    Returns:
+        A PIL image of mode RGB.
+
+    Raises:
+        ValueError: the file is not an image, is truncated, or has more than 8 bits per channel; with the file's name.
     """
     with open_image(path) as image:
         if has_16_bits(image) or image.mode not in EIGHT_BIT_MODES:
             raise ValueError('more than 8 bits a channel: save it with 8')
-        image.load()  # current Pillow turns a TIFF here by itself, and then knows
+        image.load()  # newer versions of Pillow rotate a TIFF here, and then remove its orientation
         return ImageOps.exif_transpose(image).convert('RGB')
 
 
 def has_16_bits(image: Image.Image) -> bool:
-    """Whether an opened, not yet loaded PIL image has 16 bits a channel, which Pillow cuts to 8 for colours.
+    """Return whether an image has 16 bits per channel. Pillow would reduce colours to 8 bits.
 
-    Raises ValueError for one with more than 16, or with 9 to 15, whose brightest value is not that of 16.
+    Args:
+        image: an opened PIL image whose pixels are not loaded yet.
+
+    Raises:
+        ValueError: the image has more than 16 bits per channel, or 9 to 15, so its white is not the white of 16 bits.
     """
     if image.mode.startswith('F') or image.mode == 'I' and image.format not in ('PNG', 'PPM', 'JPEG2000'):
         raise ValueError('more than 16 bits a channel')
@@ -95,43 +119,50 @@ def has_16_bits(image: Image.Image) -> bool:
 
 
 def _bits_of_ppm(image: Image.Image) -> int:
-    """Bits a channel by the largest value in the header of a PPM, PGM or PBM file."""
+    """Return the bits per channel of a PPM, PGM or PBM file, from the largest value in its header."""
     image.fp.seek(0)
     return image_headers.netpbm(image.fp.read(4096))[4].bit_length()
 
 
 def _bits_of_jpeg2000(image: Image.Image) -> int:
-    """Bits a channel by the header of the codestream; 8 where that begins late."""
+    """Return the bits per channel of a JPEG 2000 file, or 8 if the codestream does not start in the first 64 KiB."""
     image.fp.seek(0)
     head = image.fp.read(1 << 16)
     return image_headers.jpeg2000(head)[2] if image_headers.CODESTREAM in head else 8
 
 
 def to_chw(image: Image.Image) -> np.ndarray:
-    """PIL RGB image -> float32 (3, H, W), 0...1."""
-    chw = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))  # as files hold it: writing is then one call
+    """Convert a PIL RGB image to float32 (3, H, W), 0...1."""
+    chw = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))  # contiguous, so a file is written in one call
     return chw / np.float32(255)
 
 
 def to_image(chw: np.ndarray) -> Image.Image:
-    """float (3, H, W), 0...1, clipped and rounded to 8 bits -> PIL RGB image."""
+    """Convert floats (3, H, W) to a PIL RGB image: clip to 0...1, and round to 8 bits."""
     return Image.fromarray(np.rint(np.clip(chw, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 
 def crop_center(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The middle width x height pixels. Raises ValueError for a smaller image."""
+    """Return the centre of an image, width x height pixels.
+
+    Raises:
+        ValueError: the image is smaller.
+    """
     if image.width < width or image.height < height:
         raise ValueError(
             f'{image.width} x {image.height} pixels: smaller than the crop of {width} x {height}: '
-            'leave it out, give a smaller --height and --width, or fit whole images by --fit=letterbox'
+            'remove the image, choose a smaller --height and --width, or add --fit=letterbox to use whole images'
         )
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
 
 def letterbox(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The whole image within width x height, bilinear, on black: what the published script behind the guide does."""
-    import mmcv  # two seconds that only this way of fitting costs
+    """Resize the whole image (bilinear) to fit into width x height, and pad it with black.
+
+    The published script behind the guide's figures does the same.
+    """
+    import mmcv  # takes two seconds, so only this function imports it
 
     ratio = min(width / image.width, height / image.height)
     size = (max(1, int(image.width * ratio)), max(1, int(image.height * ratio)))
@@ -142,15 +173,15 @@ def letterbox(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def modcrop(image: Image.Image, scale: int) -> Image.Image:
-    """The image without what is over multiples of the scale at its right and bottom."""
+    """Return the image cropped at the right and bottom, so that its sides are multiples of the scale."""
     return image.crop((0, 0, image.width // scale * scale, image.height // scale * scale))
 
 
 def bicubic_downsample(image: Image.Image, scale: int) -> Image.Image:
-    """The low-resolution image that super-resolution starts from: Pillow's BICUBIC (antialiased)."""
-    return image.resize((image.width // scale, image.height // scale), Image.BICUBIC)  # as it is for scale 1
+    """Return the low-resolution image for a high-resolution one: Pillow's BICUBIC, which is antialiased."""
+    return image.resize((image.width // scale, image.height // scale), Image.BICUBIC)  # scale 1: unchanged
 
 
 def bicubic_upsample(image: Image.Image, scale: int) -> Image.Image:
-    """The baseline that super-resolution is measured against: Pillow's BICUBIC."""
+    """Return the image enlarged with Pillow's BICUBIC, the baseline for super-resolution."""
     return image.resize((image.width * scale, image.height * scale), Image.BICUBIC)

@@ -1,7 +1,7 @@
-"""The walk of run.sh --compare-modes: every variant of the graph in every precision mode, and which of them to take.
+"""The walk of run.sh --compare-modes: measure every variant of the graph in every precision mode.
 
-Each row of the table is converted where the device needs that, run, and compared with PyTorch. What fails is a row too.
-The table is written after each row, so that a run that is broken off leaves those that it measured.
+For each row of the table, the model is converted if the device needs that, run, and compared with PyTorch. A failure is
+also a row. The table is written after each row, so an interrupted comparison keeps the rows that it has measured.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from rdn.devices import base, logs, outputs, runner
 TABLE = f'{configuration.MODES}/modes.md'
 HEAD = ('', 'graph', 'mode', 'loss dB', 'worst image', 'images/s', 'accuracy')
 MARK = '>'  # before the fastest mode within the limits
-INTERRUPTED = 130  # the status of a script that Ctrl-C ended
-TERMINATED = (129, 143)  # of one that SIGHUP or SIGTERM ended
-BUDGET_SECONDS = 120  # for the model of eight bits; without a limit it may lose less
-CALIBRATION_IMAGES = 4  # with one more for the trials: the five photographs of sample_images.py
+INTERRUPTED = 130  # exit status after Ctrl-C
+TERMINATED = (129, 143)  # exit status after SIGHUP or SIGTERM
+BUDGET_SECONDS = 120  # for making the eight-bit model; with more time it may lose less accuracy
+CALIBRATION_IMAGES = 4  # of the five photographs of sample_images.py; the fifth is for the trials
 
 
 class GraphVariant(NamedTuple):
-    """A variant of the graph; all of them compute the same numbers.
+    """A variant of the graph. All variants compute the same function.
 
     Attributes:
-        title: for the console.
-        name: for file names; empty for the guide's.
-        flags: of RDN_pth2onnx.py.
+        title: the name on the console.
+        name: the name in file names; empty for the guide's graph.
+        flags: the flags of RDN_pth2onnx.py that export it.
     """
 
     title: str
@@ -46,18 +46,18 @@ GRAPHS = (
     GraphVariant('shuffle, split', 'split', ('--dense=split',)),
     GraphVariant('deconv, split', 'deconv_split', ('--upsample=deconv', '--dense=split')),
 )
-QUANTIZED = 'quick_int8'  # the graph's name for file names; a careful model may be called int8
+QUANTIZED = 'quick_int8'  # in file names: made in BUDGET_SECONDS, unlike the user's own int8 model
 
 
 class ModeRow(NamedTuple):
-    """A graph in a mode.
+    """A row of the table: a variant of the graph in a precision mode, and its results.
 
     Attributes:
-        graph: variant of the graph.
-        mode: of the device.
-        verdict: on accuracy; None if the conversion or a run failed.
-        rate: images/s without reading and writing; 0 then.
-        reason: why it failed; empty if it did not.
+        graph: the variant of the graph.
+        mode: the device's precision mode.
+        verdict: the verdict on accuracy; None if the conversion or a run failed.
+        rate: images/s without reading and writing files; 0 after a failure.
+        reason: the reason of a failure; empty if nothing failed.
     """
 
     graph: GraphVariant
@@ -68,18 +68,24 @@ class ModeRow(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
-        """Whether it ran, and its accuracy is within the limits."""
+        """Whether the model ran, and its accuracy is within the limits."""
         return self.verdict is not None and self.verdict.is_kept
 
 
 def compare(plan: walk_steps.Plan) -> int:
-    """Measure all rows, print their table, and return the status: 0 where a mode is within the limits.
+    """Measure all rows, and print their table.
+
+    Args:
+        plan: the plan of the walk.
+
+    Returns:
+        The exit status: 0 if the accuracy of at least one mode is within the limits, else agreement.NOT_KEPT.
 
     Raises:
-        ValueError: the converter cannot be asked for its modes.
+        ValueError: the converter cannot list its modes.
     """
     pairs = pairs_of(plan.machine.device.modes())
-    print(f'{cli.count(len(pairs), "row")} to measure; {TABLE} always has those that are done', flush=True)
+    print(f'{cli.count(len(pairs), "row")} to measure; {TABLE} always contains the finished ones', flush=True)
     walk_steps.prepare(plan.config, plan.dataset)
     failures: dict[GraphVariant, str] = {}
     rows: list[ModeRow] = []
@@ -101,7 +107,10 @@ def compare(plan: walk_steps.Plan) -> int:
 
 
 def pairs_of(modes: Sequence[base.Mode]) -> list[tuple[GraphVariant, base.Mode]]:
-    """All rows: each graph in each mode; modes that do not depend on the graph, and eight bits, once."""
+    """Return all rows: each graph in each mode.
+
+    Modes that do not depend on the graph, and the eight-bit mode, come only with the first graph.
+    """
     first = GRAPHS[0]
     return [
         (graph, mode)
@@ -112,27 +121,36 @@ def pairs_of(modes: Sequence[base.Mode]) -> list[tuple[GraphVariant, base.Mode]]
 
 
 def describe_progress(done: int, total: int, seconds: float) -> str:
-    """'row 3 of 14, about 5 minutes left'. seconds: that the rows so far took."""
+    """Return the progress in words: 'row 3 of 14, about 5 minutes left'.
+
+    Args:
+        done: the number of finished rows.
+        total: the number of all rows.
+        seconds: the time that the finished rows took.
+    """
     row = f'row {done + 1} of {total}'
     minutes = max(1, round(seconds / done * (total - done) / 60)) if done else 0
     return f'{row}, about {cli.count(minutes, "minute")} left' if done else row
 
 
 def attempt(action: Callable[[walk_steps.Run], None]) -> str:
-    """Do something that may fail; return the reason, empty if it does not.
+    """Call a function that may fail.
 
     Args:
-        action: takes what runs a command of the guide.
+        action: the function; its argument is a function that runs a command of the guide.
+
+    Returns:
+        The reason of the failure; empty if nothing failed.
 
     Raises:
         KeyboardInterrupt: Ctrl-C ended a command.
-        SystemExit: SIGHUP or SIGTERM ended a command, or is to end this process.
+        SystemExit: SIGHUP or SIGTERM ended a command or this process.
     """
     said: list[str] = []
     try:
         action(functools.partial(walk_steps.run_and_keep, said))
         return ''
-    except SystemExit as ended:  # of a command, whose last line says why
+    except SystemExit as ended:  # a command failed; its last line is the reason
         if ended.code == INTERRUPTED:
             raise KeyboardInterrupt
         if ended.code in TERMINATED:
@@ -145,12 +163,12 @@ def attempt(action: Callable[[walk_steps.Run], None]) -> str:
 
 
 def export(config: configuration.Configuration, graph: GraphVariant, run: walk_steps.Run) -> None:
-    """Step 3.1 for a variant of the graph."""
+    """Run step 3.1, export, for a variant of the graph; `run` runs the command."""
     walk_steps.export(config._replace(graph=graph.name), graph.flags, run)
 
 
 def measure(plan: walk_steps.Plan, graph: GraphVariant, mode: base.Mode) -> ModeRow:
-    """Convert, run and judge a graph that was exported, in a mode."""
+    """Convert and run an exported graph in a mode, judge its accuracy, and return the row."""
     rows: list[ModeRow] = []
 
     def action(run: walk_steps.Run) -> None:
@@ -164,19 +182,19 @@ def measure(plan: walk_steps.Plan, graph: GraphVariant, mode: base.Mode) -> Mode
 
 
 def row_plan(plan: walk_steps.Plan, graph: GraphVariant, mode: base.Mode) -> walk_steps.Plan:
-    """The plan with the names of a row's files."""
+    """Return the plan with the file names of a row."""
     name = QUANTIZED if mode.is_quantized else graph.name
     return plan._replace(config=plan.config._replace(graph=name, mode=mode.name))
 
 
 def make_samples(run: walk_steps.Run) -> None:
-    """Make the photographs for the scales of eight bits, if they are not there."""
+    """Make the photographs that the eight-bit model is calibrated on, if they are missing."""
     if not os.path.isdir(walk_steps.SAMPLES):
         walk_steps.check(run('python3', 'sample_images.py', walk_steps.SAMPLES))
 
 
 def quantize_command(config: configuration.Configuration, graph: GraphVariant) -> list[str]:
-    """The command that makes the model of eight bits of a graph."""
+    """Return the command that makes the eight-bit model of a graph."""
     source, target = (config._replace(graph=name).onnx for name in (graph.name, QUANTIZED))
     places = [f'--input-file={source}', f'--calibration={walk_steps.SAMPLES}', f'--output-file={target}']
     return [
@@ -189,7 +207,7 @@ def quantize_command(config: configuration.Configuration, graph: GraphVariant) -
 
 
 def job_of(plan: walk_steps.Plan, mode: base.Mode, run: walk_steps.Run) -> base.Job:
-    """A row's inference. run: runs a command of the guide."""
+    """Return the inference job of a row; `run` runs its commands."""
     machine, [batch_size] = plan.machine, plan.batch_sizes
 
     def step(*command: str) -> None:
@@ -203,12 +221,15 @@ def job_of(plan: walk_steps.Plan, mode: base.Mode, run: walk_steps.Run) -> base.
 def run_and_judge(
     plan: walk_steps.Plan, mode: base.Mode, run: walk_steps.Run
 ) -> tuple[agreement.Verdict | None, float]:
-    """Convert if the device needs it, run, compare with PyTorch; return the verdict and images/s.
+    """Convert the model if the device needs that, run it, and compare its outputs with PyTorch.
 
     Args:
-        plan: with the names of the row's files.
-        mode: of the device.
+        plan: the plan with the file names of the row.
+        mode: the device's precision mode.
         run: runs a command of the guide.
+
+    Returns:
+        The verdict, and the speed in images/s.
     """
     job, machine = job_of(plan, mode, run), plan.machine
     folder = plan.config.result_folder(job.batch_size)
@@ -219,7 +240,7 @@ def run_and_judge(
             machine.device.convert(plan.config, job.batch_size, machine.soc_version, mode.flags)
         inferred = machine.device.infer_and_record(job)
     finally:
-        if machine.device.converter:  # some dozens of them would fill a disk
+        if machine.device.converter:  # the models of all rows could fill a disk
             for path in (model, run_record.path_of(model)):
                 with contextlib.suppress(FileNotFoundError):
                     os.remove(path)
@@ -232,12 +253,12 @@ def run_and_judge(
 
 
 def fastest(rows: Sequence[ModeRow]) -> ModeRow | None:
-    """The fastest row within the limits; None if there is none."""
+    """Return the fastest row within the limits, or None if no row is within them."""
     return max((row for row in rows if row.is_kept), key=lambda row: row.rate, default=None)
 
 
 def cells_of(rows: Sequence[ModeRow]) -> list[tuple[str, ...]]:
-    """The table's cells, its head first. A loss is positive, a gain negative."""
+    """Return the cells of the table, its header first. A loss is positive, a gain negative."""
     best = fastest(rows)
     cells: list[tuple[str, ...]] = [HEAD]
     for row in rows:
@@ -251,23 +272,27 @@ def cells_of(rows: Sequence[ModeRow]) -> list[tuple[str, ...]]:
 
 
 def format_loss(change: float) -> str:
-    """A loss in dB with three decimals, no -0.000. change: of the PSNR, negative for a loss."""
+    """Return a loss in dB with three decimals, and never as -0.000.
+
+    Args:
+        change: the change of the PSNR in dB, negative for a loss.
+    """
     return f'{round(-change, 3) + 0.0:.3f}'
 
 
 def describe(plan: walk_steps.Plan, rows: Sequence[ModeRow]) -> list[str]:
-    """The last lines: the table, what failed and why, the fastest mode within the limits and its commands."""
+    """Return the last lines: the table, the failures, the fastest mode within the limits, and its commands."""
     limits = f'{agreement.MAX_LOSS:g} dB on average, {agreement.MAX_IMAGE_LOSS:g} dB on any image'
     lines = [cli.format_table(cells_of(rows)), f'limits     a loss of {limits}, against PyTorch in fp32']
     if any(row.mode.is_quantized and row.verdict for row in rows):
         lines.append(
-            f'int8       scales from {CALIBRATION_IMAGES} photographs within {BUDGET_SECONDS} s; '
-            'RDN_quantize.py with more of both may lose less'
+            f'int8       made from {CALIBRATION_IMAGES} photographs in at most {BUDGET_SECONDS} s; '
+            'RDN_quantize.py with more photographs and time may lose less'
         )
     lines += [f'failed     {row.graph.title} | {row.mode.title}: {row.reason}' for row in rows if row.reason]
     best = fastest(rows)
     if not best:
-        return [*lines, 'fastest    none is within the limits: docs/accuracy.md says how to find the cause']
+        return [*lines, 'fastest    no mode is within the limits: docs/accuracy.md shows how to find the cause']
     lines.append(
         f'fastest    within the limits ({MARK}): {best.graph.title} | {best.mode.title}, {best.rate:.4g} images/s'
     )
@@ -275,7 +300,7 @@ def describe(plan: walk_steps.Plan, rows: Sequence[ModeRow]) -> list[str]:
 
 
 def commands_of(plan: walk_steps.Plan, row: ModeRow) -> list[str]:
-    """The lines, to be copied, that export a row's graph and convert or run it."""
+    """Return the commands, to be copied, that export the graph of a row, and convert or run it."""
     exported = plan.config._replace(graph=row.graph.name)
     lines = [runner.line_of(walk_steps.export_command(exported, row.graph.flags))]
     if row.mode.is_quantized:

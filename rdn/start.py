@@ -1,7 +1,7 @@
-"""What a script does before its other imports: errors while they load end in one line, too.
+"""Prepare a script before its other imports, so that problems while they load are also reported in one line.
 
-Scripts import this first. It concerns Ctrl-C, standard streams that are closed, and a Python that does not have the
-packages or cannot load them. In a program that only uses a module of ours, it changes nothing.
+Every script imports this module first. It handles Ctrl-C, closed standard streams, and packages that are missing or
+cannot be loaded. In a program that is not a script of this project, it changes nothing.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from rdn import ROOT, escaping
 
 
 def open_standard_streams() -> None:
-    """Put /dev/null in the place of standard streams that are closed, as after 2>&-.
+    """Open /dev/null for each standard stream that is closed, for example by `2>&-` in a shell.
 
-    Otherwise the next file that is opened takes the number, and receives what libraries and programs print.
+    Otherwise the next file that is opened would have the stream's number, and receive the output of libraries and
+    programs.
     """
     for number, name in enumerate(('stdin', 'stdout', 'stderr')):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it has the number, the lowest that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # opens as `number`, the lowest free one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, 'r' if number == 0 else 'w', closefd=False))
 
@@ -41,7 +42,7 @@ def _show(kind: type[BaseException], error: BaseException, traceback: TracebackT
         sys.__excepthook__(kind, error, traceback)
     elif isinstance(error, ModuleNotFoundError):
         print(f'{SCRIPT}: {sys.executable} has no module {name}: {_what_to_do(name)}', file=sys.stderr)
-    elif isinstance(error, ImportError):  # a library of the system's is missing, say
+    elif isinstance(error, ImportError):  # for example, a library of the system is missing
         print(f'{SCRIPT}: {sys.executable} cannot load {name}: {escaping.one_line(error)}', file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
@@ -49,17 +50,17 @@ def _show(kind: type[BaseException], error: BaseException, traceback: TracebackT
 
 def _on_interrupt(*_: object) -> None:
     print(f'{SCRIPT}: interrupted', file=sys.stderr, flush=True)
-    os._exit(130)  # raised as an exception a library would swallow it, and fail later for want of what it broke off
+    os._exit(130)  # not an exception: a library that is loading could swallow it, and fail later
 
 
 def end_of_loading() -> None:
-    """From here on Ctrl-C is a KeyboardInterrupt, as usual."""
+    """Make Ctrl-C raise a KeyboardInterrupt again, because all modules are loaded."""
     if signal.getsignal(signal.SIGINT) is _on_interrupt:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end_of_work() -> None:
-    """From here on a signal ends the process at once: the work is done, and only the interpreter's own end is left."""
+    """Make signals end the process at once, because only the shutdown of the interpreter is left."""
     if IS_SCRIPT:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -70,11 +71,12 @@ def _what_to_do(module: str) -> str:
     if os.path.realpath(sys.prefix).startswith(ROOT + os.sep):
         return f'{shlex.quote(sys.executable)} -m pip install {module}'
     activate = os.path.join(ROOT, '.venv', 'bin', 'activate')
-    made = sorted(glob.glob(os.path.join(glob.escape(ROOT), '.venv-*', 'bin', 'activate')))  # by PYTHON=… bash run.sh
+    # PYTHON=… bash run.sh makes an environment for each version.
+    made = sorted(glob.glob(os.path.join(glob.escape(ROOT), '.venv-*', 'bin', 'activate')))
     if os.path.exists(activate) or made:
-        return f'first give: source {shlex.quote(activate if os.path.exists(activate) else made[-1])}'
+        return f'first run: source {shlex.quote(activate if os.path.exists(activate) else made[-1])}'
     run, requirements = (shlex.quote(os.path.join(ROOT, name)) for name in ('run.sh', 'requirements.txt'))
-    return f'first give: bash {run}, which makes an environment; or pip install -r {requirements}'
+    return f'first run: bash {run}, which makes an environment, or: pip install -r {requirements}'
 
 
 SCRIPT = os.environ.get('RDN_SCRIPT') or os.path.basename(sys.argv[0])
@@ -85,10 +87,10 @@ FOLDERS = [
         for parts in (['test'], ['tools'], ['rdn'], ['rdn', 'devices'], ['rdn', 'acceptance'])
     ),
 ]
-# There is no file for python3 -c, and a program that only uses a module of ours is elsewhere.
+# False for python3 -c, and for programs outside this project that import its modules.
 IS_SCRIPT = os.path.isfile(sys.argv[0]) and os.path.dirname(os.path.realpath(sys.argv[0])) in FOLDERS
 if IS_SCRIPT:
     open_standard_streams()
     sys.excepthook = _on_uncaught
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background has it ignored
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
         signal.signal(signal.SIGINT, _on_interrupt)

@@ -1,4 +1,4 @@
-"""The files of the guide's walk, and the step that makes each: for messages about a missing one."""
+"""The files of the guide's steps, and the step that writes each of them, for messages about missing files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 WEIGHTS_LINK = 'https://www.dropbox.com/s/pd52pkmaik1ri0h/rdn_x2.pth?dl=0'
 INFERENCE = 'step 5 (benchmark, ais_bench or RDN_infer.py) writes it'
 
-# The end of a path -> what makes such a file. The first that matches counts.
+# Pattern of the end of a path -> the step that writes such a file. The first match counts.
 MADE_BY = (
     (r'rdn_x\d\.pth', f'download it from {WEIGHTS_LINK}, or use weights/rdn_x2_lite.pth'),
     (r'[^/]*\.onnx', 'RDN_pth2onnx.py writes it'),
@@ -22,7 +22,7 @@ MADE_BY = (
 
 
 def who_makes(path: str) -> str | None:
-    """Which step makes a file of the walk, or where to get it, by its path; None for any other file."""
+    """Return the step that writes a file of the walk, or where to download it; None for any other file."""
     for pattern, maker in MADE_BY:
         if re.search(f'(^|/){pattern}$', path):
             return maker

@@ -1,8 +1,9 @@
-"""SIGINT, SIGTERM and SIGHUP in a script: they arrive during long calls of libraries, too.
+"""React to SIGINT, SIGTERM and SIGHUP at once, even during long calls of libraries.
 
-Python runs its handlers in the main thread, between two of its own steps, so a handler waits until a library's call
-returns. Here a second thread reads the signals' numbers from a pipe, into which the interpreter writes at once. The first
-signal stops computations (`stops`). The second one ends the process (`before_exit` tidies up).
+Python runs signal handlers in the main thread, between two of its instructions. A handler therefore waits until a call
+of a library returns. Here a second thread reads the signals' numbers from a pipe, to which the interpreter writes them
+at once. The first signal stops computations (see `stops`). The second one ends the process, after the actions of
+`before_exit`.
 """
 
 from __future__ import annotations
@@ -17,24 +18,26 @@ import weakref
 from typing import Any, Callable, Iterator, NoReturn
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SAME_SECONDS = 0.5  # `timeout` and terminals send two signals that mean one
-HINT_SECONDS = 5  # after which a line says how to end at once
-TIDY_SECONDS = 4  # that the actions before the end of the process may take
+SAME_SECONDS = 0.5  # `timeout` and terminals can send two signals for one request
+HINT_SECONDS = 5  # then a line says how to end the process at once
+TIDY_SECONDS = 4  # for the actions of `before_exit`
 
 _computing: weakref.WeakSet[Any] = weakref.WeakSet()  # objects with a method `stop`
-_actions: list[Callable[[], None]] = []  # before the process ends without unwinding
+_actions: list[Callable[[], None]] = []  # run before the process ends without unwinding
 _watch: Watch | None = None
 
 
 class Watch:
-    """What a script knows of the signals that it received.
+    """The signals that a script has received, and the thread that reads them.
+
+    Args:
+        script: the name of the script, for messages.
 
     Attributes:
-        first: the number of the first one; None: there was none.
+        first: the number of the first signal; None if no signal has arrived.
     """
 
     def __init__(self, script: str):
-        """script: its name, for messages."""
         self.first: int | None = None
         self._script = script
         self._first_at = 0.0
@@ -48,11 +51,11 @@ class Watch:
 
     @property
     def status(self) -> int | None:
-        """The exit status that the first signal asks for: 130, 143 or 129; None: there was no signal."""
+        """The exit status for the first signal: 130, 143 or 129; None if no signal has arrived."""
         return None if self.first is None else 128 + self.first
 
     def end(self) -> None:
-        """Read no further signals."""
+        """Stop reading signals."""
         self._is_over = True
         signal.set_wakeup_fd(self._former)
         os.write(self._writing, b'\0')
@@ -61,7 +64,7 @@ class Watch:
             os.close(descriptor)
 
     def answer(self, number: int) -> None:
-        """Unwind the main thread, once."""
+        """Raise an exception that unwinds the main thread. Only the first call does so."""
         self.first = self.first or number
         if not self._is_raised:
             self._is_raised = True
@@ -87,15 +90,15 @@ class Watch:
 
     def _give_hint(self) -> None:
         again = 'Ctrl-C again' if self.first == signal.SIGINT else 'the signal again'
-        self._write_error(f'{self._script}: still ending what it began; {again} ends it at once')
+        self._write_error(f'{self._script}: is still stopping; {again} ends it at once')
 
     def _write_error(self, line: str) -> None:
-        """To the descriptor: the main thread may hold the lock of sys.stderr."""
+        """Write to the descriptor, because the main thread may hold the lock of sys.stderr."""
         with contextlib.suppress(OSError):
             os.write(self._errors, f'{line}\n'.encode(errors='replace'))
 
     def _end_process(self) -> NoReturn:
-        """Tidy up, for a moment, and end the process; the main thread may be in a call that never returns."""
+        """Run the actions of `before_exit`, for at most TIDY_SECONDS, and end the process."""
         tidying = threading.Thread(target=_tidy_up, daemon=True)
         tidying.start()
         tidying.join(TIDY_SECONDS)
@@ -106,15 +109,15 @@ class Watch:
 
 @contextlib.contextmanager
 def watching(script: str) -> Iterator[Watch]:
-    """Answer the signals while the block lasts, which is a script's work; in the main thread.
+    """React to signals during the block, which contains a script's work. Call this in the main thread.
 
-    The handlers stay. A signal that is ignored, as SIGHUP under nohup, stays ignored.
+    The signal handlers stay installed after the block. An ignored signal, such as SIGHUP under nohup, stays ignored.
 
     Args:
-        script: its name, for messages.
+        script: the name of the script, for messages.
 
     Yields:
-        What is known of signals.
+        The Watch.
     """
     global _watch
     for number in NUMBERS:
@@ -129,13 +132,13 @@ def watching(script: str) -> Iterator[Watch]:
 
 
 def stops(computing: Any) -> None:
-    """Have a signal call `computing.stop()`, from another thread, as long as the object lives."""
+    """Call `computing.stop()` at the first signal, from another thread. Only a weak reference to the object is kept."""
     _computing.add(computing)
 
 
 @contextlib.contextmanager
 def before_exit(action: Callable[[], None]) -> Iterator[None]:
-    """Have an action run, in another thread, where the process ends within this block without unwinding."""
+    """Run an action, in another thread, if the process ends inside the block without unwinding."""
     _actions.append(action)
     try:
         yield
@@ -161,12 +164,12 @@ def _tidy_up() -> None:
         for process in sys.modules['multiprocessing'].active_children():
             process.kill()
     for action in reversed(list(_actions)):
-        with contextlib.suppress(Exception):  # the others, too
+        with contextlib.suppress(Exception):  # run the other actions anyway
             action()
 
 
 def duplicate_of_stderr() -> int:
-    """Return a descriptor of where errors go now: later, 2 may be redirected to keep libraries silent."""
+    """Return a duplicate of descriptor 2, for errors; later, 2 may be redirected to silence libraries."""
     try:
         return os.dup(2)
     except OSError:  # it is closed
@@ -174,7 +177,7 @@ def duplicate_of_stderr() -> int:
 
 
 def _forget() -> None:
-    """In a forked process: its signals are not its parent's."""
+    """Stop watching in a forked process, because its parent would read its signals."""
     global _watch
     if _watch:
         _watch = None

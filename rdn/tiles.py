@@ -1,10 +1,11 @@
-"""Any picture through a network of one input size: where its tiles lie, and which pixels each one gives.
+"""Cut a picture of any size into tiles of one size for the network, and join the outputs.
 
-The outermost tiles lie flush with the picture's edges, where the network pads as it would on the whole
-picture. Neighbours overlap; each output pixel comes from the tile in which it is farthest from an inner
-border, so that the network saw most of its surroundings. Those pixels are the tile's core.
+The outermost tiles end at the picture's edges, where the network pads as it would for the whole picture. Neighbouring
+tiles overlap. Each output pixel comes from the tile in which it is farthest from an inner border, because there the
+network sees most of its surroundings. These pixels are the core of the tile.
 
-A picture that wraps has no edges: its tiles reach beyond it by the overlap, where they take the pixels of the opposite side.
+In a picture that wraps, opposite edges meet, as in a texture. Its tiles extend beyond the edges by the overlap, and
+contain the pixels of the opposite side there.
 """
 
 from __future__ import annotations
@@ -13,11 +14,18 @@ from typing import Iterable, NamedTuple, Sequence
 
 import numpy as np
 
-OVERLAP = 16  # pixels of the input; measured: docs/measurements.md
+OVERLAP = 16  # pixels of the input; docs/measurements.md has the measurement
 
 
 class Span(NamedTuple):
-    """A tile along one axis, in pixels of the input: [start, stop) goes in, [core_start, core_stop) is taken."""
+    """A tile along one axis, in pixels of the input picture.
+
+    Attributes:
+        start: the first pixel of the network's input.
+        stop: the pixel after the last one.
+        core_start: the first pixel of the core, the part of the output that is used.
+        core_stop: the pixel after the last one of the core.
+    """
 
     start: int
     stop: int
@@ -26,16 +34,27 @@ class Span(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A tile of a picture: a Span of its rows and one of its columns."""
+    """A tile of a picture.
+
+    Attributes:
+        rows: the Span of its rows.
+        columns: the Span of its columns.
+    """
 
     rows: Span
     columns: Span
 
 
 class Layout(NamedTuple):
-    """How a picture is cut: its size, the tiles' size (height, width) and overlap in pixels; the network's scale.
+    """The layout of the tiles of a picture; all sizes are in pixels of the input.
 
-    wraps: whether the picture's opposite edges meet, as those of a tileable texture.
+    Attributes:
+        height: the height of the picture.
+        width: the width of the picture.
+        tile: (height, width) of a tile.
+        overlap: the minimum overlap of neighbouring tiles.
+        scale: the scale of the network.
+        wraps: whether the picture's opposite edges meet, as in a texture.
     """
 
     height: int
@@ -47,10 +66,18 @@ class Layout(NamedTuple):
 
 
 def spans(length: int, size: int, overlap: int) -> list[Span]:
-    """The tiles along one axis: Spans that cover `length` pixels with tiles of `size`.
+    """Return evenly spaced tiles along one axis.
 
-    Neighbours share `overlap` pixels at least, and lie evenly. In a picture smaller than a tile there is
-    one tile, whose stop lies beyond the picture. Raises ValueError as count_tiles does.
+    Args:
+        length: the picture's size along this axis, in pixels.
+        size: the size of a tile. If it is larger than the picture, the only tile ends beyond the picture.
+        overlap: the minimum overlap of neighbours.
+
+    Returns:
+        The tiles' Spans. Their cores cover the picture without overlap.
+
+    Raises:
+        ValueError: the overlap is not from 0 to size - 1. If the tile has the picture's size, any overlap is valid.
     """
     count = count_tiles(length, size, overlap)
     starts = [i * (length - size) // (count - 1) for i in range(count)] if count > 1 else [0]
@@ -58,7 +85,21 @@ def spans(length: int, size: int, overlap: int) -> list[Span]:
 
 
 def wrapped_spans(length: int, size: int, overlap: int) -> list[Span]:
-    """As spans, of a picture whose opposite edges meet: tiles begin before 0 and end beyond `length`, cores do not."""
+    """Return the tiles along one axis of a picture that wraps.
+
+    The tiles begin before 0 and end beyond `length`; their cores do not.
+
+    Args:
+        length: the picture's size along this axis, in pixels.
+        size: the size of a tile.
+        overlap: the minimum overlap of neighbours, also across the edges.
+
+    Returns:
+        The tiles' Spans. Their cores cover the picture without overlap.
+
+    Raises:
+        ValueError: the overlap is not from 0 to size - 1.
+    """
     around = spans(length + 2 * overlap, size, overlap)
     moved = [Span(*(position - overlap for position in span)) for span in around]
     inside = [
@@ -68,22 +109,46 @@ def wrapped_spans(length: int, size: int, overlap: int) -> list[Span]:
 
 
 def count_tiles(length: int, size: int, overlap: int) -> int:
-    """How many tiles cover `length` pixels. Raises ValueError unless 0 <= overlap < size, or the tile is the picture."""
+    """Return the number of tiles that cover `length` pixels.
+
+    Args:
+        length: the picture's size along one axis, in pixels.
+        size: the size of a tile.
+        overlap: the minimum overlap of neighbours.
+
+    Raises:
+        ValueError: the overlap is not from 0 to size - 1. If the tile has the picture's size, any overlap is valid.
+    """
     if length == size:
         return 1
     if not 0 <= overlap < size:
-        raise ValueError(f'overlap {overlap}: from 0 to less than a tile, {size} pixels')
+        raise ValueError(f'overlap {overlap}: must be at least 0 and less than a tile, {size} pixels')
     return 1 + max(0, -((size - length) // (size - overlap)))
 
 
 def fitted_size(length: int, largest: int, overlap: int) -> int:
-    """The smallest size of as many tiles as the largest needs to cover `length` pixels: none does work for nothing."""
+    """Return the smallest tile size that needs no more tiles than `largest`, so that the tiles do no unneeded work.
+
+    Args:
+        length: the picture's size along one axis, in pixels.
+        largest: the largest allowed size of a tile.
+        overlap: the minimum overlap of neighbours.
+
+    Raises:
+        ValueError: the overlap is not from 0 to largest - 1. If the tile has the picture's size, any overlap is valid.
+    """
     count = count_tiles(length, largest, overlap)
     return -(-(length + (count - 1) * overlap) // count)
 
 
 def spans_at(starts: Sequence[int], length: int, size: int) -> list[Span]:
-    """The Spans of tiles that begin at `starts`: their cores meet in the middles of the overlaps."""
+    """Return the Spans of tiles that begin at `starts`; neighbouring cores meet in the middle of the overlap.
+
+    Args:
+        starts: the first pixel of each tile, in ascending order.
+        length: the picture's size along this axis, in pixels.
+        size: the size of a tile.
+    """
     borders = [(left + size + right) // 2 for left, right in zip(starts, starts[1:])]
     return [
         Span(start, start + size, core_start, core_stop)
@@ -92,23 +157,29 @@ def spans_at(starts: Sequence[int], length: int, size: int) -> list[Span]:
 
 
 def axes(layout: Layout) -> tuple[list[Span], list[Span]]:
-    """The Spans of a picture's rows and of its columns."""
+    """Return the Spans of the tiles along the rows, and those along the columns."""
     along = wrapped_spans if layout.wraps else spans
     rows, columns = (along(*sides, layout.overlap) for sides in zip((layout.height, layout.width), layout.tile))
     return rows, columns
 
 
 def tile_rows(layout: Layout) -> list[list[Tile]]:
-    """The tiles of a picture, a list a row."""
+    """Return the tiles of a picture: a list for each row of tiles."""
     rows, columns = axes(layout)
     return [[Tile(row, column) for column in columns] for row in rows]
 
 
 def cut(picture: np.ndarray, tile: Tile, wraps: bool = False) -> np.ndarray:
-    """The input of a tile: (C, H, W) -> (C, h, w).
+    """Cut the input of a tile out of a picture.
 
-    Beyond the picture it holds the pixels of the opposite side if the picture wraps; otherwise one that is smaller than
-    a tile is mirrored.
+    Args:
+        picture: the picture, (C, H, W).
+        tile: the tile.
+        wraps: whether pixels beyond the picture come from the opposite side. Otherwise the picture is mirrored there,
+            which happens if it is smaller than a tile.
+
+    Returns:
+        The input, (C, h, w); a view of the picture if the tile is inside it.
     """
     sides = picture.shape[1:]
     if wraps and any(span.start < 0 or span.stop > side for span, side in zip(tile, sides)):
@@ -120,19 +191,19 @@ def cut(picture: np.ndarray, tile: Tile, wraps: bool = False) -> np.ndarray:
 
 
 def crop_core(output: np.ndarray, tile: Tile, scale: int) -> np.ndarray:
-    """The core of a tile's output: (C, scale*h, scale*w) -> a view of it."""
+    """Return the core of a tile's output (C, scale*h, scale*w), as a view."""
     rows, columns = (_scaled(span.core_start - span.start, span.core_stop - span.start, scale) for span in tile)
     return output[:, rows, columns]
 
 
 def target_slices(tile: Tile, scale: int) -> tuple[slice, slice]:
-    """Where a tile's core stands in the upscaled picture: slices of its rows and columns."""
+    """Return the position of a tile's core in the upscaled picture: the slices of its rows and columns."""
     rows, columns = (_scaled(span.core_start, span.core_stop, scale) for span in tile)
     return rows, columns
 
 
 def core_pixels(tile: Tile) -> int:
-    """How many pixels of the input a tile's core stands for."""
+    """Return the number of input pixels in the core of a tile."""
     return (tile.rows.core_stop - tile.rows.core_start) * (tile.columns.core_stop - tile.columns.core_start)
 
 
@@ -141,7 +212,15 @@ def _scaled(start: int, stop: int, scale: int) -> slice:
 
 
 def join(outputs: Iterable[tuple[Tile, np.ndarray]], layout: Layout) -> np.ndarray:
-    """Put a picture together: pairs (Tile, output (C, scale*h, scale*w)) -> (C, scale*H, scale*W)."""
+    """Join the outputs of all tiles of a picture.
+
+    Args:
+        outputs: pairs of a Tile and its output (C, scale*h, scale*w), in any order.
+        layout: the layout of the tiles.
+
+    Returns:
+        The upscaled picture, (C, scale*H, scale*W).
+    """
     picture = np.empty(0)
     for tile, output in outputs:
         if not picture.size:

@@ -1,4 +1,4 @@
-"""Where the CANN toolkit is, its version, the chips that it knows, its Python modules."""
+"""Find the CANN toolkit: its folder, its version, the chips that it supports, and its Python modules."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ import re
 from typing import Iterator
 
 VARIABLES = ('ASCEND_TOOLKIT_HOME', 'ASCEND_HOME_PATH')
-# Below the folder that an installer uses; `cann` from 8.5 on: a link to cann-8.5.0 for instance.
+# Folders inside the installer's folder. From CANN 8.5 on, it is `cann`, a link to a folder such as cann-8.5.0.
 NAMES = ('cann', 'ascend-toolkit')
 ROOTS = ('/usr/local/Ascend', '~/Ascend')
-# The installer of root notes a folder of the user's choice here.
+# If root chose another folder, the installer wrote it to this file.
 INSTALL_INFO = '/etc/Ascend/ascend_cann_install.info'
 INSTALL_PATH = re.compile(r'^Install_Path=(.*?)/*\s*$', re.MULTILINE)
-# Where an installation's version stands: the file's name, and the line in it.
+# Where an installation has its version: the name of the file, and the pattern of the line.
 VERSION_FILES = (
     ('ascend_toolkit_install.info', r'^version=([\w.-]{1,40})$'),
     ('version.cfg', r'^toolkit_running_version=\[[^:\]]*:([\w.-]{1,40})\]'),
 )
-CHIP_FILES = 'data/platform_config/Ascend*.ini'  # a chip each, which is the file's name
+CHIP_FILES = 'data/platform_config/Ascend*.ini'  # one file for each chip, named after it
 
-PREFIX = 'Ascend'  # before the chip's name, as atc and the runtime spell it
-# pyACL's module is in the second one in toolkits up to 2021, and in both in later ones.
+PREFIX = 'Ascend'  # before a chip's name in atc and in the runtime
+# Toolkits up to 2021 have pyACL's module in the second folder, later ones in the first and second.
 PYTHON_FOLDERS = ('python/site-packages', 'pyACL/python/site-packages/acl', 'pyACL/python/site-packages')
 
 
 def homes() -> list[str]:
-    """The folders to look for a toolkit in: the one that a variable names, else conda's and the installers' places."""
+    """Return the folders in which to look for a toolkit; not all of them exist.
+
+    Returns:
+        Only the folder in ASCEND_TOOLKIT_HOME or ASCEND_HOME_PATH, if one of them is set; else the folders that conda
+        and the installers use.
+    """
     named = next(filter(None, map(os.environ.get, VARIABLES)), None)
     if named:
         return [named]
@@ -38,9 +43,9 @@ def homes() -> list[str]:
 
 
 def _noted_roots() -> list[str]:
-    """The folder that root's installer noted; none if there is no note."""
+    """Return the folder in root's INSTALL_INFO, as a list; an empty list if there is no such file."""
     try:
-        # The variable is for tests.
+        # Only tests set the variable.
         with open(os.environ.get('RDN_INSTALL_INFO', INSTALL_INFO), encoding='utf-8', errors='replace') as file:
             match = INSTALL_PATH.search(file.read(1 << 16))
     except OSError:
@@ -49,7 +54,7 @@ def _noted_roots() -> list[str]:
 
 
 def find_version() -> str | None:
-    """The version of the toolkit in the first of `homes` that says one, as its installer wrote it; None where none does."""
+    """Return the toolkit's version, such as 'CANN 8.0.RC1', from the first of `homes` that has one, or None."""
     for home in homes():
         for name, pattern in VERSION_FILES:
             for folder in ('', '*-linux', 'latest', 'latest/*-linux'):
@@ -62,13 +67,13 @@ def find_version() -> str | None:
 
 
 def known_chips(atc: str | None = None) -> tuple[str, ...]:
-    """List the chips that the toolkit knows, by their names for atc's --soc_version, without `Ascend`.
+    """Return the names of the chips that the toolkit supports, as in atc's --soc_version but without `Ascend`.
 
     Args:
-        atc: the path of the program, whose own toolkit comes before those in `homes`.
+        atc: the path of the program atc, whose own toolkit is searched before those in `homes`.
 
     Returns:
-        The names; none if the toolkit has no list.
+        The names, sorted; empty if the toolkit has no list of chips.
     """
     for folder, depths in _folders_with_chips(atc):
         paths = [path for depth in depths for path in glob.glob(os.path.join(glob.escape(folder), depth, CHIP_FILES))]
@@ -79,8 +84,8 @@ def known_chips(atc: str | None = None) -> tuple[str, ...]:
 
 
 def _folders_with_chips(atc: str | None) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Folders that may have a list of chips, the best first, and how far below them it may be."""
-    if atc:  # {part of the toolkit}/bin/atc
+    """Yield folders that may have a list of chips, the best first, each with patterns of the subfolders to search."""
+    if atc:  # atc is in {part of the toolkit}/bin
         yield os.path.dirname(os.path.dirname(os.path.realpath(atc))), ('', '*')
     for home in homes():
         for folder in (*_versions(home), home):
@@ -88,12 +93,12 @@ def _folders_with_chips(atc: str | None) -> Iterator[tuple[str, tuple[str, ...]]
 
 
 def chip_name(soc_version: str) -> str:
-    """Return a chip's name without `Ascend` in front, which may be in any case: 'Ascend310P3' -> '310P3'."""
+    """Return a chip's name without the prefix `Ascend`, which may be in any case: 'Ascend310P3' -> '310P3'."""
     return soc_version[len(PREFIX) :] if soc_version.lower().startswith(PREFIX.lower()) else soc_version
 
 
 def python_folders() -> list[str]:
-    """The folders in `homes` that the toolkit puts on PYTHONPATH for its module acl, in the order in which to look."""
+    """Return the existing folders for the toolkit's module acl, in the order of the toolkit's PYTHONPATH."""
     found = []
     for home in homes():
         for folder in (home, *_versions(home)):
@@ -103,7 +108,7 @@ def python_folders() -> list[str]:
 
 
 def _versions(home: str) -> list[str]:
-    """Where versions of a toolkit are below its home, the one that `latest` names first, then the newest."""
+    """Return the folders of a toolkit's versions in its home: first `latest`, then the newest first."""
     numbered = sorted(glob.glob(os.path.join(glob.escape(home), '[0-9]*')), key=_version_key, reverse=True)
     return [os.path.join(home, 'latest'), *numbered]
 

@@ -1,9 +1,9 @@
-"""The walk of run.sh, test/pth2om.sh and test/eval_acc_perf.sh: each step's command, shown and run in its turn.
+"""The walk of run.sh, test/pth2om.sh and test/eval_acc_perf.sh: show and run the command of each step.
 
     python3 -m rdn.walk --dataset /root/dataset/set5 --batch-size 1,4
 
-The guide's own walk, benchmark or RDN_infer.py with batches of 1, leaves its files where the guide has them. All others
-have a folder for each batch size, result/bs4 say.
+With benchmark or RDN_infer.py and batches of 1, the walk writes the same files as the guide. All other walks have a
+folder for each batch size, such as result/bs4.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ NO_WEIGHTS = f'{NO_VERDICT}: the model has no record of its weights; --weights=F
 
 
 class Measured(NamedTuple):
-    """What a batch size reached.
+    """The results for a batch size.
 
     Attributes:
-        folder: of its outputs and logs.
-        result: the path of its result.json.
-        speed: the path of the log or report with its speed.
-        postprocess: the command that wrote the result.
-        verdict: on accuracy; None where nothing was compared.
+        folder: the folder of the outputs and logs.
+        result: the path of result.json.
+        speed: the path of the log or report that contains the speed.
+        postprocess: the command that wrote result.json.
+        verdict: the verdict on accuracy; None if nothing was compared.
     """
 
     folder: str
@@ -47,7 +47,10 @@ class Measured(NamedTuple):
 
 
 def configure(path: str) -> configuration.Configuration:
-    """The configuration for weights, whose scale is read from them; without weights here, export says so."""
+    """Return the configuration for weights: their path, scale and architecture.
+
+    If the file is missing, the scale and architecture are the guide's. Step 3.1 then reports the missing file.
+    """
     network = checkpoint.identify(path) if os.path.isfile(path) else configuration.GUIDE
     return configuration.Configuration(path, *network)
 
@@ -59,7 +62,18 @@ def choose_reference(
     batch_sizes: Sequence[int],
     given: str | None,
 ) -> str | None:
-    """The weights for the verdict: those that are exported now, or that the models were made from; None if unknown."""
+    """Return the weights to compare with for the verdict; None if they are not known.
+
+    Args:
+        steps: all, convert or measure: the value of --steps.
+        config: the configuration of the walk.
+        machine: the machine of the walk.
+        batch_sizes: the batch sizes of the models.
+        given: the path in --weights; None without the flag.
+
+    Returns:
+        The weights that this walk exports, or those from which the existing models were made.
+    """
     if steps == 'all':
         return config.weights
     models = [machine.device.model(config, batch_size) for batch_size in batch_sizes]
@@ -67,7 +81,7 @@ def choose_reference(
 
 
 def measure(plan: walk_steps.Plan) -> list[Measured]:
-    """Steps 4 to 7."""
+    """Run steps 4 to 7, and return the results for each batch size."""
     dataset = walk_steps.prepare(plan.config, plan.dataset)
     measured = [measure_batch(plan, batch_size) for batch_size in plan.batch_sizes]
     if not plan.is_guides_own:
@@ -80,7 +94,7 @@ def measure(plan: walk_steps.Plan) -> list[Measured]:
 
 
 def measure_batch(plan: walk_steps.Plan, batch_size: int) -> Measured:
-    """Steps 5 and 6 for a batch size."""
+    """Run steps 5 and 6 for a batch size, and return its results."""
     folder = configuration.RESULTS if plan.is_guides_own else plan.config.result_folder(batch_size)
     run = walk_steps.infer(plan, batch_size)
     if not plan.is_guides_own:
@@ -92,11 +106,14 @@ def measure_batch(plan: walk_steps.Plan, batch_size: int) -> Measured:
 
 
 def make_table(plan: walk_steps.Plan, measured: Sequence[Measured], dataset: str) -> None:
-    """Step 7 for all batch sizes. The guide's result.json is that of the only one; of several there is none."""
+    """Run step 7: write the table of batch sizes.
+
+    With a single batch size, result.json is also copied to the project's folder. With several, it is removed there.
+    """
     path = measured[0].result
     if len(measured) == 1:
         walk_steps.step('cp', path, run_record.path_of(path), '.')
-    else:  # that of an earlier walk would look like theirs
+    else:  # a result.json of an earlier walk would look like a result of this one
         for name in (configuration.RESULT, run_record.path_of(configuration.RESULT)):
             with contextlib.suppress(FileNotFoundError):
                 os.remove(name)
@@ -106,7 +123,7 @@ def make_table(plan: walk_steps.Plan, measured: Sequence[Measured], dataset: str
 
 
 def describe_end(plan: walk_steps.Plan, measured: Sequence[Measured]) -> list[str]:
-    """The last lines: what ran, which files say what, the verdict, the next command."""
+    """Return the last lines of the walk: the device, the files of results, the verdict, the next command."""
     lines = []
     if not plan.is_acceptance:
         folders = [each.folder for each in measured]
@@ -124,14 +141,14 @@ def describe_end(plan: walk_steps.Plan, measured: Sequence[Measured]) -> list[st
 
 
 def next_commands(plan: walk_steps.Plan, measured: Sequence[Measured]) -> list[str]:
-    """What to do next, a command each."""
+    """Return the commands that the user should run next."""
     for each in measured:
-        if each.verdict and not each.verdict.is_kept:  # look where it is lost
+        if each.verdict and not each.verdict.is_kept:  # the report shows where accuracy is lost
             return [runner.line_of([*each.postprocess, f'--report={each.folder}/report'])]
     photograph = [] if plan.is_acceptance else [enlarge_command(plan.config)]
     if plan.machine.device.is_accelerator:
         sizes = list(plan.batch_sizes)
-        if 1 not in sizes:  # the GPU is measured with batches of 1
+        if 1 not in sizes:  # the GPU's speed is measured with batches of 1
             return [runner.line_of(['python3', 'test/accept.py', '--psnr', measured[0].result]), *photograph]
         path, speed = measured[sizes.index(1)].result, measured[sizes.index(1)].speed
         on_gpu = runner.line_of(['bash', 'test/perf_gpu.sh', plan.config.onnx])
@@ -141,7 +158,7 @@ def next_commands(plan: walk_steps.Plan, measured: Sequence[Measured]) -> list[s
 
 
 def enlarge_command(config: configuration.Configuration) -> str:
-    """The line that enlarges a photograph of the user's by the walk's weights, in a shell without an environment."""
+    """Return the command that enlarges a photograph with the weights of the walk, for a new shell."""
     same = [name for name in shipped_weights.NAMED if _is_same(shipped_weights.locate(name), config.weights)]
     model = same[0] if same else config.weights
     line = runner.line_of(['python3', 'RDN_upscale.py', 'photo.jpg', *([] if model == 'lite' else ['--model', model])])
@@ -159,22 +176,33 @@ def _is_same(path: str, other: str) -> bool:
 def check_converted(
     config: configuration.Configuration, machine: choice.Machine, batch_sizes: Sequence[int], wanted: str | None
 ) -> None:
-    """Raises ValueError where the acceptance script could not run on a device: without its tool, or a model for it."""
+    """Check that the acceptance script can run on the device: its tool is found, and the models are converted.
+
+    Args:
+        config: the configuration of the walk.
+        machine: the machine of the walk.
+        batch_sizes: the batch sizes to measure.
+        wanted: the value of --with; None without the flag.
+
+    Raises:
+        ValueError: no device was found and --with was not given, or a model is missing or was converted for another
+            batch size.
+    """
     if not machine.device.is_accelerator:
         if wanted is None:
-            raise ValueError(f'{machine.reason}: without a device, run.sh walks the same way, or give --with=host')
+            raise ValueError(f'{machine.reason}: without a device, use run.sh, or add --with=host')
         return
     for batch_size in batch_sizes:
         name = machine.device.model(config, batch_size)
         if not os.path.isfile(name):
-            raise ValueError(f'no {name}: bash test/pth2om.sh makes it')
-        converted = run_record.read(name)  # None for one that was made elsewhere
+            raise ValueError(f'{name}: no such file: bash test/pth2om.sh writes it')
+        converted = run_record.read(name)  # None for a model without a record
         if converted and converted.batch_size != batch_size:
             raise ValueError(f'{name}: converted for batches of {converted.batch_size}')
 
 
 def print_figures(measured: Sequence[Measured]) -> None:
-    """The two figures of each batch size, as the acceptance script prints them."""
+    """Print the accuracy and the speed of each batch size, as the guide's acceptance script does."""
     for each in measured:
         for title, path in (('accuracy', each.result), ('performance', each.speed)):
             print(f'==== {title} ====', flush=True)
@@ -188,7 +216,7 @@ def main(argv=None):
     os.chdir(rdn.ROOT)
     if args.weights and not os.path.isfile(shipped_weights.locate(args.weights)):
         raise ValueError(f'{args.weights}: no such file')
-    with files.locked_at_once(rdn.ROOT, 'another walk runs in this folder, and on its device: wait for its end'):
+    with files.locked_at_once(rdn.ROOT, 'another walk runs in this folder: wait until it ends'):
         machine = choice.find_machine(args.tool, args.device_id, args.soc_version, args.steps)
         weights = shipped_weights.choose(args.weights, machine.device.is_accelerator)
         config = configure(weights.path)
@@ -199,20 +227,20 @@ def main(argv=None):
         if not args.no_reference:
             reference = choose_reference(args.steps, config, machine, args.batch_size, given)
         no_verdict = NO_VERDICT if args.no_reference else NO_WEIGHTS
-        if args.steps != 'measure':  # which takes the models as they are
+        if args.steps != 'measure':  # with `measure`, the models exist already
             cli.say(f'weights: {weights.path} ({weights.reason})')
         plan = walk_steps.Plan(args.steps, config, machine, args.batch_size, reference, no_verdict, args.dataset)
         return compare_modes(plan) if args.compare_modes else walk(plan)
 
 
 def compare_modes(plan: walk_steps.Plan) -> int:
-    """Say what runs, compare all variants of the graph in all precision modes, and return the script's status."""
+    """Compare all variants of the graph in all precision modes, and return the exit status."""
     print(f'inference: {plan.machine.describe(plan.batch_sizes)}', flush=True)
     return mode_comparison.compare(plan)
 
 
 def walk(plan: walk_steps.Plan) -> int:
-    """Take the steps that the flags ask for, and return the script's status."""
+    """Run the steps that the flags name, and return the exit status."""
     if plan.steps != 'convert':
         cli.say(f'inference: {plan.machine.describe(plan.batch_sizes)}')
     if plan.steps != 'measure':
@@ -231,46 +259,58 @@ def walk(plan: walk_steps.Plan) -> int:
 def parse_args(argv):
     def batch_sizes(text):
         if not all(part.isdigit() and 0 < len(part) < 6 and int(part) for part in text.split(',')):
-            raise argparse.ArgumentTypeError(f'{text}: whole numbers from 1 on, as in 1,4,8')
+            raise argparse.ArgumentTypeError(f'{text}: must be whole numbers of at least 1, as in 1,4,8')
         sizes = [int(part) for part in text.split(',')]
         if len(set(sizes)) < len(sizes):
-            raise argparse.ArgumentTypeError(f'{text}: a size stands in it twice')
+            raise argparse.ArgumentTypeError(f'{text}: contains a size twice')
         return sizes
 
     def number(text):
         if not text.isdigit():
-            raise argparse.ArgumentTypeError(f'{text}: a whole number from 0 on')
+            raise argparse.ArgumentTypeError(f'{text}: must be a whole number of at least 0')
         return int(text)
 
     parser = cli.Parser(__doc__)
     parser.add_argument(
-        '--steps', choices=['all', 'convert', 'measure'], default='all', help='of the guide: 3, or 4 to 7'
+        '--steps',
+        choices=['all', 'convert', 'measure'],
+        default='all',
+        help='convert: only step 3 of the guide; measure: steps 4 to 7',
     )
     named = ' or '.join(f'{name} ({path})' for name, path in shipped_weights.NAMED.items())
-    default = f'{shipped_weights.OWN} if it is there, else full for a device and lite without one'
-    parser.add_argument('--weights', help=f'a file, {named}; default: {default}')
+    default = f'{shipped_weights.OWN} if it exists, else full with a device and lite without one'
+    parser.add_argument('--weights', help=f'weights: a file, {named}; default: {default}')
     parser.add_argument(
-        '--no-reference', action='store_true', help='leave out the comparison with PyTorch, so that there is no verdict'
+        '--no-reference', action='store_true', help='do not compare with PyTorch, so there is no verdict'
     )
     parser.add_argument(
         '--compare-modes',
         action='store_true',
-        help='every graph in every precision mode: the fastest that keeps accuracy',
+        help='run every graph in every precision mode, and show the fastest that keeps the accuracy',
     )
-    usual = f'{walk_steps.SET5} where it is, else five photographs'
+    usual = f'{walk_steps.SET5} if it exists, else five photographs'
     parser.add_argument('--dataset', help=f'folder of images; default: {usual}')
     parser.add_argument(
-        '--soc-version', default=os.environ.get('SOC_VERSION') or None, help='default: asked of npu-smi'
+        '--soc-version',
+        default=os.environ.get('SOC_VERSION') or None,
+        help='chip for atc; default: the one that npu-smi reports',
     )
-    parser.add_argument('--batch-size', type=batch_sizes, default=[1], help='one or several: 1,4,8; default 1')
-    parser.add_argument('--device-id', type=number, default=0)
-    parser.add_argument('--with', dest='tool', choices=choice.NAMES, help='default: the first of these that is here')
+    parser.add_argument(
+        '--batch-size', type=batch_sizes, default=[1], help='one or several batch sizes, as in 1,4,8; default 1'
+    )
+    parser.add_argument('--device-id', type=number, default=0, help='number of the device; default %(default)s')
+    parser.add_argument(
+        '--with',
+        dest='tool',
+        choices=choice.NAMES,
+        help='tool for inference; default: the first of these that is installed',
+    )
     args = parser.parse_args(argv)
     if args.compare_modes and (args.no_reference or args.steps != 'all' or len(args.batch_size) > 1):
-        parser.error('--compare-modes goes with one batch size, and without --no-reference and --steps')
+        parser.error('--compare-modes needs a single batch size, and excludes --no-reference and --steps')
     return args
 
 
 if __name__ == '__main__':
-    sys.argv[0] = os.environ.get('RDN_SCRIPT', sys.argv[0])  # the shell script whose errors these are
+    sys.argv[0] = os.environ.get('RDN_SCRIPT', sys.argv[0])  # errors name the shell script that the user started
     cli.run(main)

@@ -1,4 +1,4 @@
-"""The steps of the walk: each one's command, shown and run in its turn. The scripts of the guide start here alone."""
+"""The steps of the walk: the command of each step, and a function that shows and runs it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from rdn.devices import base, choice, runner
 SET5 = '/root/dataset/set5'
 SAMPLES = './sample_images'
 
-Run = Callable[..., int]  # as run_step
+Run = Callable[..., int]  # runs a command and returns its status, like run_step
 
 
 class Plan(NamedTuple):
-    """What a walk is to do.
+    """The plan of a walk.
 
     Attributes:
-        steps: all, convert or measure, as the flag has them.
+        steps: all, convert or measure: the value of --steps.
         config: the network, and the paths of all files.
-        machine: what it runs on.
-        batch_sizes: of the models, in their order.
-        reference: the weights whose outputs the device's are compared with; None for no comparison.
-        no_verdict: why there is none then.
+        machine: the device and its tools.
+        batch_sizes: the batch sizes to run, in order.
+        reference: the weights for the comparison with PyTorch; None for no comparison.
+        no_verdict: the text that replaces the verdict if nothing is compared.
         dataset: the folder of images; None for the default.
     """
 
@@ -40,22 +40,22 @@ class Plan(NamedTuple):
 
     @property
     def is_guides_own(self) -> bool:
-        """Whether the walk is the guide's, whose files have their places in the guide."""
+        """Whether the walk writes the same files as the guide."""
         return self.machine.device.has_guides_places and list(self.batch_sizes) == [1]
 
     @property
     def is_acceptance(self) -> bool:
-        """Whether only the figures count, without pictures."""
+        """Whether the walk only measures accuracy and speed, and writes no pictures."""
         return self.steps == 'measure'
 
 
 def step(*command: str) -> None:
-    """Show a command of the guide and run it; end as it ends where it fails, since it has said why."""
+    """Show a command of the guide and run it. If it fails, end with its status: it has printed the reason."""
     check(run_step(*command))
 
 
 def check(status: int) -> None:
-    """End with the status of a command that failed."""
+    """End the process with a command's status, unless the status is 0."""
     if status:
         sys.exit(status)
 
@@ -66,7 +66,13 @@ def run_step(*command: str) -> int:
 
 
 def run_and_keep(errors: list[str], *command: str) -> int:
-    """As run_step; append the lines that the command writes to stderr, and show them at its end."""
+    """Show a command of the guide, run it, and return its status, like run_step, but keep its errors.
+
+    Args:
+        errors: a list, to which the non-blank lines of the command's stderr are appended. Stderr is also shown when the
+            command ends.
+        command: the command and its arguments.
+    """
     done = _run(command, stderr=subprocess.PIPE)
     said = done.stderr.decode('utf-8', errors='replace')
     print(said, end='', file=sys.stderr, flush=True)
@@ -75,7 +81,7 @@ def run_and_keep(errors: list[str], *command: str) -> int:
 
 
 def _run(command: Sequence[str], stderr: int | None = None) -> subprocess.CompletedProcess:
-    """Show and run a command; a signal that ended it counts as a status, as in a shell."""
+    """Show and run a command. If a signal ends it, the status is 128 plus the signal's number, as in a shell."""
     runner.show(command)
     program = [sys.executable, *command[1:]] if command[0] == 'python3' else list(command)
     with runner.ending(subprocess.Popen(program, stderr=stderr, preexec_fn=runner.with_parent())) as process:
@@ -85,20 +91,26 @@ def _run(command: Sequence[str], stderr: int | None = None) -> subprocess.Comple
 
 
 def sizes(config: configuration.Configuration) -> list[str]:
-    """The flags of the input's size and the scale where they are not the guide's, which are the scripts' defaults."""
+    """Return the flags for the input's size and the scale; none for the guide's, which are the scripts' defaults."""
     if config.scale == configuration.GUIDE_SCALE:
         return []
     return [f'--height={config.side}', f'--width={config.side}', f'--scale={config.scale}']
 
 
 def export_command(config: configuration.Configuration, variant: Sequence[str] = ()) -> list[str]:
-    """The command of step 3.1. variant: flags for another graph."""
+    """Return the command of step 3.1, export; `variant` has the flags for another graph."""
     flags = [*(sizes(config) or [f'--scale={config.scale}']), *variant]
     return ['python3', 'RDN_pth2onnx.py', f'--input-file={config.weights}', f'--output-file={config.onnx}', *flags]
 
 
 def export(config: configuration.Configuration, variant: Sequence[str] = (), run: Run = run_step) -> None:
-    """Step 3.1. variant: flags for another graph."""
+    """Run step 3.1: export the weights to ONNX, and record which weights were exported.
+
+    Args:
+        config: the configuration of the walk.
+        variant: the flags for another graph.
+        run: runs the command.
+    """
     weights = files.digest(config.weights) if os.path.isfile(config.weights) else None
     check(run(*export_command(config, variant)))
     exported = run_record.Record(
@@ -108,14 +120,26 @@ def export(config: configuration.Configuration, variant: Sequence[str] = (), run
 
 
 def convert(config: configuration.Configuration, machine: choice.Machine, batch_sizes: Sequence[int]) -> list[str]:
-    """Step 3.2, for each batch size; returns the paths of the models, none where nothing is converted."""
+    """Run step 3.2: convert the model for each batch size.
+
+    Returns:
+        The paths of the converted models; an empty list if there is no converter.
+    """
     if not (machine.converter and machine.soc_version):
         return []
     return [machine.converter.convert(config, batch_size, machine.soc_version) for batch_size in batch_sizes]
 
 
 def prepare(config: configuration.Configuration, dataset: str | None) -> str:
-    """Step 4; returns the folder of images: the given one, else Set5 where the guide has it, else five photographs."""
+    """Run step 4: prepare the images, and list the inputs for benchmark.
+
+    Args:
+        config: the configuration of the walk.
+        dataset: the folder of images; None: SET5 if it exists, else five photographs.
+
+    Returns:
+        The folder of images.
+    """
     if dataset is None and os.path.isdir(SET5):
         dataset = SET5
     elif dataset is None:
@@ -127,7 +151,10 @@ def prepare(config: configuration.Configuration, dataset: str | None) -> str:
 
 
 def infer(plan: Plan, batch_size: int) -> base.Run:
-    """Step 5, on the prepared images and, outside of the guide's own walk, without data."""
+    """Run step 5, inference on the prepared images.
+
+    If the walk does not write the same files as the guide, it also measures inference on random input.
+    """
     folder = None if plan.is_guides_own else plan.config.result_folder(batch_size)
     machine = plan.machine
     job = base.Job(plan.config, batch_size, machine.device_id, machine.chip, folder, step)
@@ -135,14 +162,17 @@ def infer(plan: Plan, batch_size: int) -> base.Run:
 
 
 def judge(plan: Plan, inferred: base.Run, result_path: str, images: str | None, run: Run = run_step) -> list[str]:
-    """Step 6; returns its command. A lost accuracy is a verdict, which stands at the end of the walk.
+    """Run step 6: score the outputs. If accuracy is lost, the walk goes on; the verdict appears at its end.
 
     Args:
-        plan: of the walk.
-        inferred: what step 5 wrote.
-        result_path: of result.json.
-        images: a folder for pictures to look at; None for none.
+        plan: the plan of the walk.
+        inferred: the files that step 5 wrote.
+        result_path: the path of result.json.
+        images: the folder for pictures to look at; None to write no pictures.
         run: runs the command.
+
+    Returns:
+        The command.
     """
     config = plan.config
     flags = [f'--width={config.side}', f'--height={config.side}', f'--scale={config.scale}', *config.caption_flags]

@@ -1,4 +1,4 @@
-"""Guide 6.2 and 7.3: the verdicts on accuracy and speed. `python3 test/accept.py --help` has the rest."""
+"""Guide 6.2 and 7.3: print the verdicts on accuracy and speed. `python3 test/accept.py --help` explains the flags."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Guide 7: a table over several batch sizes. `python3 test/batches.py --help` has the rest."""
+"""Guide 7: print a table of several batch sizes. `python3 test/batches.py --help` explains the flags."""
 
 import os
 import sys

@@ -3,8 +3,9 @@
 #
 #     bash test/eval_acc_perf.sh --datasets_path=/root/dataset [--weights=FILE] [--batch-size 1,4,8] [--with ais_bench]
 #
-# The images must be in the folder set5 below that path. The verdict compares the outputs with those of PyTorch, with the
-# weights that the model was made from or that --weights names. run.sh --help explains the other flags, CHIPS and AIS_BENCH.
+# The images must be in the folder set5 below that path. The verdict compares the outputs with PyTorch's, for the weights
+# that --weights names, or else those that the model was made from. run.sh --help explains the other flags, CHIPS and
+# AIS_BENCH.
 [ -n "${BASH_VERSION-}" ] || { echo "eval_acc_perf.sh: needs bash: bash $0" >&2; exit 2; }
 set -euo pipefail
 case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

@@ -1,4 +1,4 @@
-"""Guide 6 and 7: turn the log of a step into its figure. `python3 test/parse.py --help` has the rest."""
+"""Guide 6 and 7: print the figure in the log of a step. `python3 test/parse.py --help` explains the flags."""
 
 import os
 import sys

@@ -1,0 +1,1 @@
+"""Tools for developers: benchmarks, fault injection, fuzzing. Run one with `python3 -m tools.NAME`."""

@@ -1,4 +1,4 @@
-"""Speed, as ratios: ours and its peers in one run, alternating, medians.
+"""Compare the speed of this project with alternatives, which take turns in one run. The tables show medians and ratios.
 
     python3 -m tools.bench engines
     python3 -m tools.bench engines --default-network
@@ -14,18 +14,25 @@
     python3 -m tools.bench gpu --default-network
     python3 -m tools.bench cluster --precision bf16
 
-engines: the network in PyTorch, onnxruntime and, where it is installed, OpenVINO. graphs: the network with and without
-Concat in ONNX Runtime and OpenVINO, in each precision that the processor has, and the largest difference to PyTorch;
-ONEDNN_MAX_CPU_ISA=AVX2 in front holds OpenVINO to a processor with AVX2, but not ONNX Runtime. batches: images a second for batches of
-1 to 16, and for several runs at a time on a part of the cores each. infer: what RDN_infer.py adds to a bare
-onnxruntime session. whole: megapixels a second of whole pictures, RDN_upscale.py's path against a plain loop over tiles
-that do not overlap, and against PyTorch on the whole picture. tiles: the same for a model of free height and width, over
-sizes of tiles. host: the scripts before and after the device, from the shell, against the way of the public ModelZoo
-scripts (peers.py). files: megapixels of source a second that RDN_upscale.py reads and writes around a network that does
-nothing but bicubic (bench_files.py). train: images a second that RDN_train.py learns from. gpu: the network on a GPU, batches of 1 to 64
-through the engine and through a bare PyTorch loop, and a photograph of 12 megapixels through RDN_upscale.py's path. cluster: RDN_upscale.py --cluster with 1, 2, 3 workers
-of a core each, against RDN_upscale.py on the same cores; the driver's memory for 1,000 and 100,000 tiny pictures.
-Machines are noisy: compare within a table only.
+engines  the network in PyTorch, ONNX Runtime and, if it is installed, OpenVINO
+graphs   the network with and without Concat in ONNX Runtime and OpenVINO, in each precision that the processor
+         supports, with the largest difference to PyTorch. ONEDNN_MAX_CPU_ISA=AVX2 in front of the command limits
+         OpenVINO to AVX2; ONNX Runtime ignores it
+batches  images per second in batches of 1 to 16, and in several runs at a time with a part of the cores each
+infer    the overhead of RDN_infer.py over a bare ONNX Runtime session
+whole    megapixels per second of whole pictures: RDN_upscale.py's code, a plain loop over tiles without overlap, and
+         PyTorch on the whole picture
+tiles    megapixels per second of a model with free height and width, for several sizes of tiles
+host     the scripts before and after the device, from the shell, and the public ModelZoo scripts' method (peers.py)
+files    megapixels of source per second that RDN_upscale.py reads and writes, with bicubic interpolation in place of a
+         network (bench_files.py)
+train    images per second that RDN_train.py trains on
+gpu      the network on a GPU: batches of 1 to 64 through the engine and through a bare PyTorch loop, and a photograph
+         of 12 megapixels through RDN_upscale.py's code
+cluster  RDN_upscale.py --cluster with 1, 2 and 3 workers of one core each, and RDN_upscale.py on the same cores; the
+         driver's memory for 1,000 and 100,000 tiny pictures
+
+Machines are noisy: compare figures only within one table.
 """
 
 from __future__ import annotations
@@ -61,7 +68,14 @@ WAYS = ('engines', 'graphs', 'batches', 'infer', 'whole', 'tiles', 'host', 'file
 
 
 def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: int) -> None:
-    """One image of the guide's size, through every engine that is here."""
+    """Print the speed of every installed engine on one image of the guide's size.
+
+    Args:
+        weights: path of the weights for PyTorch.
+        model_path: path of the same network as ONNX.
+        int8_path: path of the same network from RDN_quantize.py; None to leave it out.
+        rounds: how often each engine is timed.
+    """
     model = engines.OnnxRuntime(model_path)
     network = checkpoint.load(weights)
     channels_last = checkpoint.load(weights).to(memory_format=torch.channels_last)
@@ -89,11 +103,11 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
             ours = engines.OpenVino(model_path, 'bf16')
             candidates['OpenVINO, bf16 (-precision=bf16)'] = lambda: ours(x)
     except ImportError:
-        print('OpenVINO is not installed: without it')
+        print('OpenVINO is not installed: it is left out')
     if cpu.has_bf16():
         candidates['PyTorch, bf16, channels last'] = pytorch_bf16
     else:
-        print('This processor does not compute in bf16: fp32 only')
+        print('This processor does not support bf16: fp32 only')
     if int8_path:
         eight = engines.open_model(int8_path, precision='int8')
         candidates[f'{eight.name} (RDN_quantize.py)'] = lambda: eight(x)
@@ -101,7 +115,13 @@ def bench_engines(weights: str, model_path: str, int8_path: str | None, rounds: 
 
 
 def bench_batches(model_path: str, precision: str, rounds: int) -> None:
-    """Images a second for batches in RDN_infer.py's engine, and for as many runs of one image at a time."""
+    """Print the speed of RDN_infer.py's engine in batches, and in several runs of one image at a time.
+
+    Args:
+        model_path: path of an ONNX model for inputs of 114 x 114 pixels.
+        precision: of the engine.
+        rounds: how often each way is timed.
+    """
     threads = cpu.available_cores()
     model = engines.open_model(model_path, precision=precision)
     side_by_side = engines.open_model(
@@ -125,7 +145,12 @@ def bench_batches(model_path: str, precision: str, rounds: int) -> None:
 
 
 def bench_infer(model_path: str, rounds: int) -> None:
-    """RDN_infer.py's loop against a bare session's."""
+    """Print the speed of RDN_infer.py's loop and of a bare session.
+
+    Args:
+        model_path: path of an ONNX model for inputs of 114 x 114 pixels.
+        rounds: how often each way is timed.
+    """
     model = engines.OnnxRuntime(model_path)
     with tempfile.TemporaryDirectory() as folder:
         inputs = [np.random.RandomState(i).rand(3, 114, 114).astype(np.float32) for i in range(INFER_INPUTS)]
@@ -133,7 +158,7 @@ def bench_infer(model_path: str, rounds: int) -> None:
         for x, info in zip(inputs, infos):
             x.tofile(info.path)
 
-        inside: dict[bool, list[float]] = {True: [], False: []}  # [infer], by -output_binary
+        inside: dict[bool, list[float]] = {True: [], False: []}  # seconds of the stage [infer], by -output_binary
 
         def bare():
             for x in inputs:
@@ -156,7 +181,14 @@ def bench_infer(model_path: str, rounds: int) -> None:
 
 
 def bench_whole(weights: str, model_path: str, paths: Sequence[str], rounds: int) -> None:
-    """Whole pictures: RDN_upscale.py's path, a plain loop, PyTorch."""
+    """Print the speed of whole pictures through RDN_upscale.py's code, a plain loop over tiles, and PyTorch.
+
+    Args:
+        weights: path of the weights for PyTorch.
+        model_path: path of the same network as ONNX.
+        paths: the pictures, which are first reduced to half their size.
+        rounds: how often each way is timed.
+    """
     threads = cpu.available_cores()
     model = engines.OnnxRuntime(model_path)
     side_by_side = engines.OnnxRuntime(
@@ -208,7 +240,14 @@ TILE_SIZES = (114, 160, 192, 224, 256, 320, 384)
 
 
 def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> None:
-    """A picture through a model of free height and width, by tiles of several sizes."""
+    """Print the speed of a model with free height and width for tiles of several sizes.
+
+    Args:
+        weights: path of the network's weights.
+        folder: for the model.
+        megapixels: the size of the picture.
+        rounds: how often each size of tiles is timed.
+    """
     path = os.path.join(folder, 'any.onnx')
     flags = ['--upsample=deconv', '--height=0', '--width=0']
     bench_scripts.timed(
@@ -233,7 +272,12 @@ def bench_tiles(weights: str, folder: str, megapixels: float, rounds: int) -> No
 
 
 def bench_train(config: Sequence[int], rounds: int) -> None:
-    """A step of RDN_train.py on random pictures: batches of several sizes, and on a GPU each way of computing."""
+    """Print the speed of RDN_train.py's training steps on random pictures: several batch sizes, and each way on a GPU.
+
+    Args:
+        config: the network's features, growth rate, blocks and layers per block.
+        rounds: how often a step is timed.
+    """
     fastest = ways.choose()
     candidates = {fastest.precision: fastest}
     if fastest.graph:
@@ -256,13 +300,13 @@ def bench_train(config: Sequence[int], rounds: int) -> None:
 
 
 def random_default_network() -> models.RDN:
-    """The guide's network with random weights."""
+    """Return the guide's network with random weights."""
     torch.manual_seed(0)
     return models.RDN(2, 3, 64, 64, 16, 8).eval()
 
 
 def write_default_network(folder: str) -> tuple[str, str]:
-    """Paths of the guide's network with random weights, .pth and .onnx."""
+    """Write the guide's network with random weights into a folder, and return the paths of its .pth and .onnx."""
     weights, path = os.path.join(folder, 'default.pth'), os.path.join(folder, 'default.onnx')
     torch.save(random_default_network().state_dict(), weights)
     bench_scripts.timed(bench_scripts.script('RDN_pth2onnx.py', f'--input-file={weights}', f'--output-file={path}'))
@@ -308,29 +352,35 @@ def parse_args(argv):
     parser.add_argument('what', choices=WAYS)
     parser.add_argument('--model', default='rdn_x2.onnx')
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth', help='the same network for PyTorch')
-    parser.add_argument('--default-network', action='store_true', help="the guide's, with random weights, instead")
+    parser.add_argument(
+        '--default-network', action='store_true', help="measure the guide's network, with random weights"
+    )
     parser.add_argument('--int8-model', metavar='FILE', help='engines: the same network from RDN_quantize.py')
     parser.add_argument(
         '--precision',
         choices=[engines.AUTO, *engines.PRECISIONS],
         default=engines.AUTO,
-        help='batches, cluster: as of the scripts',
+        help="batches, cluster: the model's precision",
     )
     parser.add_argument('--images', help="folder; default: scikit-image's five photographs")
-    parser.add_argument('--many', type=cli.positive, default=2000, help='host: the most images; default 2000')
+    parser.add_argument(
+        '--many', type=cli.positive, default=2000, help='host: the largest number of images; default 2000'
+    )
     parser.add_argument(
         '--tiny', type=cli.positive, nargs='+', default=[1000, 100000], help='cluster: numbers of tiny pictures'
     )
     parser.add_argument(
-        '--tile', type=cli.positive, nargs='+', default=[114], help='graphs: side of the input, pixels; default 114'
+        '--tile', type=cli.positive, nargs='+', default=[114], help='graphs: sides of the input in pixels; default 114'
     )
-    parser.add_argument('--megapixels', type=float, default=1.0, help='tiles: of the picture; default 1')
-    parser.add_argument('--device', metavar='NAME', help='gpu: as of RDN_upscale.py; default: the first that works')
+    parser.add_argument('--megapixels', type=float, default=1.0, help='tiles: size of the picture; default 1')
+    parser.add_argument(
+        '--device', metavar='NAME', help='gpu: the device, for example cuda:0; default: the first that works'
+    )
     parser.add_argument(
         '--pictures', type=cli.positive, nargs='+', default=[50], help='files: numbers of pictures; default 50'
     )
     parser.add_argument('--beside', metavar='FOLDER', help='files: another checkout of this project to compare with')
-    parser.add_argument('--rounds', type=cli.positive, default=5)
+    parser.add_argument('--rounds', type=cli.positive, default=5, help='how often each candidate is timed; default 5')
     return parser.parse_args(argv)
 
 

@@ -1,4 +1,4 @@
-"""For tools.bench: RDN_upscale.py --cluster against RDN_upscale.py on the same cores, and what the driver holds."""
+"""For tools.bench: compare RDN_upscale.py with and without --cluster on the same cores; measure the driver's memory."""
 
 from __future__ import annotations
 
@@ -27,15 +27,19 @@ WIDTHS = [-9, 5, 12, 12, 6, 12]
 
 @contextlib.contextmanager
 def cluster_of(workers: int) -> Iterator[str]:
-    """The address of a cluster on this machine with so many workers of a core each, on as many cores as there are."""
+    """Start a Ray cluster on this machine, whose workers have one core each, and yield its address.
+
+    While it runs, this process and its children use as many cores as there are workers.
+    """
     os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
-    if 'RAY_AUTH_MODE' not in os.environ:  # whatever token the user has
+    if 'RAY_AUTH_MODE' not in os.environ:  # else the user's own token is used
         os.environ.update(RAY_AUTH_MODE='token', RAY_AUTH_TOKEN=secrets.token_hex(32))
     import ray.cluster_utils
 
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(cores)[:workers])
-    os.environ['RAY_TMPDIR'] = tempfile.mkdtemp(prefix='ray')  # short, for sockets; another Ray's own stays as it is
+    # A short path, as Ray's sockets need, and a new one, so that another Ray on this machine is not disturbed.
+    os.environ['RAY_TMPDIR'] = tempfile.mkdtemp(prefix='ray')
     try:
         started = ray.cluster_utils.Cluster(
             initialize_head=True, head_node_args=dict(num_cpus=workers, include_dashboard=False)
@@ -50,13 +54,25 @@ def cluster_of(workers: int) -> Iterator[str]:
 
 
 def upscale(source: str, target: str, model: str, *flags: str) -> list[str]:
-    """The command."""
+    """Return RDN_upscale.py's command for a folder of pictures, with these flags."""
     places = ['--input', source, '--output', target, '--model', model]
     return ['env', 'PYTHONUNBUFFERED=1', *bench_scripts.script('RDN_upscale.py', *places, '--overwrite', *flags)]
 
 
 def rate(command: Sequence[str], target: str, first: int) -> tuple[float, float]:
-    """(pictures a second from the first ones to the last, seconds before the first) of an upscaling."""
+    """Run a command of `upscale` and measure its speed.
+
+    Args:
+        command: the command.
+        target: the folder of the results, which its lines of output begin with.
+        first: how many results the start-up includes; the speed counts from the last of them on.
+
+    Returns:
+        (pictures per second after the start-up, seconds until the first result).
+
+    Raises:
+        ValueError: the command fails.
+    """
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
@@ -67,7 +83,15 @@ def rate(command: Sequence[str], target: str, first: int) -> tuple[float, float]
 
 
 def bench(model: str, paths: Sequence[str], precision: Sequence[str], tiny: Sequence[int], rounds: int) -> None:
-    """Two tables: megapixels a second for 1, 2, 3 workers, and the driver's memory for many tiny pictures."""
+    """Print two tables: megapixels per second for 1, 2 and 3 workers, and the driver's memory for many tiny pictures.
+
+    Args:
+        model: path of the model.
+        paths: photographs, from which the pictures are made.
+        precision: the flag for the model's precision.
+        tiny: numbers of tiny pictures, each for a row of the second table.
+        rounds: how often each command is timed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         source, target = os.path.join(folder, 'in'), os.path.join(folder, 'out')
         os.mkdir(source)
@@ -84,7 +108,15 @@ def bench(model: str, paths: Sequence[str], precision: Sequence[str], tiny: Sequ
 
 
 def bench_workers(source: str, target: str, model: Sequence[str], workers: int, rounds: int) -> None:
-    """The row for one number of workers: medians of alternating rounds."""
+    """Print the row for one number of workers: medians of alternating rounds.
+
+    Args:
+        source: the folder of pictures.
+        target: the folder for the results.
+        model: the model's path, then further flags.
+        workers: the number of workers, and of cores.
+        rounds: how often each command is timed.
+    """
     with cluster_of(workers) as address:
         cores = cpu.available_cores()
         flags = {'one machine': f'--threads={cores}', '--cluster': f'--cluster={address}'}
@@ -107,7 +139,14 @@ def bench_workers(source: str, target: str, model: Sequence[str], workers: int, 
 
 
 def bench_many(source: str, target: str, model: Sequence[str], count: int) -> None:
-    """The row for a number of tiny pictures: the driver's memory, and milliseconds a picture."""
+    """Print the row for a number of tiny pictures: the driver's memory, and milliseconds per picture.
+
+    Args:
+        source: the folder to make and fill with pictures.
+        target: the folder for the results.
+        model: the model's path, then further flags.
+        count: the number of pictures.
+    """
     os.mkdir(source)
     first = os.path.join(source, f'{0:07}.png')
     Image.new('RGB', (TINY_SIDE, TINY_SIDE), 'olive').save(first)

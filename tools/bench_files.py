@@ -1,4 +1,4 @@
-"""How fast RDN_upscale.py is beside its network: whole runs over files, with a network that does nothing but bicubic."""
+"""For tools.bench: the speed of RDN_upscale.py without its network, in runs whose model only interpolates (bicubic)."""
 
 from __future__ import annotations
 
@@ -21,15 +21,21 @@ from PIL import Image
 
 WIDTHS = (26, 8, 5, 8, 16, 6)
 WIDTH, HEIGHT = 1632, 1224  # 2 megapixels
-PATCH = 300  # pixels of a photograph that are repeated, so that the noise of its pixels stays
-CUBIC = -0.5  # of the bicubic kernel, as in Pillow
-FEW = 2  # pictures of the run whose time is that of the start
+PATCH = 300  # side of the part of a photograph that is repeated: enlarging it would remove the noise of its pixels
+CUBIC = -0.5  # the parameter of the bicubic kernel, as in Pillow
+FEW = 2  # pictures of the run that measures the start-up
 STATUS = '/proc/{}/status'
 WATCH_SECONDS = 0.02
 
 
 class FilesRun(NamedTuple):
-    """What a run took: seconds, of processors too, and the most memory, MiB."""
+    """The cost of a run.
+
+    Attributes:
+        seconds: the elapsed time.
+        processor_seconds: the time of all processor cores together.
+        memory: the peak memory in MiB.
+    """
 
     seconds: float
     processor_seconds: float
@@ -37,7 +43,7 @@ class FilesRun(NamedTuple):
 
 
 def write_bicubic(path: str) -> None:
-    """Write an ONNX that enlarges twice by the bicubic kernel: a fixed transposed convolution for each axis."""
+    """Write an ONNX model that doubles the size by bicubic interpolation: one fixed transposed convolution per axis."""
     distances = np.abs(np.arange(-3.5, 4) / 2)
     near = ((CUBIC + 2) * distances - (CUBIC + 3)) * distances**2 + 1
     far = CUBIC * (((distances - 5) * distances + 8) * distances - 4)
@@ -55,7 +61,16 @@ def write_bicubic(path: str) -> None:
 
 
 def write_pictures(folder: str, paths: Sequence[str], ending: str, count: int) -> None:
-    """Write pictures of 2 megapixels, patches of the photographs side by side; copies of a few, as only few differ."""
+    """Write pictures of 2 megapixels, each a mosaic of patches of the photographs.
+
+    There is one different picture per photograph; the others are copies.
+
+    Args:
+        folder: the folder to make.
+        paths: the photographs.
+        ending: the format, for example `.jpg`.
+        count: the number of pictures.
+    """
     os.makedirs(folder)
     photographs = [Image.open(path).convert('RGB') for path in paths]
     patches = [photograph.crop((0, 0, PATCH, PATCH)) for photograph in photographs]
@@ -72,7 +87,20 @@ def write_pictures(folder: str, paths: Sequence[str], ending: str, count: int) -
 
 
 def run_once(model: str, source: str, cores: Sequence[int], script: str) -> FilesRun:
-    """Run RDN_upscale.py over a folder on some cores."""
+    """Run RDN_upscale.py over a folder on some cores.
+
+    Args:
+        model: path of the model.
+        source: the folder of pictures.
+        cores: the numbers of the cores.
+        script: path of RDN_upscale.py.
+
+    Returns:
+        The run's cost.
+
+    Raises:
+        ValueError: the run fails.
+    """
     with tempfile.TemporaryDirectory(dir=os.path.dirname(source)) as output:
         command = [sys.executable, script, '--model', model, '--input', source, '--output', output]
         before, memory = os.times(), 0.0
@@ -91,20 +119,20 @@ def run_once(model: str, source: str, cores: Sequence[int], script: str) -> File
 
 
 def peak_memory(process: int) -> float:
-    """The most memory that a process had so far, MiB; 0 if that is not known."""
+    """Return the peak memory of a running process in MiB; 0 if it is unknown."""
     with contextlib.suppress(OSError), open(STATUS.format(process)) as file:
         return next((int(line.split()[1]) / 1024 for line in file if line.startswith('VmHWM')), 0.0)
     return 0.0
 
 
 def bench(paths: Sequence[str], counts: Sequence[int], scripts: Sequence[str], rounds: int) -> None:
-    """Print megapixels of source a second, without the start, for JPEG and PNG, on one core and on all.
+    """Print megapixels of source per second without the start-up, for JPEG and PNG, on one core and on all.
 
     Args:
         paths: photographs.
-        counts: numbers of pictures, rows for each.
+        counts: numbers of pictures, each for rows of its own.
         scripts: the RDN_upscale.py of one or more checkouts.
-        rounds: how often each runs, in turn; the fastest counts, since whatever else the machine does only takes time.
+        rounds: how often each runs, in turn. The fastest run counts, since other work on the machine only slows runs.
     """
     cores = sorted(os.sched_getaffinity(0))
     print(cli.format_row(['', 'pictures', 'cores', 'MP/s', 'MP/s a busy core', 'MiB'], WIDTHS))
@@ -121,7 +149,15 @@ def bench(paths: Sequence[str], counts: Sequence[int], scripts: Sequence[str], r
 
 
 def compare(model: str, sources: Sequence[str], cores: Sequence[int], scripts: Sequence[str], rounds: int) -> None:
-    """Print a row for each script. sources: folders of few and of many pictures."""
+    """Print a row for each script.
+
+    Args:
+        model: path of the model.
+        sources: two folders, one with few pictures and one with many.
+        cores: the numbers of the cores to use.
+        scripts: the RDN_upscale.py of one or more checkouts.
+        rounds: how often each runs.
+    """
     runs: dict[tuple[str, str], list[FilesRun]] = {}
     for _ in range(rounds):
         for key in itertools.product(scripts, sources):

@@ -1,4 +1,4 @@
-"""A GPU: the engine against a bare PyTorch loop, and a photograph. Called by bench.py."""
+"""For tools.bench: a GPU, through the engine and through a bare PyTorch loop, and with a photograph."""
 
 from __future__ import annotations
 
@@ -25,33 +25,46 @@ PRECISIONS = ('fp16', 'bf16', 'fp32')
 
 
 def bench(weights: str, name: str | None, rounds: int) -> None:
-    """Print the tables, or one line where no GPU works.
+    """Print the tables, or one line if no GPU works.
 
     Args:
         weights: path of the network's weights.
-        name: of the device; None for the first that works.
-        rounds: of each measurement; the median counts.
+        name: the device's name; None for the first that works.
+        rounds: how often each way is timed; the median counts.
     """
     device, notes = (torch_device.find(name), []) if name else torch_device.find_accelerator()
     if device is None:
-        print('; '.join(['no GPU is here that PyTorch can use', *notes]))
+        print('; '.join(['PyTorch finds no GPU that it can use', *notes]))
     else:
         bench_on(weights, device, rounds)
 
 
 def bench_on(weights: str, device: torch_device.TorchDevice, rounds: int) -> None:
-    """Print the tables of a device."""
+    """Print the tables of a device.
+
+    Args:
+        weights: path of the network's weights.
+        device: the GPU.
+        rounds: how often each way is timed.
+    """
     print(f'{device.card}, torch {torch.__version__}, {weights}')
-    print(
-        f'\nimages of 3 x {SIDE} x {SIDE} a second; host to host\n{cli.format_table(batch_rows(weights, device, rounds))}'
-    )
-    print(
-        f'\na photograph of 12 megapixels, without its file\n{cli.format_table(photograph_rows(weights, device, rounds))}'
-    )
+    print(f'\nimages of 3 x {SIDE} x {SIDE} per second, with the copies to and from the GPU')
+    print(cli.format_table(batch_rows(weights, device, rounds)))
+    print('\na photograph of 12 megapixels, without reading and writing its file')
+    print(cli.format_table(photograph_rows(weights, device, rounds)))
 
 
 def batch_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> list[tuple[str, ...]]:
-    """Rows for each precision and batch size: a bare loop, the engine, and their ratio."""
+    """Measure each precision and batch size.
+
+    Args:
+        weights: path of the network's weights.
+        device: the GPU.
+        rounds: how often each way is timed.
+
+    Returns:
+        A table: images per second of a bare loop and of the engine, and the engine's speed relative to the loop's.
+    """
     rows: list[tuple[str, ...]] = [('precision', 'batch', 'bare loop', 'engine', 'ratio')]
     for precision in PRECISIONS:
         if torch_device.failure(device.name, precision):
@@ -68,7 +81,16 @@ def batch_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> l
 
 
 def bare_run(network: nn.Module, device: torch_device.TorchDevice, batch: np.ndarray) -> np.ndarray:
-    """What anyone would write: to the device, through the network, back."""
+    """Run a network as in a simple script: copy the batch to the device, compute, copy the result back.
+
+    Args:
+        network: on the device.
+        device: the GPU.
+        batch: (N, 3, H, W), float32.
+
+    Returns:
+        (N, 3, scale*H, scale*W), float32.
+    """
     parameter = next(network.parameters())
     with torch.no_grad():
         x = torch.from_numpy(batch).to(device.name, parameter.dtype).contiguous(memory_format=torch.channels_last)
@@ -76,7 +98,16 @@ def bare_run(network: nn.Module, device: torch_device.TorchDevice, batch: np.nda
 
 
 def photograph_rows(weights: str, device: torch_device.TorchDevice, rounds: int) -> list[tuple[str, ...]]:
-    """Rows for each precision: megapixels of the source a second, through tiles as RDN_upscale.py cuts them."""
+    """Measure a photograph in each precision, in the tiles of RDN_upscale.py.
+
+    Args:
+        weights: path of the network's weights.
+        device: the GPU.
+        rounds: how often each precision is timed.
+
+    Returns:
+        A table: megapixels of source per second, and seconds.
+    """
     pixels = np.asarray(images.read_rgb(sample_images.sample_paths()[0]).resize(PHOTOGRAPH))
     rows: list[tuple[str, ...]] = [('precision', 'megapixels/s', 'seconds')]
     for precision in PRECISIONS:

@@ -1,4 +1,4 @@
-"""For tools.bench: graphs that compute the same numbers, with and without Concat, in several engines and precisions."""
+"""For tools.bench: graphs of one network, with and without Concat, in several engines and precisions."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ CONCAT, FLAT, SPLIT, ON_HOST = (
 )
 BASELINE = CONCAT, 'ONNX Runtime, fp32'
 OPSET = 9
-CALIBRATION_SIDE = 64  # of the photograph whose values give the scales of eight bits, pixels
-IN_FLOAT = {'sfe1', 'sfe2', 'gff.0', 'gff.1', 'upscale.0', 'output'}  # what RDN_quantize.py leaves so, as a rule
+CALIBRATION_SIDE = 64  # of the photograph that sets the scales of the eight-bit values, pixels
+# Layers that RDN_quantize.py usually keeps in float.
+IN_FLOAT = {'sfe1', 'sfe2', 'gff.0', 'gff.1', 'upscale.0', 'output'}
 Run = Callable[[np.ndarray], np.ndarray]
 Ways = Dict[str, Run]  # engine and precision -> a function (1, 3, H, W) -> (1, 3, scale*H, scale*W)
 
@@ -41,9 +42,9 @@ class BenchGraph(NamedTuple):
     """A network to export.
 
     Attributes:
-        network: in PyTorch.
-        dense: as in exporter.Variant.
-        shuffled: scale of the depth-to-space that the host does on the graph's output; 1: none.
+        network: an RDN in PyTorch, which `output_first` may have changed.
+        dense: the form of the dense layers, see exporter.Variant.
+        shuffled: the scale of the depth-to-space that the host applies to the graph's output; 1 for no such step.
     """
 
     network: nn.Module
@@ -52,12 +53,14 @@ class BenchGraph(NamedTuple):
 
 
 def bench(network: nn.Module, side: int, rounds: int) -> None:
-    """Print the speed of each graph in each engine, and its largest difference to PyTorch as a fraction of the output's range.
+    """Print the speed of each graph in each engine, and its largest difference to PyTorch.
+
+    The difference is a fraction of the output's range.
 
     Args:
         network: an RDN.
-        side: of the input, pixels.
-        rounds: how often each is timed.
+        side: of the input, in pixels.
+        rounds: how often each graph is timed.
     """
     image = photograph(side)
     with torch.no_grad():
@@ -81,13 +84,13 @@ def bench(network: nn.Module, side: int, rounds: int) -> None:
 
 
 def photograph(side: int) -> np.ndarray:
-    """A photograph as an input (1, 3, side, side), float32, 0...1."""
+    """Return a photograph as an input (1, 3, side, side), float32, 0 to 1."""
     pixels = np.asarray(images.read_rgb(sample_images.sample_paths()[0]).resize((side, side)))
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]) / np.float32(255)
 
 
 def graphs_of(network: nn.Module) -> dict[str, BenchGraph]:
-    """The graphs of a network by their names."""
+    """Return the graphs of a network by their names."""
     graphs = {
         CONCAT: BenchGraph(network, 'concat'),
         FLAT: BenchGraph(network, 'concat'),
@@ -99,10 +102,16 @@ def graphs_of(network: nn.Module) -> dict[str, BenchGraph]:
 
 
 def output_first(network: nn.Module) -> nn.Module:
-    """Copy an RDN, with the last convolution before the depth-to-space, which is left out.
+    """Copy an RDN so that the last convolution comes before the depth-to-space, and leave the depth-to-space out.
 
-    That convolution reads 3 x 3 enlarged pixels. They lie in 3 x 3 pixels before the enlargement, so that a convolution
-    with an output channel for each enlarged pixel of a pixel does the same.
+    The last convolution reads 3 x 3 enlarged pixels, which are inside 3 x 3 pixels before the enlargement. So a
+    convolution there computes the same, if it has an output channel for each enlarged pixel inside one pixel.
+
+    Args:
+        network: an RDN of scale 2 or 3.
+
+    Returns:
+        The copy, whose output still needs a depth-to-space.
     """
     result = copy.deepcopy(network)
     scale, weight = network.config['scale_factor'], network.output.weight.detach()
@@ -120,10 +129,20 @@ def output_first(network: nn.Module) -> nn.Module:
 
 
 def open_graph(name: str, graph: BenchGraph, side: int, folder: str) -> Ways:
-    """A graph in each engine and precision that is here."""
+    """Export a graph and open it in each engine and precision that this machine supports.
+
+    Args:
+        name: the graph's name.
+        graph: the network to export.
+        side: of the input, in pixels.
+        folder: for the files.
+
+    Returns:
+        Functions that run the graph, by the names of engine and precision.
+    """
     path = os.path.join(folder, f'{name}.onnx')
     export(name, graph, side, path)
-    cores = cpu.available_cores()  # taskset leaves fewer, which ONNX Runtime does not see
+    cores = cpu.available_cores()  # ONNX Runtime itself ignores the limits of taskset
     ways: Ways = {'ONNX Runtime, fp32': engines.OnnxRuntime(path, engines.Place('CPU', threads=cores))}
     if openvino.is_installed():
         ways['OpenVINO, fp32'] = engines.OpenVino(path, 'fp32', cores)
@@ -144,13 +163,20 @@ def open_graph(name: str, graph: BenchGraph, side: int, folder: str) -> Ways:
 
 
 def is_allowed(*parts: str) -> bool:
-    """Whether ONEDNN_MAX_CPU_ISA is not set, or names instructions with one of these words in their name."""
+    """Return whether ONEDNN_MAX_CPU_ISA is unset, or allows instructions whose name contains one of these words."""
     most = os.environ.get('ONEDNN_MAX_CPU_ISA', 'DEFAULT').upper()
     return most in ('DEFAULT', 'ALL') or any(part in most for part in parts)
 
 
 def export(name: str, graph: BenchGraph, side: int, path: str) -> None:
-    """Write a graph for one image of side x side pixels."""
+    """Write a graph to a file.
+
+    Args:
+        name: the graph's name; FLAT flattens its Concats.
+        graph: the network to export.
+        side: of the input, in pixels.
+        path: of the ONNX file.
+    """
     shape, variant = exporter.Shape(1, side, side), exporter.Variant(dense=graph.dense)
     exporter.export_onnx(graph.network, shape, OPSET, variant, path)
     if name == FLAT:
@@ -160,7 +186,7 @@ def export(name: str, graph: BenchGraph, side: int, path: str) -> None:
 
 
 def flatten(model: onnx.ModelProto) -> None:
-    """Let each Concat read features alone, and no other Concat's output, in place."""
+    """Change a model in place so that each Concat reads the features themselves, not the output of another Concat."""
     features: dict[str, list[str]] = {}
     for node in model.graph.node:
         if node.op_type == 'Concat':
@@ -169,5 +195,14 @@ def flatten(model: onnx.ModelProto) -> None:
 
 
 def shuffle(run: Run, scale: int, image: np.ndarray) -> np.ndarray:
-    """Run a graph on an image, and enlarge what it computes by depth-to-space."""
+    """Run a graph on an image, and apply depth-to-space to its output.
+
+    Args:
+        run: the graph.
+        scale: of the enlargement.
+        image: (1, 3, H, W), float32.
+
+    Returns:
+        (1, 3, scale*H, scale*W), float32.
+    """
     return functional.pixel_shuffle(torch.from_numpy(run(image)), scale).numpy()

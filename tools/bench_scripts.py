@@ -1,4 +1,4 @@
-"""For tools.bench: the scripts before and after the device, from the shell, against the public ModelZoo scripts' way."""
+"""For tools.bench: compare the scripts before and after the device with the method of the public ModelZoo scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rdn.devices import number_text
 
 import numpy as np
 
-# Measured by a small process in between: a child's peak begins with its parent's memory.
+# A small process starts the command and measures it, because a child's peak memory includes its parent's at the start.
 WATCH = """
 import os, subprocess, sys, time
 start = time.perf_counter()
@@ -30,7 +30,11 @@ WIDTHS = [-32, 7, 7, 7, 6, 9]
 
 
 def timed(command: Sequence[str]) -> tuple[float, float]:
-    """A command's seconds from the shell, and the most memory that it took, in MiB. Raises ValueError if it fails."""
+    """Run a command, and return its seconds and its peak memory in MiB.
+
+    Raises:
+        ValueError: the command fails.
+    """
     done = subprocess.run([sys.executable, '-c', WATCH, *command], stdout=subprocess.PIPE, cwd=rdn.ROOT)
     if done.returncode:
         raise ValueError(f'{" ".join(command)} failed')
@@ -39,12 +43,20 @@ def timed(command: Sequence[str]) -> tuple[float, float]:
 
 
 def script(name: str, *arguments: str) -> list[str]:
-    """The command of one of the project's scripts."""
+    """Return the command for one of the project's scripts."""
     return [sys.executable, os.path.join(rdn.ROOT, name), *arguments]
 
 
 def compare(name: str, count: int, rounds: int, ours: Sequence[str], peer: Sequence[str] | None) -> None:
-    """Run both commands in turn, and print a row with their medians; peer: None where there is none."""
+    """Run two commands in turn, and print a row with their medians.
+
+    Args:
+        name: the row's name.
+        count: the number of images.
+        rounds: how often each command runs.
+        ours: the command of this project.
+        peer: the command to compare with; None to run only ours.
+    """
     seconds, memory, theirs = [], [], []
     for _ in range(rounds):
         elapsed, peak = timed(ours)
@@ -58,15 +70,29 @@ def compare(name: str, count: int, rounds: int, ours: Sequence[str], peer: Seque
 
 
 def bench(paths: Sequence[str], most: int, rounds: int) -> None:
-    """A table for a few images, for a tenth of `most` and for `most`, which are copies of the given ones."""
+    """Print a table for three numbers of images: the given ones, `most` / 10 and `most`.
+
+    Args:
+        paths: the images, which are copied to reach the larger numbers.
+        most: the largest number of images.
+        rounds: how often each command runs.
+    """
     print(cli.format_row(['', 'images', 'ours, s', 'peer, s', 'ratio', 'ours, MiB'], WIDTHS))
     for count in (len(paths), most // 10, most):
         with tempfile.TemporaryDirectory() as folder:
-            bench_count(folder, paths, count, rounds, with_outputs=count < most)  # those of all: gigabytes of text
+            bench_count(folder, paths, count, rounds, with_outputs=count < most)  # all outputs would be gigabytes
 
 
 def bench_count(folder: str, paths: Sequence[str], count: int, rounds: int, with_outputs: bool) -> None:
-    """The rows for one number of images."""
+    """Print the rows for one number of images.
+
+    Args:
+        folder: an empty folder to work in.
+        paths: the images to copy.
+        count: the number of copies.
+        rounds: how often each command runs.
+        with_outputs: whether to measure the postprocessing of outputs too.
+    """
     source, prep = (os.path.join(folder, name) for name in ('images', 'prep'))
     os.mkdir(source)
     for index in range(count):
@@ -89,5 +115,5 @@ def bench_count(folder: str, paths: Sequence[str], count: int, rounds: int, with
             with open(os.path.join(predictions, f'{index:06}_1.txt'), 'wb') as file:
                 file.write(text)
         places = ['--pred-path', predictions, '--label-path', f'{prep}/label', '--result-path', f'{folder}/r.json']
-        ours = script('RDN_postprocess.py', *places, '--allow-mismatch')  # noise on photographs
+        ours = script('RDN_postprocess.py', *places, '--allow-mismatch')  # the outputs are noise
         compare(f'postprocess, {kind}', count, rounds, ours, [*PEERS, 'postprocess', predictions, f'{prep}/label'])

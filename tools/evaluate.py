@@ -1,8 +1,9 @@
-"""PSNR and SSIM of weights on folders of images, through PyTorch, next to bicubic's.
+"""Measure PSNR and SSIM of weights on folders of images, in PyTorch, and those of bicubic interpolation.
 
     python3 -m tools.evaluate --weights weights/rdn_x2_lite.pth SET5 SET14
 
-Whole images, as papers report them, and the guide's centre crops of 228 x 228. The rows of a Markdown table.
+It prints a Markdown table. Each folder has a row for whole images, as in papers, and one for the guide's centre crops
+of 228 x 228.
 """
 
 import os
@@ -32,7 +33,7 @@ def main(argv=None):
 def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--weights', required=True)
-    parser.add_argument('folders', nargs='+', metavar='FOLDER', help='of images, and of nothing else')
+    parser.add_argument('folders', nargs='+', metavar='FOLDER', help='a folder that contains only images')
     return parser.parse_args(argv)
 
 

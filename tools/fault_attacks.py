@@ -1,4 +1,8 @@
-"""For tools.faults: signals, limits of a file's size, two runs at once, clocks that jump."""
+"""For tools.faults: signals, limits on file sizes, two runs at once, clocks that jump.
+
+An attack has two arguments: `bench`, a tools.faults.Bench, and `count`, how often to attack. It raises ValueError if a
+script does not withstand it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import time
 from tools import fault_cases
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-# Each call of the wall clock sees another day, before or after.
+# One call of the wall clock in ten jumps to another time, up to a day earlier or later.
 JUMPING = """
 import random, time
 _true, _shift = time.time, [0.0]
@@ -29,7 +33,11 @@ IN_TQDM = 'import tqdm.std; tqdm.std.time = time.time'
 
 
 def signals(bench, count):
-    """SIGINT, SIGTERM and SIGHUP at random moments: the status, nothing half-written. Returns how many."""
+    """Send SIGINT, SIGTERM and SIGHUP at random moments; check the status and that no unfinished file is left.
+
+    Returns:
+        The number of attacks.
+    """
     for number in range(count):
         sent = [*SIGNALS][number % 3]
         with bench.copy() as folder:
@@ -46,13 +54,17 @@ def signals(bench, count):
 
 
 def restore_signals():
-    """In a process that begins: no signal is ignored, as a shell's background has it."""
+    """Stop ignoring signals, in a new process: a shell makes its background commands ignore some."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 def file_limits(bench, count):
-    """No file may become larger than a random part of the largest result. Returns how many."""
+    """Limit the size of files to a random part of the largest result's size, as if the disk were full.
+
+    Returns:
+        The number of attacks; 0 if the case has no results.
+    """
     largest = max(map(len, filter(None, bench.new.values())), default=0)
     for _ in range(count if largest else 0):
         with bench.copy() as folder:
@@ -62,19 +74,25 @@ def file_limits(bench, count):
             if 'Traceback' in said:
                 raise ValueError(f'{bench.case.name}: a traceback: {said[-600:]}')
             if fault_cases.leftovers(folder):
-                raise ValueError(f'{bench.case.name}: a full disk left {fault_cases.leftovers(folder)}')
+                raise ValueError(f'{bench.case.name}: a limit on file sizes left {fault_cases.leftovers(folder)}')
             bench.judge(folder)
     return count if largest else 0
 
 
 def limit_files(limit):
-    """In a process that begins: writing more fails with EFBIG."""
+    """Limit the size of files, in a new process, so that writing more than `limit` bytes fails with EFBIG."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
 def pairs(bench, count):
-    """Two runs at once in one folder, the second a random moment later; each succeeds or is refused in a line."""
+    """Start two runs in one folder, the second a random time after the first.
+
+    At least one has to succeed, and the other may be refused with a message.
+
+    Returns:
+        The number of attacks.
+    """
     for _ in range(count):
         with bench.copy() as folder:
             first = fault_cases.run(bench.case, folder)
@@ -91,7 +109,11 @@ def pairs(bench, count):
 
 
 def clocks(bench, count):
-    """A wall clock that jumps: the results are the usual ones. Returns how many."""
+    """Make the wall clock jump at random; the results have to be the usual ones.
+
+    Returns:
+        The number of attacks.
+    """
     for seed in range(count):
         code = JUMPING.format(seed=seed)
         with bench.copy() as folder, tempfile.TemporaryDirectory() as site:

@@ -1,4 +1,4 @@
-"""For tools.faults: each script's command, from what it starts, and what has to be true of its results."""
+"""For tools.faults: each script's command, the files that it starts from, and the checks of its results."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tools import fault_fork
 
 
 class FaultCase(NamedTuple):
-    """A script's command in its folder, and the results that may be old or new.
+    """A script's command and results. After an attack each result has to be the old or the new one.
 
     Attributes:
         name: the script's path in the project.
-        command: its arguments.
-        results: files and folders that it writes.
-        times: those of them that differ at each run.
-        by_file: whether each file is old or new on its own, and not all of a result together.
-        label: for the table; '': the name.
+        command: the arguments.
+        results: the files and folders that it writes.
+        times: those of the results that differ in each run, for example because they contain times.
+        by_file: whether each file in a folder may be old or new; otherwise all have to be old, or all new.
+        label: the name in the table; empty for the script's name.
     """
 
     name: str
@@ -139,14 +139,24 @@ CASES = [
 
 
 def module_of(case: FaultCase) -> str:
-    """A script's name as a module."""
+    """Return the name of a script's module."""
     return case.name[:-3].replace('/', '.')
 
 
 def run(
     case: FaultCase, folder: str, in_process: Callable[[], None] | None = None, more_path: str = ''
 ) -> subprocess.Popen | fault_fork.Fork:
-    """The case's process in a folder. in_process: is called in it at first; more_path: of Python's modules, for run.sh."""
+    """Start a case's command.
+
+    Args:
+        case: the case.
+        folder: the folder to work in.
+        in_process: called in the new process before the command.
+        more_path: a folder of Python modules for run.sh's processes; other cases ignore it.
+
+    Returns:
+        The process.
+    """
     if not case.name.endswith('.sh'):
         return fault_fork.Fork(module_of(case), case.command, folder, in_process)
     environment = {'PYTHONPATH': more_path, 'RDN_VENV': sys.prefix}
@@ -161,7 +171,16 @@ def run(
 
 
 def finish(process: subprocess.Popen | fault_fork.Fork, wanted: int | None = 0) -> int:
-    """Wait for a process; raises ValueError with what it said unless it ended as wanted (None: either way)."""
+    """Wait for a process and return its status.
+
+    Args:
+        process: from `run`.
+        wanted: the expected status; None for any.
+
+    Raises:
+        ValueError: the status is another one; the error contains the end of stderr.
+        subprocess.TimeoutExpired: the process takes longer than 300 seconds.
+    """
     _, error = process.communicate(timeout=300)
     if wanted is not None and process.returncode != wanted:
         raise ValueError(f'{process.args!r} ended with {process.returncode}: {error.decode(errors="replace")[-500:]}')
@@ -170,14 +189,22 @@ def finish(process: subprocess.Popen | fault_fork.Fork, wanted: int | None = 0) 
 
 
 def finish_said(process: subprocess.Popen | fault_fork.Fork) -> tuple[int, str]:
-    """Wait for a process; its status, and what it wrote to stderr."""
+    """Wait for a process, and return (its status, the text of its stderr)."""
     error = process.communicate(timeout=300)[1]
     assert process.returncode is not None
     return process.returncode, error.decode(errors='replace')
 
 
 def states(folder: str, paths: Sequence[str]) -> dict[str, bytes | None]:
-    """Path -> content (None where there is nothing) of files, and of all finished files below folders."""
+    """Read files, and all finished files below folders.
+
+    Args:
+        folder: the folder that the paths are relative to.
+        paths: of files and folders.
+
+    Returns:
+        The contents by relative paths; None for a missing file.
+    """
     found = {}
     for path in paths:
         place = os.path.join(folder, path)
@@ -191,6 +218,7 @@ def states(folder: str, paths: Sequence[str]) -> dict[str, bytes | None]:
 
 
 def read(path: str) -> bytes | None:
+    """Return a file's content; None if there is no such file."""
     if not os.path.exists(path):
         return None
     with open(path, 'rb') as file:
@@ -198,7 +226,7 @@ def read(path: str) -> bytes | None:
 
 
 def leftovers(folder: str) -> list[str]:
-    """Names of unfinished files and folders below a folder."""
+    """Return the names of unfinished files and folders, and of locks, below a folder."""
     return sorted(
         name
         for _, folders, names in os.walk(folder)
@@ -208,7 +236,17 @@ def leftovers(folder: str) -> list[str]:
 
 
 def check(case: FaultCase, folder: str, old: dict, new: dict) -> None:
-    """Raises ValueError unless each result is old or new and whole; a folder's files all of one of the two."""
+    """Check that each result is complete, and either old or new.
+
+    Args:
+        case: the case.
+        folder: its folder after an attack.
+        old: the results of `states` before the command.
+        new: the results of `states` after an undisturbed command.
+
+    Raises:
+        ValueError: a result is neither old nor new, or `--in-place` replaced a picture without a backup.
+    """
     now = states(folder, case.results)
     for path in case.results:
         inside = [name for name in set(old) | set(new) | set(now) if name == path or name.startswith(path + '/')]
@@ -217,7 +255,7 @@ def check(case: FaultCase, folder: str, old: dict, new: dict) -> None:
         if path in case.times:
             broken = [name for name in inside if not (now.get(name) or b'\n').endswith(b'\n')]
         elif case.by_file:
-            cleared = f'{WALK}/result/images/'  # run.sh removes those of an earlier walk before it makes its own
+            cleared = f'{WALK}/result/images/'  # run.sh empties this folder before it writes new images
             inside = [name for name in inside if not (name.startswith(cleared) and now.get(name) is None)]
             broken = [name for name in inside if now.get(name) not in (old.get(name), new.get(name))]
         else:
@@ -230,13 +268,30 @@ def check(case: FaultCase, folder: str, old: dict, new: dict) -> None:
 
 
 def is_lost(name: str, now: dict, old: dict, new: dict) -> bool:
-    """Whether a picture that --in-place replaced has no backup."""
+    """Return whether `--in-place` replaced a picture without a backup.
+
+    Args:
+        name: the picture's path.
+        now: the contents after an attack.
+        old: the contents before the command.
+        new: the contents after an undisturbed command.
+    """
     return now.get(name) != old.get(name) and name + '.orig' in new and now.get(name + '.orig') != old.get(name)
 
 
 def check_rerun(case: FaultCase, folder: str, new: dict) -> None:
-    """Raises ValueError unless the same command now succeeds, with the new results and nothing beside them."""
-    reverted = case.command[-1] == '--revert' and states(folder, case.results) == new  # before the kill: nothing to do
+    """Check that the same command succeeds after an attack.
+
+    Args:
+        case: the case.
+        folder: its folder after an attack.
+        new: the results of `states` after an undisturbed command.
+
+    Raises:
+        ValueError: the command fails, its results are not the new ones, or an unfinished file or a lock is left.
+    """
+    # If the attack came after the revert, the rerun has nothing to revert and may fail.
+    reverted = case.command[-1] == '--revert' and states(folder, case.results) == new
     finish(run(case, folder), None if reverted else 0)
     now = states(folder, case.results)
     for name in set(new) | set(now):
@@ -247,7 +302,12 @@ def check_rerun(case: FaultCase, folder: str, new: dict) -> None:
 
 
 def write_sources(folder: str, version: int) -> None:
-    """What the walk starts from, of one of two versions: weights, and pictures of other names and content."""
+    """Write the files that the cases start from: weights and pictures.
+
+    Args:
+        folder: the folder to write to.
+        version: 0 or 1, with different weights and pictures.
+    """
     from rdn.training import trainer
 
     from PIL import Image
@@ -257,7 +317,7 @@ def write_sources(folder: str, version: int) -> None:
 
     models.torch.manual_seed(version)
     model = models.RDN(2, 3, 8, 8, 1, 1)
-    trainer.begin_as_interpolation(model)  # its outputs are the pictures: others are refused
+    trainer.begin_as_interpolation(model)  # RDN_postprocess.py refuses outputs that do not resemble the pictures
     models.torch.save(model.state_dict(), os.path.join(folder, 'tiny.pth'))
     for name in ('images', 'replaced', 'moving', 'small'):
         shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
@@ -275,7 +335,7 @@ def write_sources(folder: str, version: int) -> None:
 
 
 def copy_project(folder: str) -> None:
-    """What run.sh needs of this project, in the folder WALK: it works in its own folder."""
+    """Copy the parts of this project that run.sh needs to the folder WALK, because it works in its own folder."""
     for name in ('rdn', 'pictures', 'tools', 'test'):
         ignored = shutil.ignore_patterns('.venv*', '__pycache__', '.*', 'suite')
         shutil.copytree(os.path.join(rdn.ROOT, name), os.path.join(folder, WALK, name), ignore=ignored)

@@ -1,4 +1,4 @@
-"""For tools.faults: a script's process, forked from one in which the libraries are loaded, as they take seconds to load."""
+"""For tools.faults: run a script in a fork of a process that has loaded the libraries, since loading takes seconds."""
 
 from __future__ import annotations
 
@@ -19,26 +19,30 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def load(names):
-    """Import libraries and scripts, here and for all forks; none of them starts a thread."""
+    """Import the libraries and the modules `names` for all forks. They start no threads, which a fork would lose."""
     for name in [*LOADED, *names]:
         try:
             importlib.import_module(name)
         except ImportError:
-            print(f'without {name}', file=sys.stderr)
+            print(f'{name} is not installed: it is left out', file=sys.stderr)
 
 
 class Fork:
-    """A script in a fork, with subprocess.Popen's methods."""
+    """A script in a fork, with some of subprocess.Popen's methods.
+
+    Args:
+        module: the name of the script's module, loaded before.
+        arguments: the script's arguments.
+        cwd: the folder to run in.
+        preexec_fn: called in the new process before the script.
+
+    Attributes:
+        args: the module and the arguments.
+        pid: the number of the process.
+        returncode: the status, or minus the number of the signal that ended it; None while it runs.
+    """
 
     def __init__(self, module, arguments, cwd, preexec_fn=None):
-        """Start it.
-
-        Args:
-            module: the script's name as a module.
-            arguments: of the script.
-            cwd: the folder in which it runs.
-            preexec_fn: is called in the new process.
-        """
         self.args, self.returncode = [module, *arguments], None
         self._error = tempfile.TemporaryFile()
         sys.stdout.flush()
@@ -68,6 +72,7 @@ class Fork:
             os._exit(status)
 
     def poll(self):
+        """Return the status; None while the process runs."""
         if self.returncode is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -75,7 +80,11 @@ class Fork:
         return self.returncode
 
     def communicate(self, timeout=300):
-        """As Popen's, without stdout."""
+        """Wait for the end, and return (b'', the bytes of stderr).
+
+        Raises:
+            subprocess.TimeoutExpired: the process takes longer than `timeout` seconds.
+        """
         deadline = time.monotonic() + timeout
         while self.poll() is None:
             if time.monotonic() > deadline:
@@ -85,8 +94,10 @@ class Fork:
         return b'', self._error.read()
 
     def send_signal(self, number):
+        """Send a signal, if the process still runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self):
+        """Send SIGKILL, if the process still runs."""
         self.send_signal(signal.SIGKILL)

@@ -1,12 +1,19 @@
-"""Break the scripts in the middle and look at what is left: not part of the suite, it takes half an hour.
+"""Interrupt scripts in the middle, and check the files that they leave. Not part of the suite: it takes half an hour.
 
     python3 -m tools.faults
     python3 -m tools.faults --only RDN_infer.py --kills 5
 
-Each script is run over the results of an earlier run, and killed (SIGKILL): before each call that changes a name in the file
-system, and at random moments; its disk is filled (a small tmpfs, as root), its folders lose their write permission, its memory
-is limited. Afterwards each result has to be the old one or the new one, the toolkit's file one of its two states; a rerun
-has to succeed, give the new results, and leave nothing else behind.
+Each script runs in a folder with the results of an earlier run. It is attacked in these ways:
+
+- SIGKILL before each call that changes a name in the file system, and at random moments
+- SIGINT, SIGTERM and SIGHUP at random moments
+- a full disk (a small tmpfs, only as root), a limit on file sizes, too little memory
+- folders that lose their write permission
+- a second run in the same folder
+- a wall clock that jumps
+
+After an attack each result has to be the old one or the new one. Then the same command has to succeed, write the new
+results, and leave no unfinished files.
 """
 
 import collections
@@ -41,12 +48,24 @@ from tools.fault_cases import (
     write_sources,
 )
 
-GUIDE = 5  # the first cases make what the others start from
+GUIDE = 5  # the first five cases follow the guide; the others start from their results
 CHANGES = 'rename replace remove unlink rmdir mkdir link symlink truncate chmod chown fsync'.split()
 
 
 class Bench:
-    """A case with a folder in its old state to copy, and its new state."""
+    """A case to attack: a folder in its old state, which each attack copies, and the results of an undisturbed run.
+
+    Args:
+        case: the case.
+        folder: the folder, with the results of an earlier run.
+
+    Attributes:
+        case: the case.
+        base: the folder.
+        old: the contents of the results before a run, by their paths.
+        new: the contents after an undisturbed run.
+        seconds: the time that this run took.
+    """
 
     def __init__(self, case, folder):
         self.case, self.base = case, folder
@@ -59,18 +78,24 @@ class Bench:
 
     @contextlib.contextmanager
     def copy(self, parent=None):
+        """Yield a copy of the folder, in `parent` or else where temporary files are."""
         with tempfile.TemporaryDirectory(dir=parent) as folder:
             copy = os.path.join(folder, 'work')
             shutil.copytree(self.base, copy, symlinks=True)
             yield copy
 
     def judge(self, folder):
+        """Raise ValueError if a result in a folder is neither old nor new, or if a rerun there fails."""
         check(self.case, folder, self.old, self.new)
         check_rerun(self.case, folder, self.new)
 
 
 def kills_at_changes(bench, most):
-    """SIGKILL before each change of a name in the file system, `most` of them; returns how many."""
+    """Kill the script before its changes of names in the file system, at `most` of them.
+
+    Returns:
+        The number of attacks; 0 for shell scripts, whose changes are not watched.
+    """
     if bench.case.name.endswith('.sh'):
         return 0
     with bench.copy() as folder:
@@ -88,7 +113,11 @@ def kills_at_changes(bench, most):
 
 
 def kills_at_random(bench, count):
-    """SIGKILL at random moments. Returns how many."""
+    """Kill the script at random moments.
+
+    Returns:
+        The number of attacks.
+    """
     for _ in range(count):
         with bench.copy() as folder:
             process = run(bench.case, folder)
@@ -100,7 +129,11 @@ def kills_at_random(bench, count):
 
 
 def full_disks(bench, count):
-    """A file system with less room than the results need. Returns how many; 0 where none can be mounted."""
+    """Run the script on a small file system, which has too little space for the results in most runs.
+
+    Returns:
+        The number of attacks; 0 if no file system can be mounted.
+    """
     for number in range(count):
         with tempfile.TemporaryDirectory() as place:
             size = folder_size(bench.base)
@@ -121,13 +154,18 @@ def full_disks(bench, count):
 
 
 def folder_size(folder):
+    """Return the size of a folder's files in bytes, with 4,096 bytes more for each, as a file system may need."""
     return sum(
         4096 + os.path.getsize(os.path.join(parent, name)) for parent, _, names in os.walk(folder) for name in names
     )
 
 
 def lost_permissions(bench, count):
-    """All folders become read-only in the middle, which also binds this root. Returns how many."""
+    """Make all folders read-only during the run; without CAP_DAC_OVERRIDE this holds even for root.
+
+    Returns:
+        The number of attacks.
+    """
     for _ in range(count):
         with bench.copy() as folder:
             process = run(bench.case, folder, drop_override)
@@ -140,18 +178,23 @@ def lost_permissions(bench, count):
 
 
 def drop_override():
-    """Root without CAP_DAC_OVERRIDE: prctl(PR_CAPBSET_DROP, 1), in force from exec on."""
+    """Take CAP_DAC_OVERRIDE away from root, by prctl(PR_CAPBSET_DROP, 1); it is gone from the next exec on."""
     ctypes.CDLL(None).prctl(24, 1)
 
 
 def set_modes(folder, mode):
+    """Set the mode of a folder and of all folders below it."""
     for parent, _, _ in os.walk(folder):
         with contextlib.suppress(FileNotFoundError):
             os.chmod(parent, mode)
 
 
 def little_memory(bench, count):
-    """Between 100 MB and 3 GB of addresses. Returns how many."""
+    """Limit the script's address space to a random size between 100 MB and 3 GB.
+
+    Returns:
+        The number of attacks.
+    """
     for _ in range(count):
         limit = int(random.uniform(0.1, 3) * 1e9)
         with bench.copy() as folder:
@@ -163,7 +206,12 @@ def little_memory(bench, count):
 
 
 def watch_changes(moment, counted):
-    """In the process under test: kill it before its change number `moment`; count them in a file."""
+    """Watch this process's changes of names in the file system: kill it before change number `moment`.
+
+    Args:
+        moment: a number from 1 on; 0 to only count.
+        counted: the file for the number of changes up to now.
+    """
     seen = [0]
 
     def watched(function):
@@ -181,7 +229,7 @@ def watch_changes(moment, counted):
         setattr(os, name, watched(getattr(os, name)))
 
 
-ATTACKS = {  # by the table's column; with the flag that says how many
+ATTACKS = {  # the table's column: (function, flag with the number of attacks)
     'changes': (kills_at_changes, 'changes'),
     'random': (kills_at_random, 'kills'),
     'disk full': (full_disks, 'others'),
@@ -212,7 +260,7 @@ def main(argv=None):
         for case in CASES:
             if case.results != ['transpose.py'] and needs(args.only, case):
                 finish(run(case, base))
-        write_sources(base, 1)  # so each step has old results, and makes others
+        write_sources(base, 1)  # so that each case has old results and makes different new ones
         for case in CASES:
             if args.only in (None, case.title):
                 bench = Bench(case, base)
@@ -223,24 +271,22 @@ def main(argv=None):
                 print(cli.format_row([case.title, *map(str, counts.values())], widths), flush=True)
             if needs(args.only, case):
                 finish(run(case, base))
-    print(cli.format_row(['all, none with a loss', *(str(totals[name]) for name in chosen)], widths))
+    print(cli.format_row(['all, without a loss', *(str(totals[name]) for name in chosen)], widths))
 
 
 def needs(only, case):
-    """Whether a case's results are needed: all of them, or the guide's and those of the one that is attacked."""
+    """Return whether to make a case's results: every case's, or with `only` that case's and the guide's."""
     return only in (None, case.title) or case in CASES[:GUIDE]
 
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('--only', choices=sorted({case.title for case in CASES}), help='this script alone')
-    parser.add_argument('--changes', type=int, default=20, help='kills at changes of names, a script at most')
-    parser.add_argument('--kills', type=int, default=20, help='kills at random moments, a script')
-    parser.add_argument(
-        '--others', type=int, default=5, help='full disks, lost permissions and little memory, a script'
-    )
-    parser.add_argument('--attacks', nargs='+', choices=ATTACKS, help='these alone')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--only', choices=sorted({case.title for case in CASES}), help='only this script')
+    parser.add_argument('--changes', type=int, default=20, help='most kills at changes of names per script')
+    parser.add_argument('--kills', type=int, default=20, help='kills at random moments per script, and as many signals')
+    parser.add_argument('--others', type=int, default=5, help='attacks of each other kind per script')
+    parser.add_argument('--attacks', nargs='+', choices=ATTACKS, help='only these kinds')
+    parser.add_argument('--seed', type=int, default=0, help='of the random moments and sizes')
     return parser.parse_args(argv)
 
 

@@ -1,11 +1,14 @@
-"""Coverage-guided fuzzing of the parsers that read foreign files, by atheris (pip install atheris); not part of the suite.
+"""Fuzz the parsers of other programs' files, guided by coverage (atheris; pip install atheris). Not part of the suite.
 
     python3 -m tools.fuzz output --minutes 10
 
-output: benchmark's and ais_bench's outputs, text and npy, and the info file. log: the logs of benchmark, ais_bench and trtexec,
-and result.json. profile: msprof's tables. source: the toolkit's transpose.py. Ends with an error, and the input in crash-*,
-at the first exception that is not the documented one or at the first wrong result; what was found stands in
-test/suite/top/test_fuzzed.py.
+output   outputs of benchmark and ais_bench, text and npy, and the info file
+log      logs of benchmark, ais_bench and trtexec, and result.json
+profile  msprof's tables
+source   the toolkit's transpose.py
+
+It stops at the first exception that is not documented and at the first wrong result, and writes the input to crash-*.
+test/suite/top/test_fuzzed.py contains the inputs that were found.
 """
 
 import os
@@ -52,6 +55,7 @@ SEEDS = {
 
 
 def fuzz_output(data, path):
+    """Parse data as outputs and as an info file, in files whose names begin with a path."""
     for ending in ('.txt', '.npy', '.bin'):
         name = path + '_1' + ending
         with open(name, 'wb') as file:
@@ -74,6 +78,7 @@ def fuzz_output(data, path):
 
 
 def fuzz_log(data, path):
+    """Parse data as a log."""
     text = data.decode('utf-8', 'replace')
     try:
         parse.parse_figure(text, 'a_bs1.log')
@@ -82,6 +87,7 @@ def fuzz_log(data, path):
 
 
 def fuzz_profile(data, path):
+    """Parse data as a table of msprof, in a file at a path."""
     with open(path, 'wb') as file:
         file.write(data)
     for function in (lambda name: msprof.read_statistics([name]), msprof.kind_of):
@@ -99,6 +105,7 @@ def fuzz_profile(data, path):
 
 
 def fuzz_source(data, path):
+    """Add a shape to data as the toolkit's transpose.py."""
     try:
         before = whitelist.shapes_of(data)
         patched = whitelist.add_shapes(data, [[7, 8, 9]])

@@ -1,9 +1,9 @@
-"""How much accuracy an exported model loses: its PSNR beside that of its weights in PyTorch, on whole images.
+"""Measure how much accuracy an exported model loses: its PSNR and that of its weights in PyTorch, on whole images.
 
     python3 RDN_pth2onnx.py --input-file=weights/rdn_x2_lite.pth --output-file=free.onnx --upsample=deconv --height 0 --width 0
     python3 -m tools.loss --weights weights/rdn_x2_lite.pth --model free.onnx --precision bf16 SET5 SET14
 
-For the tables of docs/performance.md. The model's height and width have to be free.
+It makes the tables of docs/performance.md. The model needs free height and width.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def main(argv=None):
 def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--weights', required=True)
-    parser.add_argument('--model', required=True, help='the same network as ONNX, of free height and width')
+    parser.add_argument('--model', required=True, help='the same network as ONNX, with free height and width')
     parser.add_argument('--engine', choices=[engines.AUTO, *engines.ENGINES], default=engines.AUTO)
     parser.add_argument('--precision', choices=[engines.AUTO, *engines.PRECISIONS], default=engines.AUTO)
-    parser.add_argument('folders', nargs='+', metavar='FOLDER', help='of images, and of nothing else')
+    parser.add_argument('folders', nargs='+', metavar='FOLDER', help='a folder that contains only images')
     return parser.parse_args(argv)
 
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The whole suite and run.sh on every Python that a stack exists for, and a table of what came out:
+# Runs the whole suite and run.sh on every Python for which the packages exist, and prints a table of the results:
 #
 #     bash tools/matrix.sh [VERSION ...]            default: 3.7 to 3.13
 #
-# DATASET names the folder of images for run.sh; default: ../shared/data/set5 where it is, else what run.sh takes. Each
-# Python gets its environment under test/ by itself; logs are in matrix/. Bins and labels are compared byte by byte.
+# The variable DATASET names the folder of images for run.sh; default: ../shared/data/set5 if it exists, else run.sh's own
+# default. Each Python has an environment under test/, which is made if it is missing. Logs are in matrix/. The script fails
+# if a test fails, or if the PSNR or the checksum of bins and labels differs between the Pythons.
 [ -n "${BASH_VERSION-}" ] || { echo "matrix.sh: needs bash: bash $0" >&2; exit 2; }
 set -uo pipefail
 case " $* " in *' --help '* | *' -h '*) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
@@ -19,7 +20,7 @@ mkdir -p matrix
 rows='' status=0 first=''
 for version in "$@"; do
     if ! python=$(find_python "python$version" 2>/dev/null); then
-        rows+="$version|not installed here|||"$'\n'
+        rows+="$version|not installed|||"$'\n'
         continue
     fi
     { PYTHON=$python bash test/run_tests.sh -q && PYTHON=$python bash test/run_tests.sh -q -m slow; } >"matrix/$version-tests.log" 2>&1 || status=1
@@ -33,5 +34,5 @@ for version in "$@"; do
     rows+="$version|$torch|$tests|$psnr|$sums"$'\n'
 done
 printf '%s' "Python|torch|tests|PSNR|bins and labels"$'\n'"$rows" | column -t -s '|'
-if [ "$status" = 0 ]; then echo 'all pass, all the same'; else echo 'NOT all pass or not all the same: see matrix/' >&2; fi
+if [ "$status" = 0 ]; then echo 'all passed, with the same results'; else echo 'FAILED, or results differ: see matrix/' >&2; fi
 exit "$status"

@@ -1,9 +1,9 @@
-"""How much the tiles must overlap: difference to the whole image, for the table in docs/measurements.md.
+"""Measure how much tiles must overlap: the difference to the whole image, for the table in docs/measurements.md.
 
     python3 -m tools.overlap SET14 --weights weights/rdn_x2_lite.pth
 
-The tiles lie at just the given overlap, the last one flush with the edge, so that the figures hold for
-every size of picture; rdn/tiles.py spreads them evenly and overlaps more.
+Tiles overlap by exactly the given number of pixels, except the last one, which ends at the edge. So the figures hold
+for pictures of all sizes. rdn/tiles.py spreads tiles evenly, so they overlap more.
 """
 
 from __future__ import annotations
@@ -21,19 +21,37 @@ SIZE = 114
 
 
 def tight_spans(length: int, overlap: int) -> list[tiles.Span]:
-    """As tiles.spans, but at just this overlap as far as the length allows."""
+    """Divide a length into tiles that overlap by exactly `overlap` pixels, except the last one."""
     starts = list(range(0, length - SIZE, SIZE - overlap)) + [length - SIZE] if length > SIZE else [0]
     return tiles.spans_at(starts, length, SIZE)
 
 
 def run(model: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
-    """(3, H, W) -> (3, scale*H, scale*W), 0...1."""
+    """Run a network on a picture.
+
+    Args:
+        model: the network.
+        picture: (3, H, W), float32, 0 to 1.
+
+    Returns:
+        (3, scale*H, scale*W), float32, 0 to 1.
+    """
     with torch.no_grad():
         return np.clip(model(torch.from_numpy(np.ascontiguousarray(picture))[None])[0].numpy(), 0, 1)
 
 
 def run_tiled(model: torch.nn.Module, lr: np.ndarray, overlap: int, scale: int) -> tuple[np.ndarray, int]:
-    """As run, through tiles; and how many they are."""
+    """Run a network on a picture in tiles.
+
+    Args:
+        model: the network.
+        lr: (3, H, W), float32, 0 to 1.
+        overlap: of the tiles, in pixels.
+        scale: of the network.
+
+    Returns:
+        ((3, scale*H, scale*W), float32, 0 to 1; the number of tiles).
+    """
     rows, columns = (tight_spans(length, overlap) for length in lr.shape[1:])
     grid = [tiles.Tile(row, column) for row in rows for column in columns]
     layout = tiles.Layout(lr.shape[1], lr.shape[2], [SIZE, SIZE], overlap, scale)
@@ -42,9 +60,11 @@ def run_tiled(model: torch.nn.Module, lr: np.ndarray, overlap: int, scale: int) 
 
 def main(argv=None):
     parser = cli.Parser(__doc__)
-    parser.add_argument('folder', help='images')
+    parser.add_argument('folder', help='a folder of images')
     parser.add_argument('--weights', default='weights/rdn_x2_lite.pth')
-    parser.add_argument('--overlaps', type=int, nargs='+', default=[0, 4, 8, 12, 14, 16, 20, 24])
+    parser.add_argument(
+        '--overlaps', type=int, nargs='+', default=[0, 4, 8, 12, 14, 16, 20, 24], help='overlaps to measure, in pixels'
+    )
     args = parser.parse_args(argv)
     model = checkpoint.load(args.weights)
     scale = model.config['scale_factor']

@@ -1,9 +1,9 @@
-"""How the public ModelZoo scripts do the guide's steps 4.2 and 6: for bench.py to be measured against, for nothing else.
+"""Do the guide's steps 4.2 and 6 by the method of the public ModelZoo scripts, only for comparison in tools.bench.
 
     python3 -m tools.peers preprocess IMAGES prep_dataset
     python3 -m tools.peers postprocess result/dumpOutput_device0 prep_dataset/label
 
-One image after another, mmcv and torch for all of it, np.loadtxt for the text.
+It processes one image after another, with mmcv and torch, and reads text by np.loadtxt.
 """
 
 import os
@@ -16,6 +16,7 @@ from PIL import Image
 
 
 def preprocess(source, target):
+    """Write inputs and labels for a folder of images."""
     for part in ('data', 'label'):
         os.makedirs(os.path.join(target, part), exist_ok=True)
     for name in os.listdir(source):
@@ -30,10 +31,12 @@ def preprocess(source, target):
 
 
 def luma(image):
+    """Return the luma of an RGB image (3, H, W), 0 to 255."""
     return 16 + (64.738 * image[0] + 129.057 * image[1] + 25.064 * image[2]) / 256
 
 
 def postprocess(predictions, labels):
+    """Print the average PSNR of a folder of predictions in dB."""
     values = []
     for name in os.listdir(predictions):
         sr = np.loadtxt(os.path.join(predictions, name)).reshape(3, 228, 228)

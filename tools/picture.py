@@ -1,8 +1,8 @@
-"""The picture of the README, docs/astronaut.png: a detail of scikit-image's astronaut, bicubic | RDN | original.
+"""Make the picture of the README, docs/astronaut.png: a detail of scikit-image's astronaut, bicubic | RDN | original.
 
     python3 -m tools.picture docs/astronaut.png
 
-The photograph is reduced to half its size and enlarged again as a whole; the PSNR in the captions is that of the whole.
+The photograph is reduced to half its size and enlarged again. The PSNR in the captions is for the whole photograph.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 import sample_images
 
 SHOWN = (40, 210, 340, 430)  # left, top, right, bottom in the photograph, pixels
-BADGE = (88, 130, 178, 214)  # the same in what is shown
+BADGE = (88, 130, 178, 214)  # the enlarged detail: the same in the shown part
 
 
 def main(argv=None):

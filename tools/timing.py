@@ -12,10 +12,18 @@ Key = TypeVar('Key')
 
 
 def alternate(candidates: dict[Key, Callable[[], object]], rounds: int) -> dict[Key, float]:
-    """Run each of the candidates (name -> function) in turn, `rounds` times; name -> median seconds."""
+    """Run candidates in turn, after one run of each to warm up.
+
+    Args:
+        candidates: functions by their names.
+        rounds: how often each one is timed.
+
+    Returns:
+        The median seconds by the same names.
+    """
     seconds: dict[Key, list[float]] = {name: [] for name in candidates}
     for way in candidates.values():
-        way()  # warm up
+        way()
     for _ in cli.progress(range(rounds), 'round'):
         for name, way in candidates.items():
             start = time.perf_counter()
@@ -25,7 +33,15 @@ def alternate(candidates: dict[Key, Callable[[], object]], rounds: int) -> dict[
 
 
 def print_rates(title: str, medians: dict[str, float], unit: str, amount: float, baseline: str) -> None:
-    """A row for each way: its rate, and its speed beside the baseline's."""
+    """Print a table with a row for each candidate: its rate, and its speed relative to the baseline's.
+
+    Args:
+        title: of the table.
+        medians: seconds by the candidates' names.
+        unit: of the rates, for example images/s.
+        amount: how many units a candidate processes in one run.
+        baseline: a candidate's name.
+    """
     rows = [('', unit, 'speed')]
     rows += [(name, f'{amount / s:.4g}', f'{medians[baseline] / s:.2f}') for name, s in medians.items()]
     print(f'\n{title}\n{cli.format_table(rows)}')

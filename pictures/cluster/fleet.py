@@ -1,4 +1,4 @@
-"""The workers of a cluster: Ray starts them, one for each accelerator or some cores of a machine, and says who died."""
+"""The workers of a cluster: one for each accelerator, or for some cores of a machine without accelerators."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ from pictures import processing
 from pictures.cluster import own_ray, worker
 from rdn import escaping
 
-NODES_SECONDS = 5  # how often machines that came or went are looked for
-NO_WORKER_SECONDS = 300  # without any before the run ends
-CLOSING_SECONDS = 5
-ANSWER_SECONDS = 10
+NODES_SECONDS = 5  # between checks for machines that joined or left
+NO_WORKER_SECONDS = 300  # after so long without any worker, the run ends
+CLOSING_SECONDS = 5  # that workers have to remove their files
+ANSWER_SECONDS = 10  # timeout of the test connection to an address
 TOKEN_HINT = (
-    'one with a token wants RAY_AUTH_MODE=token and the token, one without RAY_AUTH_MODE=disabled: docs/cluster.md'
+    'if the cluster has a token, set RAY_AUTH_MODE=token and the token; if not, RAY_AUTH_MODE=disabled: docs/cluster.md'
 )
-MAX_FAILED_STARTS = 3  # of workers on a machine, which is then left out for a while
+MAX_FAILED_STARTS = 3  # of workers on a machine, which is then left out for REST_SECONDS
 REST_SECONDS = 60
 
 
 class Member(NamedTuple):
-    """A worker: Ray's handle, the machine that it runs on, and whether it has been ready."""
+    """A worker.
+
+    Attributes:
+        actor: Ray's handle.
+        node: Ray's name of the machine that it runs on.
+        was_ready: whether it has loaded the model at some time.
+    """
 
     actor: Any
     node: str
@@ -38,9 +44,16 @@ class Member(NamedTuple):
 
 
 def import_ray() -> Any:
-    """Ray, silent and without its statistics. Raises ValueError where it is not there."""
+    """Import Ray, with its messages and its usage statistics switched off.
+
+    Returns:
+        The module.
+
+    Raises:
+        ValueError: Ray is not installed.
+    """
     os.environ['RAY_USAGE_STATS_ENABLED'] = '0'
-    os.environ.setdefault('RAY_COLOR_PREFIX', '0')  # its lines go into a file
+    os.environ.setdefault('RAY_COLOR_PREFIX', '0')  # its messages go into a file
     os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
     try:
         import ray
@@ -53,9 +66,16 @@ def import_ray() -> Any:
 
 @contextlib.contextmanager
 def joined(address: str) -> Iterator[Any]:
-    """Ray, connected to the cluster at an address, or where that is empty to one of its own on this machine.
+    """Connect to a cluster for the time of the block.
 
-    Raises ValueError where there is no such cluster.
+    Args:
+        address: HOST:PORT or 'auto'; empty: start a cluster on this machine, which ends with the block.
+
+    Yields:
+        The module ray, connected.
+
+    Raises:
+        ValueError: there is no such cluster, or it stopped answering.
     """
     check_answers(address)
     choose_token(address)
@@ -72,35 +92,40 @@ def joined(address: str) -> Iterator[Any]:
             raise
         except ray.exceptions.RayError as error:
             words = escaping.one_line(error)
-            raise ValueError(f'the cluster does not answer any more: {words}: the same command with --resume goes on')
+            raise ValueError(f'the cluster stopped answering: {words}: the same command with --resume continues')
 
 
 @contextlib.contextmanager
 def _connected(ray: Any, address: str) -> Iterator[None]:
-    """Be connected to a cluster, which goes on afterwards, or have one of our own, which ends. Raises Ray's errors."""
+    """Connect to a cluster, which keeps running after the block, or start one of our own; raise Ray's errors."""
     quiet = dict(log_to_driver=False, logging_level='ERROR')
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with contextlib.ExitStack() as stack:
         try:
-            if address:  # the machines have the packages; our own modules are sent
+            if address:  # the machines have the requirements installed; Ray sends our own modules
                 stack.callback(own_ray.shut_down, ray)
                 ray.init(address, runtime_env={'py_modules': sent_packages()}, **quiet)
             else:
                 stack.enter_context(own_ray.started(ray, **quiet))
         finally:
-            signal.signal(signal.SIGTERM, on_sigterm)  # which Ray took
+            signal.signal(signal.SIGTERM, on_sigterm)  # ray.init replaces the handler
         yield
 
 
 def sent_packages() -> list[str]:
-    """The paths of our packages and modules that a worker needs on another machine."""
+    """Return the paths of our packages and modules that a worker needs on another machine."""
     return [os.path.join(rdn.ROOT, name) for name in ('rdn', 'pictures', 'models.py')]
 
 
 def choose_token(address: str) -> None:
-    """Before Ray is imported: how a cluster knows its users. A Ray of our own gets a token for its run, which else it
-    would leave in the user's home, for whatever cluster is started next; to another one the user's own token is shown,
-    where there is one, as by `ray start`. What the user chose with RAY_AUTH_MODE stands.
+    """Set how Ray authenticates its users; must be called before Ray is imported.
+
+    A Ray of our own uses a new token for the run. Without it, Ray would write a token to the user's home, where the next
+    cluster would use it. For another cluster, the user's own token is used if there is one, as `ray start` does. Nothing
+    changes if the user has set RAY_AUTH_MODE.
+
+    Args:
+        address: the address of the cluster; empty: a Ray of our own.
     """
     if 'RAY_AUTH_MODE' in os.environ:
         return
@@ -113,12 +138,19 @@ def choose_token(address: str) -> None:
 
 
 def check_answers(address: str) -> None:
-    """Raises ValueError where nothing listens at HOST:PORT: Ray would try for a quarter of an hour."""
+    """Check that something listens at an address: Ray itself would try to connect for a quarter of an hour.
+
+    Args:
+        address: HOST:PORT; empty and 'auto' are not checked.
+
+    Raises:
+        ValueError: the address is not HOST:PORT, or nothing listens there.
+    """
     if address in ('', 'auto'):
         return
     host, _, port = address.rpartition(':')
     if not (host and port.isdigit()):
-        raise ValueError(f'--cluster {address}: not HOST:PORT, as ray start --head prints it, nor auto')
+        raise ValueError(f'--cluster {address}: not HOST:PORT and not auto: ray start --head prints the address')
     try:
         socket.create_connection((host.rpartition('/')[2].strip('[]'), int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
@@ -126,30 +158,48 @@ def check_answers(address: str) -> None:
 
 
 class Fleet:
-    """The workers of a cluster: those that are idle, and those that are starting. One is made for each accelerator of a
-    machine; on one without any, for each of `threads` cores.
+    """The workers of a cluster: one for each accelerator, or for some cores of a machine without accelerators.
+
+    Attributes:
+        ray: the module.
+        members: all workers, by Ray's handle.
+        idle: the workers that are waiting for a picture.
+        starting: the workers that are loading the model, by Ray's reference to the answer of Worker.ready.
+        kind: the answer of the first worker that was ready; None before.
+        refusals: why machines cannot work, by Ray's name of the machine.
+        on_lost: called with the address of each machine that is lost, once.
     """
 
     def __init__(self, ray: Any, setup: worker.Setup, threads: int):
-        """threads: cores of a worker; 0: all of a machine, up to processing.MAX_STREAMS."""
+        """Prepare to start workers; `look` starts them.
+
+        Args:
+            ray: the module, connected to the cluster.
+            setup: the settings of all workers.
+            threads: cores of a worker; 0: all cores of a machine, but at most processing.MAX_STREAMS per worker.
+        """
         self.ray, self._threads = ray, threads
         self._setup, self._kind = ray.put(setup), ray.remote(worker.Worker)
         on_cpu = setup.place.provider == 'CPU' or setup.place.device == 'cpu' or setup.engine == 'openvino'
         self._uses_accelerators = not on_cpu
         self._looked = self._seen = -float('inf')
         self._failed_starts: collections.Counter[str] = collections.Counter()
-        self._rests: dict[str, float] = {}  # machine -> until when
+        self._rests: dict[str, float] = {}  # machine -> time.monotonic() until which it is left out
         self.members: dict[Any, Member] = {}
         self.idle: collections.deque[Member] = collections.deque()
-        self.starting: dict[Any, Member] = {}  # by what they will say
-        self.kind: worker.Ready | None = None  # of the first that was ready
-        self.refusals: dict[str, str] = {}  # of machines
-        self.on_lost: Callable[[str], None] = lambda address: None  # is called once for each machine that is lost
-        self._addresses: dict[str, str] = {}  # of the machines that are there
+        self.starting: dict[Any, Member] = {}
+        self.kind: worker.Ready | None = None
+        self.refusals: dict[str, str] = {}
+        self.on_lost: Callable[[str], None] = lambda address: None
+        self._addresses: dict[str, str] = {}  # of the machines in the cluster
         self._trouble = 'are processors free?'
 
     def look(self) -> None:
-        """Start workers on machines that are new or lost some. Raises ValueError where none is left for long."""
+        """Start the workers that the machines of the cluster lack, at most every NODES_SECONDS.
+
+        Raises:
+            ValueError: there has been no worker for NO_WORKER_SECONDS.
+        """
         now = time.monotonic()
         if now < self._looked + NODES_SECONDS:
             return
@@ -171,7 +221,7 @@ class Fleet:
             raise ValueError(f'no worker could be started for {NO_WORKER_SECONDS} seconds: {self._trouble}')
 
     def _note_lost(self, nodes: list[dict[str, Any]]) -> None:
-        """Say which machines are no more there. Ray may know of one only seconds after its workers died."""
+        """Call `on_lost` for machines that have left; Ray may know of a loss only seconds after the workers died."""
         there = {node['NodeID']: node['NodeManagerAddress'] for node in nodes if node['Alive']}
         for name in sorted(set(self._addresses) - set(there)):
             self.on_lost(self._addresses[name])
@@ -187,9 +237,16 @@ class Fleet:
         self.starting[actor.ready.remote()] = member
 
     def welcome(self, said: Any) -> str | None:
-        """Take a worker in that has started; returns a line to say where it cannot work.
+        """Add a worker that has started to the idle ones, or its machine to those that are left out.
 
-        Raises ValueError where no machine can.
+        Args:
+            said: Ray's reference to the answer of Worker.ready.
+
+        Returns:
+            A line for the user if the machine is left out; else None.
+
+        Raises:
+            ValueError: no machine can work.
         """
         member = self.starting.pop(said)
         try:
@@ -210,7 +267,7 @@ class Fleet:
         return None if known else f'a machine is left out: {self.address(member.node)}: {ready.refusal}'
 
     def _count_failed_start(self, node: str, error: Exception) -> str | None:
-        """Leave a machine out for a while where workers die again and again; returns a line to say so."""
+        """Count a worker that died at its start; at the third one, leave its machine out and return a line to say so."""
         self._failed_starts[node] += 1
         if self._failed_starts[node] < MAX_FAILED_STARTS:
             return None
@@ -222,9 +279,16 @@ class Fleet:
         return f'a machine is left out for {REST_SECONDS} seconds: {self.address(node)}: its workers: {self._trouble}'
 
     def bury(self, member: Member) -> bool:
-        """Forget a worker that died, for which another will be started; returns whether its machine is lost.
+        """Forget a worker that died, so that `look` starts another one.
 
-        Its idle neighbours are asked whether they are there, as it may be that the machine's end is not yet known.
+        Idle workers on the same machine count as starting until they answer again, because Ray may not know yet that the
+        machine is lost.
+
+        Args:
+            member: the worker.
+
+        Returns:
+            Whether the whole machine is lost, as far as Ray knows.
         """
         self.members.pop(member.actor, None)
         is_lost = self.is_lost(member.node)
@@ -242,37 +306,46 @@ class Fleet:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let the workers tidy up; where the run is broken off, end them in the middle of what they do."""
+        """Close the workers; after an error or an interruption, kill them."""
         if kind is None:
             self._note_lost(self.ray.nodes())
             self.close()
             return
-        with contextlib.suppress(Exception):  # the cluster may be lost
+        with contextlib.suppress(Exception):  # the cluster may be gone
             self.kill()
 
     def close(self) -> None:
-        """Let the workers tidy up, for a moment."""
+        """Let idle workers remove their temporary files, for at most CLOSING_SECONDS."""
         closing = [member.actor.close.remote() for member in self.idle]
         if closing:
             self.ray.wait(closing, num_returns=len(closing), timeout=CLOSING_SECONDS)
 
     def kill(self) -> None:
-        """End all workers in the middle of what they do."""
+        """Kill all workers, even in the middle of a picture."""
         for member in self.members.values():
             self.ray.kill(member.actor)
         worker.clean_up()  # on this machine
 
     def is_lost(self, node: str) -> bool:
-        """Whether a machine is no more in the cluster."""
+        """Return whether a machine has left the cluster."""
         return not any(each['NodeID'] == node and each['Alive'] for each in self.ray.nodes())
 
     def address(self, node: str) -> str:
-        """Of a machine, for the person at the terminal."""
+        """Return the address of a machine, or its Ray name if the address is unknown."""
         return next((each['NodeManagerAddress'] for each in self.ray.nodes() if each['NodeID'] == node), node)
 
 
 def worker_needs(resources: dict[str, float], threads: int, uses_accelerators: bool) -> list[dict[str, Any]]:
-    """What each worker of a machine takes of its resources, in Ray's words: an accelerator each, or some cores."""
+    """Divide the resources of a machine among workers: an accelerator each, or some cores each.
+
+    Args:
+        resources: Ray's resources of the machine, for example {'CPU': 8, 'GPU': 1}.
+        threads: cores per worker; 0: all of them, but at most processing.MAX_STREAMS per worker.
+        uses_accelerators: whether GPUs and NPUs are used.
+
+    Returns:
+        The options of each worker that reserve its resources, for Ray's ActorClass.options.
+    """
     cores = int(resources.get('CPU', 0))
     for name in ('GPU', 'NPU') if uses_accelerators else ():
         count = int(resources.get(name, 0))

@@ -1,4 +1,4 @@
-"""A Ray of our own on this machine: all its processes and its folder go when the run ends, however it ends."""
+"""Run a Ray of our own on this machine; its processes and its folder are removed when the run ends in any way."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ from typing import Any, Iterator
 from pictures.cluster import worker
 from rdn import cpu, files, stopping
 
-PLACE = '/tmp/rdn-ray'  # beside it is Ray's folder
+PLACE = '/tmp/rdn-ray'  # Ray's folder is next to this path, with a name made from it
 PR_SET_CHILD_SUBREAPER = 36  # of Linux's prctl
-SHUTDOWN_SECONDS = 2.5  # that Ray may take to end by itself
-END_SECONDS = 3  # that killed processes may take
-HANDLER_SECONDS = 0.005  # between two looks at the handler of SIGTERM
+SHUTDOWN_SECONDS = 2.5  # before processes of Ray that do not end by themselves are killed
+END_SECONDS = 3  # that killed processes may take to end
+HANDLER_SECONDS = 0.005  # between two settings of the handler of SIGTERM
 
 
 @contextlib.contextmanager
 def started(ray: Any, **options: Any) -> Iterator[None]:
-    """Start a Ray that lasts as long as the block, also where a signal comes in the middle of its start.
+    """Start a Ray that ends with the block, even if a signal arrives while it starts.
 
     Args:
         ray: the module.
-        options: of ray.init.
+        options: passed to ray.init.
 
     Raises:
-        ValueError, RuntimeError, ConnectionError, RayError: Ray does not start.
+        ValueError: Ray does not start.
+        RuntimeError: Ray does not start.
+        ConnectionError: Ray does not start.
+        RayError: Ray does not start.
     """
     _adopt_orphans()
     others = frozenset(_descendants())
@@ -42,7 +45,7 @@ def started(ray: Any, **options: Any) -> Iterator[None]:
             ray.init('local', num_cpus=cpu.available_cores(), include_dashboard=False, **options)
             yield
         finally:
-            impatient = threading.Timer(SHUTDOWN_SECONDS, end)  # Ray's shutdown waits for processes
+            impatient = threading.Timer(SHUTDOWN_SECONDS, end)  # ray.shutdown waits for its processes, maybe for long
             impatient.start()
             try:
                 shut_down(ray)
@@ -53,10 +56,13 @@ def started(ray: Any, **options: Any) -> Iterator[None]:
 
 
 def shut_down(ray: Any) -> None:
-    """Call ray.shutdown in a thread, and keep the handler of SIGTERM meanwhile, in the main thread.
+    """Call ray.shutdown in a thread, and meanwhile keep our handler of SIGTERM in the main thread.
 
-    Ray makes SIGTERM end the process at once, about a second before its shutdown returns: what the run left half-written
-    would stay.
+    About a second before ray.shutdown returns, it replaces the handler: SIGTERM would then end the process at once, and
+    half-written files would stay.
+
+    Args:
+        ray: the module.
     """
     handler = signal.getsignal(signal.SIGTERM)
     ending = threading.Thread(target=ray.shutdown, name='shutdown of Ray')
@@ -64,7 +70,7 @@ def shut_down(ray: Any) -> None:
     try:
         _keep_handler(handler, ending)
     finally:
-        _keep_handler(handler, ending)  # also where the first signal came meanwhile
+        _keep_handler(handler, ending)  # a signal may have interrupted the first call
 
 
 def _keep_handler(handler: Any, ending: threading.Thread) -> None:
@@ -79,9 +85,9 @@ def _keep_handler(handler: Any, ending: threading.Thread) -> None:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[str | None]:
-    """A folder for Ray's logs and sockets, short as sockets want it; None where the user chose one.
+    """Make a folder for Ray's logs and sockets, and yield its path; yield None if the user set RAY_TMPDIR.
 
-    What a killed run left of such a folder goes, too.
+    The path is short, because the paths of sockets are limited. Folders that killed runs left are removed.
     """
     if 'RAY_TMPDIR' in os.environ:
         yield None
@@ -96,14 +102,14 @@ def _folder() -> Iterator[str | None]:
 
 
 def _remove(folder: str) -> None:
-    """Remove a folder, into which a process that was just killed may write for a moment."""
+    """Remove a folder; try for up to a second, because a process that was just killed may still write to it."""
     deadline = time.monotonic() + 1
     while os.path.isdir(folder) and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _adopt_orphans() -> None:
-    """Have Linux make this process the parent of its descendants whose own parents die, so that it finds them all."""
+    """Make this process the parent of descendants whose parents die (Linux), so that _descendants finds them all."""
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
@@ -116,13 +122,13 @@ def _end_at_once(end: Any, folder: str | None) -> None:
 
 
 def _end_processes(others: frozenset[int]) -> None:
-    """Kill this process's descendants but for `others`, and wait until they are gone; they may start more meanwhile."""
+    """Kill the descendants of this process except `others`, and wait until they and any new ones have ended."""
     deadline, is_over = time.monotonic() + END_SECONDS, False
     while time.monotonic() < deadline:
         left = [number for number in _descendants() if number not in others]
         if not left and is_over:
             return
-        is_over = not left  # once more: one may have started while /proc was read
+        is_over = not left  # then look once more: a process may have started while /proc was read
         for number in left:
             with contextlib.suppress(OSError):
                 os.kill(number, signal.SIGKILL)
@@ -130,9 +136,10 @@ def _end_processes(others: frozenset[int]) -> None:
 
 
 def _descendants() -> list[int]:
-    """The numbers of the living descendants of this process; none where the system has no /proc.
+    """Return the process IDs of the living descendants of this process; an empty list if the system has no /proc.
 
-    A process counts as dead once its first thread has ended. Its children stay below it until the last thread ends.
+    A process counts as dead as soon as its first thread has ended. Its children keep it as their parent until its last
+    thread ends.
     """
     children: dict[int, list[int]] = {}
     dead = set()

@@ -1,4 +1,4 @@
-"""What a person sees of a cluster's run while it goes on."""
+"""The progress of a cluster's run on the console."""
 
 from __future__ import annotations
 
@@ -12,34 +12,53 @@ from pictures.cluster import stores
 from pictures.formats import reader
 from rdn import cli
 
-LINE_SECONDS = 60  # between lines on the progress where there is no terminal
+LINE_SECONDS = 60  # between progress lines if there is no terminal
 BAR_FORMAT = '{n}/{total_fmt} pictures [{elapsed}<{remaining}{postfix}]'
 
 
 class Progress:
-    """A line for each picture, and a bar, or without a terminal a line each minute."""
+    """A line for each picture, and a progress bar; without a terminal, a progress line each minute.
+
+    Attributes:
+        summary: counts the pictures of the run.
+    """
 
     def __init__(self, summary: processing.Summary, console: TextIO | None = None):
-        """console: where the bar is drawn; None: on stderr."""
+        """Start the clock and the bar.
+
+        Args:
+            summary: counts the pictures of the run.
+            console: the stream to draw the bar on; None: stderr.
+        """
         self.summary = summary
         self._started = self._said = time.monotonic()
         self._total: int | None = None
         self._bar = cli.Bar(file=console, disable=None, leave=False, bar_format=BAR_FORMAT)
 
     def count(self, source: stores.Store, output: stores.Store) -> None:
-        """Count the pictures beside the work, for what is left."""
+        """Count all pictures in a thread, so that the progress can say how many are left.
+
+        Args:
+            source: the store of the pictures.
+            output: the store of the results, which is not counted.
+        """
 
         def count_all() -> None:
-            with contextlib.suppress(OSError):  # which the work meets, too
+            with contextlib.suppress(OSError):  # the error appears again when the pictures are listed for the workers
                 self._total = sum(reader.is_picture_name(place) for place in source.list(output))
 
         threading.Thread(target=count_all, daemon=True).start()
 
     def write(self, line: str) -> None:
+        """Print a line above the bar."""
         self._bar.write(line)
 
     def update(self, workers: int) -> None:
-        """Show where the run is."""
+        """Update the bar, or print a progress line if a minute has passed since the last one.
+
+        Args:
+            workers: number of workers that are ready.
+        """
         if not self._bar.disable:
             self._bar.total, self._bar.n = self._total, self.summary.count
             self._bar.set_postfix_str(self._rate(workers))
@@ -49,6 +68,7 @@ class Progress:
             print(f'{cli.count(self.summary.count, "picture")}{left}, {self._rate(workers)}', flush=True)
 
     def close(self) -> None:
+        """Remove the bar."""
         self._bar.close()
 
     def _rate(self, workers: int) -> str:

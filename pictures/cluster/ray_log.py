@@ -1,4 +1,4 @@
-"""What Ray prints by itself: into a file that a line names where a node was lost, so that the console has that line alone."""
+"""Keep Ray's own messages off the console, in a file that exists only if a line on the console names it."""
 
 from __future__ import annotations
 
@@ -17,39 +17,51 @@ NAME = 'ray.log'
 
 
 class RayLog:
-    """The file of Ray's own lines, which is there once it is named."""
+    """The file of Ray's own messages, written only after the console has named it.
+
+    Attributes:
+        is_named: whether the console has named the file.
+    """
 
     def __init__(self, path: str, lines: IO[bytes]):
-        """lines: what Ray has printed so far, in a file without a name."""
+        """Prepare the file, without writing it.
+
+        Args:
+            path: the path of the file.
+            lines: a temporary file, to which Ray prints.
+        """
         self._path, self._lines = path, lines
         self.is_named = False
 
     def describe_lost(self, address: str) -> str:
-        """The line on a node that was lost; the file that it names is there from now on."""
+        """Write the file, and return the line on a node that was lost, which names it."""
         self.is_named = True
         self.write()
-        return f"a node was lost: {address}; its pictures are done again, and Ray's own lines are in {self._path}"
+        return f"a node was lost: {address}; its pictures are retried; Ray's own messages are in {self._path}"
 
     def describe_end(self) -> str:
-        """The line on this process, which ended without one; the file that it names is there from now on."""
+        """Write the file, and return the line on the sudden end of this process, which names it."""
         self.is_named = True
         self.write()
-        return f"the run was ended from outside or by Ray: the same command with --resume goes on; Ray's own lines are in {self._path}\n"
+        return (
+            'the run was ended from outside or by Ray: the same command with --resume continues; '
+            f"Ray's own messages are in {self._path}\n"
+        )
 
     def write(self) -> None:
-        """Bring the file up to date, if it has been named."""
+        """Update the file with all messages, if the console has named it."""
         if self.is_named:
             with files.atomic_file(self._path) as file:
                 file.write(self.content())
 
     def content(self) -> bytes:
-        """What Ray has printed. It goes on printing, so the position in the file stays where it is."""
-        number = self._lines.fileno()
+        """Return all that Ray has printed."""
+        number = self._lines.fileno()  # pread keeps the position in the file, where Ray continues to print
         return os.pread(number, os.fstat(number).st_size, 0)
 
 
 class _Divided:
-    """Standard output of the thread that makes it; what other threads print, which are Ray's, goes into a file."""
+    """A standard output for one thread, the one that makes it; the text of Ray's threads goes into a file."""
 
     def __init__(self, stream: TextIO, lines: IO[bytes]):
         self._stream, self._lines, self._owner = stream, lines, threading.get_ident()
@@ -66,9 +78,9 @@ class _Divided:
 
 @contextlib.contextmanager
 def _watched(log: RayLog) -> Iterator[None]:
-    """Say so on stderr if this process ends within the block without a word, as Ray's C++ may have it do.
+    """Print a line on stderr if this process ends suddenly within the block, as Ray's C++ code may make it do.
 
-    A child of this process waits for its end.
+    A child process waits for the end of this one and prints the line.
     """
     errors = stopping.duplicate_of_stderr()
     reading, writing = os.pipe()
@@ -93,7 +105,7 @@ def _watched(log: RayLog) -> Iterator[None]:
 
 
 def _wait_and_say(reading: int, errors: int, log: RayLog) -> NoReturn:
-    """What the child does: nothing of Python's that a fork may have left locked."""
+    """Run as the child process: wait, print the line if needed, and exit without using locks that the fork copied."""
     try:
         for number in stopping.NUMBERS:
             signal.signal(number, signal.SIG_IGN)
@@ -105,15 +117,15 @@ def _wait_and_say(reading: int, errors: int, log: RayLog) -> NoReturn:
 
 @contextlib.contextmanager
 def captured(failures: str | None) -> Iterator[RayLog]:
-    """Take what Ray prints while the block lasts; where the block fails, show it on stderr as it came.
+    """Collect Ray's messages for the time of the block; if the block fails, print them on stderr.
 
-    Ray's C++ writes to file descriptor 2. A thread of Ray's prints messages of other machines on standard output.
+    Ray's C++ code writes to file descriptor 2, and a thread of Ray prints messages from other machines on standard output.
 
     Args:
-        failures: the path of the run's log, in whose folder Ray's lies; None for the current folder.
+        failures: the path of the run's log, whose folder is used for Ray's log too; None: the current folder.
 
     Yields:
-        The file of Ray's lines.
+        The file of Ray's messages.
     """
     path = os.path.join(os.path.dirname(failures or ''), NAME)
     with tempfile.TemporaryFile() as lines:

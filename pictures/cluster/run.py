@@ -1,4 +1,4 @@
-"""A run on the machines of a Ray cluster, from a folder or URL to another one."""
+"""Run on the machines of a Ray cluster, from one folder or URL to another."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from pictures.formats import reader, stderr_capture
 from pictures.report import report
 from rdn import engines, escaping
 
-FIRST_PICTURES = 3  # of which each machine of a cluster has to see one
+FIRST_PICTURES = 3  # each machine of a cluster has to see at least one of these
 
 
 def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Summary) -> report.Report | None:
-    """Enlarge the pictures of a folder or URL on the machines of a cluster; return the report, None for none.
+    """Enlarge the pictures of a folder or URL on the machines of a cluster.
 
     Args:
-        address: of the cluster; empty for a Ray of its own on this machine.
-        asked: with one input and an output.
-        summary: is kept up to date.
+        address: the address of the cluster; empty: a Ray of our own on this machine.
+        asked: the settings of the run, with one input and an output.
+        summary: counts the pictures that are done, skipped and failed.
+
+    Returns:
+        The report; None if the user wants no report.
 
     Raises:
-        ValueError: the places or the model cannot be used, or the cluster does not answer.
-        OSError: something cannot be read or written.
+        ValueError: a folder, a URL or the model cannot be used, or the cluster does not answer.
+        OSError: a folder, a URL or a file cannot be read or written.
     """
     source, output = open_stores(asked)
     first = list(itertools.islice(filter(reader.is_picture_name, source.list(output)), FIRST_PICTURES))
@@ -47,7 +50,7 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
             model.place,
             (source.url, source.absolute()),
             (output.url, output.absolute()),
-            list(filter(source.exists, first)),  # a link may lead nowhere
+            list(filter(source.exists, first)),  # a link may be broken
             token,
             asked.options,
         )
@@ -72,10 +75,13 @@ def upscale(address: str, asked: request.UpscaleRequest, summary: processing.Sum
 
 
 def open_stores(asked: request.UpscaleRequest) -> tuple[stores.Store, stores.Store]:
-    """Return the places of the sources and of the results.
+    """Return the stores of the pictures and of the results.
+
+    Args:
+        asked: the settings of the run.
 
     Raises:
-        ValueError: there are several inputs, one of the places is a file, or both are one URL.
+        ValueError: there are several inputs, the input or the output is a file, or both are the same URL.
     """
     given, target = asked.inputs[0], asked.output or ''
     if len(asked.inputs) > 1:
@@ -83,8 +89,8 @@ def open_stores(asked: request.UpscaleRequest) -> tuple[stores.Store, stores.Sto
     if os.path.isfile(given):
         raise ValueError(f'{given}: a file: --cluster takes a folder or a URL')
     if reader.is_picture_name(target) and not os.path.isdir(target):
-        raise ValueError(f'{target}: with --cluster, --output is a folder or a URL')
+        raise ValueError(f'{target}: a file: with --cluster, --output takes a folder or a URL')
     source, output = stores.open_store(given), stores.open_store(target)
     if '://' in target and output.is_same(source):
-        raise ValueError(f'{target}: is the input, too: name another --output')
+        raise ValueError(f'{target}: is the input too: name another --output')
     return source, output

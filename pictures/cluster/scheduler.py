@@ -1,6 +1,6 @@
-"""Pictures handed to the workers of a cluster one by one, large ones in bands, and again where a worker died.
+"""Give pictures to the workers of a cluster one by one, large ones in bands, and retry them if a worker dies.
 
-The driver holds what is being worked on and nothing of the rest, however many pictures there are.
+The driver keeps only the pictures in progress in memory, however many pictures there are.
 """
 
 from __future__ import annotations
@@ -17,16 +17,25 @@ from pictures.cluster import fleet, progress, stores, worker
 from pictures.report import report
 from rdn import files, stopping
 
-CLEANING_SECONDS = 1.5
-MAX_DEATHS = 2  # of workers in the middle of a picture, which is then named
-MAX_LOSSES = 5  # of machines; of workers, too, once it is seen that they die of other things than pictures
+CLEANING_SECONDS = 1.5  # to remove half-written files of workers that are ending
+MAX_DEATHS = 2  # a picture fails after this many deaths of its workers
+MAX_LOSSES = 5  # it fails after this many losses of machines; also replaces MAX_DEATHS once a retry has succeeded
 
 
 @dataclasses.dataclass
 class Piece:
-    """A picture, or a part of one, to be handed to a worker. call: a method of Worker; deaths, losses: so far.
+    """A picture, or a part of one, to give to a worker.
 
-    returns: how many values the call has; the first is an Outcome; reason: of the last loss, where it is known.
+    Attributes:
+        task: the picture.
+        call: name of the method of Worker to call.
+        arguments: the arguments of the call, after the task.
+        returns: number of values that the call returns; the first is an Outcome.
+        cut: the picture that this is a part of; None for a whole picture.
+        number: position of a band.
+        deaths: how many workers died during the picture.
+        losses: how many machines were lost, or could not work, during the picture.
+        reason: the reason of the last loss; empty if unknown.
     """
 
     task: worker.PictureTask
@@ -42,7 +51,15 @@ class Piece:
 
 @dataclasses.dataclass
 class Cut:
-    """A picture whose bands are upscaled by several workers. whole: what to do where one of them fails."""
+    """A picture whose bands are enlarged by several workers.
+
+    Attributes:
+        whole: the piece to retry if a worker dies.
+        head: Ray's reference to the Head of the picture.
+        bands: Ray's references to the bands.
+        parts: number of a band -> Ray's reference to its result.
+        is_over: whether the picture is finished, has failed, or is retried as a whole.
+    """
 
     whole: Piece
     head: Any = None
@@ -53,7 +70,14 @@ class Cut:
 
 @contextlib.contextmanager
 def token_in(output: stores.Store) -> Iterator[str | None]:
-    """Put something into a folder for the time of the block, by which machines know it; its place, None for a URL."""
+    """Make a subfolder with a random name for the time of the block, by which machines recognize a shared folder.
+
+    Args:
+        output: the store of the results.
+
+    Yields:
+        The name of the subfolder; None if the store is a URL.
+    """
     if not isinstance(output, stores.Folder):
         yield None
         return
@@ -63,13 +87,20 @@ def token_in(output: stores.Store) -> Iterator[str | None]:
 
 @contextlib.contextmanager
 def unfinished(output: stores.Store) -> Iterator[set[str]]:
-    """Yield a set for the places that workers may be writing; what they left of them goes when the block ends."""
+    """Remove the half-written files of workers when the block ends, or when the process is ended.
+
+    Args:
+        output: the store of the results.
+
+    Yields:
+        A set for the places that workers may be writing; the caller keeps it up to date.
+    """
     places: set[str] = set()
 
     def clean_up() -> None:
         deadline = time.monotonic() + CLEANING_SECONDS
         for place in sorted(places):
-            while not output.clean_up(place) and time.monotonic() < deadline:  # its worker is not gone yet
+            while not output.clean_up(place) and time.monotonic() < deadline:  # its worker has not ended yet
                 time.sleep(0.05)
 
     with stopping.before_exit(clean_up):
@@ -80,7 +111,7 @@ def unfinished(output: stores.Store) -> Iterator[set[str]]:
 
 
 class Scheduler:
-    """Hands the pictures of a run to a fleet, one by one."""
+    """Gives the pictures of a run to the workers of a fleet, one by one."""
 
     def __init__(
         self,
@@ -91,26 +122,40 @@ class Scheduler:
         page: report.Report | None,
         under_way: set[str],
     ):
-        """page: to put some of the results on; None for none. shown: its summary is kept up to date.
+        """Prepare a run; `upscale` runs it.
 
-        under_way: holds the places in the output that workers may be writing.
+        Args:
+            workers: the fleet.
+            source: the store of the pictures.
+            output: the store of the results.
+            shown: the progress on the console; its summary counts the pictures.
+            page: the report, which shows some of the results; None: no report.
+            under_way: kept up to date with the places in `output` that workers may be writing.
         """
         self._under_way = under_way
         self._ray, self._fleet, self._source, self._output, self._page = workers.ray, workers, source, output, page
         self._summary, self._progress = shown.summary, shown
-        self._busy: dict[Any, tuple[fleet.Member, Piece, list[Any]]] = {}  # by the first value that a call returns
-        self._waiting: collections.deque[Piece] = collections.deque()  # to be done before new pictures
-        self._later: collections.deque[Piece] = collections.deque()  # and after them
+        self._busy: dict[Any, tuple[fleet.Member, Piece, list[Any]]] = {}  # by Ray's reference to a call's first value
+        self._waiting: collections.deque[Piece] = collections.deque()  # pieces that come before new pictures
+        self._later: collections.deque[Piece] = collections.deque()  # pieces that come after all pictures
         self._most_deaths = MAX_DEATHS
 
     def wait_for_workers(self) -> worker.Ready:
-        """What the workers are, once the first of them is there."""
+        """Wait until the first worker is ready, and return its answer."""
         while self._fleet.kind is None:
             self._step()
         return self._fleet.kind
 
     def upscale(self, tasks: Iterator[worker.PictureTask | str]) -> None:
-        """Hand out all Tasks, and collect what comes of them. Raises OSError for what all others would meet, too."""
+        """Give all pictures to the workers, and collect the results.
+
+        Args:
+            tasks: the pictures. A text in place of a task says why a picture fails.
+
+        Raises:
+            OSError: an error that every other picture would meet too, such as a full disk.
+            ValueError: there has been no worker for fleet.NO_WORKER_SECONDS, or no machine can work.
+        """
         piece = self._next(tasks)
         while piece or self._busy:
             if piece and self._fleet.idle:
@@ -121,7 +166,7 @@ class Scheduler:
             piece = piece or self._next(tasks)
 
     def _step(self) -> None:
-        """Wait for the next thing that happens, for a while, and see to it."""
+        """Start missing workers, wait up to fleet.NODES_SECONDS for answers of workers, and handle them."""
         self._fleet.look()
         expected = [*self._busy, *self._fleet.starting]
         happened = self._ray.wait(expected, timeout=fleet.NODES_SECONDS)[0] if expected else []
@@ -150,7 +195,7 @@ class Scheduler:
     def _hand_out(self, piece: Piece) -> None:
         member = self._fleet.idle.popleft()
         if len(self._fleet.members) == 1 and piece.call == 'upscale':
-            piece.task = piece.task._replace(splits=False)  # among whom?
+            piece.task = piece.task._replace(splits=False)  # there is no other worker to share the bands with
         task = [] if piece.call == 'upscale_band' else [piece.task]
         call = getattr(member.actor, piece.call).options(num_returns=piece.returns)
         values = call.remote(*task, *piece.arguments)
@@ -159,18 +204,18 @@ class Scheduler:
         self._under_way.add(piece.task.target)
 
     def _collect(self, value: Any) -> None:
-        """See to a call that has ended, well or not."""
+        """Handle a call that has returned or failed."""
         member, piece, values = self._busy.pop(value)
         self._under_way.discard(piece.task.target)
         try:
             outcome = self._ray.get(value)
         except self._ray.exceptions.RayTaskError:
             if not piece.cut:
-                raise  # a mistake of ours
+                raise  # a bug of ours
             self._fleet.idle.append(member)
-            self._again(piece, is_lost=True)  # another part went with its machine, or found no room
+            self._again(piece, is_lost=True)  # an argument, another part, was lost with its machine or did not fit
             return
-        except self._ray.exceptions.OutOfMemoryError:  # which is the picture's doing
+        except self._ray.exceptions.OutOfMemoryError:  # Ray killed the worker because of this picture
             self._fleet.bury(member)
             self._again(piece, is_lost=False, most_deaths=MAX_DEATHS)
             return
@@ -184,7 +229,7 @@ class Scheduler:
         self._fleet.idle.append(member)
         if piece.cut and piece.cut.is_over:
             return
-        if outcome.kind == 'hopeless':
+        if outcome.kind == 'fatal':
             raise OSError(outcome.line)
         if outcome.kind == 'large':
             count = len(self._fleet.members)
@@ -195,7 +240,7 @@ class Scheduler:
             self._end(piece, outcome)
 
     def _go_on(self, piece: Piece, values: list[Any]) -> None:
-        """What follows a part of a picture that was cut."""
+        """Queue the next step of a picture that was cut: its bands, or the join once all bands are enlarged."""
         cut = piece.cut
         assert cut
         if piece.call == 'cut':
@@ -209,10 +254,14 @@ class Scheduler:
             self._waiting.append(Piece(piece.task, 'join', (cut.head, *parts), 1, cut))
 
     def _again(self, piece: Piece, is_lost: bool, most_deaths: int | None = None, reason: str | None = None) -> None:
-        """Put a picture whose worker died back, whole; one that killed several is named instead.
+        """Queue a picture again, as a whole, after its worker died; fail it if that happened too often.
 
-        is_lost: with its machine. Else it waits to the end, lest it die once more beside what took the memory.
-        most_deaths: so many, and it is named.
+        Args:
+            piece: the picture, or a part of it.
+            is_lost: whether the machine is at fault. If not, the picture is retried after all others, because other
+                pictures on the machine may have taken the memory.
+            most_deaths: the number of deaths after which the picture fails; None: the number for the run.
+            reason: the reason of the loss; None: unknown.
         """
         whole = piece
         if piece.cut:
@@ -224,7 +273,7 @@ class Scheduler:
         whole.reason = reason or whole.reason
         if whole.deaths >= (most_deaths or self._most_deaths) or whole.losses >= MAX_LOSSES:
             times = whole.deaths + whole.losses
-            guess = f'its worker died {times} times: of too little memory?'
+            guess = f'its worker died {times} times: too little memory?'
             self._fail(whole.task, f'given up after {times} times: {whole.reason}' if whole.reason else guess)
             self._output.clean_up(whole.task.target)
             return
@@ -232,14 +281,14 @@ class Scheduler:
         (self._waiting if is_lost else self._later).append(whole)
 
     def _end(self, piece: Piece, outcome: worker.Outcome) -> None:
-        """Count a picture that is through."""
+        """Count a picture that is done, skipped or failed, and add it to the report."""
         whole = piece
         if piece.cut:
             piece.cut.is_over, whole = True, piece.cut.whole
         if outcome.kind == 'failed':
             self._fail(piece.task, outcome.line)
             return
-        if whole.deaths:  # so they were not the picture's doing
+        if whole.deaths:  # the picture succeeded now, so it did not cause the deaths
             self._most_deaths = MAX_LOSSES
         if self._page and outcome.views:
             try:
@@ -257,7 +306,7 @@ class Scheduler:
             self._summary.skipped += 1
 
     def _fail(self, task: worker.PictureTask | None, line: str) -> None:
-        """Count a picture that failed. task: None where the line names it."""
+        """Count a picture that failed, and print the reason; `task` is None if the line names the picture already."""
         if task:
             job = processing.PictureJob(self._source.path(task.place), task.place, self._output.path(task.target))
             line = processing.failure_line(job, line)

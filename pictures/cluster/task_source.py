@@ -1,4 +1,4 @@
-"""The pictures of a store, one by one as they are listed, as tasks for the workers of a cluster."""
+"""List the pictures of a store as tasks for the workers of a cluster, one by one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from pictures import naming, processing
 from pictures.cluster import stores, worker
 from pictures.formats import reader, registry
 
-SHOWN_EACH_DOUBLING = 16  # pictures on the report: so many of the first 16, of 17 to 32, of 33 to 64
+SHOWN_EACH_DOUBLING = 16  # the report shows so many pictures of the first 16, of 17 to 32, of 33 to 64, and so on
 
 
 def find_tasks(
     source: stores.Store, output: stores.Store, names: naming.Naming, summary: processing.Summary
 ) -> Iterator[worker.PictureTask | str]:
-    """Yield a PictureTask for each picture as it is listed, or why there is none: its result would be another's too.
+    """Yield a task for each picture as it is listed.
 
-    names: with an empty output. Files that are no pictures by their names are counted in the summary.
+    Args:
+        source: the store of the pictures.
+        output: the store of the results, which is skipped if it is within `source`.
+        names: how results are named, with an empty output.
+        summary: counts the files whose names do not end like a picture's, and the links to folders.
+
+    Yields:
+        A PictureTask; or a line that says why a picture fails: its result would be that of another picture too, or would
+        replace the picture itself, or its name is not valid.
+
+    Raises:
+        OSError: the pictures cannot be listed.
     """
     own_results = names.suffix and output.is_same(source)
-    alike: list[tuple[str, str, str]] = []  # (beginning, target, place): later names that begin so may share a target
+    # (beginning, target, place) of earlier pictures: only names with the same beginning can have the same target.
+    alike: list[tuple[str, str, str]] = []
     number = 0
     for place in source.list(output, summary.pass_link):
         if not reader.is_picture_name(place):
@@ -28,8 +40,9 @@ def find_tasks(
             continue
         if own_results and _is_result(place, source, names):
             continue
-        if not {'', os.curdir, os.pardir}.isdisjoint(place.split('/')):  # of a store: it would leave the output
-            yield f'{source.path(place)}: is no name for a file: rename it'
+        # Object stores allow such names, but `..` would lead out of the output.
+        if not {'', os.curdir, os.pardir}.isdisjoint(place.split('/')):
+            yield f'{source.path(place)}: not a valid file name: rename it'
             continue
         target = naming.target_of(place, names)
         if target == place and output.is_same(source):
@@ -46,7 +59,7 @@ def find_tasks(
 
 
 def _is_result(place: str, store: stores.Store, names: naming.Naming) -> bool:
-    """Whether a file is the result of another one beside it."""
+    """Return whether a file is the result of another picture in the same folder, by its name."""
     stem = os.path.splitext(place)[0]
     if not stem.endswith(names.suffix):
         return False
@@ -57,5 +70,9 @@ def _is_result(place: str, store: stores.Store, names: naming.Naming) -> bool:
 
 
 def is_shown(number: int) -> bool:
-    """Whether the report shows the picture of a number: all of the first ones, then ever fewer, to the end."""
+    """Return whether the report shows a picture: all of the first 32, then fewer and fewer.
+
+    Args:
+        number: position of the picture in the run, from 0.
+    """
     return number % (1 << max(0, number.bit_length() - SHOWN_EACH_DOUBLING.bit_length())) == 0

@@ -1,6 +1,6 @@
-"""What runs on each machine of a cluster: a process with the model, for one picture or a part of one at a time.
+"""The worker on a machine of a cluster: a process with the model, for one picture or a part of one at a time.
 
-It needs nothing of Ray, which makes an actor of the Worker: pictures/cluster/fleet.py.
+This module does not use Ray; pictures/cluster/fleet.py turns Worker into a Ray actor.
 """
 
 from __future__ import annotations
@@ -20,16 +20,24 @@ from rdn import cli, engines, escaping, files, tiles
 
 import numpy as np
 
-CLEANING_SECONDS = 1.5
-LARGE_MEGAPIXELS = 16  # from here on a picture's tiles are spread; measured: docs/measurements.md
+CLEANING_SECONDS = 1.5  # to remove the files of workers that are ending
+LARGE_MEGAPIXELS = 16  # larger pictures are cut into bands for several workers; measured: docs/measurements.md
 
 
 class Setup(NamedTuple):
-    """What all workers are told once. model: the model file's content; model_path: what the user calls it.
+    """The settings of all workers.
 
-    engine, precision, place: as of engines.open_model, but for threads and streams; source, output: stores, each as the user named it and as other
-    machines open it; first: places of some pictures in the source, of which a machine has to see one; token: a place in
-    the output where the driver has put something, which shows that a machine sees the same folder; None for a URL.
+    Attributes:
+        model: the content of the model file.
+        model_path: its path as the user wrote it.
+        engine: as in engines.open_model.
+        precision: as in engines.open_model.
+        place: as in engines.open_model; each worker sets threads and streams.
+        source: the store of the pictures: its path or URL as the user wrote it, and as other machines open it.
+        output: the store of the results, in the same form.
+        first: places of some pictures in the source; a machine has to see at least one.
+        token: a subfolder that the driver made in the output, by which a machine recognizes that folder; None for a URL.
+        options: how pictures are enlarged and written.
     """
 
     model: bytes
@@ -45,7 +53,14 @@ class Setup(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """What a worker says once the model is loaded. lines: on the model; refusal: why it cannot work; else None."""
+    """The answer of a worker once the model is loaded.
+
+    Attributes:
+        scale: how many times the model enlarges each side.
+        name: the engine, as engines.describe names it.
+        lines: notes on the model, for the user.
+        refusal: why the worker cannot work; None if it can.
+    """
 
     scale: int
     name: str
@@ -54,10 +69,14 @@ class Ready(NamedTuple):
 
 
 class PictureTask(NamedTuple):
-    """A picture to upscale: its place in the source, the result's place in the output.
+    """A picture to enlarge.
 
-    is_shown: whether the report wants its views. is_retry: after a worker that died, which may have written the result.
-    splits: whether a large picture is to be handed back, to be cut.
+    Attributes:
+        place: the picture's place in the source.
+        target: the result's place in the output.
+        is_shown: whether the report shows the picture.
+        is_retry: whether a worker died during the picture, and may have written the result.
+        splits: whether to return a large picture to the scheduler, which cuts it.
     """
 
     place: str
@@ -68,10 +87,14 @@ class PictureTask(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a PictureTask: done, skipped, failed, hopeless (as all others would be), large (to be cut) or a part of one;
-    unfit where the machine's own disk is full.
+    """The result of a task.
 
-    line: for the person at the terminal; megapixels: of the source; views: for the report.
+    Attributes:
+        kind: 'done'; 'skipped'; 'failed'; 'fatal': every other picture would fail too; 'large': the picture has to be
+            cut; 'part': a step of a picture that was cut is done; 'unfit': the disk of the worker's machine is full.
+        line: the line for the user.
+        megapixels: millions of pixels of the source.
+        views: the views for the report; None if it does not show the picture.
     """
 
     kind: str
@@ -81,28 +104,43 @@ class Outcome(NamedTuple):
 
 
 class Band(NamedTuple):
-    """Rows of tiles of a picture: their pixels (H, W, C), and the tiles as they lie in them."""
+    """Some rows of tiles of a picture.
+
+    Attributes:
+        pixels: the pixels of these rows, (H, W, C).
+        tiles: the tiles, with positions in `pixels`.
+    """
 
     pixels: np.ndarray
     tiles: list[tiles.Tile]
 
 
 class Head(NamedTuple):
-    """Of a picture that was cut: all but its pixels, and their (H, W, C)."""
+    """The rest of a picture whose pixels were cut into bands.
+
+    Attributes:
+        picture: the picture, without its pixels.
+        shape: (H, W, C) of the pixels.
+    """
 
     picture: reader.Picture
     shape: tuple[int, int, int]
 
 
 class Worker:
-    """A loaded model, the stores, and a folder for local copies."""
+    """Enlarges pictures with a loaded model, from one store to another, with a folder for local copies."""
 
     def __init__(self, setup: Setup, threads: int):
-        """threads: of a CPU. What is wrong is told by `ready`."""
+        """Load the model and check the stores; errors are reported by `ready`.
+
+        Args:
+            setup: the settings of all workers.
+            threads: number of threads on the CPU.
+        """
         cli.silence_libraries()
-        warnings.simplefilter('ignore')  # of the libraries: what matters is raised, or a note
+        warnings.simplefilter('ignore')  # warnings of the libraries; errors are raised, and notes are printed
         self._setup, self._options = setup, setup.options
-        self._names: dict[str, str] = {}  # of a local copy -> what the user calls it
+        self._names: dict[str, str] = {}  # path of a local copy -> path or URL that the user knows
         self._stack = contextlib.ExitStack()
         opened = self._told(lambda: self._open(setup, threads))
         self._ready = opened if isinstance(opened, Ready) else Ready(0, '', [], opened.line)
@@ -116,8 +154,8 @@ class Worker:
             raise ValueError(f'{self._input.path(setup.first[0])}: this machine does not see the file')
         if setup.token and not self._output.exists(setup.token):
             raise ValueError(f'{self._output.url}: this machine has another folder of that name')
-        self._output.check_writable()  # by this machine's user, with its credentials
-        self._scratch = self._stack.enter_context(files.scratch_folder(_scratch()))  # what a killed worker left goes
+        self._output.check_writable()  # with this machine's user and credentials
+        self._scratch = self._stack.enter_context(files.scratch_folder(_scratch()))
         path = os.path.join(self._scratch, f'model{os.path.splitext(setup.model_path)[1]}')
         self._names[path] = setup.model_path
         with files.full_disk_naming(self._scratch), open(path, 'wb') as file:
@@ -133,51 +171,78 @@ class Worker:
         return Ready(self._scale, engines.describe(self._model, '--precision'), lines)
 
     def ready(self) -> Ready:
-        """What this worker is, once it is there."""
+        """Return whether this worker can work, and notes on the model."""
         return self._ready
 
     def close(self) -> None:
-        """Remove what is in the machine's temporary folder."""
+        """Remove the worker's files from the machine's temporary folder."""
         self._stack.close()
 
     def upscale(self, task: PictureTask) -> Outcome:
-        """Do a PictureTask from beginning to end, or say that it is large."""
+        """Enlarge a picture and write the result; if it is large and `task.splits` is set, only return 'large'.
+
+        Args:
+            task: the picture.
+        """
         return self._told(lambda: self._upscale(task))
 
     def cut(self, task: PictureTask, count: int) -> list:
-        """[Outcome, Head, Band, …]: a large picture cut into `count` Bands, None for those that do not come."""
+        """Read a large picture and cut it into bands.
+
+        Args:
+            task: the picture.
+            count: number of bands.
+
+        Returns:
+            [Outcome, Head, Band, …] with `count` bands. If the picture has too few rows of tiles, the last bands are None;
+            if it fails, all values but the Outcome are None.
+        """
         cut = self._told(lambda: self._cut(task, count))
         return cut if isinstance(cut, list) else [cut] + [None] * (1 + count)
 
     def upscale_band(self, band: Band | None) -> list:
-        """[Outcome, the upscaled cores of a Band's tiles (scale*h, scale*W, C)], None for none."""
+        """Enlarge a band.
+
+        Args:
+            band: from `cut`; may be None.
+
+        Returns:
+            [Outcome, pixels (scale*h, scale*W, C)] for a band whose tiles have cores of h rows together. The pixels are None
+            if the band is None or has failed.
+        """
         result = self._told(lambda: None if band is None else self._upscale_band(band))
         return [result, None] if isinstance(result, Outcome) else [Outcome('part', ''), result]
 
     def join(self, task: PictureTask, head: Head, *parts: np.ndarray | None) -> Outcome:
-        """Put a cut picture together, and write it."""
+        """Join the enlarged bands of a picture that was cut, and write the result.
+
+        Args:
+            task: the picture.
+            head: from `cut`.
+            parts: from `upscale_band`, in order; None is skipped.
+        """
         return self._told(lambda: self._join(task, head, [part for part in parts if part is not None]))
 
     def _told(self, do: Callable[[], Any]) -> Any:
-        """What a call returns; an Outcome where it fails as a picture may."""
+        """Return the value of `do`; if it fails with an error that a picture may cause, return an Outcome."""
         try:
             return do()
         except (ValueError, OSError, MemoryError) as error:
             line = cli.describe_error(error)
             for local, name in self._names.items():
                 line = line.replace(escaping.escape(local), escaping.escape(name))
-            if not isinstance(error, OSError) or error.errno not in processing.HOPELESS:
+            if not isinstance(error, OSError) or error.errno not in processing.FATAL:
                 return Outcome('failed', line)
-            # A URL's local copies fill one machine only.
+            # A full disk ends the run only if all machines share it, so not if it holds local copies of a URL.
             is_read = isinstance(self._input, stores.Bucket) and str(error.filename).startswith(self._input.url)
             is_shared = isinstance(self._output, stores.Folder) and not is_read
             if is_shared:
-                return Outcome('hopeless', line)
-            return Outcome('unfit', f'{line}: local copies of it need room in {escaping.escape(tempfile.gettempdir())}')
+                return Outcome('fatal', line)
+            return Outcome('unfit', f'{line}: local copies need space in {escaping.escape(tempfile.gettempdir())}')
 
     def _upscale(self, task: PictureTask) -> Outcome:
         if task.is_retry:
-            self._output.clean_up(task.target)  # after a worker that died in the middle of it
+            self._output.clean_up(task.target)  # the worker that died may have left a half-written file
         if self._is_done(task):
             shown = None
             if task.is_shown:
@@ -191,9 +256,8 @@ class Worker:
             if sequence:
                 return self._upscale_sequence(task, source, sequence)
             megapixels = processing.megapixels(source)
-            if (
-                task.splits and megapixels >= LARGE_MEGAPIXELS and not self._options.size
-            ):  # several passes stay together
+            # Pictures with a size are not cut, because they may take several passes.
+            if task.splits and megapixels >= LARGE_MEGAPIXELS and not self._options.size:
                 return Outcome('large', '', megapixels)
             with self._target(task) as target:
                 job = processing.PictureJob(source, task.place, target)
@@ -209,7 +273,7 @@ class Worker:
         return Outcome('done', self._line(task, notes), height * width / 1e6, shown)
 
     def _upscale_sequence(self, task: PictureTask, source: str, sequence: frames.Sequence) -> Outcome:
-        """Do all frames of a file, which stay together."""
+        """Enlarge all frames of a file, which is never cut, and write the result."""
         with self._target(task) as target:
             job = processing.PictureJob(source, task.place, target)
             processing.check_not_itself(job)
@@ -269,7 +333,7 @@ class Worker:
         return views.views_of(job, upscaled, self._scale, self._options)
 
     def _is_done(self, task: PictureTask) -> bool:
-        """As processing.is_done; what a worker that died had written is done."""
+        """Return processing.is_done for a task; in a retry, skip a result that the worker wrote before it died."""
         options = self._options._replace(resume=True) if task.is_retry else self._options
         return processing.is_done(
             self._output.path(task.target), options, lambda _: self._output.is_filled(task.target)
@@ -292,9 +356,9 @@ class Worker:
 
 
 def clean_up() -> None:
-    """Remove what killed workers left in this machine's temporary folder, such as the model.
+    """Remove the files of killed workers, such as the model, from this machine's temporary folder.
 
-    A process that was just killed may hold its files for a moment.
+    Try for up to CLEANING_SECONDS, because a process that was just killed may still hold its files.
     """
     deadline = time.monotonic() + CLEANING_SECONDS
     while not files.clean_up(_scratch()) and time.monotonic() < deadline:
@@ -306,7 +370,7 @@ def _scratch() -> str:
 
 
 def _band(picture: np.ndarray, those: list[tiles.Tile], wraps: bool) -> Band:
-    """The Band of some rows of tiles of a picture (H, W, C). Of one that wraps they may begin before it or end beyond."""
+    """Return the Band of some rows of tiles of a picture (H, W, C); if it wraps, the rows may extend beyond its edges."""
     start, stop = those[0].rows.start, those[-1].rows.stop
     moved = [tile._replace(rows=tiles.Span(*(row - start for row in tile.rows))) for tile in those]
     rows = np.take(picture, range(start, stop), 0, mode='wrap') if wraps else picture[start:stop]

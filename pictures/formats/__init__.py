@@ -1,0 +1,1 @@
+"""Picture formats: one module reads and writes each of them, and registry.py lists them."""

@@ -1,6 +1,6 @@
-"""APNG: the frames of an animated PNG, composed and written (PNG, third edition, 4.9 and 11.3.6).
+"""APNG: composing and writing the frames of an animated PNG (PNG, third edition, 4.9 and 11.3.6).
 
-Each frame is read and compressed as a PNG of its own by png.py, with all depths and colour types.
+png.py reads each frame as a separate PNG, with all depths and colour types.
 """
 
 from __future__ import annotations
@@ -14,15 +14,22 @@ from rdn import images
 
 import numpy as np
 
-SOURCE, OVER = 0, 1  # of blend_op
-KEEP, CLEAR, RESTORE = 0, 1, 2  # of dispose_op
-MAX_FRAMES = 1 << 20  # of a file: more are a broken file's
-MAX_PART = 65535  # of each number of a delay, a fraction
+SOURCE, OVER = 0, 1  # values of blend_op
+KEEP, CLEAR, RESTORE = 0, 1, 2  # values of dispose_op
+MAX_PART = 65535  # for the numerator and the denominator of a delay
 SHARED_CHUNKS = (b'PLTE', b'tRNS')
 
 
 class _Part(NamedTuple):
-    """A frame as the file holds it. box: where; delay: milliseconds; data: compressed rows."""
+    """A frame as the file stores it.
+
+    Attributes:
+        box: the part of the picture that it covers.
+        delay: how long it is shown, in milliseconds.
+        disposal: a value of dispose_op.
+        blending: a value of blend_op.
+        data: its compressed rows.
+    """
 
     box: frames.Box
     delay: float
@@ -32,7 +39,15 @@ class _Part(NamedTuple):
 
 
 class _Film(NamedTuple):
-    """An animated PNG. header: the content of IHDR; shared: chunks for all frames."""
+    """An animated PNG.
+
+    Attributes:
+        header: the content of IHDR.
+        shared: (name, content) of the chunks that apply to all frames.
+        parts: the frames.
+        plays: how many times the animation is shown; 0: forever.
+        has_still: whether the file has a still image that is not part of the animation.
+    """
 
     header: bytes
     shared: list[tuple[bytes, bytes]]
@@ -42,12 +57,24 @@ class _Film(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int]:
+        """(width, height) of the picture, in pixels."""
         width, height = struct.unpack_from('>II', self.header)
         return width, height
 
 
 def read_frames(path: str, notes: list[str]) -> frames.Sequence:
-    """Return all frames of a file; of a PNG without an animation its picture."""
+    """Read all frames of a file.
+
+    Args:
+        path: of the file.
+        notes: receives a note if the file has a still image that is not part of the animation.
+
+    Returns:
+        The frames. If the file has no animation, the sequence has one size and yields no frames.
+
+    Raises:
+        ValueError: the file is damaged or truncated, or the picture is too large.
+    """
     with open(path, 'rb') as file:
         data = file.read()
     images.check_pixels(*png.size_of(data))
@@ -62,7 +89,7 @@ def read_frames(path: str, notes: list[str]) -> frames.Sequence:
 
 
 def _parse(data: bytes) -> _Film:
-    """Return the frames of a file's content; none where there is no animation. Raises ValueError for damaged chunks."""
+    """Return the frames in a file's content; no frames if it is not animated. Raise ValueError for damaged chunks."""
     header = b''
     shared: list[tuple[bytes, bytes]] = []
     parts: list[_Part] = []
@@ -84,7 +111,7 @@ def _parse(data: bytes) -> _Film:
             parts[-1].data.append(content[4:])
         elif name == b'IEND':
             return _Film(header, shared, parts, plays, has_still)
-    raise ValueError('is cut off')
+    raise ValueError('the file is truncated')
 
 
 def _control(content: bytes) -> _Part:
@@ -96,14 +123,14 @@ def _control(content: bytes) -> _Part:
 
 
 def _compose(film: _Film, said: metadata.Metadata) -> Iterator[frames.Frame]:
-    """Yield what a viewer shows: with alpha where the file has it, or where an area is cleared."""
+    """Yield the frames that a viewer shows; they have alpha if the file has it, or if the animation clears an area."""
     canvas: np.ndarray | None = None
     clears = any(part.disposal == CLEAR for part in film.parts) or film.parts[0].disposal == RESTORE
     orientation = metadata.orientation_of(said)
     for number, part in enumerate(film.parts, 1):
         try:
             array = _decode(film, part)
-        except Exception as error:  # the library raises anything for a broken file
+        except Exception as error:  # for a damaged file, the library raises exceptions of all kinds
             raise ValueError(f'frame {number} of {len(film.parts)} is damaged: {error}')
         if clears and array.shape[2] not in pixels.ALPHA:
             array = np.concatenate([array, np.full_like(array[:, :, :1], np.iinfo(array.dtype).max)], 2)
@@ -112,7 +139,7 @@ def _compose(film: _Film, said: metadata.Metadata) -> Iterator[frames.Frame]:
         before = canvas.copy() if part.disposal == RESTORE and number > 1 else None
         area = frames.crop(canvas, part.box)
         if area.shape != array.shape:
-            raise ValueError(f'frame {number} of {len(film.parts)} lies outside of the picture')
+            raise ValueError(f'frame {number} of {len(film.parts)} is outside the picture')
         area[:] = _over(array, area) if part.blending == OVER and array.shape[2] in pixels.ALPHA else array
         yield frames.turned(canvas.copy(), said, orientation, part.delay)
         if before is not None:
@@ -122,7 +149,7 @@ def _compose(film: _Film, said: metadata.Metadata) -> Iterator[frames.Frame]:
 
 
 def _decode(film: _Film, part: _Part) -> np.ndarray:
-    """Return a frame's pixels (h, w, C), as a PNG of its own."""
+    """Return a frame's pixels (h, w, C), read as a separate PNG."""
     left, top, right, bottom = part.box
     images.check_pixels(right - left, bottom - top)
     header = struct.pack('>II', right - left, bottom - top) + film.header[8:]
@@ -131,7 +158,7 @@ def _decode(film: _Film, part: _Part) -> np.ndarray:
 
 
 def _over(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Return pixels (h, w, 2 or 4) drawn over others, rounded to the nearest (PNG, third edition, 13.16)."""
+    """Return pixels (h, w, 2 or 4) blended over others, rounded to the nearest (PNG, third edition, 13.16)."""
     top = np.iinfo(above.dtype).max
     a, b = above / np.float64(top), below / np.float64(top)
     upper, lower = a[:, :, -1:], b[:, :, -1:] * (1 - a[:, :, -1:])
@@ -141,15 +168,22 @@ def _over(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def save_frames(file: BinaryIO, film: frames.Sequence, how: base.Settings, notes: list[str]) -> None:
-    """Write an animation: of each frame the part that differs from the frame before."""
+    """Write an animation; each frame stores only the part that differs from the frame before it.
+
+    Args:
+        file: a binary file.
+        film: the frames.
+        how: the settings.
+        notes: not used.
+    """
     before: np.ndarray | None = None
-    number = 0  # of the next chunk of the animation
+    number = 0  # the sequence number of the next fcTL or fdAT chunk
     for frame in film.frames():
         if before is None:
             file.write(png.head_of(frame.pixels, frame.said))
             file.write(png.assemble([(b'acTL', struct.pack('>II', len(film.sizes), film.plays))]))
         for name, content in _chunks_for(frame, before, how):
-            if name != b'IDAT':  # all others are numbered
+            if name != b'IDAT':  # fcTL and fdAT begin with a sequence number
                 content = struct.pack('>I', number) + content
                 number += 1
             file.write(png.assemble([(name, content)]))
@@ -158,7 +192,7 @@ def save_frames(file: BinaryIO, film: frames.Sequence, how: base.Settings, notes
 
 
 def _chunks_for(frame: frames.Frame, before: np.ndarray | None, how: base.Settings) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks of a frame, without their numbers. before: what is shown; None for the first frame."""
+    """Yield the chunks of a frame without their sequence numbers. `before` is None for the first frame."""
     box = frames.changed_box(before, frame.pixels)
     left, top, right, bottom = box
     delay = fraction_of(frame.milliseconds)
@@ -168,7 +202,14 @@ def _chunks_for(frame: frames.Frame, before: np.ndarray | None, how: base.Settin
 
 
 def fraction_of(milliseconds: float) -> tuple[int, int]:
-    """Return a time as (numerator, denominator) of seconds, each at most 65535; as exact as that allows."""
+    """Return a time as a fraction of seconds, as exactly as the limits allow.
+
+    Args:
+        milliseconds: the time.
+
+    Returns:
+        (numerator, denominator), each at most 65535.
+    """
     for denominator in (1000, 100, 10, 1):
         numerator = round(milliseconds * denominator / 1000)
         if numerator <= MAX_PART:

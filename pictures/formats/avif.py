@@ -1,14 +1,15 @@
-"""AVIF: 8 bits by Pillow, 10 and 12 by imagecodecs; written where Pillow does it, from its version 11.3 on.
+"""AVIF: Pillow reads and writes 8 bits; imagecodecs reads 10 and 12 bits and writes 10 bits.
 
-imagecodecs writes 10 bits. item_writer.py adds what the two leave out.
+Writing needs Pillow 11.3 or later. item_writer.py adds the metadata that the two libraries omit.
 """
 
 from __future__ import annotations
 
 import io
+import struct
 from typing import BinaryIO
 
-from pictures.formats import base, heif, item_writer, items, pillow, pixels, stderr_capture
+from pictures.formats import av1, base, heif, item_writer, items, pillow, pixels, stderr_capture
 from pictures.metadata import cicp, exif, metadata
 from rdn import images
 
@@ -16,22 +17,33 @@ import numpy as np
 from PIL import Image
 
 BRANDS = (b'avif', b'avis')
-SPEED = 6  # of the encoder, from 0 to 10: Pillow's, too
+SPEED = 6  # of imagecodecs' encoder, from 0 to 10; Pillow uses the same
 CAN_WRITE = '.avif' in Image.registered_extensions() and 'AVIF' in Image.SAVE
 
 
 def read(path: str, notes: list[str]) -> base.Content:
-    """8 bits by Pillow, 10 and 12 by imagecodecs; both leave cropping and turning to the caller."""
+    """Read an AVIF file: the primary picture, or the first frame of a sequence.
+
+    Args:
+        path: of the file.
+        notes: receives notes on the parts of the file that are left out.
+
+    Returns:
+        The cropped pixels (H, W, C), uint8 or uint16; the metadata; EXIF's orientation, which is not applied yet.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     with open(path, 'rb') as file:
         data = file.read()
     found = items.of(data)
     properties = found.contents if found else lambda name: items.contents_of_track(data, name)
-    config = next((each for each in properties(b'av1C') if len(each) > 2), b'\0\0\0')  # the depth
+    config = next((each for each in properties(b'av1C') if len(each) > 2), b'\0\0\0')  # contains the number of bits
     if config[2] & 0x40:
         array, said = _read_deep(path, data, 12 if config[2] & 0x20 else 10, notes)
     else:
         array, said, _ = pillow.read(path, notes)
-    said = heif.with_colour_of(said, properties(b'colr'))
+    said = heif.with_colour_of(said, properties(b'colr') or _colours_of_bitstream(data, config, found))
     if found is None:
         return array, said, _orientation_of_exif(said)
     notes += found.notes()
@@ -41,34 +53,49 @@ def read(path: str, notes: list[str]) -> base.Content:
     return array, said, found.orientation()
 
 
+def _colours_of_bitstream(data: bytes, config: bytes, found: items.Items | None) -> list[bytes]:
+    """Return contents for a missing box colr, made from the AV1 bitstream (AV1 in ISOBMFF, 2.3.4)."""
+    start = found.start() if found else items.start_of_track(data)
+    named = av1.colours_of(config[4:]) or av1.colours_of(data[start:] if start else b'')
+    return [b'nclx' + struct.pack('>HHHB', *named, 0)] if named else []
+
+
 def size_of(path: str) -> tuple[int, int]:
-    """(width, height) of a file's picture, cropped but not turned."""
+    """Return (width, height) of a file's picture in pixels, cropped but not turned."""
     size = items.size_of(path)
     return size if all(size) else base.size_by_pillow(path)
 
 
 def _read_deep(path: str, data: bytes, bits: int, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata]:
-    """The pixels of a file of 10 or 12 bits as 16 bits, and its Metadata."""
+    """Return the pixels of a file with 10 or 12 bits, scaled to 16 bits, and its metadata."""
     import imagecodecs
 
     with images.open_image(path) as image:
-        images.check_pixels(image.width, image.height * getattr(image, 'n_frames', 1))  # all are decoded
+        images.check_pixels(image.width, image.height * getattr(image, 'n_frames', 1))  # imagecodecs decodes all frames
         pillow.note_frames(path, notes)
         said = pillow.read_info(image, notes)
     with stderr_capture.libraries():
-        array = imagecodecs.avif_decode(data)  # of all frames: asked for one of several, it crashes
+        array = imagecodecs.avif_decode(data)  # all frames, because it crashes if it is asked for one of several
     array = pixels.as_planes_last(array[0] if array.ndim == 4 else array)
     return pixels.scale(array, (1 << (8 if array.dtype == np.uint8 else bits)) - 1), said
 
 
 def _orientation_of_exif(said: metadata.Metadata) -> int | None:
-    """What a sequence's track says, which Pillow puts into EXIF; what XMP says of it does not count there."""
+    """Return the orientation in a sequence's track, which Pillow stores in EXIF; XMP's orientation does not apply."""
     return said.exif.number(exif.ORIENTATION) if said.exif else None
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
-    """Write a PIL image in RGB or RGBA."""
-    if said.exif:  # whose orientation Pillow would take out, and lay out the rest anew
+    """Write a PIL image in RGB or RGBA.
+
+    Args:
+        file: a binary file.
+        image: of 8 bits per channel.
+        said: the metadata.
+        how: the settings.
+        notes: not used.
+    """
+    if said.exif:  # Pillow would remove the orientation itself, and change the offsets in the rest
         said = said._replace(exif=said.exif.without(exif.ORIENTATION))
     options = {'exif': base.exif_block_with_dpi(said), 'xmp': said.xmp, 'icc_profile': said.icc_profile}
     given = {key: value for key, value in options.items() if value}
@@ -81,7 +108,14 @@ def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.
 
 
 def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.Settings) -> None:
-    """Write (H, W, C) uint16 to a binary file, with 10 bits a channel, which all viewers of AVIF show."""
+    """Write an AVIF with 10 bits per channel, which all viewers of AVIF can show.
+
+    Args:
+        file: a binary file.
+        array: pixels (H, W, C), uint16.
+        said: the metadata.
+        how: the settings.
+    """
     import imagecodecs
 
     table = ((np.arange(65536, dtype=np.uint32) * 1023 + 32767) // 65535).astype(np.uint16)

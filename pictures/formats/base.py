@@ -1,4 +1,4 @@
-"""What all picture formats share: a name, endings, how a file of it is known, read and written."""
+"""The parts that all picture formats share: the type Format, the settings for writing, and helpers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rdn import images
 
 import numpy as np
 
-HEAD_BYTES = 1 << 16  # of a file: enough to know its format and size
-# Fields of Metadata that not every format holds, as people call them.
+HEAD_BYTES = 1 << 16  # enough of a file's start to find its format and size
+# Fields of Metadata that some formats cannot store, with their names in notes to the user.
 NAMES = {
     'exif': 'EXIF',
     'xmp': 'XMP',
@@ -22,18 +22,21 @@ NAMES = {
     'photoshop': 'IPTC (captions, keywords)',
     'geo': 'place on Earth (GeoTIFF)',
 }
-ALL_FRAMES = ': --all-frames enlarges all'  # behind notes that only the first one is enlarged
-SHOWN_KEYWORDS = 5  # of texts that are dropped
-QUALITY = 95  # of JPEG, WebP, AVIF and JPEG XL, unless something else is asked for
+ALL_FRAMES = ': --all-frames enlarges all'  # the end of notes which say that only the first frame is enlarged
+SHOWN_KEYWORDS = 5  # in a note on dropped texts
+QUALITY = 95  # the default for JPEG, WebP, AVIF and JPEG XL
 
-# The pixels as pixels.py has them, what the file says beside them, and EXIF's orientation if they still have to be turned.
+# The pixels in the form of pixels.py, the metadata, and EXIF's orientation (None if the pixels are already upright).
 Content = Tuple[np.ndarray, metadata.Metadata, Any]
 
 
 class Settings(NamedTuple):
-    """How a picture is written.
+    """The settings for writing a picture.
 
-    quality: 1 to 100, of JPEG, WebP, AVIF and JPEG XL; lossless: of WebP and JPEG XL; compression: of PNG.
+    Attributes:
+        quality: 1 to 100, for JPEG, WebP, AVIF and JPEG XL.
+        lossless: whether WebP and JPEG XL are written without loss.
+        compression: one of png_rows.COMPRESSIONS, for PNG.
     """
 
     quality: int = QUALITY
@@ -42,13 +45,17 @@ class Settings(NamedTuple):
 
 
 def size_by_pillow(path: str) -> tuple[int, int]:
-    """(width, height) by Pillow, which reads the header alone."""
+    """Return (width, height) of a file in pixels. Pillow reads only its header."""
     with images.open_image(path) as image:
         return image.size
 
 
 def size_by_head(parse: Callable[[bytes], tuple[int, int]]) -> Callable[[str], tuple[int, int]]:
-    """A reader of a path's size from one of a file's first bytes."""
+    """Return a function that reads the size of the file at a path.
+
+    Args:
+        parse: returns (width, height) in pixels from the file's first HEAD_BYTES bytes.
+    """
 
     def size(path: str) -> tuple[int, int]:
         with open(path, 'rb') as file:
@@ -58,12 +65,12 @@ def size_by_head(parse: Callable[[bytes], tuple[int, int]]) -> Callable[[str], t
 
 
 def is_never_lossless(path: str) -> bool:
-    """Return False: the default for formats that have no lossless setting to keep."""
+    """Return False: the default for formats that do not have both lossy and lossless files."""
     return False
 
 
 def holds_no_numbers(primaries: int, transfer: int) -> bool:
-    """Return False: the default for formats that say no colour space by numbers."""
+    """Return False: the default for formats that cannot store a colour space as numbers of H.273."""
     return False
 
 
@@ -71,33 +78,36 @@ class Format(NamedTuple):
     """A picture format.
 
     Attributes:
-        name: for messages.
-        endings: of file names, in lower case; the first is the usual one.
-        written: those of the endings that results may have; empty if the format is only read.
-        is_mine: whether a file is of this format, from its first bytes; None: let Pillow identify it.
-        read: from a path and a list for notes, which it extends. Raises any kind of error for a broken file.
-        size: (width, height) of a file by its header; (0, 0) if that is not known.
-        save: 8-bit pixels, a PIL image, into a binary file, open for reading too, with what was said and notes; None if it
-            is only read.
-        save_8_bits: pixels (H, W, C), uint8, into a binary file, with what was said; None: as a PIL image.
-        save_16_bits: the same of uint16; None if it holds 8 bits.
-        bits: a channel that save_16_bits keeps.
-        max_side: pixels; None for as many as one likes.
-        has_grey: whether grey stays grey.
-        has_alpha: whether it holds transparency.
-        has_colour_chunks: whether it holds PNG's chunks on colour; all others get them as a profile.
-        has_grey_profile: whether a grey picture has a profile of grey; of RGB otherwise.
-        holds_numbers: whether it holds a colour space of these numbers of H.273: primaries, transfer function.
-        has_loss: whether it always loses something.
-        holds: those of NAMES that its files can hold; the others are dropped with a note.
-        holds_places: whether its EXIF is a block of its own, in which a maker's note can lie where it lay before.
-        is_lossless: whether a file is stored without loss, so that the result must be too.
-        may_crash: whether libraries decode it that damaged files have crashed, so that decoders.py reads it.
-        read_frames: all frames or pages of a path, with a list for notes; None if only the first one is read.
-        read_page: a page of a path by its number, with a list for notes, for decoders.py; None without pages.
-        save_frames: frames or pages into a binary file, open for reading too, with a list for notes; None if it is only
-            written with one picture.
-        frame_kind: the kind of frames that it holds, as of frames.Sequence; empty for one picture.
+        name: the name in messages.
+        endings: the endings of file names, in lower case with the dot; the first is the usual one.
+        written: the endings that results may have; empty if the format is only read.
+        is_mine: returns whether a file has this format, from its first bytes; None: Pillow identifies it.
+        read: reads a picture from a path and appends to a list of notes. A damaged file can raise any exception.
+        size: returns (width, height) in pixels from a file's header; (0, 0) if they are not in the header.
+        save: writes a PIL image of 8 bits per channel and its metadata to a binary file, which is also open for
+            reading, and appends to a list of notes. None if the format is only read.
+        save_8_bits: writes pixels (H, W, C), uint8, and their metadata to a binary file; None: `save` writes them.
+        save_16_bits: writes pixels (H, W, C), uint16, and their metadata; None if the format has 8 bits per channel.
+        bits: the number of bits per channel that save_16_bits keeps.
+        max_side: the greatest width and height in pixels; None if there is no limit.
+        has_grey: whether grey pictures stay grey; otherwise they become RGB.
+        has_alpha: whether the format has an alpha channel.
+        has_colour_chunks: whether the format has PNG's colour chunks; otherwise they become a profile.
+        has_grey_profile: whether a grey picture has a grey profile; otherwise it has an RGB profile.
+        holds_numbers: returns whether the format can store a colour space as these numbers of H.273: the primaries and
+            the transfer function.
+        has_loss: whether the format is always lossy.
+        holds: the fields of NAMES that the format can store; the others are dropped with a note.
+        holds_places: whether its EXIF is a separate block, in which a maker's note can keep its offset.
+        is_lossless: returns whether a file is stored without loss; its result must then be lossless, too.
+        may_crash: whether damaged files can crash its decoder; decoders.py then reads the files in a worker process.
+        read_frames: reads all frames or pages from a path and appends to a list of notes. None if only the first
+            picture is read.
+        read_page: reads one page from a path, by its number from 0, and appends to a list of notes; only decoders.py
+            uses it. None if the format has no pages.
+        save_frames: writes frames or pages to a binary file, which is also open for reading, and appends to a list of
+            notes. None if the format is only written with one picture.
+        frame_kind: the kind of its frames, frames.ANIMATION or frames.PAGES; empty for formats with one picture.
     """
 
     name: str
@@ -128,7 +138,11 @@ class Format(NamedTuple):
 
 
 def whole(read: Callable[[bytes, list[str]], Content]) -> Callable[[str, list[str]], Content]:
-    """A reader of a path from one of a file's content."""
+    """Return a function that reads the picture at a path.
+
+    Args:
+        read: reads a picture from a file's content and appends to a list of notes.
+    """
 
     def read_path(path: str, notes: list[str]) -> Content:
         with open(path, 'rb') as file:
@@ -138,7 +152,13 @@ def whole(read: Callable[[bytes, list[str]], Content]) -> Callable[[str, list[st
 
 
 def held(said: metadata.Metadata, target: Format, notes: list[str]) -> metadata.Metadata:
-    """The part of Metadata that a format holds. notes: is extended by the rest."""
+    """Return the part of the metadata that a format can store.
+
+    Args:
+        said: the metadata of a picture.
+        target: the format.
+        notes: receives a note for each field that is dropped.
+    """
     empty = metadata.Metadata()
     for field, name in NAMES.items():
         value = getattr(said, field)
@@ -157,12 +177,12 @@ def _with_keywords(name: str, text: Sequence[metadata.Text]) -> str:
 
 
 def exif_block(said: metadata.Metadata) -> bytes:
-    """EXIF as JPEG, WebP and AVIF hold it; empty without tags."""
+    """Return the EXIF block as JPEG, WebP and AVIF store it; empty if there are no tags."""
     return exif.HEADER + exif.serialise(said.exif) if said.exif else b''
 
 
 def exif_block_with_dpi(said: metadata.Metadata) -> bytes:
-    """The same for formats that have no other place for the resolution."""
+    """Return the EXIF block with the resolution in it, for formats that store the resolution nowhere else."""
     if said.dpi and pixel_tags.resolution_of(said.exif) is None:
         said = said._replace(exif=pixel_tags.with_resolution(said.exif, said.dpi))
     return exif_block(said)

@@ -1,4 +1,4 @@
-"""BMP: read and written by Pillow; with a profile, which Pillow does not know, read and written here (BITMAPV5HEADER)."""
+"""BMP: Pillow reads and writes the pixels; this module reads and writes the ICC profile in a BITMAPV5HEADER."""
 
 from __future__ import annotations
 
@@ -12,20 +12,31 @@ from pictures.metadata import metadata
 from PIL import Image
 
 FILE_HEADER_BYTES, INFO_BYTES, V5_BYTES = 14, 40, 124
-EMBEDDED = b'DEBM'  # bV5CSType, a number of the letters MBED
-RELATIVE = 2  # bV5Intent: LCS_GM_GRAPHICS, which ICC calls relative colorimetric
+EMBEDDED = b'DEBM'  # a value of bV5CSType: the letters MBED as a little-endian number
+RELATIVE = 2  # a value of bV5Intent: LCS_GM_GRAPHICS, which ICC calls relative colorimetric
 MAX_PROFILE_BYTES = 1 << 24
 
 
 def read(path: str, notes: list[str]) -> base.Content:
-    """By Pillow, with the profile of a BITMAPV5HEADER."""
+    """Read a BMP file with the profile in its BITMAPV5HEADER.
+
+    Args:
+        path: of the file.
+        notes: receives notes on the parts of the file that are left out.
+
+    Returns:
+        The pixels (H, W, C), uint8; the metadata; None, because BMP stores no orientation.
+
+    Raises:
+        ValueError: the file is not supported.
+    """
     array, said, orientation = pillow.read(path, notes)
     with open(path, 'rb') as file:
         return array, said._replace(icc_profile=_profile_of(file)), orientation
 
 
 def _profile_of(file: BinaryIO) -> bytes | None:
-    """The profile that is embedded in an open file; None where there is none."""
+    """Return the profile that is embedded in an open file; None if there is none."""
     head = file.read(FILE_HEADER_BYTES + V5_BYTES)
     if len(head) < FILE_HEADER_BYTES + V5_BYTES or int.from_bytes(head[14:18], 'little') < V5_BYTES:
         return None
@@ -38,7 +49,7 @@ def _profile_of(file: BinaryIO) -> bytes | None:
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Settings, notes: list[str]) -> None:
-    """Write a PIL image in L or RGB."""
+    """Write a PIL image in L or RGB to a binary file, with the resolution and the profile in its metadata."""
     options = {'dpi': said.dpi} if said.dpi else {}
     if not said.icc_profile:
         image.save(file, 'BMP', **options)
@@ -49,14 +60,14 @@ def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Se
 
 
 def _with_profile(content: memoryview, profile: bytes) -> bytes:
-    """A file with a BITMAPINFOHEADER, as one with a BITMAPV5HEADER and a profile behind the pixels."""
+    """Replace a file's BITMAPINFOHEADER by a BITMAPV5HEADER, and append the profile after the pixels."""
     growth = V5_BYTES - INFO_BYTES
     padding = -len(content) % 4
     size = len(content) + padding + growth + len(profile)
     start = int.from_bytes(content[10:14], 'little') + growth
     head = struct.pack('<2sIII', b'BM', size, 0, start)
     info = struct.pack('<I', V5_BYTES) + bytes(content[18 : FILE_HEADER_BYTES + INFO_BYTES])
-    # Masks of channels, which 8 and 24 bits a pixel have not, the kind of colour space, its primaries and exponents.
+    # Channel masks (unused with 8 and 24 bits per pixel), the kind of colour space, its primaries and gamma values.
     info += bytes(16) + EMBEDDED + bytes(48)
     info += struct.pack('<IIII', RELATIVE, size - len(profile) - FILE_HEADER_BYTES, len(profile), 0)
     return head + info + bytes(content[FILE_HEADER_BYTES + INFO_BYTES :]) + bytes(padding) + profile

@@ -1,4 +1,4 @@
-"""A worker process that reads pictures for another process: decoders.py starts it and says why."""
+"""A worker process that reads pictures for another process. decoders.py starts it, and says there why."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ KILLED_FIRST = '1000'  # the highest of Linux's oom_score_adj
 
 
 def serve() -> None:
-    """Answer the requests on standard input until that is closed. Libraries that print do so to nowhere."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    """Answer requests on standard input until it is closed; discard the output that libraries print."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError), open('/proc/self/oom_score_adj', 'w') as file:
-        file.write(KILLED_FIRST)  # rather than the process that holds all other pictures
+        file.write(KILLED_FIRST)  # if memory is full, Linux must not kill the parent, which has all other pictures
     cli.silence_libraries()
     warnings.simplefilter('ignore')
     with os.fdopen(os.dup(1), 'wb') as answers, open(os.devnull, 'wb') as nowhere:
@@ -38,7 +38,7 @@ def serve() -> None:
 
 
 def _listen(requests: queue.Queue[decoders.Reading]) -> None:
-    """Pass requests on; end this process, whatever it does, as soon as the other one is gone."""
+    """Pass requests on; when the parent ends, end this process at once, even while it reads a picture."""
     while True:
         try:
             requests.put(decoders.take(sys.stdin.buffer))
@@ -52,12 +52,12 @@ def _answer(request: decoders.Reading, answers: BinaryIO) -> None:
         if request.folder:
             os.chdir(request.folder)
         array, *content = _read(request, notes)
-    except BaseException as error:  # a panic of a library in Rust is no Exception
+    except BaseException as error:  # a panic of a Rust library is not an Exception
         decoders.put(answers, decoders.Reply(notes=tuple(notes), error=_plain(error)))
         return
     array = np.ascontiguousarray(array)
     decoders.put(answers, decoders.Reply(tuple(content), array.shape, array.dtype.str, tuple(notes)))
-    answers.write(array.reshape(-1).view(np.uint8))  # without a copy
+    answers.write(array.reshape(-1).view(np.uint8))  # a view, so that the pixels are not copied
     answers.flush()
 
 
@@ -70,7 +70,7 @@ def _read(request: decoders.Reading, notes: list[str]) -> base.Content:
 
 
 def _plain(error: BaseException) -> Exception:
-    """The error as one of Python's own kinds: those of libraries may not arrive at the other process."""
+    """Return an error as a built-in exception, because the other process may be unable to unpickle a library's."""
     if isinstance(error, OSError) and error.errno:
         return OSError(error.errno, error.strerror, error.filename)
     message = escaping.one_line(error)

@@ -1,9 +1,9 @@
-"""Decoders that may crash, each in a process of its own: a crash costs one picture, and the others go on.
+"""Reading pictures in worker processes: if a decoder crashes, only one picture fails, and the others continue.
 
-Libraries in C that decode rare formats have crashed on damaged files: a segmentation fault, an abort, too much memory. No
-`except` catches that, so a worker process reads such a picture and sends its pixels back. A worker is a new Python program,
-never a fork, because a fork copies locked locks of other threads. It starts with the first picture that needs it and is
-reused. decoder_worker.py is what runs there.
+C libraries that decode rare formats have crashed on damaged files: a segmentation fault, an abort, too much memory. No
+`except` can catch that. So a worker process reads such a picture and sends its pixels back. A worker is a new Python
+program, never a fork, because a fork would copy locks that other threads hold. It starts with the first picture that
+needs it, and later pictures reuse it. decoder_worker.py contains the code that a worker runs.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from rdn import cpu
 import numpy as np
 
 MAX_WORKERS = 4  # each holds 100 MB and more
-SECONDS = 900  # for one picture; after that its decoder is in an endless loop
+SECONDS = 900  # the timeout for one picture; a decoder that needs longer is in an endless loop
 LENGTH = struct.Struct('>Q')  # before each message
-# The worker imports from where this process does: a cluster puts our packages elsewhere.
+# The worker gets the import path of this process, because a cluster installs the packages in another folder.
 PROGRAM = 'import sys; sys.path[:] = sys.argv[1:]; from pictures.formats import decoder_worker; decoder_worker.serve()'
 
 
@@ -35,10 +35,10 @@ class Reading(NamedTuple):
     """A file for a worker to read.
 
     Attributes:
-        format_name: of the Format that reads it.
-        path: of the file.
-        folder: where a relative path begins.
-        page: the number of the page to read, from 0; None: the picture, as `Format.read` does.
+        format_name: the name of the file's format.
+        path: the file's path.
+        folder: the folder that a relative path starts from; None for an absolute path.
+        page: the number of the page to read with `Format.read_page`, from 0; None: use `Format.read`.
     """
 
     format_name: str
@@ -48,14 +48,14 @@ class Reading(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A worker's answer, after which the pixels follow as bytes.
+    """A worker's answer; the pixels follow it as bytes.
 
     Attributes:
         content: a base.Content without its pixels; None after an error.
-        shape: of the pixels (H, W, C).
-        dtype: of the pixels.
-        notes: on reading.
-        error: why the file is not read; None where it is.
+        shape: (H, W, C) of the pixels.
+        dtype: the dtype of the pixels.
+        notes: the notes on reading.
+        error: the reason why the file cannot be read; None if it was read.
     """
 
     content: Any = None
@@ -66,7 +66,7 @@ class Reply(NamedTuple):
 
 
 class _CrashError(Exception):
-    """A worker that ended without an answer."""
+    """A worker process ended without an answer."""
 
 
 def read(found: base.Format, path: str, notes: list[str], page: int | None = None) -> base.Content:
@@ -75,11 +75,11 @@ def read(found: base.Format, path: str, notes: list[str], page: int | None = Non
     Args:
         found: the file's format.
         path: of the file.
-        notes: is extended.
-        page: as of Reading.
+        notes: receives the notes on reading.
+        page: the number of the page to read, from 0; None: the picture.
 
     Returns:
-        The pixels and what the file says beside them, as `found.read` or `found.read_page` returns them.
+        The pixels, the metadata and EXIF's orientation, as `found.read` or `found.read_page` returns them.
 
     Raises:
         ValueError: the file cannot be read, or its decoder crashed.
@@ -87,7 +87,8 @@ def read(found: base.Format, path: str, notes: list[str], page: int | None = Non
         MemoryError: the picture is too large for this machine.
     """
     request = Reading(found.name, path, None if os.path.isabs(path) else os.getcwd(), page)
-    for is_new in (False, True):  # a second time where an earlier picture may have damaged the worker's memory
+    # The second try is in a new worker, because an earlier picture may have damaged the first worker's memory.
+    for is_new in (False, True):
         with _workers.lent(is_new) as worker:
             is_last = worker.is_new
             try:
@@ -100,7 +101,7 @@ def read(found: base.Format, path: str, notes: list[str], page: int | None = Non
 
 
 def end_all() -> None:
-    """End all workers at once, also those that are reading a picture, which then fails."""
+    """End all workers at once. If a worker is reading a picture, that picture fails."""
     _workers.end_all()
 
 
@@ -112,7 +113,11 @@ def put(file: BinaryIO, message: object) -> None:
 
 
 def take(file: BinaryIO) -> Any:
-    """Read a message from a pipe. Raises EOFError where the other end is closed."""
+    """Read a message from a pipe.
+
+    Raises:
+        EOFError: the other end is closed.
+    """
     head = file.read(LENGTH.size)
     if len(head) < LENGTH.size:
         raise EOFError
@@ -140,7 +145,7 @@ class _DecoderProcess:
         return self._process.poll() is None
 
     def read(self, request: Reading, notes: list[str]) -> base.Content:
-        """As `decoders.read`. Raises _CrashError where the worker ends."""
+        """Read a file in the worker, as `decoders.read` does; raise _CrashError if the worker ends."""
         self.is_new = False
         alarm = threading.Timer(SECONDS, self._stop_late)
         alarm.daemon = True
@@ -153,7 +158,7 @@ class _DecoderProcess:
             self._process.wait()
             raise _CrashError(self._cause(request.format_name))
         except BaseException:
-            self.stop()  # the pipe still holds a part of this answer
+            self.stop()  # the pipe may contain a part of this answer, so the worker cannot be used again
             raise
         finally:
             alarm.cancel()
@@ -163,7 +168,7 @@ class _DecoderProcess:
         return (array, *reply.content)
 
     def _take_pixels(self, reply: Reply) -> np.ndarray:
-        """Read the pixels straight into their array: (H, W, C), empty after an error."""
+        """Read the pixels from the pipe directly into an array (H, W, C), which is empty after an error."""
         array = np.empty(reply.shape or 0, reply.dtype or np.uint8)
         if array.size and self._answers.readinto(array.reshape(-1).view(np.uint8)) < array.nbytes:
             raise EOFError
@@ -186,12 +191,12 @@ class _DecoderProcess:
         return f'the decoder of {format_name} crashed ({ended}): {remedy}'
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         self.is_stopped = True
         self._process.kill()
 
     def close(self) -> None:
-        """Stop, and free what this process has of it."""
+        """Kill the process, wait for its end, and close the pipes to it."""
         self.stop()
         self._process.wait()
         for pipe in (self._requests, self._answers):
@@ -200,13 +205,13 @@ class _DecoderProcess:
 
 
 class _Workers:
-    """The worker processes of this process."""
+    """All workers of this process."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Begin without workers: in a fork they are the parent's."""
+        """Start with no workers. In a forked process, this is necessary because the workers belong to the parent."""
         self._room = threading.BoundedSemaphore(max(1, min(MAX_WORKERS, cpu.available_cores())))
         self._lock = threading.Lock()
         self._idle: list[_DecoderProcess] = []
@@ -214,7 +219,11 @@ class _Workers:
 
     @contextlib.contextmanager
     def lent(self, is_new: bool = False) -> Iterator[_DecoderProcess]:
-        """Yield a worker, for this thread alone; it is kept afterwards if it lives. is_new: one that has read nothing yet."""
+        """Yield a worker that no other thread uses; keep it afterwards if it still runs.
+
+        Args:
+            is_new: whether the worker must be one that has not read a picture yet.
+        """
         with self._room:
             worker = self._take(is_new)
             try:
@@ -243,7 +252,7 @@ class _Workers:
     def end_all(self) -> None:
         with self._lock:
             for worker in self._busy:
-                worker.stop()  # the thread that reads from it closes it
+                worker.stop()  # the thread that uses this worker closes it
             idle, self._idle = self._idle, []
         for worker in idle:
             worker.close()

@@ -1,7 +1,7 @@
-"""A file with several pictures in it: the frames of an animation, or the pages of a TIFF.
+"""A file that contains several pictures: the frames of an animation, or the pages of a TIFF.
 
-Frames are read, enlarged and written one after the other, so the memory does not grow with their number. A frame is
-the whole picture as a viewer shows it, with what earlier frames left of it.
+Frames are read, enlarged and written one after the other, so memory does not grow with their number. A frame is the
+whole picture as a viewer shows it, including the parts that remain from earlier frames.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pictures.metadata import metadata
 
 import numpy as np
 
-ANIMATION, PAGES = 'frame', 'page'  # kinds, and the words for one picture of them
+ANIMATION, PAGES = 'frame', 'page'  # kinds of sequences; each value is also the word for one picture
 Box = Tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 
 
@@ -21,9 +21,9 @@ class Frame(NamedTuple):
     """One picture of a file.
 
     Attributes:
-        pixels: (H, W, C) as in pixels.py, upright. All frames of an animation have one shape and type.
-        said: what the file says beside the pixels; of an animation the same for all frames.
-        milliseconds: how long an animation shows it.
+        pixels: (H, W, C) in the form of pixels.py, upright. All frames of an animation have the same shape and dtype.
+        said: the metadata; all frames of an animation have the same.
+        milliseconds: how long an animation shows the frame.
     """
 
     pixels: np.ndarray
@@ -32,7 +32,14 @@ class Frame(NamedTuple):
 
 
 def turned(array: np.ndarray, said: metadata.Metadata, orientation: Any, milliseconds: float = 0) -> Frame:
-    """Return a Frame of pixels (H, W, C) as the file holds them. orientation: EXIF's, which still has to be followed."""
+    """Return a Frame whose pixels are turned upright.
+
+    Args:
+        array: pixels (H, W, C) as the file stores them.
+        said: the file's metadata.
+        orientation: EXIF's (1 to 8); for another value the pixels are not turned.
+        milliseconds: how long an animation shows the frame.
+    """
     said = metadata.of_file(said, orientation, *array.shape[1::-1])
     return Frame(pixels.upright(array, orientation), said, milliseconds)
 
@@ -42,11 +49,11 @@ class Sequence(NamedTuple):
 
     Attributes:
         kind: ANIMATION or PAGES.
-        sizes: (width, height) of each frame in pixels, as the file holds it.
-        frames: yields the frames, each time from the first; raises ValueError for a damaged one.
+        sizes: (width, height) of each frame in pixels, as the file stores it.
+        frames: yields the frames, each time from the first one; raises ValueError for a damaged frame.
         plays: how many times an animation is shown; 0: forever.
-        is_lossless: whether the file holds the pixels without loss.
-        notes: what a person should know of how it was read; may grow while frames are read.
+        is_lossless: whether the file stores the pixels without loss.
+        notes: what the user should know about how the file was read; frames that are read later can add to it.
     """
 
     kind: str
@@ -58,15 +65,15 @@ class Sequence(NamedTuple):
 
     @property
     def megapixels(self) -> float:
-        """Of all frames together."""
+        """The number of pixels of all frames, in millions."""
         return sum(width * height for width, height in self.sizes) / 1e6
 
 
 def changed_box(before: np.ndarray | None, after: np.ndarray) -> Box:
-    """Return the smallest box that holds all pixels that differ; one pixel where none does.
+    """Return the smallest box that contains all pixels which differ; one pixel if all are equal.
 
     Args:
-        before: pixels (H, W, C); None: all of them differ.
+        before: pixels (H, W, C); None: all pixels count as different.
         after: pixels of the same shape.
     """
     if before is None:
@@ -75,7 +82,7 @@ def changed_box(before: np.ndarray | None, after: np.ndarray) -> Box:
 
 
 def box_of(mask: np.ndarray) -> Box:
-    """Return the smallest box that holds all true values of a mask (H, W); one pixel where there is none."""
+    """Return the smallest box that contains all true values of a mask (H, W); one pixel if all are false."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return (0, 0, 1, 1)

@@ -1,7 +1,7 @@
-"""GIF: its first frame is read by Pillow; an animation is read and written frame by frame (GIF89a).
+"""GIF: Pillow reads a single picture; this module reads and writes animations frame by frame (GIF89a).
 
-Pillow decodes and compresses the pixels of each frame; the blocks around them are read and written here, because Pillow
-holds all frames of an animation that it writes, and its old versions mix up palettes.
+Pillow decodes and compresses the pixels of each frame. This module reads and writes the blocks around them, because
+Pillow keeps all frames of an animation in memory when it writes, and because its old versions confuse palettes.
 """
 
 from __future__ import annotations
@@ -22,17 +22,27 @@ SIGNATURES = (b'GIF87a', b'GIF89a')
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
 CONTROL, COMMENT, APPLICATION = 0xF9, 0xFE, 0xFF  # kinds of extensions
 LOOPS = (b'NETSCAPE2.0', b'ANIMEXTS1.0')
-KEEP, CLEAR, RESTORE = 1, 2, 3  # what happens to a frame before the next one
-COLOURS = 255  # of a frame, beside the transparent one
-TRANSPARENT = 255  # its index
+KEEP, CLEAR, RESTORE = 1, 2, 3  # disposal methods: how a frame is treated before the next one is drawn
+COLOURS = 255  # the most that a frame can have in addition to the transparent one
+TRANSPARENT = 255  # the index of the transparent colour
 MAX_SIDE = 65535
 MAX_DELAY = 65535  # hundredths of a second
-# 256 colours of which none is grey, so that Pillow leaves the indices as they are.
+# 256 colours that are not grey, because Pillow would turn a grey palette into grey values instead of indices.
 ANY_PALETTE = bytes(value for index in range(256) for value in (index, 255 - index, 0))
 
 
 class _Part(NamedTuple):
-    """A frame as a GIF holds it. box: where; flags: of the image; palette, data: as stored; transparent: -1 for none."""
+    """A frame as a GIF stores it.
+
+    Attributes:
+        box: the part of the picture that it covers.
+        flags: of its image descriptor.
+        palette: three bytes for each colour.
+        data: its compressed indices.
+        delay: how long it is shown, in hundredths of a second.
+        disposal: KEEP, CLEAR, RESTORE or another value.
+        transparent: the index of its transparent colour; -1 if it has none.
+    """
 
     box: frames.Box
     flags: int
@@ -44,7 +54,14 @@ class _Part(NamedTuple):
 
 
 class _Film(NamedTuple):
-    """A whole GIF, its pixels still compressed. size: (width, height)."""
+    """A whole GIF; its pixels are still compressed.
+
+    Attributes:
+        size: (width, height) in pixels.
+        parts: the frames.
+        plays: how many times the animation is shown; 0: forever.
+        comment: the comments, joined.
+    """
 
     size: tuple[int, int]
     parts: list[_Part]
@@ -53,7 +70,15 @@ class _Film(NamedTuple):
 
 
 def read_frames(path: str, notes: list[str]) -> frames.Sequence:
-    """Return all frames of a file. Raises ValueError for a damaged file."""
+    """Read all frames of a file.
+
+    Args:
+        path: of the file.
+        notes: not used.
+
+    Raises:
+        ValueError: the file is damaged or truncated, or the picture is too large.
+    """
     with open(path, 'rb') as file:
         film = _parse(file.read())
     images.check_pixels(*film.size)
@@ -64,16 +89,16 @@ def read_frames(path: str, notes: list[str]) -> frames.Sequence:
 
 
 def _compose(film: _Film, said: metadata.Metadata) -> Iterator[frames.Frame]:
-    """Yield what a viewer shows, in RGBA."""
+    """Yield the frames that a viewer shows, in RGBA."""
     canvas = np.zeros((film.size[1], film.size[0], 4), np.uint8)
     for number, part in enumerate(film.parts, 1):
         try:
             indices = _decode(part)
-        except Exception as error:  # Pillow raises anything for a broken file
+        except Exception as error:  # for a damaged file, Pillow raises exceptions of all kinds
             raise ValueError(f'frame {number} of {len(film.parts)} is damaged: {error}')
         before = canvas.copy() if part.disposal == RESTORE else None
         area = frames.crop(canvas, part.box)
-        indices = indices[: area.shape[0], : area.shape[1]]  # a frame may lie partly outside
+        indices = indices[: area.shape[0], : area.shape[1]]  # a part of the frame may be outside the picture
         drawn = indices != part.transparent
         table = np.zeros((256, 4), np.uint8)
         colours = np.frombuffer(part.palette, np.uint8).reshape(-1, 3)
@@ -87,7 +112,7 @@ def _compose(film: _Film, said: metadata.Metadata) -> Iterator[frames.Frame]:
 
 
 def _decode(part: _Part) -> np.ndarray:
-    """Return the indices (h, w) of a frame, by Pillow from a file that holds this frame alone."""
+    """Return the indices (h, w) of a frame. Pillow decodes them from a file that contains only this frame."""
     width, height = part.box[2] - part.box[0], part.box[3] - part.box[1]
     images.check_pixels(width, height)
     head = SIGNATURES[1] + struct.pack('<HHBBB', width, height, 0xF7, 0, 0) + ANY_PALETTE
@@ -98,11 +123,11 @@ def _decode(part: _Part) -> np.ndarray:
 
 
 def _parse(data: bytes) -> _Film:
-    """Return the frames of a file's content. Raises ValueError for one that is cut off or damaged."""
+    """Return the frames in a file's content; raise ValueError if it is damaged or truncated."""
     try:
         return _parse_blocks(data)
     except (struct.error, IndexError):
-        raise ValueError('is cut off')
+        raise ValueError('the file is truncated')
 
 
 def _parse_blocks(data: bytes) -> _Film:
@@ -130,31 +155,31 @@ def _parse_blocks(data: bytes) -> _Film:
             box = (left, top, left + w, top + h)
             parts.append(_Part(box, own, local or palette, data[start:position], *control))
             control = (0, 0, -1)
-        elif kind == 0 and parts:  # fillers of some programs
+        elif kind == 0 and parts:  # some programs write fill bytes
             position += 1
         else:
             raise ValueError('its blocks are damaged')
     if not parts:
-        raise ValueError('holds no picture')
+        raise ValueError('contains no picture')
     if not (width and height):
         width, height = parts[0].box[2:]
     return _Film((width, height), parts, plays, comment)
 
 
 def _control(content: bytes) -> tuple[int, int, int]:
-    """Return (delay in hundredths of a second, disposal, transparent index or -1)."""
+    """Return the delay in hundredths of a second, the disposal, and the transparent index or -1."""
     flags, delay, index = struct.unpack_from('<BHB', content)
     return delay, flags >> 2 & 7, index if flags & 1 else -1
 
 
 def _palette_at(data: bytes, position: int, flags: int) -> tuple[bytes, int]:
-    """Return the palette, empty where the flags say that there is none, and the position behind it."""
+    """Return the palette, which is empty if the flags name none, and the position after it."""
     size = 3 << (flags & 7) + 1 if flags & 0x80 else 0
     return data[position : position + size], position + size
 
 
 def _blocks_at(data: bytes, position: int) -> tuple[list[bytes], int]:
-    """Return the blocks up to the empty one that ends them, and the position behind it."""
+    """Return the blocks before the empty block that ends them, and the position after that one."""
     blocks = []
     while data[position]:
         end = position + 1 + data[position]
@@ -164,7 +189,13 @@ def _blocks_at(data: bytes, position: int) -> tuple[list[bytes], int]:
 
 
 class _Drawn(NamedTuple):
-    """A frame to write. colours: (H, W, 3); opaque: (H, W)."""
+    """A frame to write.
+
+    Attributes:
+        colours: (H, W, 3), uint8, in sRGB.
+        opaque: (H, W), bool.
+        milliseconds: how long it is shown.
+    """
 
     colours: np.ndarray
     opaque: np.ndarray
@@ -172,17 +203,23 @@ class _Drawn(NamedTuple):
 
 
 def save_frames(file: BinaryIO, film: frames.Sequence, _: base.Settings, notes: list[str]) -> None:
-    """Write an animation; its transparency becomes one of 1 bit.
+    """Write an animation; its alpha becomes 1 bit.
 
-    A frame that the next one makes transparent somewhere is cleared as a whole. Otherwise a frame draws only the pixels
-    that differ from the one before.
+    If the next frame is transparent where the current one is opaque, viewers clear the whole current frame before they
+    draw the next one. Otherwise the next frame contains only the pixels that differ.
+
+    Args:
+        file: a binary file.
+        film: the frames.
+        notes: not used.
     """
     coming = film.frames()
     first = next(coming)
     _write_head(file, first, film.plays, notes)
     flat = map(_flatten, itertools.chain([first], coming))
-    current, before = next(flat, None), None  # before: what is shown when the current frame is drawn; None for nothing
-    elapsed = written = 0.0  # milliseconds, hundredths of a second: rounding errors do not add up
+    current, before = next(flat, None), None  # before: the frame that is visible when the current one is drawn, or None
+    # Sums of the exact times (in ms) and the rounded ones (in units of 10 ms), so that rounding errors do not add up.
+    elapsed = written = 0.0
     while current:
         following = next(flat, None)
         clears = following is not None and bool((current.opaque & ~following.opaque).any())
@@ -207,7 +244,7 @@ def _write_head(file: BinaryIO, first: frames.Frame, plays: int, notes: list[str
 
 
 def _flatten(frame: frames.Frame) -> _Drawn:
-    """Return a frame in sRGB of 8 bits, each pixel opaque or not."""
+    """Return a frame in sRGB with 8 bits, each pixel either opaque or transparent."""
     array = pixels.to_8_bits(frame.pixels)
     has_alpha = array.shape[2] in pixels.ALPHA
     opaque = array[:, :, -1] >= 128 if has_alpha else np.ones(array.shape[:2], bool)
@@ -226,7 +263,7 @@ def _write_frame(file: BinaryIO, frame: _Drawn, before: _Drawn | None, disposal:
     whole = (0, 0, drawn.shape[1], drawn.shape[0])
     box = whole if disposal == CLEAR or before is None else frames.box_of(drawn)
     indices, palette = _quantize(frames.crop(frame.colours, box), frames.crop(drawn, box))
-    # Every frame names a transparent colour: some readers decide by the first one whether there is transparency.
+    # Every frame has a transparent colour, because some readers look only at the first frame for transparency.
     flags = disposal << 2 | 1
     file.write(struct.pack('<BBBBHBB', EXTENSION, CONTROL, 4, flags, delay, TRANSPARENT, 0))
     left, top, right, bottom = box
@@ -235,9 +272,9 @@ def _write_frame(file: BinaryIO, frame: _Drawn, before: _Drawn | None, disposal:
 
 
 def _quantize(colours: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, bytes]:
-    """Return indices (h, w) of at most COLOURS colours, and the palette of 256; what is not drawn is TRANSPARENT.
+    """Return indices (h, w), TRANSPARENT for pixels that are not drawn, and a palette of 256 colours.
 
-    Up to COLOURS colours stay exact. More are reduced by median cut, and errors are spread (Floyd and Steinberg).
+    Up to COLOURS colours stay exact. Median cut reduces more colours, with Floyd-Steinberg dithering.
     """
     packed = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     found, places = np.unique(packed[drawn], return_inverse=True)
@@ -258,7 +295,7 @@ def _quantize(colours: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, bytes
 
 
 def _compressed(indices: np.ndarray) -> bytes:
-    """Return the compressed indices (h, w), by Pillow from a file of its own."""
+    """Return compressed indices (h, w), which Pillow writes to a separate file."""
     image = Image.fromarray(np.ascontiguousarray(indices))
     image.putpalette(ANY_PALETTE)
     buffer = io.BytesIO()
@@ -267,13 +304,13 @@ def _compressed(indices: np.ndarray) -> bytes:
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
-    """Write a PIL image of 8 bits."""
+    """Write a PIL image of 8 bits per channel to a binary file."""
     frame = frames.Frame(pixels.as_planes_last(np.asarray(image)), said)
     save_frames(file, frames.Sequence(frames.ANIMATION, [image.size], lambda: iter([frame])), how, notes)
 
 
 def is_mine(head: bytes) -> bool:
-    """Whether a file's first bytes are those of GIF."""
+    """Return whether a file's first bytes are those of GIF."""
     return head[:6] in SIGNATURES
 
 
@@ -288,6 +325,6 @@ FORMAT = base.Format(
     has_loss=True,
     read_frames=read_frames,
     save_frames=save_frames,
-    holds=frozenset(('text', 'icc_profile')),  # a profile by its effect on the pixels
+    holds=frozenset(('text', 'icc_profile')),  # the profile is applied to the pixels
     frame_kind=frames.ANIMATION,
 )

@@ -1,4 +1,4 @@
-"""HEIC and HEIF: read by pillow-heif; and what AVIF shares with it, as both are ISO base media files."""
+"""HEIC and HEIF: pillow-heif reads them. AVIF uses some of the functions, too, because it has the same container."""
 
 from __future__ import annotations
 
@@ -11,22 +11,33 @@ from rdn import images
 import numpy as np
 
 BRANDS = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
-# Values of H.273: of BT.709 and sRGB, or not said.
+# Values of H.273 for BT.709 and sRGB, or for an unspecified colour space.
 SRGB_PRIMARIES, SRGB_TRANSFERS = (1, 2), (1, 2, 6, 13)
 
 
 def has_brand(head: bytes, brands: tuple[bytes, ...]) -> bool:
-    """Whether the first bytes of a file name one of these brands."""
+    """Return whether the first bytes of a file name one of these brands."""
     named = (head[8:12], *(head[i : i + 4] for i in range(16, min(int.from_bytes(head[:4], 'big'), 256), 4)))
     return head[4:8] == b'ftyp' and any(brand in brands for brand in named)
 
 
 def read(path: str, notes: list[str]) -> base.Content:
-    """Turned upright by libheif itself."""
+    """Read the primary picture of a HEIC or HEIF file; libheif crops and turns it.
+
+    Args:
+        path: of the file.
+        notes: receives notes on the parts of the file that are left out.
+
+    Returns:
+        The pixels (H, W, C), uint8 or uint16; the metadata; None, because the pixels are upright.
+
+    Raises:
+        ValueError: the file is damaged, or pillow-heif is missing.
+    """
     try:
         import pillow_heif
     except ImportError:
-        raise ValueError('HEIC is read on Python 3.10 and later, with pillow-heif: save it as JPEG or PNG')
+        raise ValueError('HEIC needs Python 3.10 or later and pillow-heif: install them, or save it as JPEG or PNG')
     with open(path, 'rb') as file:
         data = file.read()
     with stderr_capture.libraries():
@@ -47,9 +58,17 @@ def read(path: str, notes: list[str]) -> base.Content:
 
 
 def with_colour_of(said: metadata.Metadata, contents: list[bytes]) -> metadata.Metadata:
-    """With the colour space that a picture's boxes `colr` say by numbers (H.273), as PNG's cICP.
+    """Add the colour space that a picture's `colr` boxes store as H.273 numbers.
 
-    sRGB's numbers and unknown ones are left out. A high dynamic range counts more than a profile.
+    Numbers of sRGB and unspecified numbers are left out. HDR numbers replace a profile; other numbers are only used if
+    there is no profile.
+
+    Args:
+        said: the metadata.
+        contents: of the picture's `colr` boxes.
+
+    Returns:
+        The metadata, with the numbers as PNG's chunk cICP.
     """
     for content in contents:
         if content[:4] != b'nclx' or len(content) < 10:
@@ -66,7 +85,7 @@ FORMAT = base.Format(
     ('.heic', '.heif', '.hif', '.heics', '.heifs'),
     lambda head: has_brand(head, BRANDS),
     read,
-    size=items.upright_size_of,  # Pillow, which others ask for the turn, does not know HEIC
+    size=items.upright_size_of,  # upright, because the caller reads orientations with Pillow, which does not know HEIC
     has_loss=True,
     may_crash=True,
 )

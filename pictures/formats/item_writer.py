@@ -1,4 +1,4 @@
-"""Put into an AVIF what its encoder leaves out: colours by numbers, a profile, EXIF, XMP (ISO 14496-12, ISO 23008-12)."""
+"""Add metadata that AVIF encoders omit: H.273 numbers, a profile, EXIF, XMP (ISO 14496-12, ISO 23008-12)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from typing import NamedTuple
 from pictures.formats import boxes
 from pictures.metadata import cicp, exif, metadata
 
-OFFSETS = b'\x44\x00'  # iloc's fields: offsets and lengths of four bytes each, no base
+OFFSETS = b'\x44\x00'  # iloc's field sizes: four bytes for each offset and length, and no base offsets
 XMP_TYPE = b'application/rdf+xml\0'
 
 
 class _Added(NamedTuple):
-    """An item that describes the picture: its number, its entry in iinf, its content."""
+    """An item that describes the picture.
+
+    Attributes:
+        number: the item's number.
+        entry: the item's box in iinf.
+        content: the metadata.
+    """
 
     number: int
     entry: bytes
@@ -21,18 +27,21 @@ class _Added(NamedTuple):
 
 
 def complete(data: bytes, said: metadata.Metadata) -> bytes:
-    """The content of an AVIF with what is said of it.
+    """Return an AVIF file with metadata.
 
     Args:
-        data: as libavif writes it: a still picture, with nothing of it yet but the picture.
-        said: the colour space by numbers or as a profile, EXIF and XMP; what is None is left as it is.
+        data: the content of a file that libavif wrote: a still picture without metadata.
+        said: the metadata. H.273 numbers, a profile, EXIF and XMP are added; fields that are None change nothing.
+
+    Returns:
+        The content of the new file.
 
     Raises:
-        ValueError: the file is laid out otherwise.
+        ValueError: the file has an unexpected layout.
     """
     found = next(((start, end) for name, start, end in boxes.boxes_of(data) if name == b'meta'), None)
     if found is None:
-        raise ValueError('an AVIF without a list of items')
+        raise ValueError('the encoder wrote an AVIF without a list of items')
     start, end = found
     parts = {name: data[begin:stop] for name, begin, stop in boxes.boxes_of(data, start + 4, end)}
     added = _descriptions(parts[b'iinf'], said)
@@ -42,7 +51,7 @@ def complete(data: bytes, said: metadata.Metadata) -> bytes:
         parts[b'iinf'] = _with_entries(parts[b'iinf'], added)
         parts[b'iref'] = _with_references(parts.get(b'iref', bytes(4)), primary, added)
     old_places = parts.pop(b'iloc')
-    # Offsets are of a fixed width, so that the length is known before they are.
+    # All offsets have four bytes, so the length of meta is the same with preliminary offsets.
     growth = len(_meta(data[start : start + 4], parts, _with_places(old_places, end, 0, len(data), added))) - (
         end - start + 8
     )
@@ -52,12 +61,12 @@ def complete(data: bytes, said: metadata.Metadata) -> bytes:
 
 
 def _meta(version: bytes, parts: dict[bytes, bytes], places: bytes) -> bytes:
-    """The box meta. hdlr comes first, as the standard asks for."""
+    """Return the box meta. Its first box is hdlr, which the standard requires."""
     return boxes.box(b'meta', version + b''.join(boxes.box(*each) for each in [*parts.items(), (b'iloc', places)]))
 
 
 def _descriptions(entries: bytes, said: metadata.Metadata) -> list[_Added]:
-    """The items for EXIF and XMP, numbered behind those in the content of iinf."""
+    """Return the items for EXIF and XMP; their numbers follow those in the content of iinf."""
     number = 1 + int.from_bytes(entries[4:6], 'big')
     added = []
     if said.exif:
@@ -84,12 +93,13 @@ def _with_references(content: bytes, primary: int, added: list[_Added]) -> bytes
 
 
 def _with_places(content: bytes, end: int, growth: int, size: int, added: list[_Added]) -> bytes:
-    """The content of iloc once `meta`, which ends at `end`, is longer by `growth`, with places of the added items.
+    """Return the content of iloc with new offsets, and with entries for the added items.
 
-    Those are in a box of their own at the end of the file, which has `size` bytes before.
+    The box `meta` ended at offset `end` and grows by `growth` bytes. The added items are in a new box at the end of the
+    file, which had `size` bytes before.
     """
     if content[:1] != b'\0' or content[4:6] != OFFSETS:
-        raise ValueError('an AVIF of another layout')
+        raise ValueError('the encoder wrote an AVIF with an unexpected layout')
     count, position, entries = int.from_bytes(content[6:8], 'big'), 8, []
     for _ in range(count):
         item, source, extents = struct.unpack_from('>HHH', content, position)
@@ -107,7 +117,7 @@ def _with_places(content: bytes, end: int, growth: int, size: int, added: list[_
 
 
 def _with_colour(content: bytes, primary: int, said: metadata.Metadata) -> bytes:
-    """The content of iprp with the colour space by numbers or as a profile."""
+    """Return the content of iprp with the colour space, as H.273 numbers or as a profile."""
     parts = {name: content[start:end] for name, start, end in boxes.boxes_of(content)}
     properties = [(name, parts[b'ipco'][start:end]) for name, start, end in boxes.boxes_of(parts[b'ipco'])]
     numbers = cicp.numbers_of(said.png_colour)
@@ -121,16 +131,16 @@ def _with_colour(content: bytes, primary: int, said: metadata.Metadata) -> bytes
 
 
 def _with_numbers(name: bytes, content: bytes, numbers: tuple[int, int]) -> bytes:
-    """A property, with other primaries and another transfer function if it is `nclx`; the matrix of YCbCr stays."""
+    """Return a property with new H.273 numbers if it is `nclx`; the YCbCr matrix in it does not change."""
     if name != b'colr' or content[:4] != b'nclx':
         return content
     return content[:4] + struct.pack('>HH', *numbers) + content[8:]
 
 
 def _with_index(content: bytes, wanted: int, index: int) -> bytes:
-    """The content of ipma, with one more property of the item `wanted`."""
+    """Return the content of ipma, in which the item `wanted` has one more property."""
     if content[:4] != bytes(4) or index > 127:
-        raise ValueError('an AVIF of another layout')
+        raise ValueError('the encoder wrote an AVIF with an unexpected layout')
     entries, position = [content[:8]], 8
     for _ in range(int.from_bytes(content[4:8], 'big')):
         item, count = struct.unpack_from('>HB', content, position)

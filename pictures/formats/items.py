@@ -1,6 +1,6 @@
-"""The items of an AVIF or HEIC file: which one is the picture, and the properties of that item alone (ISO 23008-12).
+"""The items of an AVIF or HEIC file: the primary item, which is the picture, and its properties (ISO 23008-12).
 
-Such a file may hold thumbnails, gain maps, depth maps and further pictures, each with properties of its own.
+Such a file can also contain thumbnails, gain maps, depth maps and further pictures, each with its own properties.
 """
 
 from __future__ import annotations
@@ -11,23 +11,30 @@ from typing import BinaryIO, Iterator, NamedTuple
 from pictures.formats import boxes
 from pictures.metadata import exif
 
-# Types of items that hold a picture: coded, or made of other items.
+# Types of items that contain a picture: a coded one, or one that is derived from other items.
 PICTURE_TYPES = (b'av01', b'hvc1', b'hev1', b'avc1', b'jpeg', b'j2k1', b'vvc1', b'unci', b'grid', b'iovl', b'iden')
-GAIN_MAP = b'tmap'  # a picture for HDR screens, made of the primary one and a gain map (ISO 21496-1)
+GAIN_MAP = b'tmap'  # a picture for HDR screens, derived from the primary item and a gain map (ISO 21496-1)
 ALPHA_TYPES = (
     b'urn:mpeg:mpegB:cicp:systems:auxiliary:alpha',
     b'urn:mpeg:hevc:2015:auxid:1',
     b'urn:mpeg:avc:2015:auxid:1',
 )
-SAMPLE_ENTRY_BYTES = 8 + 8 + 78  # before the boxes in a visual sample entry, the first one in stsd
-MAX_DEPTH = 8  # of items made of items
-TURNS = {0: 1, 1: 8, 2: 3, 3: 6}  # irot's quarter turns against the clock: EXIF's orientation
-# EXIF's orientation of a turned picture that is mirrored after it: by axis, by orientation of the turn.
+SAMPLE_ENTRY_BYTES = 8 + 8 + 78  # before the boxes in the first entry of stsd, which is a visual sample entry
+MAX_DEPTH = 8  # of a chain of derived items, which could be endless in a damaged file
+TURNS = {0: 1, 1: 8, 2: 3, 3: 6}  # irot's anticlockwise quarter turns: EXIF's orientation
+# For a picture that is turned, then mirrored: {imir's axis: {EXIF's orientation of the turn: that of turn and mirror}}.
 TURNED_AND_MIRRORED = {0: {1: 4, 8: 5, 3: 2, 6: 7}, 1: {1: 2, 8: 7, 3: 4, 6: 5}}
 
 
 class Reference(NamedTuple):
-    """That an item refers to others, for a reason: `thmb`, `auxl`, `dimg`, `cdsc` and others."""
+    """A reference from an item to other items.
+
+    Attributes:
+        reason: its type: `thmb` (thumbnail of), `auxl` (auxiliary picture of), `dimg` (derived from), `cdsc`
+            (describes) or another one.
+        source: the number of the item that refers to the others.
+        targets: the numbers of the others.
+    """
 
     reason: bytes
     source: int
@@ -39,10 +46,11 @@ class Items(NamedTuple):
 
     Attributes:
         primary: the number of the item that is the picture.
-        types: of all items, by their numbers.
-        hidden: the numbers of items that are not to be shown by themselves.
-        properties: (name, content) of each property of an item, in the file's order, by the item's number.
-        references: between items.
+        types: the types of all items, by item number.
+        hidden: the numbers of the items that viewers must not show.
+        properties: (name, content) of an item's properties in the file's order, by item number.
+        references: the references between items.
+        places: the offset in the file at which an item's content starts, by item number.
     """
 
     primary: int
@@ -50,11 +58,26 @@ class Items(NamedTuple):
     hidden: frozenset[int]
     properties: dict[int, list[tuple[bytes, bytes]]]
     references: list[Reference]
+    places: dict[int, int]
+
+    def start(self) -> int | None:
+        """Return the offset in the file at which the primary item, or its first part, starts; None if unknown."""
+        item = self.primary
+        for _ in range(MAX_DEPTH):
+            parts = (each.targets for each in self.references if each.reason == b'dimg' and each.source == item)
+            item = next((targets[0] for targets in parts if targets), item)
+        return self.places.get(item)
 
     def contents(self, name: bytes, depth: int = 0, item: int | None = None) -> list[bytes]:
-        """The contents of the primary item's properties of a name.
+        """Return the contents of all properties of an item that have the given name.
 
-        A grid, an overlay or a copy that has none takes those of the first item that it is made of.
+        A derived item (a grid, an overlay or a copy) without such a property uses those of the first item that it is
+        derived from.
+
+        Args:
+            name: four bytes, for example b'colr'.
+            depth: the number of derived items between the primary item and this one.
+            item: the item's number; None: the primary item.
         """
         item = self.primary if item is None else item
         own = [content for found, content in self.properties.get(item, []) if found == name]
@@ -64,11 +87,11 @@ class Items(NamedTuple):
         return self.contents(name, depth + 1, parts[0][0])
 
     def own_content(self, name: bytes) -> bytes | None:
-        """The content of the primary item's property of a name; those of its parts do not count."""
+        """Return the content of the primary item's own property with the given name; None if there is none."""
         return next((content for found, content in self.properties.get(self.primary, []) if found == name), None)
 
     def pictures(self) -> list[int]:
-        """The numbers of the items that are pictures by themselves."""
+        """Return the numbers of the items that are separate pictures, not thumbnails or parts of others."""
         inner = {each.source for each in self.references if each.reason in (b'thmb', b'auxl')}
         for each in self.references:
             if each.reason == b'dimg' and self.types.get(each.source) != GAIN_MAP:
@@ -77,13 +100,13 @@ class Items(NamedTuple):
         return [item for item in shown if item == self.primary or item not in inner | self._gain_maps()]
 
     def auxiliary_types(self) -> list[bytes]:
-        """What the items that belong to the primary one are: depth maps, alpha and others."""
+        """Return the types of the primary item's auxiliary pictures: depth maps, alpha and others."""
         owned = (each.source for each in self.references if each.reason == b'auxl' and self.primary in each.targets)
         contents = (dict(self.properties.get(item, [])).get(b'auxC', b'') for item in owned)
         return [content[4:].partition(b'\0')[0] for content in contents]
 
     def notes(self) -> list[str]:
-        """What of the file is not in the picture: other pictures, gain maps, depth maps."""
+        """Return notes on the items that are left out: other pictures, gain maps, depth maps."""
         notes = []
         count = len(self.pictures())
         if count > 1:
@@ -100,13 +123,13 @@ class Items(NamedTuple):
         return {target for each in made for target in each.targets} - {self.primary}
 
     def orientation(self) -> int:
-        """EXIF's orientation (1 to 8) by the primary item's irot and imir, which come in this order."""
+        """Return EXIF's orientation (1 to 8) for the primary item's irot and imir, which apply in this order."""
         turn, mirror = self.own_content(b'irot'), self.own_content(b'imir')
         turned = TURNS[turn[0] & 3] if turn else 1
         return TURNED_AND_MIRRORED[mirror[0] & 1][turned] if mirror else turned
 
     def size(self) -> tuple[int, int]:
-        """(width, height) of the primary item, cropped but not turned; (0, 0) where the file does not say it."""
+        """Return (width, height) of the primary item in pixels, cropped but not turned; (0, 0) if it has no ispe."""
         extent = next(iter(self.contents(b'ispe')), b'')
         if len(extent) < 12:
             return 0, 0
@@ -115,20 +138,34 @@ class Items(NamedTuple):
         return right - left, bottom - top
 
     def crop_for(self, width: int, height: int) -> tuple[int, int, int, int] | None:
-        """As `crop`, for decoded pixels of a size; None where the decoder has cropped them already."""
+        """Return the crop that decoded pixels still need.
+
+        Args:
+            width: of the decoded pixels.
+            height: of the decoded pixels.
+
+        Returns:
+            (left, top, right, bottom) as `crop` returns it; None if there is no crop or the decoder has applied it.
+
+        Raises:
+            ValueError: the crop is damaged or outside the picture.
+        """
         extent = next(iter(self.contents(b'ispe')), b'')
         coded = int.from_bytes(extent[4:8], 'big'), int.from_bytes(extent[8:12], 'big')
         return None if extent and coded != (width, height) else self.crop(width, height)
 
     def crop(self, width: int, height: int) -> tuple[int, int, int, int] | None:
-        """(left, top, right, bottom) by the primary item's clap, before it is turned; None where it has none.
+        """Return the primary item's crop (clap), which applies before the turn.
 
         Args:
             width: of the coded picture, in pixels.
             height: of the coded picture, in pixels.
 
+        Returns:
+            (left, top, right, bottom) in pixels; None if the item has no crop.
+
         Raises:
-            ValueError: the crop lies outside of the picture.
+            ValueError: the crop is damaged or outside the picture.
         """
         content = self.own_content(b'clap')
         if content is None:
@@ -139,18 +176,22 @@ class Items(NamedTuple):
         if not all(numbers[1::2]):
             raise ValueError('its crop (clap) is damaged')
         wide, high, across, down = (Fraction(a, b) for a, b in zip(numbers[::2], numbers[1::2]))
-        # The centre of the crop is that of the picture, moved by the offsets (ISO 14496-12, 12.1.4.1).
+        # The crop's centre is the picture's centre plus the offsets (ISO 14496-12, 12.1.4.1).
         left, top = across + (width - wide) / 2, down + (height - high) / 2
         box = round(left), round(top), round(left + wide), round(top + high)
         if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
-            raise ValueError('its crop (clap) lies outside of the picture')
+            raise ValueError('its crop (clap) is outside the picture')
         return box
 
 
 def of(data: bytes) -> Items | None:
-    """The items of a file's content; None where none is the picture, as in a sequence.
+    """Return the items in a file's content.
 
-    Raises ValueError where they are damaged.
+    Returns:
+        The items; None if the file has no primary item, which is usual for a sequence.
+
+    Raises:
+        ValueError: the list of items is damaged.
     """
     meta = boxes.content_of(data, b'meta')
     try:
@@ -161,20 +202,38 @@ def of(data: bytes) -> Items | None:
 
 
 def contents_of_track(data: bytes, name: bytes) -> list[bytes]:
-    """The contents of the boxes of a name that describe the pictures of a sequence's first track (ISO 14496-12, 8.5.2)."""
+    """Return the contents of boxes that describe the pictures in a sequence's first track (ISO 14496-12, 8.5.2).
+
+    Args:
+        data: the file's content.
+        name: of the boxes.
+    """
     description = boxes.content_of(data, b'moov', b'trak', b'mdia', b'minf', b'stbl', b'stsd') or b''
     found = boxes.boxes_of(description, SAMPLE_ENTRY_BYTES)
     return [description[begin:end] for each, begin, end in found if each == name]
 
 
+def start_of_track(data: bytes) -> int | None:
+    """Return the offset in the file at which the first picture of a sequence's first track starts.
+
+    Args:
+        data: the file's content.
+
+    Returns:
+        The offset; None if it is unknown.
+    """
+    table = boxes.content_of(data, b'moov', b'trak', b'mdia', b'minf', b'stbl', b'stco') or b''
+    return int.from_bytes(table[8:12], 'big') if len(table) >= 12 else None
+
+
 def size_of(path: str) -> tuple[int, int]:
-    """(width, height) of a file's picture, cropped but not turned; (0, 0) where the file does not say it."""
+    """Return (width, height) of a file's picture in pixels, cropped but not turned; (0, 0) if the file lacks them."""
     found = _of_file(path)
     return found.size() if found else (0, 0)
 
 
 def upright_size_of(path: str) -> tuple[int, int]:
-    """As `size_of`, of the turned picture."""
+    """Return (width, height) of a file's picture in pixels, cropped and turned; (0, 0) if the file lacks them."""
     found = _of_file(path)
     size = found.size() if found else (0, 0)
     return size[::-1] if found and found.orientation() in exif.QUARTER_TURNS else size
@@ -186,7 +245,7 @@ def _of_file(path: str) -> Items | None:
 
 
 def _head_of(file: BinaryIO) -> bytes:
-    """The box `meta` of an open file, wherever it is, without reading the pixels."""
+    """Return the box `meta` of an open file; skip the boxes before it without reading their contents."""
     while True:
         start = file.tell()
         head = file.read(16)
@@ -211,11 +270,37 @@ def _of_meta(meta: bytes) -> Items:
         frozenset(hidden),
         _read_properties(parts.get(b'iprp', b'')),
         list(_read_references(parts.get(b'iref', b''))),
+        _read_places(parts.get(b'iloc', b'')),
     )
 
 
+def _read_places(content: bytes) -> dict[int, int]:
+    """Return the offset of each item's first extent by item number, from the content of iloc (ISO 14496-12, 8.11.3)."""
+    version, places, position = content[0] if content else 0, {}, 4
+
+    def take(size: int) -> int:
+        nonlocal position
+        position += size
+        return int.from_bytes(content[position - size : position], 'big')
+
+    sizes = take(2)
+    offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    index_size = sizes & 15 if version else 0
+    for _ in range(take(4 if version == 2 else 2)):
+        if position >= len(content):
+            break
+        item = take(4 if version == 2 else 2)
+        method = take(2) & 15 if version else 0
+        reference, base, extents = take(2), take(base_size), take(2)
+        if extents and not method and not reference:
+            start = position + index_size
+            places[item] = base + int.from_bytes(content[start : start + offset_size], 'big')
+        position += extents * (index_size + offset_size + length_size)
+    return places
+
+
 def _read_types(content: bytes) -> tuple[dict[int, bytes], set[int]]:
-    """The types of all items by their numbers, and the hidden ones, of the content of iinf."""
+    """Return the types of all items by number, and the numbers of the hidden ones, from the content of iinf."""
     types, hidden = {}, set()
     for name, begin, end in boxes.boxes_of(content, 6 if content[:1] == b'\0' else 8):
         entry = content[begin:end]
@@ -230,7 +315,7 @@ def _read_types(content: bytes) -> tuple[dict[int, bytes], set[int]]:
 
 
 def _read_properties(content: bytes) -> dict[int, list[tuple[bytes, bytes]]]:
-    """The properties of each item, of the content of iprp: the list in ipco, which ipma assigns by index."""
+    """Return the properties of each item from the content of iprp: ipco lists them, ipma assigns them by index."""
     known: list[tuple[bytes, bytes]] = []
     for name, begin, end in boxes.boxes_of(content):
         if name == b'ipco':
@@ -245,7 +330,14 @@ def _read_properties(content: bytes) -> dict[int, list[tuple[bytes, bytes]]]:
 
 
 def associations(content: bytes) -> Iterator[tuple[int, list[int]]]:
-    """Yield (item, the indices of its properties in ipco, from 1) of the content of ipma."""
+    """Yield the number of each item and the indices of its properties.
+
+    Args:
+        content: of the box ipma.
+
+    Yields:
+        The item's number, and the positions of its properties in the box ipco, from 1.
+    """
     wide, is_long = (4 if content[0] else 2), content[3] & 1
     step, position = 1 + is_long, 8
     for _ in range(int.from_bytes(content[4:8], 'big')):

@@ -1,4 +1,4 @@
-"""The segments of a JPEG file beside its pixels: XMP, IPTC, comments, density (ITU-T T.81, T.871; ISO 16684-3, 1.1.3)."""
+"""The metadata segments of a JPEG file: XMP, IPTC, comments, density (ITU-T T.81, T.871; ISO 16684-3, 1.1.3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ APP0, APP1, APP2, APP13, COMMENT, START_OF_PIXELS = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 MAX_BYTES = 65533  # of a segment's content
 EXTENSION_HEADER = b'http://ns.adobe.com/xmp/extension/\0'
 JFIF, LIST_OF_PICTURES = b'JFIF\0', b'MPF\0'
-# Segments that are read, written anew, or speak of the old pixels only: markers and how their contents begin.
+# Segments that are read, are written again, or describe only the old pixels: the marker and the contents' first bytes.
 KNOWN = (
     (APP0, (JFIF, b'JFXX\0')),
     (APP1, (exif.HEADER, metadata.XMP_HEADER, EXTENSION_HEADER)),
@@ -27,7 +27,7 @@ def segments_of(data: bytes) -> Iterator[tuple[int, bytes]]:
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
-        if marker == 0xFF:  # a byte to fill up
+        if marker == 0xFF:  # a fill byte
             position += 1
             continue
         if marker == START_OF_PIXELS:
@@ -38,12 +38,12 @@ def segments_of(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class _Found:
-    """What the segments of a file say."""
+    """The contents of the segments of a file."""
 
     def __init__(self) -> None:
         self.text: list[metadata.Text] = []
         self.resources = b''
-        self.extensions: dict[str, dict[int, bytes]] = {}  # by digest: parts by where they begin
+        self.extensions: dict[str, dict[int, bytes]] = {}  # digest: {offset of a part: the part}
         self.density = (0, 1, 1)  # unit, horizontal, vertical
         self.unknown: set[str] = set()
 
@@ -68,12 +68,15 @@ def _is_known(marker: int, content: bytes) -> bool:
 
 
 def read(said: metadata.Metadata, data: bytes, notes: list[str]) -> metadata.Metadata:
-    """Metadata with what a file's segments say.
+    """Add the metadata in a file's segments.
 
     Args:
-        said: by Pillow.
+        said: the metadata that Pillow read.
         data: the file's content.
-        notes: is extended by what is damaged or not known.
+        notes: receives notes on damaged and unknown segments.
+
+    Returns:
+        The metadata of Pillow and of the segments.
     """
     found = _Found()
     for marker, content in segments_of(data):
@@ -89,18 +92,23 @@ def read(said: metadata.Metadata, data: bytes, notes: list[str]) -> metadata.Met
         text=tuple(found.text),
         photoshop=photoshop.parse(found.resources),
         xmp=said.xmp and xmp.without_extension(said.xmp, extensions, notes),
-        dpi=said.dpi if unit else None,  # else EXIF's, or what Pillow makes up
+        dpi=said.dpi if unit else None,  # without a unit, Pillow returns EXIF's resolution or invents one
         pixel_aspect=(across, down) if has_aspect else None,
     )
 
 
 def has_list_of_pictures(data: bytes) -> bool:
-    """Whether a file says that it holds several pictures (CIPA DC-007)."""
+    """Return whether a file's content has a list of several pictures (CIPA DC-007)."""
     return any(marker == APP2 and content.startswith(LIST_OF_PICTURES) for marker, content in segments_of(data))
 
 
 def segments_for(said: metadata.Metadata, notes: list[str]) -> Iterator[bytes]:
-    """Yield the segments of XMP, IPTC and comments. notes: is extended by what is too large."""
+    """Yield the segments of XMP, IPTC and comments.
+
+    Args:
+        said: the metadata.
+        notes: receives a note on each text that is too large for a segment.
+    """
     if said.xmp:
         yield from _xmp_segments(said.xmp)
     if said.photoshop:
@@ -117,7 +125,7 @@ def segments_for(said: metadata.Metadata, notes: list[str]) -> Iterator[bytes]:
 
 
 def _xmp_segments(packet: bytes) -> Iterator[bytes]:
-    """A packet in one segment, or where that is too small in several, as an extension."""
+    """Yield the segment of an XMP packet; a packet that is too large for one continues in extension segments."""
     if len(packet) <= MAX_BYTES - len(metadata.XMP_HEADER):
         yield _segment(APP1, metadata.XMP_HEADER + packet)
         return

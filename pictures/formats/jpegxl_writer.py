@@ -1,7 +1,8 @@
-"""JPEG XL written: pixels by imagecodecs (libjxl), colours, EXIF and XMP put in here (ISO 18181-1, 18181-2).
+"""Writing JPEG XL: imagecodecs (libjxl) codes the pixels; this module adds colours, EXIF and XMP (ISO 18181-1 and -2).
 
-libjxl codes with loss in the colours of the eye (XYB), for which it has to know the picture's colour space; imagecodecs
-lets it take 8 bits for sRGB and 16 bits for linear light. So all else is coded without loss, in its own colours.
+libjxl's lossy coding uses XYB, a model of human vision, for which it must know the picture's colour space. imagecodecs
+does not pass one, so libjxl assumes sRGB for 8 bits and linear light for 16 bits. Therefore only 8 bits in sRGB are
+coded with loss. All other pixels are coded without loss, in their own colour space.
 """
 
 from __future__ import annotations
@@ -14,15 +15,24 @@ from pictures.metadata import cicp, colour, exif, metadata
 import numpy as np
 from PIL import Image
 
-CODESTREAM = b'\xff\x0a'  # with which the pixels begin
+CODESTREAM = b'\xff\x0a'  # the start of the codestream
 SIGNATURE = b'\0\0\0\x0cJXL \r\n\x87\n'
 FILE_TYPE = b'\0\0\0\x14ftypjxl \0\0\0\0jxl '
 LEAST_PROFILE_BYTES = 132
-NO_LOSS = 100  # a quality
+NO_LOSS = 100  # the quality that means lossless coding
 
 
 def write(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.Settings) -> None:
-    """Write (H, W, C), uint8 or uint16, to a binary file."""
+    """Write a JPEG XL file.
+
+    It is lossy only if the pixels have 8 bits and are in sRGB, and the settings allow it.
+
+    Args:
+        file: a binary file.
+        array: pixels (H, W, C), uint8 or uint16.
+        said: the metadata.
+        how: the settings.
+    """
     numbers = cicp.numbers_of(said.png_colour)
     profile = said.icc_profile if not numbers and len(said.icc_profile or b'') >= LEAST_PROFILE_BYTES else None
     is_srgb = numbers in (None, cicp.SRGB) and (not profile or colour.is_srgb(profile))
@@ -35,14 +45,14 @@ def write(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.
 
 
 def _encode(array: np.ndarray, quality: int) -> bytes:
-    """The file's content of pixels, without loss for a quality of 100."""
+    """Return a file's content for pixels; a quality of 100 is lossless."""
     import imagecodecs
 
     plain = np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array)
     if quality == NO_LOSS:
         try:
             return bytes(imagecodecs.jpegxl_encode(plain, lossless=True))
-        except TypeError:  # of Python 3.7's time: without loss unless told otherwise
+        except TypeError:  # the imagecodecs for Python 3.7 has no such argument, and is lossless by default
             return bytes(imagecodecs.jpegxl_encode(plain))
     try:
         return bytes(imagecodecs.jpegxl_encode(plain, lossless=False, distance=distance_of(quality)))
@@ -51,8 +61,8 @@ def _encode(array: np.ndarray, quality: int) -> bytes:
 
 
 def _in_boxes(codestream: bytes, array: np.ndarray, said: metadata.Metadata) -> bytes:
-    """A file of boxes, with EXIF and XMP (ISO 18181-2)."""
-    level = [(b'jxll', b'\x0a')] if array.dtype == np.uint16 else []  # 16 bits are of level 10
+    """Return a file of boxes with EXIF and XMP (ISO 18181-2); only the codestream if no box is needed."""
+    level = [(b'jxll', b'\x0a')] if array.dtype == np.uint16 else []  # 16 bits need level 10
     block = base.exif_block_with_dpi(said)
     texts = [(b'Exif', bytes(4) + block[len(exif.HEADER) :])] if block else []
     texts += [(b'xml ', said.xmp)] if said.xmp else []
@@ -65,12 +75,15 @@ def _in_boxes(codestream: bytes, array: np.ndarray, said: metadata.Metadata) -> 
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
-    """Write a PIL image in L, LA, RGB or RGBA."""
+    """Write a PIL image in L, LA, RGB or RGBA to a binary file, as `write` does."""
     write(file, pixels.as_planes_last(np.asarray(image)), said, how)
 
 
 def is_lossless(path: str) -> bool:
-    """Whether a file stores its pixels in their own colours, as all do that are coded without loss; not a packed JPEG."""
+    """Return whether a file stores its pixels in their own colour space, as all lossless files do.
+
+    False for a file that contains a recompressed JPEG, and for a file whose header cannot be read.
+    """
     with open(path, 'rb') as file:
         data = file.read()
     if boxes.content_of(data, b'jbrd') is not None:
@@ -82,14 +95,21 @@ def is_lossless(path: str) -> bool:
 
 
 def codestream_of(data: bytes) -> bytes:
-    """The codestream of a file, in boxes or not; empty where it has none."""
+    """Return the codestream in a file's content, with or without boxes; empty if there is none."""
     if data.startswith(CODESTREAM):
         return data
     return boxes.content_of(data, b'jxlc') or b''.join(part[4:] for part in boxes.contents_of(data, b'jxlp'))
 
 
 def distance_of(quality: int) -> float:
-    """libjxl's distance, 0 for none, 1 for hardly visible, of a quality from 1 to 100 (JxlEncoderDistanceFromQuality)."""
+    """Return the distance for a quality, by the formula of libjxl's JxlEncoderDistanceFromQuality.
+
+    Args:
+        quality: 1 to 100.
+
+    Returns:
+        libjxl's measure of the loss: 0 is lossless, 1 is hardly visible.
+    """
     if quality >= 30:
         return 0.1 + (100 - quality) * 0.09
     return 53 / 3000 * quality * quality - 23 / 20 * quality + 25

@@ -1,4 +1,4 @@
-"""What Pillow reads with 8 bits a channel: GIF, TGA and others, and what other modules leave to it."""
+"""Reading with Pillow, 8 bits per channel: GIF, TGA and others, and the files that other modules pass here."""
 
 from __future__ import annotations
 
@@ -9,16 +9,27 @@ from rdn import images
 import numpy as np
 from PIL import Image
 
-RUN_BY_PROGRAMS = ('EPS', 'WMF')  # formats for which Pillow starts another program
+RUN_BY_PROGRAMS = ('EPS', 'WMF')  # refused, because Pillow starts another program for them
 
 
 def read(path: str, notes: list[str]) -> base.Content:
-    """By Pillow, which knows them with 8 bits a channel."""
+    """Read the first picture of a file with Pillow.
+
+    Args:
+        path: of the file.
+        notes: receives notes on the parts of the file that are left out or converted.
+
+    Returns:
+        The pixels (H, W, C), uint8; the metadata; EXIF's orientation, which is not applied yet.
+
+    Raises:
+        ValueError: Pillow would read the file wrongly, or would start another program.
+    """
     with images.open_image(path) as image:
         if image.format in RUN_BY_PROGRAMS:
-            raise ValueError(f'{image.format} is not read: save it as PNG')
+            raise ValueError(f'{image.format} is not supported: save it as PNG')
         if image.mode[:1] in 'IF' or image.mode == 'LAB':
-            raise ValueError(f'{image.format} of the kind {image.mode} is not read: save it as RGB with 8 or 16 bits')
+            raise ValueError(f'{image.format} in mode {image.mode} is not supported: save it as RGB with 8 or 16 bits')
         images.check_pixels(*image.size)
         _check_depth(path, image)
         said = read_info(image, notes)
@@ -38,13 +49,13 @@ def read(path: str, notes: list[str]) -> base.Content:
 
 
 def _with_true_alpha(path: str, kind: str, array: np.ndarray, notes: list[str]) -> np.ndarray:
-    """(H, W, 2 or 4) with the alpha that a file of BMP or TGA means; (H, W, 1 or 3) where it means none."""
+    """Return the pixels of a BMP or TGA; if the last channel is not alpha in this file, return them without it."""
     meaning = tga.alpha_of(path) if kind == 'TGA' else tga.STRAIGHT
     alpha = array[:, :, -1]
     is_uniform = alpha.min() == alpha.max()
-    if meaning == tga.NONE or not alpha.any():  # programs leave 0 in a channel that they do not use
+    if meaning == tga.NONE or not alpha.any():  # programs fill a channel that they do not use with 0
         if meaning != tga.NONE:
-            notes.append('opaque: its transparency is 0 everywhere')
+            notes.append('treated as opaque: its alpha is 0 everywhere')
         elif not is_uniform:
             notes.append('without its last channel: the file does not say that it is transparency')
         return np.ascontiguousarray(array[:, :, :-1])
@@ -52,17 +63,17 @@ def _with_true_alpha(path: str, kind: str, array: np.ndarray, notes: list[str]) 
 
 
 def _check_depth(path: str, image: Image.Image) -> None:
-    """Raises ValueError for files whose pixels have other bits than Pillow takes them for."""
+    """Raise ValueError for a file if Pillow would assume a wrong number of bits per pixel."""
     with open(path, 'rb') as file:
         head = file.read(30)
     if image.format == 'SGI' and head[3] == 2:
-        raise ValueError('SGI of 16 bits is not read: save it as PNG')
+        raise ValueError('SGI with 16 bits is not supported: save it as PNG')
     if image.format == 'BMP' and image.mode == '1' and head[14] >= 40 and head[28] != 1:
-        raise ValueError(f'BMP of two colours in {head[28]} bits a pixel is not read: save it as PNG')
+        raise ValueError(f'BMP with two colours and {head[28]} bits per pixel is not supported: save it as PNG')
 
 
 def _with_uncovered(image: Image.Image) -> Image.Image:
-    """The first frame of a GIF; where it does not cover the whole picture, the rest is transparent."""
+    """Return the first frame of a GIF; the part of the picture that it does not cover is transparent."""
     box = getattr(image, 'dispose_extent', None)
     if not box or tuple(box) == (0, 0, *image.size):
         return image
@@ -73,12 +84,19 @@ def _with_uncovered(image: Image.Image) -> Image.Image:
 
 
 def note_frames(path: str, notes: list[str]) -> None:
-    """Say that there are more. The file is opened anew: counting frames turns to them."""
+    """Add a note if a file contains more than its first picture.
+
+    The file is opened again, because Pillow moves to later frames when it counts them.
+
+    Args:
+        path: of the file.
+        notes: receives the note.
+    """
     try:
         with images.open_image(path) as image:
             count, kind = getattr(image, 'n_frames', 1), image.format
-    except Exception:  # later ones are broken, which does not touch the first
-        notes.append('the first frame: later ones are broken')
+    except Exception:  # the first frame is read even if later ones are damaged
+        notes.append('only the first frame: later ones are damaged')
         return
     if count > 1:
         what = 'pictures in the file' if kind == 'MPO' else 'frames'
@@ -86,9 +104,14 @@ def note_frames(path: str, notes: list[str]) -> None:
 
 
 def read_info(image: Image.Image, notes: list[str]) -> metadata.Metadata:
-    """The Metadata of a file that Pillow opened."""
+    """Return the metadata of an image that Pillow opened.
+
+    Args:
+        image: the opened image; its pixels need not be loaded.
+        notes: receives notes on damaged metadata.
+    """
     xmp = image.info.get('xmp')
-    for name, content in getattr(image, 'applist', []):  # of JPEG
+    for name, content in getattr(image, 'applist', []):  # only JPEG has it
         if name == 'APP1' and content.startswith(metadata.XMP_HEADER):
             xmp = content[len(metadata.XMP_HEADER) :]
     comment = image.info.get('comment') if image.format == 'GIF' else None
@@ -102,13 +125,13 @@ def read_info(image: Image.Image, notes: list[str]) -> metadata.Metadata:
 
 
 def to_plain_mode(image: Image.Image) -> Image.Image:
-    """The image in mode L, LA, RGB or RGBA."""
+    """Return the image in mode L, LA, RGB or RGBA."""
     grey = image.mode in ('1', 'L', 'LA', 'La')
     alpha = image.mode in ('LA', 'La', 'PA', 'RGBA', 'RGBa') or 'transparency' in image.info
     if image.mode == 'La':
         image = image.convert('LA')
     if alpha and grey and image.mode != 'LA':
-        image = image.convert('RGBA').convert('LA')  # Pillow has no way from L with a transparent value to LA
+        image = image.convert('RGBA').convert('LA')  # Pillow cannot convert L with a transparent value to LA directly
     mode = ('LA' if alpha else 'L') if grey else ('RGBA' if alpha else 'RGB')
     return image if image.mode == mode else image.convert(mode)
 

@@ -1,6 +1,6 @@
-"""Pixels as they come out of picture files, brought to one form.
+"""Conversion of the pixels of all formats to one form: (H, W, C), uint8 or uint16.
 
-That is (H, W, C), uint8 or uint16, C 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); alpha is not multiplied in.
+C is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha). The colours are not multiplied by alpha.
 """
 
 from __future__ import annotations
@@ -9,28 +9,39 @@ from pictures.metadata import exif
 
 import numpy as np
 
-ALPHA = {2, 4}  # numbers of channels of which the last is alpha
+ALPHA = {2, 4}  # numbers of channels; the last channel is alpha
 
 
 def as_planes_last(array: np.ndarray) -> np.ndarray:
-    """(H, W) or (H, W, C) -> (H, W, C). Raises ValueError for arrays of other kinds, of several frames say."""
+    """Return an array (H, W) or (H, W, C) as (H, W, C).
+
+    Raises:
+        ValueError: the array has another number of axes, because it contains several frames, for example.
+    """
     if array.ndim not in (2, 3):
-        raise ValueError(f'its pixels have {array.ndim} axes')
+        raise ValueError(f'its pixels have {array.ndim} axes instead of 2 or 3')
     return array if array.ndim == 3 else array[:, :, np.newaxis]
 
 
 def scale(array: np.ndarray, largest: int) -> np.ndarray:
-    """Whole numbers 0...largest, which is 65535 at most, as uint8, or where that needs more as uint16.
+    """Scale whole numbers to the full range of uint8 or uint16, rounded to the nearest.
 
-    The largest becomes 255 or 65535, what is between is rounded to the nearest. Raises ValueError for a number beyond
-    the largest.
+    Args:
+        array: numbers from 0 to `largest`, of any shape.
+        largest: the number that becomes 255 or 65535; at most 65535.
+
+    Returns:
+        The same shape: uint8 if `largest` is at most 255, else uint16.
+
+    Raises:
+        ValueError: a number is greater than `largest`.
     """
     full = 255 if largest <= 255 else 65535
     kind = np.uint8 if full == 255 else np.uint16
     if largest == np.iinfo(array.dtype).max:
-        return array.astype(kind, copy=False)  # of another byte order, perhaps
+        return array.astype(kind, copy=False)  # its byte order may have to change
     if array.size and int(array.max()) > largest:
-        raise ValueError(f'holds numbers beyond its largest, {largest}')
+        raise ValueError(f'contains values above its maximum, {largest}')
     if largest == full:
         return array.astype(kind)
     table = ((np.arange(largest + 1, dtype=np.uint32) * full + largest // 2) // largest).astype(kind)
@@ -38,7 +49,12 @@ def scale(array: np.ndarray, largest: int) -> np.ndarray:
 
 
 def fits(array: np.ndarray, bits: int) -> bool:
-    """Return whether all values, of any shape, come from whole numbers of so many bits. bits: 8 to 16."""
+    """Return whether a number of bits can store all values without loss.
+
+    Args:
+        array: values of any shape, uint8 or uint16, scaled to the full range as by `scale`.
+        bits: 8 to 16.
+    """
     if array.dtype == np.uint8:
         return True
     is_possible = np.zeros(65536, bool)
@@ -47,7 +63,7 @@ def fits(array: np.ndarray, bits: int) -> bool:
 
 
 def upright(array: np.ndarray, orientation: int | None) -> np.ndarray:
-    """(H, W, C) turned and flipped as EXIF's orientation (1 to 8) says that the camera was held."""
+    """Return pixels (H, W, C) turned and flipped by EXIF's orientation (1 to 8); with another value, unchanged."""
     if orientation not in range(2, 9):
         return array
     if orientation in exif.QUARTER_TURNS:
@@ -60,13 +76,18 @@ def upright(array: np.ndarray, orientation: int | None) -> np.ndarray:
 
 
 def divide_by_alpha(array: np.ndarray) -> np.ndarray:
-    """Associated alpha (colours multiplied by it) as unassociated: (H, W, 2 or 4) -> the same.
+    """Divide colours by alpha, for files that store colours multiplied by alpha (premultiplied, associated alpha).
 
-    Rounded to the nearest; where nothing is visible the colour is 0.
+    Args:
+        array: (H, W, 2 or 4), uint8 or uint16; the last channel is alpha.
+
+    Returns:
+        The same shape and dtype. The colours are rounded to the nearest and limited to the dtype's maximum; where alpha
+        is 0, they are 0.
     """
     top = np.iinfo(array.dtype).max
     result = np.empty_like(array)
-    rows = max(1, (1 << 22) // max(1, array[0].size))  # some at a time: the numbers in between are of 64 bits
+    rows = max(1, (1 << 22) // max(1, array[0].size))  # a few at a time, because intermediate values have 64 bits
     for start in range(0, len(array), rows):
         part = array[start : start + rows].astype(np.uint64)
         alpha = part[:, :, -1:]
@@ -77,7 +98,7 @@ def divide_by_alpha(array: np.ndarray) -> np.ndarray:
 
 
 def to_8_bits(array: np.ndarray) -> np.ndarray:
-    """uint16 as uint8, rounded to the nearest; uint8 as it is."""
+    """Return uint16 values as uint8, rounded to the nearest; uint8 values unchanged."""
     if array.dtype == np.uint8:
         return array
     table = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""PNG: read with all of its depths, transparency and colour chunks; written with them (PNG, third edition).
+"""PNG: read and written with all depths, transparency and colour chunks (PNG, third edition).
 
-imagecodecs (libpng) reads the pixels; the chunks beside them are read and written here, rows are written by png_rows.py.
+imagecodecs (libpng) reads the pixels, and png_rows.py writes them. This module reads and writes the other chunks.
 """
 
 from __future__ import annotations
@@ -19,26 +19,36 @@ import numpy as np
 from PIL import Image
 
 SIGNATURE = b'\x89PNG\r\n\x1a\n'
-END_OF_HEADER = len(SIGNATURE) + 25  # of the chunk IHDR
-COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by the number of channels
+END_OF_HEADER = len(SIGNATURE) + 25  # the offset at which the chunk IHDR ends
+COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # number of channels: PNG's colour type
 CRITICAL_CHUNKS = (b'IHDR', b'PLTE', b'IDAT', b'IEND')
-PART_BYTES = 1 << 20  # of rows that are checked at a time
-# Passes of interlacing: the first column and row, and the steps between them.
+PART_BYTES = 1 << 20  # of rows, checked at a time
+# The passes of interlacing: first column, first row, step between columns, step between rows.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 COLOUR_CHUNKS = (b'gAMA', b'cHRM', b'cICP', b'sRGB')
 XMP_KEYWORD = 'XML:com.adobe.xmp'
 MAX_SIDE_PIXELS = 1_000_000  # libpng's own limit
-MAX_CHUNK_BYTES = 1 << 24  # of what lies compressed in one, and of all texts
+MAX_CHUNK_BYTES = 1 << 24  # for the decompressed content of a chunk, and for all texts together
 INCHES_A_METRE = 39.37007874
-COMPRESSION = 6  # zlib's usual, of profiles
+COMPRESSION = 6  # zlib's default level, for profiles
 
 
 def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
-    """(pixels, Metadata, EXIF orientation) of a PNG file's content. Raises ValueError for a broken one.
+    """Read a PNG file's content.
 
-    Of an animation that is the default image, the one that every program shows.
+    If the PNG is animated, this is its default image, which every program shows.
+
+    Args:
+        data: the file's content.
+        notes: receives notes on the parts of the file that are left out.
+
+    Returns:
+        The pixels (H, W, C), uint8 or uint16; the metadata; EXIF's orientation, which is not applied yet.
+
+    Raises:
+        ValueError: the file is damaged or truncated.
     """
-    import imagecodecs  # a moment that only PNG, TIFF and JPEG 2000 cost
+    import imagecodecs  # imported here because it takes time, and runs without PNG, TIFF and JPEG 2000 never need it
 
     check_whole(data)
     said = _read_chunks(data, notes)
@@ -49,9 +59,10 @@ def read(data: bytes, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, 
 
 
 def check_whole(data: bytes) -> None:
-    """Raises ValueError for a file that is damaged or cut off.
+    """Check a file's content before libpng reads it, because the libpng for Python 3.7 ends the process at an error.
 
-    Before the library sees it: that of Python 3.7's time ends the process at an error.
+    Raises:
+        ValueError: the file is damaged or truncated.
     """
     packed, position = zlib.decompressobj(), len(SIGNATURE)
     names, last = set(), b''
@@ -62,7 +73,7 @@ def check_whole(data: bytes) -> None:
         name, content = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
         crc = data[position + 8 + length : position + 12 + length]
         if len(crc) < 4:
-            raise ValueError('is cut off')
+            raise ValueError('the file is truncated')
         if not name.isalpha():
             raise ValueError('its chunks are damaged')
         is_critical = not name[0] & 0x20
@@ -71,6 +82,8 @@ def check_whole(data: bytes) -> None:
         if not names:
             header = _check_header(name, content)
             rows, needs_palette = _Rows(header), header[3] == 3
+        elif name == b'IHDR' or name == b'PLTE' and not names.isdisjoint((b'PLTE', b'IDAT')):
+            raise ValueError('its chunks are out of order')
         elif name == b'IDAT':
             if b'IDAT' in names and last != b'IDAT' or needs_palette and b'PLTE' not in names:
                 raise ValueError('its chunks are out of order')
@@ -81,10 +94,12 @@ def check_whole(data: bytes) -> None:
         last = name
         position += length + 12
     rows.check_end()
+    if not packed.eof:
+        raise ValueError('the end of its compressed rows is cut off')
 
 
 def _check_palette(data: bytes) -> None:
-    """Raises ValueError where pixels have colours that the palette lacks, which libpng makes black."""
+    """Raise ValueError if pixels use colours that the palette lacks; libpng would make such pixels black."""
     header, palette = data[len(SIGNATURE) + 8 : END_OF_HEADER], dict(chunks_of(data)).get(b'PLTE', b'')
     if header[9] != 3 or len(palette) // 3 >= 1 << header[8]:
         return
@@ -94,26 +109,26 @@ def _check_palette(data: bytes) -> None:
 
 
 def _pixels_alone(data: bytes) -> bytes:
-    """The file without chunks that the library need not read, and might stumble over."""
+    """Return the file without the chunks that libpng does not need and could fail on."""
     chunks = chunks_of(data)
     return SIGNATURE + b''.join(_chunk(*chunk) for chunk in chunks if chunk[0] in (*CRITICAL_CHUNKS, b'tRNS'))
 
 
 def _check_header(name: bytes, content: bytes) -> tuple[int, int, int, int, int]:
-    """(width, height, bit depth, colour type, interlacing) of IHDR's content. Raises ValueError for what cannot be."""
+    """Return (width, height, bit depth, colour type, interlacing) of IHDR; raise ValueError for impossible values."""
     if name != b'IHDR' or len(content) != 13:
         raise ValueError('its header is damaged')
     width, height, depth, kind, compression, filtering, interlacing = struct.unpack('>IIBBBBB', content)
     allowed = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
     if depth not in allowed.get(kind, ()) or compression or filtering or interlacing > 1 or not (width and height):
-        raise ValueError('its header says what cannot be')
+        raise ValueError('its header contains impossible values')
     if max(width, height) > MAX_SIDE_PIXELS:
-        raise ValueError(f'a side of more than {MAX_SIDE_PIXELS:,} pixels')
+        raise ValueError(f'a side is longer than {MAX_SIDE_PIXELS:,} pixels')
     return width, height, depth, kind, interlacing
 
 
 def _unpack(packed: Any, content: bytes) -> Iterator[bytes]:
-    """Yield what a part of the compressed rows holds, some at a time."""
+    """Yield the decompressed bytes of an IDAT chunk, at most PART_BYTES at a time."""
     try:
         while content and not packed.eof:
             yield packed.decompress(content, PART_BYTES)
@@ -123,14 +138,14 @@ def _unpack(packed: Any, content: bytes) -> Iterator[bytes]:
 
 
 class _Rows:
-    """Rows as they come out of the compression: their filters and their number are checked."""
+    """A checker of decompressed rows: of their filters and of their number."""
 
     def __init__(self, header: tuple[int, int, int, int, int]):
         width, height, depth, kind, interlacing = header
         bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
         passes = ADAM7 if interlacing else ((0, 0, 1, 1),)
         sizes = [(-((left - width) // right), -((top - height) // down)) for left, top, right, down in passes]
-        # Rows of each pass: how many, and their bytes with the filter's.
+        # For each pass: the number of rows, and the bytes of a row including its filter byte.
         self._passes = [(rows, 1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0]
         self._rest = b''
 
@@ -151,17 +166,17 @@ class _Rows:
 
     def check_end(self) -> None:
         if self._passes:
-            raise ValueError('is cut off: rows are missing')
+            raise ValueError('the file is cut off: rows are missing')
 
 
 def size_of(head: bytes) -> tuple[int, int]:
-    """(width, height) by the first bytes of a file."""
+    """Return (width, height) in pixels, from the first bytes of a file."""
     width, height = struct.unpack_from('>II', head, len(SIGNATURE) + 8)
     return width, height
 
 
 def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (name, content) of each chunk up to the file's end, or to where it is cut off."""
+    """Yield (name, content) of each chunk, up to the file's end or the place where the file is truncated."""
     position = len(SIGNATURE)
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], 'big')
@@ -205,15 +220,15 @@ def _read_chunks(data: bytes, notes: list[str]) -> metadata.Metadata:
             notes.append(f'{which} of {frames} frames{base.ALL_FRAMES}')
             frames = 0
     if damaged_texts:
-        notes.append(f'without {damaged_texts} of its texts, damaged or too large')
+        notes.append(f'without {damaged_texts} of its texts, which are damaged or too large')
     if said.get('icc_profile'):
-        # The profile counts more than all but cICP (PNG, third edition, 4.3).
+        # The profile takes precedence over all colour chunks except cICP (PNG, third edition, 4.3).
         said['png_colour'] = {key: value for key, value in said['png_colour'].items() if key == b'cICP'}
     return raw_profiles.taken(metadata.Metadata(text=tuple(text), **said), notes)
 
 
 def _inflate(data: bytes) -> bytes | None:
-    """What lies compressed in a chunk; None where it is damaged or larger than MAX_CHUNK_BYTES."""
+    """Return the decompressed content of a chunk; None if it is damaged or larger than MAX_CHUNK_BYTES."""
     try:
         stream = zlib.decompressobj()
         content = stream.decompress(data, MAX_CHUNK_BYTES)
@@ -223,7 +238,7 @@ def _inflate(data: bytes) -> bytes | None:
 
 
 def _read_text(name: bytes, content: bytes) -> metadata.Text | None:
-    """The text of a chunk; None where it is damaged."""
+    """Return the text of a chunk; None if it is damaged."""
     key, _, rest = content.partition(b'\0')
     encoding, packed, language, translated = 'latin-1', name == b'zTXt', b'', b''
     if packed:
@@ -268,7 +283,7 @@ def _text_content(each: metadata.Text) -> bytes:
 
 
 def _whole_ratio(pair: tuple[float, float]) -> tuple[int, int]:
-    """Two numbers as whole ones in about the same ratio."""
+    """Return two whole numbers in about the same ratio."""
     ratio = fractions.Fraction(pair[0] / pair[1]).limit_denominator(10_000)
     return max(1, min(1 << 30, ratio.numerator)), ratio.denominator
 
@@ -278,24 +293,40 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 
 def said_of(data: bytes) -> metadata.Metadata:
-    """Return what a file's content says beside its pixels."""
+    """Return the metadata in a file's content."""
     return _read_chunks(data, [])
 
 
 def assemble(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return (name, content) of chunks as a file holds them, with lengths and checksums."""
+    """Return the bytes of chunks with their lengths and checksums.
+
+    Args:
+        chunks: (name, content) of each chunk.
+    """
     return b''.join(_chunk(name, content) for name, content in chunks)
 
 
 def head_of(array: np.ndarray, said: metadata.Metadata) -> bytes:
-    """Return all that a file holds before its pixels (H, W, C)."""
+    """Return all bytes of a file before its pixels.
+
+    Args:
+        array: the pixels (H, W, C), uint8 or uint16.
+        said: the metadata.
+    """
     height, width, channels = array.shape
     header = struct.pack('>IIBBBBB', width, height, 8 * array.itemsize, COLOUR_TYPES[channels], 0, 0, 0)
     return SIGNATURE + _chunk(b'IHDR', header) + b''.join(_chunks_for(said))
 
 
 def write(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.Settings) -> None:
-    """Write (H, W, C), uint8 or uint16, to a binary file, a part at a time."""
+    """Write a PNG file, one band of rows at a time.
+
+    Args:
+        file: a binary file.
+        array: pixels (H, W, C), uint8 or uint16.
+        said: the metadata.
+        how: the settings.
+    """
     file.write(head_of(array, said))
     for part in png_rows.compress(array, how.compression):
         file.write(_chunk(b'IDAT', part))
@@ -303,13 +334,17 @@ def write(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, how: base.
 
 
 def read_checked(data: bytes, notes: list[str]) -> base.Content:
-    """Read a file's content, once its size is known to be bearable."""
+    """Read a file's content as `read` does, unless the picture is too large.
+
+    Raises:
+        ValueError: the file is damaged or truncated, or the picture is too large.
+    """
     images.check_pixels(*size_of(data))
     return read(data, notes)
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
-    """Write a PIL image of 8 bits."""
+    """Write a PIL image of 8 bits per channel to a binary file."""
     write(file, pixels.as_planes_last(np.asarray(image)), said, how)
 
 

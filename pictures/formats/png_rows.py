@@ -1,8 +1,8 @@
-"""The rows of a PNG: filtered and compressed, a band of them at a time (PNG, third edition, 9 and 10).
+"""Filtering and compression of PNG rows, one band of rows at a time (PNG, third edition, 9 and 10).
 
-Every row has the filter Paeth. What is left of a photograph is noise: the search for repetitions costs nine tenths of
-zlib's time there and finds nothing, so zlib only looks for runs of one byte. Where a sample shows that a band does repeat
-itself, as drawings and texts do, zlib searches.
+Every row uses the filter Paeth. In photographs, the filtered bytes are noise: the search for repeated strings takes
+nine tenths of zlib's time and finds nothing. So zlib only looks for runs of one byte. If a sample of a band shows that
+strings do repeat, as in drawings and texts, zlib searches for them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 COMPRESSIONS = ('fast', 'small')
 PAETH = 4  # the filter's number
 BAND_BYTES = 1 << 20
-SAMPLE_BYTES = 1 << 15  # of a band, to choose the way of compressing it
-REPEATS = 0.9  # a search is worth its time where it leaves less than this part
-LARGE_BYTES = 1 << 26  # from here on all cores work on one picture
+SAMPLE_BYTES = 1 << 15  # of a band, to choose how to compress it
+REPEATS = 0.9  # zlib searches if that makes the sample smaller than this fraction of the size without a search
+LARGE_BYTES = 1 << 26  # all cores compress a picture of at least this size
 ZLIB_HEADER = b'\x78\x9c'
-LAST_BLOCK = b'\x03\x00'  # an empty one, which deflate needs at the end
+LAST_BLOCK = b'\x03\x00'  # an empty block: a deflate stream must end with a block that is marked as the last
 
 
 def compress(array: np.ndarray, compression: str = 'fast') -> Iterator[bytes]:
-    """Yield the parts of the zlib stream that holds a picture's filtered rows.
+    """Yield the parts of the zlib stream that contains a picture's filtered rows.
 
     Args:
         array: (H, W, C), uint8 or uint16.
@@ -48,10 +48,15 @@ def compress(array: np.ndarray, compression: str = 'fast') -> Iterator[bytes]:
 
 
 def filter_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Return the rows `start` to `stop` of a picture (H, W, C) as they are compressed.
+    """Return the filtered rows `start` to `stop` of a picture.
+
+    Args:
+        array: (H, W, C), uint8 or uint16.
+        start: the first row.
+        stop: the row after the last one.
 
     Returns:
-        (stop - start, 1 + W * C * bytes a number), uint8: each row's filter, and what is left of its bytes.
+        (stop - start, 1 + W * C * bytes per number), uint8: each row's filter number, then its filtered bytes.
     """
     pixel_bytes = array.shape[2] * array.itemsize
     above = max(0, start - 1)
@@ -67,9 +72,15 @@ def filter_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:
 
 
 def paeth(left: np.ndarray, up: np.ndarray, corner: np.ndarray) -> np.ndarray:
-    """Return the neighbour nearest to left + up - corner; of equals the first in this order (section 9.4).
+    """Return, for each byte, the neighbour nearest to left + up - corner (PNG, third edition, 9.4).
 
-    In eight bits: that sum is nearest to the corner only where the corner lies between the other two.
+    If several are equally near, the first in the order left, up, corner counts. The computation needs only eight bits,
+    because the corner can be the nearest only if its value is between the other two.
+
+    Args:
+        left: the bytes to the left, uint8.
+        up: the bytes above, of the same shape.
+        corner: the bytes above and to the left, of the same shape.
     """
     to_left, to_up = _distance(up, corner), _distance(left, corner)
     is_between = (left < corner) != (up < corner)
@@ -82,12 +93,12 @@ def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _choose(mask: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """As np.where, which takes five times as long for bytes."""
+    """Return np.where(mask, a, b), in a fifth of its time for bytes."""
     return b ^ ((a ^ b) & np.negative(mask.view(np.uint8)))
 
 
 def _deflate(rows: bytes, compression: str) -> bytes:
-    """Compress rows by themselves, so that they end at a whole byte and others can follow."""
+    """Compress rows independently of others; the result ends at a whole byte, so that other parts can follow."""
     middle = max(0, len(rows) - SAMPLE_BYTES) // 2
     sample = rows[middle : middle + SAMPLE_BYTES]
     if compression == 'small':

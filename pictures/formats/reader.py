@@ -1,6 +1,6 @@
-"""People's picture files, of any mode, depth and orientation, with what the file says beside its pixels.
+"""Read a user's picture file, of any mode, depth and orientation, with its metadata.
 
-Each format has one way in (registry.py). What would not be read rightly is refused.
+registry.py finds the function that reads a format. A file that would be read wrongly is refused.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from rdn import escaping, files
 
 import numpy as np
 
-MAX_FILE_BYTES = 1 << 32  # of a picture that is read as a whole
+MAX_FILE_BYTES = 1 << 32  # because formats read the whole file into memory
 
 
 class Picture(NamedTuple):
-    """A picture as read, upright. pixels: (H, W, C) as pictures/formats/pixels.py says; said: what the file says beside them.
+    """A picture as it was read, upright.
 
-    is_lossless: whether the file holds them without loss. notes: what a person should know of how it was read.
+    Attributes:
+        pixels: (H, W, C) in the form of pictures/formats/pixels.py.
+        said: the file's metadata.
+        is_lossless: whether the file stores the pixels without loss.
+        notes: what the user should know about how the file was read.
     """
 
     pixels: np.ndarray
@@ -29,21 +33,30 @@ class Picture(NamedTuple):
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether a file's ending is that of a picture."""
+    """Return whether a file's name has the ending of a picture."""
     return name.lower().endswith(registry.READABLE)
 
 
 def read_size(path: str) -> tuple[int, int]:
-    """(width, height) of a picture by its header; (0, 0) if that cannot be read, which reading it will say."""
+    """Return (width, height) of a picture in pixels, from its header.
+
+    (0, 0) if the header cannot be read; the error is reported when the picture is read.
+    """
     try:
         found = _format_of(path)
         return found.size(path) if found else base.size_by_pillow(path)
-    except Exception:  # the libraries raise anything for a broken file
+    except Exception:  # for a damaged file, the libraries raise exceptions of all kinds
         return 0, 0
 
 
 def read_picture(path: str) -> Picture:
-    """A Picture from a file. Raises ValueError, with the file's name, for one that cannot be read rightly."""
+    """Read a picture from a file.
+
+    Raises:
+        ValueError: the file cannot be read correctly; the message contains its name.
+        OSError: the file cannot be opened.
+        MemoryError: the picture is too large for this machine.
+    """
     files.check_plain(path, MAX_FILE_BYTES)
     notes: list[str] = []
     found = _format_of(path)
@@ -54,20 +67,23 @@ def read_picture(path: str) -> Picture:
             array, said, orientation = (found.read if found else pillow.read)(path, notes)
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
-    except Exception as error:  # the libraries raise anything for a broken file
-        if str(error).startswith(path):
-            raise ValueError(str(error))
-        reason = escaping.one_line(error) or type(error).__name__
-        raise ValueError(f'{path}: cannot be used as an image: {reason}')
+    except Exception as error:  # for a damaged file, the libraries raise exceptions of all kinds
+        raise _refusal(path, error)
     said = metadata.of_file(said, orientation, *array.shape[1::-1])
     array = pixels.upright(array, orientation)
     return Picture(array, said, found is not None and found.is_lossless(path), notes)
 
 
 def read_frames(path: str) -> frames.Sequence | None:
-    """All frames or pages of a file; None for a format of which only the first is read.
+    """Read all frames or pages of a file.
 
-    Raises ValueError, with the file's name, for one that cannot be read rightly.
+    Returns:
+        The frames or pages; None for a format of which only the first picture is read.
+
+    Raises:
+        ValueError: the file cannot be read correctly; the message contains its name.
+        OSError: the file cannot be opened.
+        MemoryError: the picture is too large for this machine.
     """
     files.check_plain(path, MAX_FILE_BYTES)
     notes: list[str] = []
@@ -76,8 +92,16 @@ def read_frames(path: str) -> frames.Sequence | None:
         return found.read_frames(path, notes)._replace(notes=notes) if found and found.read_frames else None
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
-    except Exception as error:  # the libraries raise anything for a broken file
-        raise ValueError(f'{path}: cannot be used as an image: {escaping.one_line(error) or type(error).__name__}')
+    except Exception as error:  # as above
+        raise _refusal(path, error)
+
+
+def _refusal(path: str, error: Exception) -> ValueError:
+    """Return the error for a file that a library cannot read; it names the file once."""
+    if str(error).startswith(path):
+        return ValueError(str(error))
+    reason = escaping.one_line(error) or type(error).__name__
+    return ValueError(f'{path}: cannot be used as an image: {reason}')
 
 
 def _format_of(path: str) -> base.Format | None:

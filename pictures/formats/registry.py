@@ -1,6 +1,6 @@
-"""The list of all picture formats, and how to find one by a file's first bytes or ending.
+"""The list of all picture formats, and functions that find one by a file's first bytes or its ending.
 
-A new format is a module and an entry in FORMATS.
+To add a format, write a module for it and add an entry to FORMATS.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 
 from pictures.formats import apng, avif, base, bmp, gif, heif, jpeg, jpeg2000, jpegxl, netpbm, pillow, tiff_pages, webp
 
-# AVIF before HEIF, some of whose brands it names too.
+# AVIF comes before HEIF, because AVIF files also name some of HEIF's brands.
 FORMATS = (
     apng.FORMAT,
     tiff_pages.FORMAT,
@@ -27,21 +27,25 @@ FORMATS = (
 BY_ENDING = {ending: each for each in FORMATS for ending in each.endings}
 READABLE = tuple(sorted(BY_ENDING))
 WRITABLE = tuple(sorted(ending for each in FORMATS for ending in each.written))
-WITH_FRAMES = tuple(
-    sorted(ending for each in FORMATS if each.save_frames for ending in each.endings)
-)  # written with them
+# The endings of formats that are written with all frames or pages.
+WITH_FRAMES = tuple(sorted(ending for each in FORMATS if each.save_frames for ending in each.endings))
 
 
 def ending_of(path: str) -> str:
-    """Return the ending of a file's name as BY_ENDING has it, in lower case with its dot; empty for none."""
+    """Return the ending of a file's name in lower case with its dot, as in BY_ENDING; empty if there is none."""
     return os.path.splitext(path)[1].lower()
 
 
 def can_write(ending: str, all_frames: bool) -> bool:
-    """Return whether results may have an ending. all_frames: whether all frames of animations are enlarged."""
+    """Return whether results may have an ending.
+
+    Args:
+        ending: of a file's name, in lower case with its dot.
+        all_frames: whether all frames of animations are enlarged.
+    """
     return ending in WRITABLE or all_frames and ending in WITH_FRAMES
 
 
 def of_head(head: bytes) -> base.Format | None:
-    """The format of a file by its first bytes; None for what Pillow has to find."""
+    """Return the format of a file by its first bytes; None if Pillow has to identify it."""
     return next((each for each in FORMATS if each.is_mine and each.is_mine(head)), None)

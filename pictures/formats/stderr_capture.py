@@ -1,4 +1,4 @@
-"""Libraries in C write their warnings to file descriptor 2 by themselves: nothing of that belongs on a person's console."""
+"""Keep the warnings of C libraries off the user's console; the libraries write them directly to file descriptor 2."""
 
 from __future__ import annotations
 
@@ -9,26 +9,34 @@ import tempfile
 import threading
 from typing import IO, Iterator, TextIO
 
-_lock = threading.RLock()  # one descriptor for all threads
+_lock = threading.RLock()  # all threads share file descriptor 2
 
 
 @contextlib.contextmanager
 def libraries() -> Iterator[None]:
-    """Send what is written to file descriptor 2 nowhere while the block lasts; what goes wrong is raised all the same."""
+    """Discard the output to file descriptor 2 during the block; exceptions are still raised."""
     with open(os.devnull, 'wb') as nowhere, _redirected(nowhere):
         yield
 
 
 @contextlib.contextmanager
 def into(file: IO[bytes]) -> Iterator[None]:
-    """Send what is written to file descriptor 2 to a file while the block lasts. Other threads must not redirect it."""
+    """Redirect file descriptor 2 to a file during the block; other threads that redirect it wait for the block's end.
+
+    Args:
+        file: an open file with a descriptor.
+    """
     with _redirected(file):
         yield
 
 
 @contextlib.contextmanager
 def overheard() -> Iterator[list[str]]:
-    """Yield a list that holds, after the block, the lines that were written to file descriptor 2 in it."""
+    """Collect the lines that are written to file descriptor 2 during the block.
+
+    Yields:
+        A list, which is empty during the block and contains the lines after it.
+    """
     lines: list[str] = []
     with tempfile.TemporaryFile() as file:
         with _redirected(file):
@@ -39,11 +47,15 @@ def overheard() -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def console() -> Iterator[TextIO]:
-    """Yield a stream to where sys.stderr goes now, for what has to arrive there while another thread redirects that."""
+    """Open a stream to the console, for output that must appear while another thread redirects file descriptor 2.
+
+    Yields:
+        A stream that keeps the target which sys.stderr has now.
+    """
     try:
         with _lock:
             descriptor = os.dup(sys.stderr.fileno())
-    except (OSError, AttributeError):  # it is closed, or another object that has no descriptor
+    except (OSError, AttributeError):  # sys.stderr is closed, or is an object without a descriptor
         yield sys.stderr
         return
     with open(descriptor, 'w', encoding=sys.stderr.encoding, errors=sys.stderr.errors) as stream:
@@ -56,7 +68,7 @@ def _redirected(file: IO[bytes]) -> Iterator[None]:
         sys.stderr.flush()
         try:
             saved = os.dup(2)
-        except OSError:  # closed already
+        except OSError:  # file descriptor 2 is closed
             yield
             return
         try:

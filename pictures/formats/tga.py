@@ -1,18 +1,18 @@
-"""The meaning of the last channel of TGA files, which Pillow does not ask for (Truevision TGA 2.0)."""
+"""The meaning of the last channel of TGA files, which Pillow does not read (Truevision TGA 2.0)."""
 
 from __future__ import annotations
 
 import os
 
-ALPHA_BITS = 0x0F  # of the image descriptor
+ALPHA_BITS = 0x0F  # a mask for the image descriptor
 DESCRIPTOR_PLACE, HEADER_BYTES = 17, 18
 FOOTER_BYTES, SIGNATURE = 26, b'TRUEVISION-XFILE.\0'
 ATTRIBUTES_PLACE = 494  # in the extension area
-NONE, STRAIGHT, PREMULTIPLIED = 0, 3, 4  # values of the attributes' type; 1 and 2: undefined data
+NONE, STRAIGHT, PREMULTIPLIED = 0, 3, 4  # values of the attributes type; 1 and 2 mean undefined data
 
 
 def alpha_of(path: str) -> int:
-    """NONE, STRAIGHT or PREMULTIPLIED, as a file's header and its extension area say."""
+    """Return NONE, STRAIGHT or PREMULTIPLIED, from a file's extension area, or else from its header."""
     with open(path, 'rb') as file:
         header = file.read(HEADER_BYTES)
         size = file.seek(0, os.SEEK_END)

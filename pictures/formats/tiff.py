@@ -1,4 +1,4 @@
-"""TIFF: its first page, of any depth up to 16 bits, layout and compression that tifffile and imagecodecs know (TIFF 6.0)."""
+"""TIFF: its first page, up to 16 bits, any layout and compression that tifffile and imagecodecs support (TIFF 6.0)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 MINISWHITE, MINISBLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6  # values of PhotometricInterpretation
-CHANNELS = {MINISWHITE: 1, MINISBLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}  # before the extra ones
+CHANNELS = {MINISWHITE: 1, MINISBLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}  # without extra channels
 ASSOCIATED, UNASSOCIATED = 1, 2  # values of ExtraSamples
 UNSIGNED = 1  # value of SampleFormat
 CMYK_INKS = 1  # value of InkSet
@@ -21,14 +21,22 @@ REDUCED = 1  # bit of NewSubfileType
 SEPARATE = 2  # value of PlanarConfiguration
 JPEG_COMPRESSIONS = (6, 7, 34892)
 NO_UNIT = 1  # value of ResolutionUnit
-# Tags of the first directory that are read beside EXIF's.
+# The tags that are read from the first directory in addition to EXIF's.
 READ_TAGS = exif.DESCRIPTIVE | geotiff.TAGS | geotiff.OTHERS | {exif.IPTC, exif.PHOTOSHOP}
 
 
 def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadata, int | None]:
-    """(pixels, Metadata, EXIF orientation) of an open file's first page.
+    """Read the first page of an open file; reduced versions of other pages do not count.
 
-    Raises ValueError for a page of a kind that is not read, or that is cut off.
+    Args:
+        file: the open file.
+        notes: receives notes on the parts of the file that are left out or converted.
+
+    Returns:
+        The pixels (H, W, C), uint8 or uint16; the metadata; EXIF's orientation, which is not applied yet.
+
+    Raises:
+        ValueError: the page is not supported, damaged or truncated.
     """
     with stderr_capture.libraries(), tifffile.TiffFile(file) as tiff:
         if len(tiff.pages) > 1:
@@ -39,9 +47,20 @@ def read(file: BinaryIO, notes: list[str]) -> tuple[np.ndarray, metadata.Metadat
 def read_page(
     file: BinaryIO, tiff: tifffile.TiffFile, page: Any, notes: list[str], tags_at: int | None = None
 ) -> tuple[np.ndarray, metadata.Metadata, int | None]:
-    """(pixels, Metadata, EXIF orientation) of one page of an open file. Raises ValueError as `read`.
+    """Read one page of an open file.
 
-    tags_at: the place of the directory with the descriptive tags; None: the file's first one.
+    Args:
+        file: the open file.
+        tiff: the same file as tifffile opened it.
+        page: tifffile's page.
+        notes: receives notes on the parts of the page that are left out or converted.
+        tags_at: the offset of the directory with the descriptive tags; None: the file's first directory.
+
+    Returns:
+        The pixels (H, W, C), uint8 or uint16; the metadata; EXIF's orientation, which is not applied yet.
+
+    Raises:
+        ValueError: the page is not supported, damaged or truncated.
     """
     _check(page, tiff.filehandle.size)
     said = _read_tags(file, page, notes, tags_at)
@@ -57,49 +76,57 @@ def read_page(
 
 
 def _full_page(tiff: tifffile.TiffFile) -> Any:
-    """The first page that is no smaller version of another, which may lie behind it or below it."""
+    """Return the first page that is not a reduced version of another page; look in the first page's sub-IFDs last."""
     first: Any = tiff.pages[0]
     if not first.subfiletype & REDUCED:
         return first
     others: list[Any] = [*list(tiff.pages)[1:], *(first.pages or [])]
     full = next((page for page in others if not getattr(page, 'subfiletype', REDUCED) & REDUCED), None)
     if full is None:
-        raise ValueError('holds a small version of a picture only')
+        raise ValueError('contains only a reduced version of the picture')
     return full
 
 
 def size_of(path: str) -> tuple[int, int]:
-    """(width, height) of a file's first page. Raises ValueError for a broken file."""
+    """Return (width, height) in pixels of the page that `read` reads.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     with open(path, 'rb') as file, stderr_capture.libraries(), tifffile.TiffFile(file) as tiff:
         page = _full_page(tiff)
         return page.imagewidth, page.imagelength
 
 
 def _check(page: Any, file_size: int) -> None:
-    """Raises ValueError for a page that would be read wrongly."""
+    """Raise ValueError for a page that would be read wrongly."""
     bits = page.bitspersample
     if page.photometric not in CHANNELS:
-        raise ValueError(f'a TIFF of the kind {getattr(page.photometric, "name", page.photometric)} is not read')
+        raise ValueError(
+            f'TIFF of the type {getattr(page.photometric, "name", page.photometric)} is not supported: save it as RGB'
+        )
     if page.sampleformat != UNSIGNED or bits > 16:
-        raise ValueError('more than 16 bits a channel, or numbers that are not whole and positive')
+        raise ValueError(
+            'more than 16 bits a channel, signed or floating-point numbers are not supported: save it with 16 bits'
+        )
     if page.samplesperpixel < CHANNELS[page.photometric] or page.imagedepth > 1:
-        raise ValueError('a TIFF of this layout is not read')
+        raise ValueError('TIFF with too few channels or with volumes is not supported: save it as RGB')
     if page.photometric == CMYK and (_number(page, 'InkSet') or CMYK_INKS) != CMYK_INKS:
-        raise ValueError('a TIFF of other inks than CMYK is not read: save it as RGB')
+        raise ValueError('TIFF with inks other than CMYK is not supported: save it as RGB')
     images.check_pixels(page.imagewidth, page.imagelength)
     if page.imagewidth * page.imagelength * page.samplesperpixel > 8 * images.MAX_PIXELS:
         raise ValueError(f'{page.samplesperpixel} channels are too many')
     if page.photometric == YCBCR and page.compression not in JPEG_COMPRESSIONS:
-        raise ValueError('YCbCr that is not compressed as JPEG is not read: save it as RGB')
+        raise ValueError('TIFF in YCbCr without JPEG compression is not supported: save it as RGB')
     parts = list(zip(page.dataoffsets, page.databytecounts))
     if not parts or any(not size or offset + size > file_size for offset, size in parts):
-        raise ValueError('is cut off, or parts of its picture are missing')
-    if len(parts) < _part_count(page) and not page.is_contiguous:  # tifffile would take black ones for them
+        raise ValueError('the file is truncated, or parts of its picture are missing')
+    if len(parts) < _part_count(page) and not page.is_contiguous:  # tifffile would fill the missing parts with black
         raise ValueError(f'{_part_count(page) - len(parts):,} parts of its picture are missing')
 
 
 def _part_count(page: Any) -> int:
-    """How many strips or tiles a page of this size has."""
+    """Return the number of strips or tiles that a page of this size must have."""
     across, down = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
     across, down = across or page.imagewidth, down or page.imagelength
     count = -(-page.imagewidth // across) * -(-page.imagelength // down)
@@ -107,7 +134,7 @@ def _part_count(page: Any) -> int:
 
 
 def _to_plain(array: np.ndarray, page: Any, said: metadata.Metadata, notes: list[str]) -> np.ndarray:
-    """The page's channels as grey or RGB, with alpha where it has one."""
+    """Return the page's channels as grey or RGB, with alpha if the page has it."""
     kind, bits = page.photometric, page.bitspersample
     own = CHANNELS[kind]
     extra = [int(x) for x in page.extrasamples] + [0] * (array.shape[2] - own - len(page.extrasamples))
@@ -127,18 +154,18 @@ def _to_plain(array: np.ndarray, page: Any, said: metadata.Metadata, notes: list
     if alpha is None:
         return np.ascontiguousarray(plain)
     opacity = pixels.scale(array[:, :, own + alpha : own + alpha + 1], (1 << bits) - 1)
-    if opacity.dtype != plain.dtype:  # beside a palette or colours that are RGB now
+    if opacity.dtype != plain.dtype:  # the colours come from a palette, or from CMYK as 8 bits
         opacity = pixels.to_8_bits(opacity) if plain.dtype == np.uint8 else opacity.astype(np.uint16) * 257
     joined = np.concatenate([plain, opacity], 2)
     return pixels.divide_by_alpha(joined) if extra[alpha] == ASSOCIATED and kind != PALETTE else joined
 
 
 def _look_up(indices: np.ndarray, page: Any) -> np.ndarray:
-    """(H, W) -> (H, W, 3) uint8, or uint16 where the palette has colours of such depth."""
+    """Return the colours (H, W, 3) of indices (H, W): uint8, or uint16 if the palette needs 16 bits."""
     table = np.asarray(page.colormap).T  # (colours, 3), uint16
     if indices.size and int(indices.max()) >= len(table):
         raise ValueError('its palette lacks colours that it uses')
-    if int(table.max()) < 256:  # as some programs write it
+    if int(table.max()) < 256:  # some programs write 8-bit values instead of 16-bit ones
         return table.astype(np.uint8)[indices]
     high, low = table >> 8, table & 255
     if (low == high).all() or not low.any():
@@ -179,7 +206,7 @@ def _read_tags(file: BinaryIO, page: Any, notes: list[str], tags_at: int | None)
 
 
 def _resources_of(tags: exif.Tags) -> dict[int, bytes]:
-    """Photoshop's resources. IPTC's records of their own tag count more than those among them."""
+    """Return Photoshop's resources. IPTC records in the IPTC tag take precedence over those in the resources."""
     block = tags.values.get(exif.PHOTOSHOP)
     resources = photoshop.parse(block.data) if block else {}
     if exif.IPTC in tags.values:
@@ -188,7 +215,7 @@ def _resources_of(tags: exif.Tags) -> dict[int, bytes]:
 
 
 def _aspect_of(dots: list[float | None]) -> tuple[float, float] | None:
-    """The aspect ratio of pixels that are not square. dots: horizontal and vertical, of no unit."""
+    """Return the aspect ratio of pixels that are not square, from a resolution (horizontal, vertical) without unit."""
     across, down = dots
     if not across or not down or not across > 0 or not down > 0 or across == down:
         return None
@@ -196,26 +223,37 @@ def _aspect_of(dots: list[float | None]) -> tuple[float, float] | None:
 
 
 def _ratio(value: Any) -> float | None:
-    """A rational number as tifffile gives it; nan for one that is divided by 0, None where there is none."""
+    """Return the value of tifffile's (numerator, denominator): nan if the denominator is 0, None for other values."""
     if not isinstance(value, tuple) or len(value) != 2:
         return None
     return value[0] / value[1] if value[1] else float('nan')
 
 
 def _bytes(value: Any) -> bytes | None:
-    if isinstance(value, tuple):  # XMP as numbers
+    if isinstance(value, tuple):  # tifffile returns XMP of some files as a tuple of numbers
         return bytes(x & 255 for x in value if isinstance(x, int)) or None
     return value if isinstance(value, bytes) and value else None
 
 
 def write_16_bits(file: BinaryIO, array: np.ndarray, said: metadata.Metadata, _: base.Settings) -> None:
-    """Write (H, W, C) uint16 to a binary file that is open for reading, too; compressed without loss, as 8 bits are."""
+    """Write a TIFF with 16 bits per channel, compressed without loss.
+
+    Args:
+        file: a binary file, which is also open for reading.
+        array: pixels (H, W, C), uint16.
+        said: the metadata.
+    """
     tifffile.imwrite(file, array if array.shape[2] > 1 else array[:, :, 0], **options_for(array, said))
     exif.add_to_tiff(file, tags_for(said))
 
 
 def options_for(array: np.ndarray, said: metadata.Metadata) -> dict[str, Any]:
-    """How tifffile is to write pixels (H, W, C) with what a file said beside them."""
+    """Return the keyword arguments with which tifffile writes a page.
+
+    Args:
+        array: pixels (H, W, C), uint8 or uint16.
+        said: the metadata.
+    """
     channels = array.shape[2]
     tags = []
     if said.icc_profile:
@@ -233,7 +271,7 @@ def options_for(array: np.ndarray, said: metadata.Metadata) -> dict[str, Any]:
 
 
 def tags_for(said: metadata.Metadata) -> exif.Tags:
-    """What a TIFF's own directory is to say of a picture beside its pixels."""
+    """Return the metadata as tags for the directory of a TIFF page."""
     tags = said.exif.only(exif.DESCRIPTIVE) if said.exif else exif.Tags('<', {}, {})
     if said.dpi or said.pixel_aspect:
         unit = pixel_tags.INCH if said.dpi else NO_UNIT
@@ -253,13 +291,20 @@ def tags_for(said: metadata.Metadata) -> exif.Tags:
 
 
 def read_file(path: str, notes: list[str]) -> base.Content:
-    """Read a file."""
+    """Read the first page of the file at a path, as `read` does."""
     with open(path, 'rb') as file:
         return read(file, notes)
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, _: base.Settings, notes: list[str]) -> None:
-    """Write a PIL image of 8 bits to a binary file that is open for reading, too."""
+    """Write a PIL image of 8 bits per channel, compressed without loss.
+
+    Args:
+        file: a binary file, which is also open for reading.
+        image: in L, LA, RGB or RGBA.
+        said: the metadata.
+        notes: not used.
+    """
     options: dict[str, Any] = {'icc_profile': said.icc_profile} if said.icc_profile else {}
     if said.dpi:
         options['dpi'] = said.dpi

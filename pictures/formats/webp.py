@@ -1,7 +1,7 @@
-"""WebP: read and written by Pillow; a file without loss stays so.
+"""WebP: read and written by Pillow; a lossless file stays lossless.
 
-An animation is written frame by frame: Pillow compresses each, and the container around them is written here, because
-Pillow's own writer holds all frames (https://developers.google.com/speed/webp/docs/riff_container).
+An animation is written frame by frame: Pillow compresses each frame, and this module writes the container, because
+Pillow's own writer keeps all frames in memory (https://developers.google.com/speed/webp/docs/riff_container).
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ from PIL import Image
 
 HAS_PROFILE, HAS_ALPHA, HAS_EXIF, HAS_XMP, IS_ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02  # flags of VP8X
 NO_BLENDING = 0x02  # flag of ANMF: a frame's pixels replace those below
-CODED = (b'ALPH', b'VP8 ', b'VP8L')  # chunks of a picture
+CODED = (b'ALPH', b'VP8 ', b'VP8L')  # the chunks that contain pixels
 MAX_MILLISECONDS = (1 << 24) - 1  # of a frame
 MAX_PLAYS = 65535
 MAX_SIDE = 16383
 
 
 def save(file: BinaryIO, image: Image.Image, said: metadata.Metadata, how: base.Settings, notes: list[str]) -> None:
-    """Write a PIL image in RGB or RGBA. The colours under alpha 0 stay, too: they may be data."""
+    """Write a PIL image in RGB or RGBA to a binary file.
+
+    Colours where alpha is 0 are kept, because in textures they may be data.
+    """
     options = {'exif': base.exif_block_with_dpi(said), 'xmp': said.xmp, 'icc_profile': said.icc_profile}
     given = {key: value for key, value in options.items() if value}
     image.save(file, 'WEBP', quality=how.quality, lossless=how.lossless, exact=True, **given)
 
 
 def is_mine(head: bytes) -> bool:
-    """Whether a file's first bytes are those of WebP."""
+    """Return whether a file's first bytes are those of WebP."""
     return head[:4] == b'RIFF' and head[8:12] == b'WEBP'
 
 
 def is_lossless(path: str) -> bool:
-    """Whether all frames of a file are coded without loss."""
+    """Return whether all frames of a file are coded without loss."""
     with open(path, 'rb') as file:
         head = file.read(12)
         names = set()
@@ -49,12 +52,20 @@ def is_lossless(path: str) -> bool:
                 break
             names.add(chunk[:4])
             size = int.from_bytes(chunk[4:], 'little')
-            file.seek(16 if chunk[:4] == b'ANMF' else size + size % 2, os.SEEK_CUR)  # a frame's chunks lie in it
+            file.seek(16 if chunk[:4] == b'ANMF' else size + size % 2, os.SEEK_CUR)  # ANMF contains a frame's chunks
     return b'VP8L' in names and b'VP8 ' not in names
 
 
 def read_frames(path: str, notes: list[str]) -> frames.Sequence:
-    """Return all frames of a file, composed by libwebp."""
+    """Read all frames of a file; libwebp composes them.
+
+    Args:
+        path: of the file.
+        notes: receives notes on damaged metadata.
+
+    Raises:
+        ValueError: the file is damaged, or the picture is too large.
+    """
     with images.open_image(path) as image:
         images.check_pixels(*image.size)
         count, size, loops = getattr(image, 'n_frames', 1), image.size, image.info.get('loop', 1)
@@ -73,10 +84,17 @@ def _compose(path: str, said: metadata.Metadata) -> Iterator[frames.Frame]:
 
 
 def save_frames(file: BinaryIO, film: frames.Sequence, how: base.Settings, notes: list[str]) -> None:
-    """Write an animation: of each frame the part that differs from the frame before."""
+    """Write an animation; each frame stores only the part that differs from the frame before it.
+
+    Args:
+        file: a binary file, in which this function seeks.
+        film: the frames.
+        how: the settings.
+        notes: not used.
+    """
     before: np.ndarray | None = None
     flags, said, size = IS_ANIMATION, metadata.Metadata(), (0, 0)
-    elapsed = written = 0.0
+    elapsed = written = 0.0  # sums of the exact and the rounded times, so that rounding errors do not add up
     for frame in film.frames():
         if before is None:
             said, size = frame.said, (frame.pixels.shape[1], frame.pixels.shape[0])
@@ -99,7 +117,7 @@ def save_frames(file: BinaryIO, film: frames.Sequence, how: base.Settings, notes
 
 
 def _write_head(file: BinaryIO, size: tuple[int, int], said: metadata.Metadata, plays: int) -> None:
-    """Write what lies before the frames. Length and flags are written again at the end."""
+    """Write the part before the frames; `save_frames` writes the length and the flags again at the end."""
     file.write(b'RIFF\0\0\0\0WEBP' + _chunk(b'VP8X', _header(0, size)))
     if said.icc_profile:
         file.write(_chunk(b'ICCP', said.icc_profile))
@@ -114,7 +132,7 @@ def _write_frame(
     file: BinaryIO, array: np.ndarray, before: np.ndarray | None, milliseconds: int, how: base.Settings
 ) -> None:
     left, top, right, bottom = frames.changed_box(before, array)
-    left, top = left - left % 2, top - top % 2  # the container holds halves of them
+    left, top = left - left % 2, top - top % 2  # the container stores half of each, as a whole number
     part = np.ascontiguousarray(frames.crop(array, (left, top, right, bottom)))
     buffer = io.BytesIO()
     image = Image.fromarray(part[:, :, 0] if part.shape[2] == 1 else part)

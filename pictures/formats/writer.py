@@ -1,6 +1,6 @@
-"""The upscaled picture: filled part by part, then saved in its format, with what the source's file said.
+"""The upscaled picture: it is filled part by part, then saved in its format with the metadata of its source.
 
-Pixels are as in pictures/formats/pixels.py. Each format has one way out (registry.py).
+Pixels have the form of pictures/formats/pixels.py. registry.py finds the functions that write a format.
 """
 
 from __future__ import annotations
@@ -14,25 +14,40 @@ import numpy as np
 from PIL import Image
 
 MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
-SCREEN = registry.BY_ENDING['.jpg']  # a format that has profiles alone
+SCREEN = registry.BY_ENDING['.jpg']  # a format that stores colour spaces only as profiles
 
 
 def check_size(width: int, height: int, ending: str) -> None:
-    """Raises ValueError for a picture too large for the format of a file name's ending."""
+    """Check that a format can store a picture of a size.
+
+    Args:
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+        ending: of the file's name, which determines the format.
+
+    Raises:
+        ValueError: the picture is too large for the format.
+    """
     target = registry.BY_ENDING[ending]
     if target.max_side and max(width, height) > target.max_side:
-        raise ValueError(f'{width} x {height} pixels: {target.name} holds {target.max_side} a side at most')
+        raise ValueError(f'{width} x {height} pixels: {target.name} allows at most {target.max_side} per side')
 
 
 class Canvas:
     """An upscaled picture that is filled part by part, then saved.
 
-    Pixels lie where the format's writer takes them from, in an array or in Pillow's image: two copies of a picture of 400
-    megapixels are too many.
+    The pixels are in an array or in a PIL image, as the format's writer needs them, because a second copy of a picture
+    of 400 megapixels would take too much memory.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        channels: 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+        dtype: of the pixels, uint8 or uint16.
+        ending: of the result's file name, which determines its format.
     """
 
     def __init__(self, width: int, height: int, channels: int, dtype: np.dtype, ending: str):
-        """ending: of the result's file name, which says its format."""
         self.width, self.height = width, height
         self.has_16_bits = dtype == np.uint16
         self._format = registry.BY_ENDING[ending]
@@ -44,7 +59,7 @@ class Canvas:
         self._is_grey = channels < 3
 
     def put(self, rows: slice, columns: slice, part: np.ndarray) -> None:
-        """Put pixels (h, w, C) at slices of rows and columns."""
+        """Copy pixels (h, w, C) to the given rows and columns."""
         if self.pixels is not None:
             self.pixels[rows, columns] = part
         else:
@@ -52,7 +67,7 @@ class Canvas:
             self.image.paste(image, (columns.start, rows.start))
 
     def crop(self, box: tuple[int, int, int, int]) -> np.ndarray:
-        """The pixels (h, w, C) of a part; box: left, top, right, bottom."""
+        """Return the pixels (h, w, C) of a part. The box is (left, top, right, bottom), in pixels."""
         if self.pixels is not None:
             return self.pixels[box[1] : box[3], box[0] : box[2]]
         return pixels.as_planes_last(np.asarray(self.image.crop(box)))
@@ -60,25 +75,25 @@ class Canvas:
     def save(
         self, file: BinaryIO, said: metadata.Metadata, settings: base.Settings, source: np.ndarray | None = None
     ) -> list[str]:
-        """Write to a binary file, open for reading too, with what was said.
+        """Write the picture.
 
-        source: the pixels before they were enlarged, whose depth the result need not exceed; None if they are gone.
+        Args:
+            file: a binary file, which is also open for reading.
+            said: the metadata of the result.
+            settings: how to write it.
+            source: the pixels before they were enlarged, or None. If the format keeps all bits that they use, there is
+                no note on lost bits.
 
-        Returns notes of what the format could not hold.
+        Returns:
+            Notes on the colours, bits and metadata that the format could not store.
         """
         target = self._format
-        assert target.save  # or nobody would have named a file so
+        assert target.save  # results have only endings of formats that can be written
         notes: list[str] = []
         array = self.pixels
-        if not target.has_colour_chunks:
-            numbers = _numbers_to_convert(said, target)
-            if numbers:
-                notes.append('HDR colours converted to sRGB: what is brighter than its white (203 cd/m²) is cut off')
-                array = cicp.to_srgb(pixels.as_planes_last(np.asarray(self.image)) if array is None else array, numbers)
-                said = said._replace(png_colour={})
-            said = _without_png_colour(said, target, self._is_grey, notes)
-        said = _with_fitting_profile(said, target, self._is_grey, notes)
-        said = base.held(said, target, notes)
+        said, high_range = _fit(said, target, self._is_grey, notes)
+        if high_range:
+            array = cicp.to_srgb(pixels.as_planes_last(np.asarray(self.image)) if array is None else array, high_range)
         save_pixels = target.save_16_bits if self.has_16_bits else target.save_8_bits
         if array is not None and save_pixels:
             if self.has_16_bits and target.bits < 16 and not (source is not None and pixels.fits(source, target.bits)):
@@ -96,32 +111,50 @@ class Canvas:
 
 
 def save_frames(file: BinaryIO, ending: str, film: frames.Sequence, settings: base.Settings) -> list[str]:
-    """Write frames or pages to a binary file, open for reading too; return notes of what the format could not hold.
+    """Write all frames or pages of a picture.
 
-    ending: of the file's name, of a format that holds the kind of frames.
+    Args:
+        file: a binary file, which is also open for reading.
+        ending: of the file's name; its format must support this kind of frames.
+        film: the enlarged frames or pages.
+        settings: how to write them.
+
+    Returns:
+        Notes on the colours, bits and metadata that the format could not store.
     """
     target = registry.BY_ENDING[ending]
-    assert target.save_frames  # or nobody would have named a file so
+    assert target.save_frames  # such results have only endings of formats that are written with frames
     notes: list[str] = []
 
     def fitted() -> Iterator[frames.Frame]:
         for frame in film.frames():
-            is_grey, said = frame.pixels.shape[2] < 3, frame.said
-            if not target.has_colour_chunks:
-                said = _without_png_colour(said, target, is_grey, notes)
-            said = base.held(_with_fitting_profile(said, target, is_grey, notes), target, notes)
-            array = frame.pixels
+            said, high_range = _fit(frame.said, target, frame.pixels.shape[2] < 3, notes)
+            array = cicp.to_srgb(frame.pixels, high_range) if high_range else frame.pixels
             if array.dtype == np.uint16 and not target.save_16_bits:
                 notes.append(f'saved with 8 bits a channel: {target.name} does not hold 16')
                 array = pixels.to_8_bits(array)
             yield frame._replace(pixels=array, said=said)
 
     target.save_frames(file, film._replace(frames=fitted), settings, notes)
-    return list(dict.fromkeys(notes))  # of all frames
+    return list(dict.fromkeys(notes))  # each note once, though several frames may cause it
+
+
+def _fit(
+    said: metadata.Metadata, target: base.Format, is_grey: bool, notes: list[str]
+) -> tuple[metadata.Metadata, tuple[int, int] | None]:
+    """Fit the metadata to a format, and return it with the numbers of HDR pixels that have to be converted to sRGB."""
+    high_range = None
+    if not target.has_colour_chunks:
+        high_range = _numbers_to_convert(said, target)
+        if high_range:
+            notes.append('HDR colours converted to sRGB: values brighter than its white (203 cd/m²) are clipped')
+            said = said._replace(png_colour={})
+        said = _without_png_colour(said, target, is_grey, notes)
+    return base.held(_with_fitting_profile(said, target, is_grey, notes), target, notes), high_range
 
 
 def _numbers_to_convert(said: metadata.Metadata, target: base.Format) -> tuple[int, int] | None:
-    """The numbers of a high dynamic range that a format cannot say; None where its pixels stay."""
+    """Return the H.273 numbers of HDR colours that a format cannot store; None if the pixels need no conversion."""
     numbers = cicp.numbers_of(said.png_colour)
     if numbers is None or said.icc_profile or not cicp.is_high_range(numbers) or target.holds_numbers(*numbers):
         return None
@@ -131,7 +164,7 @@ def _numbers_to_convert(said: metadata.Metadata, target: base.Format) -> tuple[i
 def _with_fitting_profile(
     said: metadata.Metadata, target: base.Format, is_grey: bool, notes: list[str]
 ) -> metadata.Metadata:
-    """Without a profile of other channels than the file will have, which readers would trip over."""
+    """Drop or convert a profile that does not match the file's channels, because readers would fail on it."""
     if not said.icc_profile:
         return said
     own = colour.space_of(said.icc_profile)
@@ -142,7 +175,7 @@ def _with_fitting_profile(
         try:
             return said._replace(icc_profile=colour.rgb_of_grey(said.icc_profile))
         except ValueError:
-            pass  # it has no curve: as one of other channels
+            pass  # a profile without a curve cannot be converted, so it is dropped
     notes.append(f'without its profile, which is for {own} pictures')
     return said._replace(icc_profile=None)
 
@@ -150,7 +183,7 @@ def _with_fitting_profile(
 def _without_png_colour(
     said: metadata.Metadata, target: base.Format, is_grey: bool, notes: list[str]
 ) -> metadata.Metadata:
-    """For formats that have no such chunks: what they say, by numbers or as a profile."""
+    """Replace PNG's colour chunks by numbers of H.273 or by a profile, for formats that do not have these chunks."""
     numbers = cicp.numbers_of(said.png_colour)
     if numbers and target.holds_numbers(*numbers):
         return said._replace(png_colour={cicp.CHUNK: said.png_colour[cicp.CHUNK]}, icc_profile=None)
@@ -177,7 +210,12 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def for_screen(array: np.ndarray, said: metadata.Metadata) -> Image.Image:
-    """Pixels as a PIL RGB image for a screen: 8 bits, sRGB, alpha on white."""
+    """Return a PIL image in RGB for a screen: 8 bits, sRGB, transparent parts on white.
+
+    Args:
+        array: pixels (H, W, C), uint8 or uint16.
+        said: the metadata that contains their colour space.
+    """
     numbers = cicp.numbers_of(said.png_colour)
     if numbers and cicp.is_high_range(numbers):
         array, said = cicp.to_srgb(array, numbers), said._replace(png_colour={}, icc_profile=None)

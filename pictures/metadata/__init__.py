@@ -1,0 +1,1 @@
+"""Metadata of pictures: read, and kept true for the enlarged picture."""

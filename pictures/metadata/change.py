@@ -1,4 +1,4 @@
-"""The change of a picture's pixels that its metadata has to follow: a turn, then an enlargement."""
+"""The geometric change from a file to its result, which the metadata has to follow: a turn, then an enlargement."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Change(NamedTuple):
     """A turn and an enlargement.
 
     Attributes:
-        orientation: EXIF's, 1 to 8, of the picture before.
-        before: (width, height) in pixels, before the turn.
-        after: (width, height) in pixels, at the end.
+        orientation: EXIF orientation of the old picture, 1 to 8.
+        before: (width, height) of the old picture in pixels, before the turn.
+        after: (width, height) of the new picture in pixels.
     """
 
     orientation: int
@@ -25,34 +25,42 @@ class Change(NamedTuple):
 
     @property
     def exchanges_sides(self) -> bool:
-        """Whether width becomes height."""
+        """Whether the turn exchanges width and height."""
         return self.orientation in exif.QUARTER_TURNS
 
     @property
     def upright(self) -> tuple[int, int]:
-        """(width, height) between the turn and the enlargement."""
+        """(width, height) in pixels after the turn, before the enlargement."""
         return self.before[::-1] if self.exchanges_sides else self.before
 
     @property
     def factors(self) -> Pair:
-        """How many times the upright picture becomes wider and higher."""
+        """(horizontal, vertical) scale factors from the upright picture to the new one."""
         return self.after[0] / self.upright[0], self.after[1] / self.upright[1]
 
     def without_turn(self) -> Change:
-        """The same for what speaks of the upright picture already."""
+        """Return the enlargement alone, for metadata that already describes the upright picture."""
         return Change(1, self.upright, self.after)
 
     def along(self, values: Pair) -> Pair:
-        """(horizontal, vertical) values, as they lie after the turn; they are not enlarged."""
+        """Return a (horizontal, vertical) pair of values in their order after the turn, without enlarging them."""
         return values[::-1] if self.exchanges_sides else values
 
     def sides(self, size: Pair) -> Pair:
-        """A width and a height in pixels, turned and enlarged."""
+        """Return a (width, height) in pixels after the turn and the enlargement."""
         width, height = self.along(size)
         return width * self.factors[0], height * self.factors[1]
 
     def relative_point(self, x: float, y: float) -> Pair:
-        """A place in the picture, 0 to 1 from its left and from its top, after the turn."""
+        """Return a point after the turn.
+
+        Args:
+            x: the distance from the left edge of the old picture, 0 to 1.
+            y: the distance from its top edge, 0 to 1.
+
+        Returns:
+            (x, y) in the upright picture, 0 to 1 each.
+        """
         if self.exchanges_sides:
             x, y = y, x
         if self.orientation in (2, 3, 6, 7):
@@ -62,19 +70,34 @@ class Change(NamedTuple):
         return x, y
 
     def relative_box(self, box: Box) -> Box:
-        """A box in relative numbers, after the turn."""
+        """Return a box after the turn.
+
+        Args:
+            box: (left, top, width, height), as fractions of the old picture's width and height.
+
+        Returns:
+            (left, top, width, height), as fractions of the upright picture's width and height.
+        """
         left, top, width, height = box
         x, y = self.relative_point(left + width / 2, top + height / 2)
         width, height = self.along((width, height))
         return x - width / 2, y - height / 2, width, height
 
     def point(self, x: float, y: float) -> Pair:
-        """A place in pixels, turned and enlarged."""
+        """Return a point after the turn and the enlargement, (x, y) in pixels from the top left corner."""
         x, y = self.relative_point(x / self.before[0], y / self.before[1])
         return x * self.after[0], y * self.after[1]
 
     def box_in(self, frame: Pair, box: Box) -> Box:
-        """A box in pixels of a frame that is turned and enlarged with the picture."""
+        """Return a box after the turn and the enlargement of the frame that contains it.
+
+        Args:
+            frame: (width, height) of the frame in pixels. The frame may be larger than the picture.
+            box: (left, top, width, height) in pixels of the frame.
+
+        Returns:
+            (left, top, width, height) in pixels of the new frame.
+        """
         width, height = frame
         left, top = box[0] / width, box[1] / height
         turned = self.relative_box((left, top, box[2] / width, box[3] / height))
@@ -82,7 +105,14 @@ class Change(NamedTuple):
         return turned[0] * width, turned[1] * height, turned[2] * width, turned[3] * height
 
     def subject_area(self, numbers: list[float]) -> list[int]:
-        """EXIF's SubjectArea: a centre, with a diameter or with a width and a height, in pixels (EXIF 2.32, 4.6.5)."""
+        """Return EXIF's SubjectArea after the turn and the enlargement (EXIF 2.32, 4.6.5).
+
+        Args:
+            numbers: the centre's x and y in pixels; then nothing, or a diameter, or a width and a height.
+
+        Returns:
+            The same numbers for the new picture, rounded, at least 0.
+        """
         changed = list(self.point(numbers[0], numbers[1]))
         if len(numbers) == 3:
             changed.append(numbers[2] * self.factors[0])

@@ -1,4 +1,4 @@
-"""Colour spaces that a file says by numbers: primaries and transfer functions of ITU-T H.273, as PNG's cICP has them."""
+"""Colour spaces as code points: the primaries and transfer functions of ITU-T H.273, as in PNG's cICP chunk."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 CHUNK = b'cICP'
 SRGB = (1, 13)
-PQ, HLG = 16, 18  # transfer functions of a high dynamic range: ITU-R BT.2100
-UNSAID = 2
+PQ, HLG = 16, 18  # transfer functions for high dynamic range: ITU-R BT.2100
+UNSAID = 2  # "unspecified"
 D65, C = (0.3127, 0.329), (0.31, 0.316)
 BT709 = (*D65, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 # x and y of white, red, green and blue (H.273, table 2).
@@ -26,32 +26,44 @@ PRIMARIES = {
     12: (*D65, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
     22: (*D65, 0.63, 0.34, 0.295, 0.605, 0.155, 0.077),
 }
-WHITE_CD = 203.0  # cd/m2 of white in a picture of a high dynamic range (ITU-R BT.2408)
+WHITE_CD = 203.0  # cd/m2 of white in an HDR picture (ITU-R BT.2408)
 PQ_PEAK_CD, HLG_PEAK_CD = 10000.0, 1000.0
-HLG_GAMMA = 1.2  # of the whole way from scene to display, at the peak above
+HLG_GAMMA = 1.2  # from scene light to display light, at the peak above
 CURVE_POINTS = 4096
-ROWS = 64  # that are converted at a time
+ROWS = 64  # converted at a time, to save memory
 
 
 def numbers_of(chunks: dict[bytes, bytes]) -> tuple[int, int] | None:
-    """(primaries, transfer function) of PNG's chunks on colour; None where they are not said so."""
+    """Return (primaries, transfer function) from PNG's cICP chunk.
+
+    Args:
+        chunks: PNG's colour chunks by their names.
+
+    Returns:
+        H.273's numbers; None if there is no valid cICP chunk.
+    """
     content = chunks.get(CHUNK, b'')
     return (content[0], content[1]) if len(content) == 4 else None
 
 
 def is_high_range(numbers: tuple[int, int]) -> bool:
-    """Whether the transfer function is one of a high dynamic range."""
+    """Return whether (primaries, transfer function) describe a high dynamic range (HDR): PQ or HLG."""
     return numbers[1] in (PQ, HLG)
 
 
 def linear(values: np.ndarray, transfer: int) -> np.ndarray:
-    """Light of coded values 0...1 by a transfer function (H.273, table 3); of HLG that of the scene.
+    """Return the linear light of coded values (H.273, table 3).
+
+    Args:
+        values: coded values, 0 to 1.
+        transfer: the number of the transfer function.
 
     Returns:
-        Light, 0...1 for the darkest and the brightest; of PQ in parts of 10,000 cd/m2.
+        Linear light, 0 (darkest) to 1 (brightest). For PQ, 1 is 10,000 cd/m2. For HLG it is light of the scene, not of
+        the display.
 
     Raises:
-        ValueError: the transfer function is not known.
+        ValueError: the transfer function is unknown.
     """
     if transfer in (1, 6, 14, 15):
         return np.where(
@@ -74,7 +86,18 @@ def linear(values: np.ndarray, transfer: int) -> np.ndarray:
 
 
 def profile_of(numbers: tuple[int, int], is_grey: bool = False) -> bytes | None:
-    """The ICC profile of numbers; None for sRGB. Raises ValueError for a space that a profile cannot say or that is not known."""
+    """Return the ICC profile of a colour space.
+
+    Args:
+        numbers: (primaries, transfer function).
+        is_grey: whether to make a profile for grey pictures instead of RGB.
+
+    Returns:
+        The profile; None for sRGB.
+
+    Raises:
+        ValueError: the space is unknown, or HDR, which such a profile cannot describe.
+    """
     primaries, transfer = numbers
     if primaries in (1, UNSAID) and transfer in (1, UNSAID, 6, 13):
         return None
@@ -85,23 +108,26 @@ def profile_of(numbers: tuple[int, int], is_grey: bool = False) -> bytes | None:
 
 
 def to_srgb(array: np.ndarray, numbers: tuple[int, int]) -> np.ndarray:
-    """Pixels of a high dynamic range as sRGB.
+    """Convert pixels of a high dynamic range to sRGB.
 
-    White, at 203 cd/m2, becomes 1; what is brighter, or outside of sRGB's colours, is cut off.
+    White, at 203 cd/m2, becomes the largest value. Brighter light and colours outside sRGB are clipped.
 
     Args:
-        array: (H, W, C), uint8 or uint16, C 1 to 4; alpha stays.
-        numbers: primaries and transfer function; an unknown primary is taken for BT.709's.
+        array: (H, W, C), uint8 or uint16, C 1 to 4; alpha is not converted.
+        numbers: (primaries, transfer function); unknown primaries are taken for BT.709's.
 
     Returns:
         A new array of the same shape and type.
+
+    Raises:
+        ValueError: the transfer function is unknown.
     """
     primaries, transfer = numbers
     top = np.iinfo(array.dtype).max
     light = linear(np.arange(top + 1) / top, transfer).astype(np.float32)
     own = colour.to_xyz(PRIMARIES.get(primaries, BT709))
     matrix = np.linalg.solve(colour.to_xyz(BT709), own).astype(np.float32)
-    weights = own[1].astype(np.float32)  # of the luminance
+    weights = own[1].astype(np.float32)  # red, green and blue's shares of the luminance
     channels = 3 if array.shape[2] > 2 else 1
     result = array.copy()
     for start in range(0, len(array), ROWS):

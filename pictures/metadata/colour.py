@@ -1,4 +1,4 @@
-"""Colours of other kinds as RGB, and colour spaces as ICC profiles (ICC.1:2001-04)."""
+"""Convert CMYK and other colour spaces to RGB, and make ICC profiles (ICC.1:2001-04)."""
 
 from __future__ import annotations
 
@@ -10,31 +10,39 @@ from typing import Sequence
 import numpy as np
 from PIL import Image, ImageCms
 
-SRGB_GAMMA, SRGB_CHROMATICITIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)  # as PNG has them
+SRGB_GAMMA, SRGB_CHROMATICITIES = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)  # in PNG's units
 D50 = (0.9642, 1.0, 0.8249)
-# Bradford's matrix: from XYZ to responses of the eye.
+# Bradford's matrix: from XYZ to the responses of the eye's cones.
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
 def cmyk_to_rgb(array: np.ndarray, icc_profile: bytes | None) -> np.ndarray:
-    """(H, W, 4) uint8, 255 full ink -> (H, W, 3) uint8, through the profile where it is one of CMYK."""
+    """Convert CMYK pixels to RGB.
+
+    Args:
+        array: (H, W, 4) uint8; 255 is full ink.
+        icc_profile: the file's profile, which is used if it is a valid one for CMYK; or None.
+
+    Returns:
+        (H, W, 3) uint8, in sRGB if the profile was used.
+    """
     image = Image.frombytes('CMYK', array.shape[1::-1], np.ascontiguousarray(array).tobytes())
     return np.asarray(cmyk_image_to_rgb(image, icc_profile))
 
 
 def cmyk_image_to_rgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """The same for PIL images."""
+    """Convert a CMYK image of Pillow to RGB, as `cmyk_to_rgb` converts an array."""
     if icc_profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
             return ImageCms.profileToProfile(image, source, ImageCms.createProfile('sRGB'), outputMode='RGB')
         except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a broken profile: as without one
+            pass  # a broken profile is ignored
     return image.convert('RGB')
 
 
 def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """A PIL RGB image for a screen, in sRGB; as it is where its profile cannot be used."""
+    """Convert a Pillow RGB image to sRGB, for a screen; return it unchanged if its profile is None or unusable."""
     if not icc_profile:
         return image
     try:
@@ -46,7 +54,7 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
 
 @functools.lru_cache(maxsize=64)
 def is_srgb(icc_profile: bytes) -> bool:
-    """Whether a profile of RGB or grey means the same colours as sRGB, to one of 255."""
+    """Return whether a profile for RGB or grey gives the same colours as sRGB, within 1 of 255."""
     steps = np.arange(0, 256, 15, dtype=np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
     try:
@@ -63,9 +71,15 @@ def is_srgb(icc_profile: bytes) -> bool:
 
 
 def rgb_of_grey(icc_profile: bytes) -> bytes:
-    """A profile of RGB in which equal channels mean what the profile of grey says of one.
+    """Convert a profile for grey pictures to one for RGB.
 
-    Raises ValueError for a profile that does not say it by a curve.
+    Grey pixels have the same colour by both profiles, if the RGB pixels have three channels of the same value.
+
+    Args:
+        icc_profile: a profile for grey pictures.
+
+    Raises:
+        ValueError: the profile has no curve for grey (`kTRC`).
     """
     count = int.from_bytes(icc_profile[128:132], 'big')
     entries = struct.iter_unpack('>4sII', icc_profile[132 : 132 + 12 * count])
@@ -77,14 +91,24 @@ def rgb_of_grey(icc_profile: bytes) -> bytes:
 
 
 def space_of(icc_profile: bytes) -> str:
-    """The colour space of a profile's pixels: RGB, GRAY, CMYK and others (ICC.1, 7.2.6)."""
+    """Return the colour space of a profile's pixels: RGB, GRAY, CMYK or another one (ICC.1, 7.2.6)."""
     return icc_profile[16:20].decode('latin-1').strip()
 
 
 def profile_of_png(chunks: dict[bytes, bytes], is_grey: bool = False) -> bytes | None:
-    """The ICC profile of what a PNG's gAMA and cHRM say, for formats without these; None where that is sRGB.
+    """Return the ICC profile that matches a PNG's gAMA and cHRM chunks, for formats without such chunks.
 
-    Without cHRM the primaries are sRGB's. cicp.py knows those of cICP. Raises ValueError for primaries that span nothing.
+    Without cHRM the primaries are sRGB's. For cICP see cicp.py.
+
+    Args:
+        chunks: PNG's colour chunks by their names.
+        is_grey: whether to make a profile for grey pictures instead of RGB.
+
+    Returns:
+        The profile; None for sRGB, and for missing or impossible values.
+
+    Raises:
+        ValueError: the primaries do not span a colour space.
     """
     gamma, chromaticities = chunks.get(b'gAMA', b''), chunks.get(b'cHRM', b'')
     if b'sRGB' in chunks or len(gamma) != 4:
@@ -98,31 +122,57 @@ def profile_of_png(chunks: dict[bytes, bytes], is_grey: bool = False) -> bytes |
         return None
     try:
         return make_profile(1e5 / number, [x / 1e5 for x in values], is_grey)
-    except (np.linalg.LinAlgError, ValueError, OverflowError, struct.error):  # primaries that span nothing
+    except (np.linalg.LinAlgError, ValueError, OverflowError, struct.error):
         raise ValueError('its colour space (cHRM)')
 
 
 def make_profile(gamma: float, chromaticities: Sequence[float], is_grey: bool = False) -> bytes:
-    """A display profile of one exponent, of RGB or of grey. chromaticities: x and y of white, red, green, blue."""
+    """Make a display profile with one exponent for all channels.
+
+    Args:
+        gamma: the exponent from coded values to light.
+        chromaticities: x and y of white, red, green and blue, eight numbers.
+        is_grey: whether to make a profile for grey pictures instead of RGB.
+
+    Returns:
+        The ICC profile.
+    """
     curve = struct.pack('>4sII', b'curv', 0, 1) + struct.pack('>H', round(gamma * 256)) + b'\0\0'
     return profile_with_curve(curve, chromaticities, is_grey)
 
 
 def curve_of_points(points: np.ndarray) -> bytes:
-    """A profile's curve from light, 0...1, at equal steps of the coded values."""
+    """Return a curve for an ICC profile (a `curv` block).
+
+    Args:
+        points: (N,) linear light, 0 to 1, at N equal steps of the coded value.
+    """
     table = np.rint(np.clip(points, 0, 1) * 65535).astype('>u2')
     return struct.pack('>4sII', b'curv', 0, len(table)) + table.tobytes()
 
 
 def to_xyz(chromaticities: Sequence[float]) -> np.ndarray:
-    """The matrix (3, 3) from light in RGB to XYZ, white of luminance 1. chromaticities: x and y of white, red, green, blue."""
+    """Return the matrix (3, 3) from linear RGB to XYZ, in which white has the luminance 1.
+
+    Args:
+        chromaticities: x and y of white, red, green and blue, eight numbers.
+    """
     white, *primaries = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in zip(*[iter(chromaticities)] * 2))
     matrix = np.array(primaries).T
-    return matrix * np.linalg.solve(matrix, white)  # so that all three at full make white
+    return matrix * np.linalg.solve(matrix, white)  # so that red, green and blue at full add up to white
 
 
 def profile_with_curve(curve: bytes, chromaticities: Sequence[float], is_grey: bool = False) -> bytes:
-    """A display profile of one curve for all channels, of RGB or of grey. curve: a block as ICC.1 has it."""
+    """Make a display profile with one curve for all channels.
+
+    Args:
+        curve: a `curv` or `para` block of ICC.1.
+        chromaticities: x and y of white, red, green and blue, eight numbers.
+        is_grey: whether to make a profile for grey pictures instead of RGB.
+
+    Returns:
+        The ICC profile.
+    """
     matrix = to_xyz(chromaticities)
     white = matrix.sum(1)
     adaptation = np.linalg.inv(BRADFORD) @ np.diag((BRADFORD @ D50) / (BRADFORD @ white)) @ BRADFORD

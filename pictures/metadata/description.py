@@ -1,4 +1,4 @@
-"""A TIFF's ImageDescription where a program wrote of the pixels in it: tifffile, ImageJ, OME-XML."""
+"""Keep a TIFF's ImageDescription true where a program describes pixels in it: tifffile, ImageJ, OME-XML."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pictures.metadata import change, exif
 
 TAG = 0x010E
 OME_PIXELS = re.compile(r'<(?:\w+:)?Pixels\b[^>]*>')
-OF_IMAGEJ = re.compile(r'(?:images|slices|frames|channels|hyperstack|mode|loop)=')  # lines on its stack of pictures
+OF_IMAGEJ = re.compile(r'(?:images|slices|frames|channels|hyperstack|mode|loop)=')  # lines about its stack of pictures
 
 
 def follow(tags: exif.Tags, how: change.Change, notes: list[str]) -> exif.Tags:
-    """Tags whose description is true of the changed picture.
+    """Return tags whose description fits the changed picture.
 
     Args:
         tags: of the file's first directory.
-        how: the picture's change.
-        notes: is extended where a description is dropped.
+        how: the change from the file to the result.
+        notes: a note is added if the description is dropped.
     """
     value = tags.values.get(TAG)
     if value is None or value.type != 2:
@@ -26,7 +26,7 @@ def follow(tags: exif.Tags, how: change.Change, notes: list[str]) -> exif.Tags:
     try:
         text = value.data.rstrip(b'\0').decode('utf-8')
     except UnicodeDecodeError:
-        return tags  # of no program: they write ASCII or UTF-8
+        return tags  # programs write ASCII or UTF-8, so this is a user's text
     followed = _followed(text, how, notes)
     if followed == text:
         return tags
@@ -37,6 +37,7 @@ def follow(tags: exif.Tags, how: change.Change, notes: list[str]) -> exif.Tags:
 
 
 def _followed(text: str, how: change.Change, notes: list[str]) -> str:
+    """Return the description for the changed picture; empty if it has to go."""
     if text.startswith('{') and '"shape"' in text:
         return _without_shape(text)
     if text.startswith('ImageJ='):
@@ -56,12 +57,12 @@ def _followed(text: str, how: change.Change, notes: list[str]) -> str:
 
 
 def _is_one_plane(element: str) -> bool:
-    """Whether OME-XML's element is of one picture, neither a stack nor a film."""
+    """Return whether OME-XML's Pixels element describes a single picture, neither a stack nor a film."""
     return all(size == '1' for size in re.findall(r'\bSize[ZT]="(\d+)"', element))
 
 
 def _without_shape(text: str) -> str:
-    """tifffile's description without the array's shape; empty where it says nothing else."""
+    """Return tifffile's description without the array's shape; empty if nothing else is in it."""
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
@@ -71,7 +72,7 @@ def _without_shape(text: str) -> str:
 
 
 def _ome_pixels(element: str, how: change.Change) -> str:
-    """OME-XML's element with the sizes of the picture and of its pixels."""
+    """Return OME-XML's Pixels element with the new sizes of the picture and of one pixel."""
     for axis, size, factor in zip('XY', how.after, how.factors):
         element = re.sub(rf'\bSize{axis}="\d+"', f'Size{axis}="{size}"', element)
 

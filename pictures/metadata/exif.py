@@ -1,7 +1,7 @@
-"""EXIF: the tags that a camera leaves, in the structure of a TIFF file (TIFF 6.0, EXIF 2.32).
+"""EXIF: the tags that a camera writes, in the structure of a TIFF file (TIFF 6.0, EXIF 2.32).
 
-A Tags is a tree of image file directories (IFDs). Values stay the bytes that the file holds, in its own byte order, so
-that what nobody here knows is kept as it is.
+A Tags is a tree of image file directories (IFDs). Values keep the file's own bytes and byte order, so tags that this
+program does not know are copied unchanged.
 """
 
 from __future__ import annotations
@@ -13,33 +13,35 @@ QUARTER_TURNS = (5, 6, 7, 8)  # values of ORIENTATION that exchange width and he
 ORIENTATION, WIDTH, HEIGHT, XMP, ICC_PROFILE = 0x0112, 0x0100, 0x0101, 0x02BC, 0x8773
 EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
 PIXEL_X, PIXEL_Y = 0xA002, 0xA003
-IPTC, PHOTOSHOP = 0x83BB, 0x8649  # IPTC's records; Photoshop's resources, which may hold them, too
+IPTC, PHOTOSHOP = 0x83BB, 0x8649  # IPTC's records; Photoshop's resources, which may contain them too
 MAKER_NOTE = 0x927C
 RESOLUTION = (0x011A, 0x011B, 0x0128)  # horizontal, vertical, unit
 SUB_IFDS = (EXIF_IFD, GPS_IFD, INTEROPERABILITY_IFD)
-# Of a TIFF's own directory: what a person wrote or a camera noted. All else speaks of how the pixels are stored.
+# Tags of a TIFF's own directory that a user or a camera wrote. The others describe how the pixels are stored.
 DESCRIPTIVE = frozenset(
     (0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298)
     + (0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, EXIF_IFD, GPS_IFD)
 )
 HEADER = b'Exif\0\0'  # before the tags in JPEG and WebP
 BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-WORD_OF_TYPE = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}  # bytes that a byte order turns; else 1
+# The number of bytes that another byte order reverses; 1 for other types.
+WORD_OF_TYPE = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
 SHORT, LONG, UNDEFINED = 3, 4, 7
-FIRST_POINTER = 4  # where a TIFF names the place of its first directory
+FIRST_POINTER = 4  # where a TIFF stores the offset of its first directory
 MAX_BYTES = 1 << 24
 MAX_ENTRIES = 4096  # of a directory
-MAX_PLACE = 60_000  # bytes: beyond, a block that keeps a value at its old place would be too large for JPEG
+MAX_PLACE = 60_000  # bytes: a block that keeps a value at a later offset would be too large for JPEG
 
 
 class Value(NamedTuple):
-    """What a tag holds.
+    """The content of a tag.
 
     Attributes:
         type: TIFF's number of the type.
-        number: of values.
-        data: their bytes.
-        place: of a maker's note: where it lay in the block or file, since offsets in it may count from there.
+        number: the number of values.
+        data: the bytes of the values.
+        place: a maker's note's offset in the old block or file, on which offsets inside the note may depend; None for
+            other tags.
     """
 
     type: int
@@ -49,41 +51,52 @@ class Value(NamedTuple):
 
 
 class Tags(NamedTuple):
-    """A directory. order: '<' or '>', of the values' bytes; values: by tag; children: by the tag that points to them."""
+    """A directory.
+
+    Attributes:
+        order: the byte order of the values, '<' (little-endian) or '>' (big-endian).
+        values: the values by their tags.
+        children: the directories below it, by the tags that point to them.
+    """
 
     order: str
     values: dict[int, Value]
     children: dict[int, Tags]
 
     def number(self, tag: int) -> int | None:
-        """The first value of a tag of whole numbers; None where it is not there or of another type."""
+        """Return the first value of a tag; None if the tag is missing or has no unsigned whole numbers."""
         value = self.values.get(tag)
         if value is None or value.type not in (1, SHORT, LONG) or not value.number:
             return None
         return int.from_bytes(value.data[: BYTES_OF_TYPE[value.type]], 'little' if self.order == '<' else 'big')
 
     def only(self, kept: frozenset[int]) -> Tags:
-        """Without the other tags of this directory."""
+        """Return a copy of this directory with only these tags."""
         values = {tag: value for tag, value in self.values.items() if tag in kept}
         return Tags(self.order, values, {tag: child for tag, child in self.children.items() if tag in kept})
 
     def without(self, tag: int) -> Tags:
-        """Without one tag of this directory."""
+        """Return a copy of this directory without one tag."""
         return self._replace(values={key: value for key, value in self.values.items() if key != tag})
 
     def is_empty(self) -> bool:
+        """Return whether this directory and all below it have no values."""
         return not self.values and all(child.is_empty() for child in self.children.values())
 
 
 def parse(data: bytes) -> Tags:
-    """The Tags of a block of EXIF, with or without its header; the thumbnail in it is left out.
+    """Read the tags of a block of EXIF, without its thumbnail.
 
-    Raises ValueError for a block that is damaged.
+    Args:
+        data: the block, with or without the header `Exif`.
+
+    Raises:
+        ValueError: the block is damaged, or larger than 16 MiB.
     """
     if data.startswith(HEADER):
         data = data[len(HEADER) :]
     if data[:4] not in (b'II*\0', b'MM\0*') or len(data) > MAX_BYTES:
-        raise ValueError('its EXIF is no block of tags')
+        raise ValueError('its EXIF is damaged or too large')
     order = '<' if data[:2] == b'II' else '>'
     try:
         return _parse_directory(data, struct.unpack_from(order + 'I', data, 4)[0], order, set(), [len(data)])
@@ -92,7 +105,16 @@ def parse(data: bytes) -> Tags:
 
 
 def _parse_directory(data: bytes, offset: int, order: str, seen: set[int], room: list[int]) -> Tags:
-    """The directory at an offset. seen: those before; room: how many bytes all values still may have, which overlap in none."""
+    """Read the directory at an offset.
+
+    Args:
+        data: the block.
+        offset: of the directory.
+        order: the byte order, '<' or '>'.
+        seen: the offsets of directories read before; this one is added.
+        room: a list of one number, the bytes that further values may have in total. In a sound block values do not
+            overlap, so together they are no larger than the block.
+    """
     count = struct.unpack_from(order + 'H', data, offset)[0]
     if offset in seen or count > MAX_ENTRIES:
         raise ValueError('its EXIF is damaged')
@@ -107,7 +129,7 @@ def _parse_directory(data: bytes, offset: int, order: str, seen: set[int], room:
             continue
         size = BYTES_OF_TYPE.get(kind, 0) * number
         start = position + 8 if size <= 4 else struct.unpack_from(order + 'I', data, position + 8)[0]
-        if size and start + size <= len(data):  # else of no use: others in it may be whole
+        if size and start + size <= len(data):  # skips a damaged tag; the others may be whole
             room[0] -= size
             if room[0] < 0:
                 raise ValueError('its EXIF is damaged')
@@ -120,18 +142,18 @@ def _value(tag: int, kind: int, number: int, data: bytes, place: int) -> Value:
 
 
 def can_stay(value: Value) -> bool:
-    """Whether a block of EXIF can hold a value where it lay before."""
+    """Return whether a new block of EXIF can keep a value at its old offset."""
     return value.place is not None and value.place >= 8 and value.place + len(value.data) <= MAX_PLACE
 
 
 class _Room:
-    """Places in a block, one behind the other, around one that is taken."""
+    """The free space in a block: it is assigned from the start on, and one range that is taken is skipped."""
 
     def __init__(self, start: int, taken: tuple[int, int] = (0, 0)):
         self._next, self._taken = start, taken
 
     def take(self, size: int) -> int:
-        """A place of this size. Directories and values begin at even bytes."""
+        """Reserve `size` bytes and return their offset, which is even, as TIFF requires for directories and values."""
         start = self._next + self._next % 2
         if start < self._taken[1] and start + size > self._taken[0]:
             start = self._taken[1] + self._taken[1] % 2
@@ -140,7 +162,7 @@ class _Room:
 
 
 def serialise(tags: Tags) -> bytes:
-    """The block of EXIF of Tags, without header. A maker's note stays where it was, if it can."""
+    """Return Tags as a block of EXIF without header. A maker's note keeps its old offset if `can_stay` allows it."""
     note = tags.children[EXIF_IFD].values.get(MAKER_NOTE) if EXIF_IFD in tags.children else None
     kept = note if note and can_stay(note) else None
     taken = (kept.place, kept.place + len(kept.data)) if kept and kept.place else (0, 0)
@@ -151,16 +173,16 @@ def serialise(tags: Tags) -> bytes:
 
 
 def _lay_out(tags: Tags, room: _Room, parts: list[tuple[int, bytes]], kept: Value | None = None) -> int:
-    """Give a directory and all that it points to a place.
+    """Assign offsets to a directory and to everything that it points to.
 
     Args:
         tags: the directory.
-        room: the places.
-        parts: is extended by the bytes and their places.
-        kept: a value that stays at its old place.
+        room: the free space.
+        parts: a list, to which (offset, bytes) of each part is added.
+        kept: a value that keeps its old offset.
 
     Returns:
-        The directory's place.
+        The directory's offset.
     """
     numbers = sorted({*tags.values, *tags.children})
     offset = room.take(2 + 12 * len(numbers) + 4)
@@ -182,7 +204,7 @@ def _lay_out(tags: Tags, room: _Room, parts: list[tuple[int, bytes]], kept: Valu
 
 
 def _joined(parts: list[tuple[int, bytes]], start: int) -> bytes:
-    """Parts at their places in a file, from one place on."""
+    """Return the bytes of a file from the offset `start` on, with each part at its offset."""
     block = bytearray(max(place + len(part) for place, part in parts) - start)
     for place, part in parts:
         block[place - start : place - start + len(part)] = part
@@ -190,7 +212,7 @@ def _joined(parts: list[tuple[int, bytes]], start: int) -> bytes:
 
 
 def convert(tags: Tags, order: str) -> Tags:
-    """The same Tags in another byte order."""
+    """Convert Tags to a byte order, '<' or '>'."""
     if order == tags.order:
         return tags
     values = {tag: value._replace(data=_swapped(value)) for tag, value in tags.values.items()}
@@ -203,9 +225,15 @@ def _swapped(value: Value) -> bytes:
 
 
 def read_tiff(file: BinaryIO, kept: frozenset[int] = DESCRIPTIVE, offset: int | None = None) -> Tags:
-    """These Tags of a directory of a TIFF file. Raises ValueError where they are damaged, or in a BigTIFF.
+    """Read tags of one directory of a TIFF file.
 
-    offset: of the directory; None: of the first one.
+    Args:
+        file: open for reading.
+        kept: the tags to read.
+        offset: of the directory; None for the first one.
+
+    Raises:
+        ValueError: the tags are damaged, or the file is a BigTIFF.
     """
     file.seek(0)
     head = file.read(8)
@@ -219,7 +247,16 @@ def read_tiff(file: BinaryIO, kept: frozenset[int] = DESCRIPTIVE, offset: int | 
 def _read_directory(
     file: BinaryIO, offset: int, order: str, kept: frozenset[int] | None, seen: set[int], room: list[int]
 ) -> Tags:
-    """As _parse_directory, out of a large file. kept: only these tags; None: all."""
+    """Read a directory of a file that may be too large for memory.
+
+    Args:
+        file: open for reading.
+        offset: of the directory.
+        order: the byte order, '<' or '>'.
+        kept: the tags to read; None for all.
+        seen: see `_parse_directory`.
+        room: see `_parse_directory`.
+    """
     tags = Tags(order, {}, {})
     try:
         count = struct.unpack(order + 'H', _at(file, offset, 2))[0]
@@ -249,17 +286,18 @@ def _at(file: BinaryIO, offset: int, size: int) -> bytes:
 
 
 def add_to_tiff(file: BinaryIO, tags: Tags, pointer: int = FIRST_POINTER) -> int:
-    """Add Tags to a directory of a TIFF that was just written; of its own ones RESOLUTION alone is replaced.
+    """Add Tags to a directory of a TIFF that was just written.
 
-    A new directory goes to the file's end. A BigTIFF is left as it is.
+    The new directory is appended to the file. Tags that the file has already keep their values, except RESOLUTION.
+    A BigTIFF is not changed, and neither is a file that would exceed 4 GiB.
 
     Args:
         file: open for reading and writing.
-        tags: to add.
-        pointer: where the file names the directory's place.
+        tags: the tags to add.
+        pointer: where the file stores the directory's offset.
 
     Returns:
-        Where the file names the place of the next directory.
+        Where the file stores the next directory's offset.
     """
     file.seek(0)
     head = file.read(8)
@@ -276,7 +314,7 @@ def add_to_tiff(file: BinaryIO, tags: Tags, pointer: int = FIRST_POINTER) -> int
     end = file.tell() + file.tell() % 2
     total = len({*entries, *added.values, *added.children})
     rest_start = end + 2 + 12 * total + 4
-    # The values of the added tags, laid out as a directory of their own would lay them.
+    # The added tags are laid out as a directory of their own, whose entries then go into the new one.
     parts: list[tuple[int, bytes]] = []
     _lay_out(added, _Room(rest_start), parts)
     block = _joined(parts, rest_start)

@@ -1,4 +1,4 @@
-"""GeoTIFF: where on Earth the pixels of a TIFF lie (OGC 19-008r4), for the enlarged picture."""
+"""GeoTIFF: adapt the tags that map a TIFF's pixels to places on Earth (OGC 19-008r4) to the enlarged picture."""
 
 from __future__ import annotations
 
@@ -10,13 +10,22 @@ PIXEL_SCALE, TIE_POINTS, TRANSFORMATION = 33550, 33922, 34264
 KEYS, DOUBLES, TEXTS = 34735, 34736, 34737
 GDAL_METADATA, GDAL_NO_DATA, RATIONAL_POLYNOMIALS = 42112, 42113, 50844
 TAGS = frozenset((PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, KEYS, DOUBLES, TEXTS))
-OTHERS = frozenset((GDAL_METADATA, GDAL_NO_DATA, RATIONAL_POLYNOMIALS))  # which the new pixels make wrong
+OTHERS = frozenset((GDAL_METADATA, GDAL_NO_DATA, RATIONAL_POLYNOMIALS))  # wrong for the new pixels
 RASTER_TYPE, PIXEL_IS_POINT = 1025, 2
 DOUBLE = 12
 
 
 def follow(tags: exif.Tags, how: change.Change, notes: list[str]) -> exif.Tags | None:
-    """The tags of the enlarged picture; None, with a note, where they cannot say where it lies."""
+    """Return the GeoTIFF tags of the enlarged picture.
+
+    Args:
+        tags: of the file.
+        how: the change from the file to the result.
+        notes: a note is added for tags that are dropped.
+
+    Returns:
+        The tags; None if the file has none, if they are damaged, or if the picture is turned.
+    """
     if tags.values.keys() & OTHERS:
         notes.append("without GDAL's tags, which describe the old pixels")
     tags = tags.only(TAGS)
@@ -32,8 +41,9 @@ def follow(tags: exif.Tags, how: change.Change, notes: list[str]) -> exif.Tags |
 
 
 def _followed(tags: exif.Tags, factors: change.Pair) -> dict[int, exif.Value]:
+    """Return the values for the enlarged picture; raise ValueError if they are damaged."""
     values = dict(tags.values)
-    # A place names a pixel's corner, or its centre, which is half a pixel from the corner before and afterwards.
+    # Coordinates refer to pixels' corners or centres. A centre is half a pixel from its corner at both sizes.
     half = 0.5 if _is_of_points(tags) else 0.0
     if PIXEL_SCALE in values:
         x, y, *rest = _doubles(tags, PIXEL_SCALE, 3)
@@ -55,7 +65,7 @@ def _followed(tags: exif.Tags, factors: change.Pair) -> dict[int, exif.Value]:
 
 
 def _is_of_points(tags: exif.Tags) -> bool:
-    """Whether places in the raster are the pixels' centres (GTRasterTypeGeoKey)."""
+    """Return whether coordinates refer to the pixels' centres (GTRasterTypeGeoKey)."""
     keys = tags.values.get(KEYS)
     if keys is None or keys.type != exif.SHORT:
         return False
@@ -64,7 +74,7 @@ def _is_of_points(tags: exif.Tags) -> bool:
 
 
 def _doubles(tags: exif.Tags, tag: int, group: int) -> list[float]:
-    """The numbers of a tag. Raises ValueError where they are not groups of this many."""
+    """Return the numbers of a tag; raise ValueError if they are not complete groups of this size."""
     value = tags.values[tag]
     if value.type != DOUBLE or value.number % group:
         raise ValueError

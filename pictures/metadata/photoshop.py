@@ -1,4 +1,4 @@
-"""Photoshop's resources, in which JPEG files hold captions and keywords of the IPTC (Adobe Photoshop file formats, 2.1)."""
+"""Photoshop's resources, where JPEG files store IPTC captions and keywords (Adobe Photoshop file formats, 2.1)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import struct
 SIGNATURE = b'8BIM'
 HEADER = b'Photoshop 3.0\0'  # before the resources in JPEG
 IPTC = 0x0404
-# Resources that stay true of an enlarged picture: IPTC, whether it is copyrighted, its URL.
+# Resources that stay true for an enlarged picture: IPTC, whether the picture is copyrighted, its URL.
 KEPT = (IPTC, 0x040A, 0x040B)
 RECORD = 0x1C  # the first byte of each of IPTC's records
 
 
 def parse(block: bytes) -> dict[int, bytes]:
-    """The resources to keep, by their numbers; those before the place where the block is damaged."""
+    """Read the resources of KEPT from a block.
+
+    Args:
+        block: the resources, without JPEG's header.
+
+    Returns:
+        The resources' bytes by their numbers. If the block is damaged, only those before the damage.
+    """
     found: dict[int, bytes] = {}
     position = 0
     while block[position : position + 4] == SIGNATURE and position + 12 <= len(block):
@@ -31,7 +38,7 @@ def parse(block: bytes) -> dict[int, bytes]:
 
 
 def serialise(resources: dict[int, bytes]) -> bytes:
-    """The block of resources, without JPEG's header."""
+    """Return resources, by their numbers, as a block without JPEG's header."""
     block = b''
     for number, data in sorted(resources.items()):
         block += SIGNATURE + struct.pack('>HHI', number, 0, len(data)) + data + b'\0' * (len(data) % 2)
@@ -39,7 +46,7 @@ def serialise(resources: dict[int, bytes]) -> bytes:
 
 
 def iptc_of_tiff(data: bytes) -> bytes:
-    """IPTC's records as a TIFF's tag holds them: some programs turned the bytes of each four."""
+    """Return IPTC's records from a TIFF's tag, in which some programs reverse each group of four bytes."""
     if data[:1] == bytes([RECORD]) or data[3:4] != bytes([RECORD]):
         return data
     return b''.join(data[i : i + 4][::-1] for i in range(0, len(data), 4))

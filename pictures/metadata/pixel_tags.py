@@ -1,4 +1,4 @@
-"""The EXIF tags that speak of the picture's pixels: sizes, places, resolutions; and what a camera's own note claims."""
+"""The EXIF tags that depend on the picture's pixels: sizes, places, resolutions, and entries of a maker's note."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ RESOLUTION_UNIT = exif.RESOLUTION[2]
 FOCAL_PLANE_RESOLUTIONS = (0xA20E, 0xA20F)
 SUBJECT_AREA, SUBJECT_LOCATION = 0x9214, 0xA214
 RELATED_WIDTH, RELATED_HEIGHT = 0x1001, 0x1002
-MICRO_VIDEO = 0x8897  # of Xiaomi: that a video lies behind the picture
+MICRO_VIDEO = 0x8897  # Xiaomi's: a video follows the picture in the file
 RATIONAL, INCH = 5, 2
 MAX_SHORT, MAX_LONG = (1 << 16) - 1, (1 << 32) - 1
 UNITS_AN_INCH = {2: 1.0, 3: 2.54}  # ResolutionUnit: inch, centimetre
-# The beginnings of maker's notes whose offsets count from the note itself, so that they may move.
+# The first bytes of maker's notes that may move, because their offsets count from the note itself.
 MOVABLE = (
     b'Nikon\0\x02',
     b'OLYMPUS\0',
@@ -27,12 +27,20 @@ MOVABLE = (
     b'HDRP',
 )
 APPLE = b'Apple iOS\0\0\1'
-# Of Apple's note: the video and the gain map that belong to the picture.
+# Entries of Apple's note about the video and the gain map that belong to the picture.
 APPLE_CLAIMS = (0x0011, 0x0017, 0x0021, 0x0030)
 
 
 def follow(tags: exif.Tags, how: change.Change) -> exif.Tags:
-    """The tags of the changed picture: of its orientation, sizes, places and resolutions, without claims."""
+    """Return the EXIF tags of the changed picture.
+
+    Orientation, sizes, places and resolutions are adapted. Tags about a video or a gain map, which the result does not
+    contain, are removed.
+
+    Args:
+        tags: of the file.
+        how: the change from the file to the result.
+    """
     numbers = {exif.ORIENTATION: 1, exif.WIDTH: how.after[0], exif.HEIGHT: how.after[1]}
     numbers.update({exif.PIXEL_X: how.after[0], exif.PIXEL_Y: how.after[1]})
     numbers.update({RELATED_WIDTH: how.after[0], RELATED_HEIGHT: how.after[1]})
@@ -53,7 +61,7 @@ def follow(tags: exif.Tags, how: change.Change) -> exif.Tags:
 
 
 def resolution_of(tags: exif.Tags | None) -> tuple[float, float] | None:
-    """The resolution in dots an inch; None where the tags name none, or none of a usual unit."""
+    """Return the (horizontal, vertical) resolution in dots per inch; None if it is missing or has an unknown unit."""
     if tags is None:
         return None
     x, y = (_ratio_of(tags, tag) for tag in RESOLUTIONS)
@@ -62,7 +70,13 @@ def resolution_of(tags: exif.Tags | None) -> tuple[float, float] | None:
 
 
 def with_resolution(tags: exif.Tags | None, dots: tuple[float, float], unit: int = INCH) -> exif.Tags:
-    """The tags with this resolution. dots: horizontal and vertical, in a unit of TIFF's."""
+    """Return tags with this resolution.
+
+    Args:
+        tags: of a picture; None to make new ones.
+        dots: the (horizontal, vertical) resolution in dots per unit.
+        unit: TIFF's ResolutionUnit: 1 for none, 2 for inch, 3 for centimetre.
+    """
     tags = tags or exif.Tags('<', {}, {})
     values = dict(tags.values)
     values.update({tag: _rational(tags.order, value) for tag, value in zip(RESOLUTIONS, dots)})
@@ -71,12 +85,15 @@ def with_resolution(tags: exif.Tags | None, dots: tuple[float, float], unit: int
 
 
 def without_lost_note(tags: exif.Tags, may_stay: bool, notes: list[str]) -> exif.Tags:
-    """Without a maker's note whose offsets would be wrong, since it cannot lie where it lay.
+    """Remove a maker's note whose offsets would be wrong because it cannot keep its place in the block.
 
     Args:
         tags: of a picture.
-        may_stay: whether the file can hold it at its old place.
-        notes: is extended where the maker's note is dropped.
+        may_stay: whether the format allows the note to keep its old offset.
+        notes: a note is added if the maker's note is removed.
+
+    Returns:
+        The tags, without a maker's note that has to go.
     """
     camera = tags.children.get(exif.EXIF_IFD)
     note = camera.values.get(exif.MAKER_NOTE) if camera else None
@@ -84,14 +101,14 @@ def without_lost_note(tags: exif.Tags, may_stay: bool, notes: list[str]) -> exif
         return tags
     if may_stay and exif.can_stay(note):
         return tags
-    notes.append("without the camera's own data (maker's note), which only the old file can hold")
+    notes.append("without the camera's own data (maker's note), which is valid only in the original file")
     return tags._replace(children={**tags.children, exif.EXIF_IFD: camera.without(exif.MAKER_NOTE)})
 
 
 def _follow_pair(
     order: str, values: dict[int, exif.Value], pair: tuple[int, int], how: change.Change, factors: change.Pair
 ) -> None:
-    """Two resolutions, which a quarter turn exchanges."""
+    """Adapt a pair of resolutions in `values`: a quarter turn exchanges them, and the factors multiply them."""
     if not how.exchanges_sides and factors == (1.0, 1.0):
         return
     tags = exif.Tags(order, values, {})
@@ -118,7 +135,7 @@ def _rational(order: str, number: float) -> exif.Value:
 
 
 def _whole(order: str, numbers: list[int], is_short: bool) -> exif.Value:
-    """Whole numbers; as EXIF wants them, or where they are too large for that in 32 bits."""
+    """Return whole numbers as a tag's value: 16 bits each if is_short and all of them fit, else 32 bits each."""
     is_short = is_short and max(numbers) <= MAX_SHORT
     letter, kind = ('H', exif.SHORT) if is_short else ('I', exif.LONG)
     return exif.Value(kind, len(numbers), struct.pack(f'{order}{len(numbers)}{letter}', *numbers))
@@ -130,7 +147,7 @@ def _numbers(order: str, value: exif.Value) -> list[float]:
 
 
 def _without_claims(note: exif.Value) -> exif.Value:
-    """Apple's note without the entries of APPLE_CLAIMS; the others, and what they point to, stay where they are."""
+    """Remove the entries of APPLE_CLAIMS from Apple's note. The data of the other entries keep their offsets."""
     start = len(APPLE) + 2
     if not note.data.startswith(APPLE) or len(note.data) < start + 2:
         return note

@@ -1,4 +1,4 @@
-"""The resolution that a person asks for: a number of dots an inch, or the print size of the picture before."""
+"""The resolution that the user asks for: a number of dots per inch, or the one that keeps the old print size."""
 
 from __future__ import annotations
 
@@ -8,25 +8,35 @@ from pictures.metadata import change, metadata
 
 
 class PrintSize(NamedTuple):
-    """What is asked for. dpi: dots an inch, None for the file's own; is_kept: whether a print stays as large as it was."""
+    """The user's choice.
+
+    Attributes:
+        dpi: the resolution in dots per inch; None for the file's own.
+        is_kept: whether to keep the print size, so that a print is as large as one of the old picture.
+    """
 
     dpi: float | None = None
     is_kept: bool = False
 
 
 def scaled(dpi: change.Pair, how: change.Change) -> change.Pair:
-    """The resolution that keeps the print size. dpi: of the picture before, as it lies upright."""
+    """Return the (horizontal, vertical) resolution that keeps the print size.
+
+    Args:
+        dpi: of the old picture, upright.
+        how: the change from the file to the result.
+    """
     return dpi[0] * how.factors[0], dpi[1] * how.factors[1]
 
 
 def apply(said: metadata.Metadata, asked: PrintSize, how: change.Change, notes: list[str]) -> metadata.Metadata:
-    """The Metadata of a result with the resolution that is asked for.
+    """Return the result's metadata with the resolution that the user asked for.
 
     Args:
-        said: of the result, with the resolution of the file.
-        asked: by the user.
+        said: the result's metadata, with the file's resolution.
+        asked: the user's choice.
         how: the change from the file to the result.
-        notes: is extended where there is no resolution to start from.
+        notes: a note is added if the pixel aspect ratio is replaced, or if the file has no resolution to scale.
     """
     if asked.dpi:
         if said.pixel_aspect:

@@ -1,4 +1,4 @@
-"""What ImageMagick and its like put into texts of PNG files: EXIF, XMP, IPTC in hexadecimal digits."""
+"""Raw profiles: EXIF, XMP or IPTC as hexadecimal digits in a PNG's texts, as ImageMagick and others write them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ DIGITS_A_LINE = 72
 
 
 def taken(said: metadata.Metadata, notes: list[str]) -> metadata.Metadata:
-    """Metadata with its profiles out of its texts; what a chunk of its own says counts more.
+    """Move raw profiles from the texts to the fields of the metadata.
+
+    A field that is set already, from a chunk of its own, keeps its value.
 
     Args:
-        said: of a PNG file.
-        notes: is extended by profiles that are damaged.
+        said: the metadata of a PNG file.
+        notes: a note is added for profiles that are damaged or of an unknown kind.
+
+    Returns:
+        The metadata, whose texts contain no raw profiles.
     """
     lost: set[str] = set()
     for keyword, text, *_ in said.text:
@@ -45,14 +50,18 @@ def taken(said: metadata.Metadata, notes: list[str]) -> metadata.Metadata:
 
 
 def written(block: bytes) -> tuple[str, bytes]:
-    """The keyword and the text, in ASCII, that hold Photoshop's resources."""
+    """Return a raw profile of Photoshop's resources: the keyword and the text (ASCII).
+
+    Args:
+        block: the resources, without JPEG's header.
+    """
     digits = binascii.hexlify(block).decode()
     lines = [digits[i : i + DIGITS_A_LINE] for i in range(0, len(digits), DIGITS_A_LINE)]
     return IPTC_KEYWORD, '\n'.join(['', 'iptc', f'{len(block):8}', *lines, '']).encode()
 
 
 def _decoded(text: str) -> bytes | None:
-    """A profile's bytes; None for fewer digits than the text says. What follows them does not count, as in libavif."""
+    """Return a profile's bytes; None if the text has too few digits. Surplus digits are ignored, as in libavif."""
     parts = re.match(r'\s*\S+\s+(\d{1,9})\s+([0-9a-fA-F\s]*)', text)
     if not parts:
         return None

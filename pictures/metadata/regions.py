@@ -1,6 +1,7 @@
-"""Regions that XMP names in a picture, faces mostly: turned and enlarged with it.
+"""Regions of a picture in XMP, mostly faces: turned and enlarged with the picture.
 
-The forms are the Metadata Working Group's (guidelines 2.0, 5.9), ACDSee's, Microsoft's (MP) and the IPTC's (ImageRegion).
+It knows the forms of the Metadata Working Group (guidelines 2.0, 5.9), ACDSee, Microsoft (MP) and the IPTC
+(ImageRegion).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from pictures.metadata import change, xmp
 MWG = ('http://www.metadataworkinggroup.com/schemas/regions/', 'http://ns.acdsee.com/regions/')
 MICROSOFT = 'http://ns.microsoft.com/photo/1.2/t/Region#'
 IPTC = 'http://iptc.org/std/Iptc4xmpExt/2008-02-29/'
-PIXEL = 'pixel'  # unit of what is not relative
+PIXEL = 'pixel'  # the unit of absolute numbers; others are relative
 
 
 def follow(packet: xmp.Packet, how: change.Change) -> None:
-    """Change all regions of a packet as the picture changes."""
+    """Turn and enlarge all regions of a packet with the picture."""
     for space in MWG:
         for regions in packet.find(space, 'Regions'):
             _follow_mwg(regions, space, how)
@@ -45,12 +46,18 @@ def _follow_mwg(regions: xmp.Property, space: str, how: change.Change) -> None:
 
 
 def _is_of_upright(width: float, height: float, how: change.Change) -> bool:
-    """Whether the size that regions apply to is the upright picture's, although the file holds it turned."""
+    """Return whether regions refer to the upright picture, although the file's pixels are turned.
+
+    Args:
+        width: of the picture that the regions refer to.
+        height: of the same picture.
+        how: the change from the file to the result.
+    """
     return how.exchanges_sides and (width - height) * (how.upright[0] - how.upright[1]) > 0
 
 
 def _follow_area(area: dict[str, xmp.Property], how: change.Change) -> None:
-    """An area: its centre and sides, or its centre alone."""
+    """Change an area: its centre, and its sides or its diameter if it has them."""
     x, y, width, height = (area[name].number() if name in area else None for name in 'xywh')
     in_pixels = 'unit' in area and area['unit'].text == PIXEL
     if x is not None and y is not None:
@@ -63,7 +70,7 @@ def _follow_area(area: dict[str, xmp.Property], how: change.Change) -> None:
 
 
 def _follow_iptc(boundary: xmp.Property, how: change.Change) -> None:
-    """A rectangle by its corner, a circle by its centre, a polygon by its corners."""
+    """Change a rectangle (corner and sides), a circle (centre and radius) or a polygon (corners)."""
     fields = boundary.fields()
     in_pixels = 'rbUnit' in fields and fields['rbUnit'].text == PIXEL
     corners = [vertex.fields() for each in boundary.find(IPTC, 'rbVertices') for vertex in each.items()]
@@ -84,7 +91,7 @@ def _follow_iptc(boundary: xmp.Property, how: change.Change) -> None:
 
 
 def _length(length: float, in_pixels: bool, how: change.Change) -> float:
-    """A length along the width, which after a quarter turn is a part of the other side."""
+    """Return a radius or diameter after the turn and the enlargement; a relative one is a fraction of the width."""
     if in_pixels:
         return length * how.factors[0]
     return length * how.before[0] / how.upright[0]

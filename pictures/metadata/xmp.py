@@ -1,6 +1,6 @@
-"""An XMP packet: its properties found, changed and removed (ISO 16684-1).
+"""Find, change and remove the properties of an XMP packet (ISO 16684-1).
 
-A packet that nothing changes keeps its bytes.
+A packet without changes keeps its bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NOTE = 'http://ns.adobe.com/xmp/note/'
 DIGEST = 'HasExtendedXMP'  # property of NOTE: the MD5 of the extension
 MAX_BYTES, MAX_ELEMENTS = 1 << 26, 100_000
 MAX_DEPTH = 100
-# A packet that says where its extension is, and nothing else.
+# A packet that only refers to its extension.
 EXTENDED = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     f'<rdf:RDF xmlns:rdf="{RDF}"><rdf:Description rdf:about="" xmlns:xmpNote="{NOTE}" xmpNote:{DIGEST}="{{digest}}"/>'
@@ -26,26 +26,31 @@ EXTENDED = (
 
 
 class Property:
-    """A property in either of its forms: an attribute, or an element."""
+    """A property of a packet, in either of its forms: an attribute or an element.
+
+    Args:
+        packet: the packet that contains it.
+        node: the attribute or element.
+        owner: the element that contains the node.
+    """
 
     def __init__(self, packet: Packet, node: Any, owner: Any):
-        """owner: the element that has the node."""
         self._packet, self._node, self._owner = packet, node, owner
 
     @property
     def is_simple(self) -> bool:
-        """Whether it holds a text and nothing else."""
+        """Whether its value is a text, not a structure."""
         return self._node.nodeType == Node.ATTRIBUTE_NODE or not _elements_in(self._node)
 
     @property
     def text(self) -> str:
-        """Its text without white space around; of a structure an empty one."""
+        """Its text without surrounding white space; empty for a structure."""
         if self._node.nodeType == Node.ATTRIBUTE_NODE:
             return self._node.value.strip()
         return _text_of(self._node) if self.is_simple else ''
 
     def number(self) -> float | None:
-        """Its text as a number, which may be a ratio; None where it is another text."""
+        """Return its text as a number, which may be written as a ratio; None if it is not a number below 1e15."""
         above, _, below = self.text.partition('/')
         try:
             value = float(above) / float(below or 1)
@@ -64,7 +69,7 @@ class Property:
         self._node.appendChild(self._packet.document.createTextNode(text))
 
     def remove(self) -> None:
-        """Remove it; nothing if it is gone already."""
+        """Remove it from the packet, if it is still there."""
         self._packet.is_changed = True
         if self._node.nodeType == Node.ATTRIBUTE_NODE:
             if self._owner.hasAttributeNS(self._node.namespaceURI, self._node.localName):
@@ -73,7 +78,7 @@ class Property:
             self._node.parentNode.removeChild(self._node)
 
     def fields(self) -> dict[str, Property]:
-        """The fields of a structure, by their names without prefix."""
+        """Return the fields of a structure by their names without prefix."""
         if self._node.nodeType == Node.ATTRIBUTE_NODE:
             return {}
         inner = [child for child in _elements_in(self._node) if child.localName == 'Description']
@@ -86,11 +91,11 @@ class Property:
         }
 
     def items(self) -> list[Property]:
-        """The items of a list."""
+        """Return the items of a list."""
         return [] if self._node.nodeType == Node.ATTRIBUTE_NODE else self._below(RDF, 'li')
 
     def find(self, space: str, name: str) -> list[Property]:
-        """All properties of a name below it."""
+        """Return all properties of this namespace and name below it."""
         return [] if self._node.nodeType == Node.ATTRIBUTE_NODE else self._below(space, name)
 
     def _below(self, space: str, name: str) -> list[Property]:
@@ -99,10 +104,20 @@ class Property:
 
 
 class Packet:
-    """A parsed packet. is_changed: whether a property was changed or removed."""
+    """A parsed packet.
+
+    Args:
+        data: the packet in UTF-8 or UTF-16.
+
+    Attributes:
+        is_changed: whether a property was added, changed or removed.
+        document: the packet as a document of minidom.
+
+    Raises:
+        ValueError: the packet is damaged or too large.
+    """
 
     def __init__(self, data: bytes):
-        """Raises ValueError for a packet that is damaged."""
         self._data, self.is_changed = data, False
         text = _decoded(data)
         if '<!DOCTYPE' in text or '<!ENTITY' in text or _depth(text) > MAX_DEPTH:
@@ -115,21 +130,21 @@ class Packet:
         self._properties: list[tuple[str, str, Property]] = []
 
     def properties(self) -> list[tuple[str, str, Property]]:
-        """(namespace, name, Property) of all properties and fields, at any depth; also of those that are removed."""
+        """Return (namespace, name, Property) of all properties and fields, at any depth, including removed ones."""
         if not self._properties:
             elements = self.document.getElementsByTagName('*')
             self._properties = [each for element in elements for each in _properties_of(self, element)]
         return self._properties
 
     def find(self, space: str, name: str) -> list[Property]:
-        """All properties of a name, at any depth."""
+        """Return all properties of this namespace and name, at any depth."""
         return [found for a, b, found in self.properties() if b == name and a == space]
 
     def merge(self, other: Packet) -> None:
-        """Take over the properties of another packet.
+        """Add the properties of another packet.
 
         Raises:
-            ValueError: one of both has no properties.
+            ValueError: one of the two packets has no properties.
         """
         own = self.document.getElementsByTagNameNS(RDF, 'RDF')
         theirs = other.document.getElementsByTagNameNS(RDF, 'RDF')
@@ -140,7 +155,7 @@ class Packet:
         self.is_changed, self._properties = True, []
 
     def serialise(self) -> bytes:
-        """The packet as bytes."""
+        """Return the packet as bytes: the old ones if nothing changed, else UTF-8."""
         if not self.is_changed:
             return self._data
         parts: list[str] = []
@@ -150,17 +165,23 @@ class Packet:
 
 
 def without_extension(data: bytes, extensions: dict[str, bytes], notes: list[str]) -> bytes:
-    """A packet with its extension in it (ISO 16684-3, 1.1.3.1), or without the claim that there is one.
+    """Merge a JPEG's XMP packet with its extension (ISO 16684-3, 1.1.3.1).
 
     Args:
-        data: the packet of a JPEG file.
-        extensions: those of the file, whole, by the digests that name them.
-        notes: is extended where the extension is missing.
+        data: the packet.
+        extensions: the complete extensions in the file, by their digests.
+        notes: a note is added if the extension is missing or damaged.
+
+    Returns:
+        A packet that refers to no extension.
     """
     if DIGEST.encode() not in data:
         return data
     try:
         packet = Packet(data)
+    except ValueError:  # whoever changes the packet for the result notes it
+        return data
+    try:
         claims = packet.find(NOTE, DIGEST)
         digests = {claim.text for claim in claims}
         for claim in claims:
@@ -175,10 +196,17 @@ def without_extension(data: bytes, extensions: dict[str, bytes], notes: list[str
 
 
 def split(data: bytes) -> tuple[bytes, str, bytes]:
-    """(a small packet, the digest, the extension) of a packet that is too large for a segment of JPEG."""
+    """Split a packet that is too large for one segment of JPEG (ISO 16684-3, 1.1.3.1).
+
+    Args:
+        data: the packet.
+
+    Returns:
+        (a small packet that refers to the extension, the extension's digest, the extension).
+    """
     found = re.search(rb'<rdf:RDF.*</rdf:RDF>', data, re.DOTALL)
     extension = found.group() if found else data
-    digest = hashlib.md5(extension).hexdigest().upper()  # a name, as the standard wants it
+    digest = hashlib.md5(extension).hexdigest().upper()  # the standard demands MD5; it only names the extension
     return EXTENDED.format(digest=digest).encode('utf-8'), digest, extension
 
 
@@ -194,7 +222,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _depth(text: str) -> int:
-    """How deep elements lie in each other, at most."""
+    """Return how deep elements are nested, without parsing them."""
     depth = deepest = 0
     for match in re.finditer(r'<(/?)[^<>!?/][^<>]*?(/?)>', text):
         depth += -1 if match.group(1) else 0 if match.group(2) else 1
@@ -219,7 +247,7 @@ def _properties_of(packet: Packet, element: Any) -> Iterator[tuple[str, str, Pro
 
 
 def _write(node: Any, parts: list[str]) -> None:
-    """Append a node's XML to the parts. (minidom's own writer loses line breaks in attributes before Python 3.13.)"""
+    """Append a node's XML to the parts; before Python 3.13 minidom's own writer loses line breaks in attributes."""
     if node.nodeType != Node.ELEMENT_NODE:
         is_text = node.nodeType == Node.TEXT_NODE
         parts.append(saxutils.escape(node.data, {'\r': '&#13;'}) if is_text else node.toxml())

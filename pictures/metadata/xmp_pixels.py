@@ -1,4 +1,4 @@
-"""The properties of XMP that speak of the picture's pixels, or of what lay beside them in the file."""
+"""The XMP properties that depend on the picture's pixels, or on further data in its file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pictures.metadata import change, regions, xmp
 TIFF, EXIF = 'http://ns.adobe.com/tiff/1.0/', 'http://ns.adobe.com/exif/1.0/'
 PANORAMA = 'http://ns.google.com/photos/1.0/panorama/'
 WIDTHS, HEIGHTS = ('ImageWidth', 'PixelXDimension'), ('ImageLength', 'ImageHeight', 'PixelYDimension')
-# Boxes of a panorama and the frame that each lies in: left, top, width, height; width, height.
+# Boxes of a panorama (left, top, width, height), each with the frame that contains it (width, height).
 PANORAMA_BOXES = (
     (
         ('LargestValidInteriorRectLeft', 'LargestValidInteriorRectTop')
@@ -20,7 +20,7 @@ PANORAMA_BOXES = (
         ('FullPanoWidthPixels', 'FullPanoHeightPixels'),
     ),
 )
-# Claims about what is no longer there: namespace, the beginning of names, what it was.
+# Properties about data that the result does not contain: namespace, how the names begin, the data's name for the note.
 VIDEO, GAIN_MAP, DEPTH_MAP = 'motion video', 'gain map for HDR screens', 'depth map'
 CLAIMS = (
     ('http://ns.google.com/photos/1.0/camera/', 'MotionPhoto', VIDEO),
@@ -39,9 +39,17 @@ CLAIMS = (
 
 
 def follow(data: bytes, how: change.Change, notes: list[str]) -> bytes | None:
-    """An XMP packet of the changed picture; None, with a note, for a damaged one.
+    """Return the XMP packet of the changed picture.
 
-    Claims about a video, a gain map or the like are removed, with a note: the result has the picture alone.
+    Properties about a video, a gain map or the like are removed, because the result contains only the picture.
+
+    Args:
+        data: the file's packet.
+        how: the change from the file to the result.
+        notes: a note is added for a damaged packet and for removed properties.
+
+    Returns:
+        The packet; None if it is damaged.
     """
     try:
         packet = xmp.Packet(data)
@@ -57,7 +65,15 @@ def follow(data: bytes, how: change.Change, notes: list[str]) -> bytes | None:
 
 
 def put_resolution(data: bytes, dpi: tuple[float, float]) -> bytes:
-    """A packet with this resolution, in dots an inch, where it names one."""
+    """Return a packet in which this resolution replaces the old one, if there is one.
+
+    Args:
+        data: the packet.
+        dpi: (horizontal, vertical) in dots per inch.
+
+    Raises:
+        ValueError: the packet is damaged.
+    """
     packet = xmp.Packet(data)
     texts = {'XResolution': _ratio(dpi[0]), 'YResolution': _ratio(dpi[1]), 'ResolutionUnit': '2'}
     for name, text in texts.items():
@@ -74,7 +90,7 @@ def _put_sizes(packet: xmp.Packet, how: change.Change) -> None:
 
 
 def _follow_places(packet: xmp.Packet, how: change.Change) -> None:
-    """The subject's place and the two pairs of resolutions."""
+    """Change the subject's place and the two pairs of resolutions, the picture's and the focal plane's."""
     for name in ('SubjectArea', 'SubjectLocation'):
         for found in packet.find(EXIF, name):
             items = found.items()

@@ -1,6 +1,7 @@
-"""A page to look at: index.html with a before/after slider for each picture, and its views in index_views/ beside it.
+"""The report: index.html with a before/after slider for each picture, and the views of the pictures in index_views/.
 
-It needs no network and no server. The page holds thumbnails; a browser loads the views that are looked at.
+The page needs neither a server nor the Internet. It contains thumbnails; the browser loads a view when the user scrolls
+to it.
 """
 
 from __future__ import annotations
@@ -25,33 +26,38 @@ import numpy as np
 from PIL import Image
 
 PAGE_NAME = 'index.html'
-VIEWS_NAME = 'index_views'  # the page refers to it
-NETWORK = 'RDN'  # the title of the network, if it is not given
-SHOWN_SIDE_PIXELS = 1200  # of a larger picture the page shows the middle
-MAX_PNG_PIXELS = 600 * 600  # larger views are WebP of WEBP_QUALITY
+VIEWS_NAME = 'index_views'  # the folder of the views, beside the page
+NETWORK = 'RDN'  # the default title of the network
+SHOWN_SIDE_PIXELS = 1200  # larger pictures are cropped to their middle
+MAX_PNG_PIXELS = 600 * 600  # larger views are WebP files
 WEBP_QUALITY = 95
-THUMBNAIL_SIDE_PIXELS = 320  # in the page itself, until the view is loaded
+THUMBNAIL_SIDE_PIXELS = 320  # shown until the view is loaded
 THUMBNAIL_QUALITY = 60
 MAX_SLUG_LETTERS = 40
-MODEL_DIGITS = 12  # of its SHA-256
+MODEL_DIGITS = 12  # the page shows so many digits of the model's SHA-256
 VIEW_PATTERN = re.compile(r'[a-z0-9-]+_(?:bicubic|rdn|original)\.([0-9a-f]{16})\.(?:png|webp)')
 
 
 class ModelFile(NamedTuple):
-    """The file of the model that enlarged the pictures: its name, and its SHA-256 in hexadecimal digits."""
+    """The file of the model that enlarged the pictures.
+
+    Attributes:
+        name: the file's name.
+        digest: its SHA-256 in hexadecimal digits.
+    """
 
     name: str
     digest: str
 
 
 class Views(NamedTuple):
-    """What the page shows of a picture: PIL RGB images of one size, in sRGB; a profile in them is ignored.
+    """The images that the page shows of a picture: Pillow RGB images of one size, in sRGB. Their profiles are ignored.
 
     Attributes:
-        bicubic: enlarged by Pillow's bicubic.
-        rdn: enlarged by the network.
-        original: None if it is not known.
-        size: (width, height) of the picture, pixels, if the images are only its middle.
+        bicubic: the picture enlarged by Pillow's bicubic interpolation.
+        rdn: the picture enlarged by the network.
+        original: the true picture, before it was reduced; None if it is unknown.
+        size: (width, height) of the whole picture in pixels, if the images are only its middle; else None.
     """
 
     bicubic: Image.Image
@@ -61,18 +67,31 @@ class Views(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Figures of a picture, each (of bicubic, of the network): PSNR in dB, and SSIM."""
+    """The accuracy of a picture's two enlargements, (bicubic, network).
+
+    Attributes:
+        psnr: PSNR on luma in dB.
+        ssim: SSIM.
+    """
 
     psnr: tuple[float, float]
     ssim: tuple[float, float]
 
 
 class Entry(NamedTuple):
-    """A picture on the page. name: its title; size: (width, height) of the upscaled picture, pixels.
+    """A picture on the page.
 
-    shown: (width, height) of its views; thumbnail: a data URI; bicubic, rdn, original: file names of its views;
-    psnr (dB), ssim: (of bicubic, of the network). The last three are None where the original is not known.
-    link: a relative URL of the full-size result; None for no link.
+    Attributes:
+        name: the picture's title.
+        size: (width, height) of the enlarged picture in pixels.
+        shown: (width, height) of its views in pixels.
+        thumbnail: a data URI.
+        bicubic: the file name of the bicubic view.
+        rdn: the file name of the network's view.
+        original: the file name of the original's view; None if the original is unknown.
+        psnr: PSNR in dB of (bicubic, network); None if the original is unknown.
+        ssim: SSIM of (bicubic, network); None if the original is unknown.
+        link: a relative URL of the full-size result; None for no link.
     """
 
     name: str
@@ -88,23 +107,36 @@ class Entry(NamedTuple):
 
 
 class Report:
-    """The page while it is written; `writing` makes it. path: of index.html."""
+    """The page while pictures are added; `writing` makes it.
+
+    Args:
+        path: of index.html.
+        scratch: a folder for new views, until they are complete.
+
+    Attributes:
+        path: of index.html.
+    """
 
     def __init__(self, path: str, scratch: str):
         self.path = path
         self._views, self._scratch = os.path.join(os.path.dirname(path), VIEWS_NAME), scratch
-        self._numbers = itertools.count()  # like list.append, one step for threads
+        self._numbers = itertools.count()  # atomic like list.append, so threads need no lock
         self._added: list[tuple[float, int, Entry]] = []
         self._failures: list[str] = []
         self._failed = 0
 
     @property
     def entries(self) -> list[Entry]:
-        """What was added so far, in the page's order."""
+        """The pictures added up to now, in the page's order."""
         return [entry for _, _, entry in sorted(self._added, key=lambda added: added[:2])]
 
     def list_failures(self, lines: Sequence[str], count: int) -> None:
-        """Name pictures that failed. lines: why, one a picture, of the first ones; count: of all."""
+        """List the pictures that failed.
+
+        Args:
+            lines: messages about the first pictures that failed, one for each.
+            count: the number of all pictures that failed.
+        """
         self._failures, self._failed = list(lines), count
 
     def add(
@@ -115,22 +147,22 @@ class Report:
         position: float | None = None,
         result: str | None = None,
     ) -> None:
-        """Write a picture's views, and keep its thumbnail and figures. Threads may call it at once.
+        """Add a picture: write its views, and keep its thumbnail and figures. Several threads may call it at once.
 
         Args:
-            name: the title: any text, for instance a path with its folders.
-            views: what to show.
-            figures: of the picture; None if the original is not known.
-            position: entries are in the order of their positions; None: of the calls.
+            name: the picture's title: any text, for instance a path with its folders.
+            views: the images to show.
+            figures: the picture's PSNR and SSIM; None if the original is unknown.
+            position: the picture's place on the page, which is sorted by this number; None for the order of the calls.
             result: the path of the full-size result, to which the page links; None for no link.
 
         Raises:
-            ValueError: the images have several sizes.
+            ValueError: the images differ in size.
             OSError: a view cannot be written.
         """
         sizes = {image.size for image in views[:3] if image}
         if len(sizes) > 1:
-            raise ValueError(f'{name}: images of several sizes: {sorted(sizes)}')
+            raise ValueError(f'{name}: the views differ in size: {sorted(sizes)}')
         middle = _middle(views.rdn)
         entry = Entry(
             name=name,
@@ -148,11 +180,16 @@ class Report:
         self._added.append((number if position is None else position, number, entry))
 
     def page(self, network: str, model: ModelFile | None) -> str:
-        """Return the text of index.html. network, model: as of `writing`."""
+        """Return the text of index.html.
+
+        Args:
+            network: the network's title.
+            model: the model's file; None if the page should not name it.
+        """
         return _page(self.entries, _failures(self._failures, self._failed), network, model)
 
     def _write_view(self, name: str, kind: str, image: Image.Image) -> str:
-        """The new file's name. It holds the content's digest, so no two views have one name, and a name one content."""
+        """Write a view and return its file name, which contains a digest: different views never share a name."""
         ending = 'png' if image.width * image.height <= MAX_PNG_PIXELS else 'webp'
         content = _encode(image, ending, WEBP_QUALITY)
         view_name = f'{_slug(name)}_{kind}.{_digest(content)}.{ending}'
@@ -166,13 +203,21 @@ class Report:
 
 @contextlib.contextmanager
 def writing(folder: str, network: str = NETWORK, model: ModelFile | None = None) -> Iterator[Report]:
-    """Yield a Report to add pictures to; write index.html and index_views/ into the folder when the block ends well.
+    """Yield a Report to add pictures to, and write the page when the block ends without an error.
 
-    Otherwise an earlier page stays, with its views; it stays, too, where nothing was added. The earlier page's views go
-    after it; all else in the folder and in index_views/ is kept. network: its title, for the page's texts. model: its file;
-    None where the page does not name it.
-    Raises OSError where the folder cannot be written, or for a link or a folder in the place of index.html, or a link
-    or a file in the place of index_views.
+    The new page replaces an earlier one, whose views are then removed. If the block raises an error, or if no picture
+    was added, the earlier page keeps its place and its views. Other files in the folder and in index_views/ are kept.
+
+    Args:
+        folder: the folder for index.html and index_views/.
+        network: the network's title, for the page's texts.
+        model: the model's file; None if the page should not name it.
+
+    Yields:
+        The Report.
+
+    Raises:
+        OSError: the folder cannot be written; index.html is a link or a folder; or index_views is a link or a file.
     """
     path, views = os.path.join(folder, PAGE_NAME), os.path.join(folder, VIEWS_NAME)
     _check_place(path, os.path.isfile)
@@ -186,11 +231,11 @@ def writing(folder: str, network: str = NETWORK, model: ModelFile | None = None)
 
 def _check_place(path: str, is_right: Callable[[str], bool]) -> None:
     if os.path.lexists(path) and (os.path.islink(path) or not is_right(path)):
-        raise FileExistsError(errno.EEXIST, 'is in the way of the report', path)
+        raise FileExistsError(errno.EEXIST, 'is in the way of the report: move or rename it', path)
 
 
 def _publish(scratch: str, views: str, path: str, text: str) -> None:
-    """Move the views in, then replace the page, then remove what it does not show: a page's views are always there."""
+    """Move the new views in, replace the page, then remove unused views, so that a page never lacks its views."""
     os.makedirs(views, exist_ok=True)
     with files.locked(views):
         try:
@@ -202,17 +247,17 @@ def _publish(scratch: str, views: str, path: str, text: str) -> None:
 
 
 def _remove_unused(views: str, path: str) -> None:
-    """Remove the views that the page in place does not show, old or new; what is no view of ours stays."""
+    """Remove all views that the current page does not show; keep files that are not views of a report."""
     try:
         with open(path, encoding='utf-8', errors='replace') as file:
             used = set(re.findall(VIEWS_NAME + r'/([^"]*)"', file.read()))
     except FileNotFoundError:
         used = set()
-    except OSError:  # so nobody knows
+    except OSError:  # the page may need any view
         return
     for name in sorted(set(os.listdir(views)) - used):
         view = os.path.join(views, name)
-        with contextlib.suppress(OSError):  # it is in nobody's way
+        with contextlib.suppress(OSError):  # an unused view does no harm
             if _is_view(view):
                 os.remove(view)
     if not used:
@@ -221,7 +266,7 @@ def _remove_unused(views: str, path: str) -> None:
 
 
 def _is_view(path: str) -> bool:
-    """Whether a file is a view that a report wrote, and nobody changed since: its name holds the content's digest."""
+    """Return whether a report wrote this file, and nobody changed it since: the digest in its name fits its content."""
     match = VIEW_PATTERN.fullmatch(os.path.basename(path))
     if not match or os.path.islink(path) or not os.path.isfile(path):
         return False
@@ -234,7 +279,7 @@ def _digest(content: bytes) -> str:
 
 
 def _slug(name: str) -> str:
-    """What of a name stands in file names: lower-case letters of ASCII, digits, hyphens, the last ones."""
+    """Return the end of a picture's name for a file name, in lower-case ASCII letters, digits and hyphens."""
     stem = os.path.splitext(name)[0].lower()
     return re.sub('[^a-z0-9]+', '-', stem)[-MAX_SLUG_LETTERS:].strip('-') or 'picture'
 
@@ -243,7 +288,7 @@ def _middle(image: Image.Image) -> Image.Image:
     left, top = (max(0, side - SHOWN_SIDE_PIXELS) // 2 for side in image.size)
     right, bottom = (min(side, SHOWN_SIDE_PIXELS + start) for side, start in zip(image.size, (left, top)))
     middle = image.crop((left, top, right, bottom))
-    middle.info = {}  # no profile, no orientation: the pixels are as they are to be shown
+    middle.info = {}  # without profile and orientation: the pixels are upright and in sRGB already
     return middle
 
 
@@ -255,7 +300,7 @@ def _thumbnail(image: Image.Image) -> str:
 
 
 def _shown(name: str) -> str:
-    """A file's name as HTML; bytes that are no UTF-8 as their numbers, which would make the page invalid."""
+    """Return a file's name as HTML, with escapes for bytes that are not UTF-8, which would make the page invalid."""
     return html.escape(escaping.escape(name))
 
 
@@ -266,13 +311,13 @@ def _encode(image: Image.Image, kind: str, quality: int) -> bytes:
 
 
 def link_to(path: str, folder: str) -> str:
-    """Return the relative URL of a file on a page in a folder: any name, also one that is not UTF-8."""
+    """Return the relative URL of a file for a page in a folder; the file's name need not be UTF-8."""
     relative = os.path.relpath(os.path.abspath(path), os.path.abspath(folder))
     return urllib.parse.quote(os.fsencode(relative))
 
 
 def _page(entries: Sequence[Entry], failures: str, network: str, model: ModelFile | None) -> str:
-    """index.html. Its words are in report.html, in each language; here are names and numbers."""
+    """Return index.html: names and numbers in the frame of report.html, which has the words in each language."""
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report.html'), encoding='utf-8') as file:
         frame = string.Template(file.read())
     known = [entry for entry in entries if entry.psnr]
@@ -292,7 +337,7 @@ def _page(entries: Sequence[Entry], failures: str, network: str, model: ModelFil
 
 
 def _failures(lines: Sequence[str], count: int) -> str:
-    """A list of pictures that failed; empty where none did."""
+    """Return the list of pictures that failed as HTML; empty if every picture succeeded."""
     if not count:
         return ''
     items = ''.join(f'<li><bdi>{html.escape(line)}</bdi>' for line in lines)
@@ -309,7 +354,7 @@ def _model_line(model: ModelFile) -> str:
 
 
 def _words(key: str, tag: str = 'span', **values: object) -> str:
-    """An element that the page's script fills with a text of its table, in the reader's language."""
+    """Return an element that the page's script fills with the text `key` in the reader's language."""
     data = ''.join(f' data-{name}="{html.escape(str(value))}"' for name, value in values.items())
     return f'<{tag} data-text="{key}"{data}></{tag}>'
 
@@ -326,7 +371,7 @@ def _average(entries: Sequence[Entry], figure: str) -> tuple[float, float]:
 
 
 def _table(entries: Sequence[Entry]) -> str:
-    """Figures of the pictures whose original is known. A name leads to its sliders."""
+    """Return a table of the figures of all pictures with a known original. A picture's name links to its slider."""
     rows = [
         _row(f'<a href="#p{number}"><bdi>{_shown(entry.name)}</bdi></a>', entry.psnr, entry.ssim)
         for number, entry in enumerate(entries, 1)
@@ -351,13 +396,13 @@ def _row(name: str, psnr: Sequence[float], ssim: Sequence[float]) -> str:
 
 
 def _chart(entries: Sequence[Entry], network: str) -> str:
-    """PSNR a picture: a hollow dot for bicubic, a full one for the network, joined by a line."""
+    """Return a chart of the PSNR of each picture: a hollow dot for bicubic, a full one for the network, and a line."""
     finite = [x for entry in entries for x in entry.psnr or () if math.isfinite(x)] or [0]
     low, high = math.floor(min(finite)) - 1, math.ceil(max(finite)) + 1
     step = max(1, math.ceil((high - low) / 8))
 
     def percent(psnr: float) -> float:
-        return 100 * (min(high, max(low, psnr)) - low) / (high - low)  # low, too, for what is no number
+        return 100 * (min(high, max(low, psnr)) - low) / (high - low)  # 0 for NaN too
 
     ticks = ''.join(f'<i style="left:{percent(x):.2f}%">{x}</i>' for x in range(low, high + 1, step))
     rows = [f'<div class="axis"><span></span><span class="track">{ticks}</span></div>']
@@ -377,7 +422,7 @@ def _chart(entries: Sequence[Entry], network: str) -> str:
 
 
 def _figure(number: int, entry: Entry) -> str:
-    """A picture's name, note and thumbnail; the page's script adds the sliders and loads the views."""
+    """Return a picture's name, note and thumbnail; the page's script adds the slider and loads the views."""
     note = _words('pixels', width=entry.size[0], height=entry.size[1])
     if entry.size != entry.shown:
         note += _words('middle', width=entry.shown[0], height=entry.shown[1])

@@ -1,4 +1,4 @@
-"""A sheet to look at: versions of one picture side by side, and their hardest detail enlarged."""
+"""A sheet for comparison: versions of one picture side by side, and below them their hardest detail, enlarged."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ ZOOM = 4
 
 
 def compose(panels: Sequence[tuple[str, Image.Image]], box: Box | None = None) -> Image.Image:
-    """[(caption, PIL RGB image)] of one size -> a sheet; the last panel is the original.
+    """Compose versions of one picture into a sheet.
 
-    Below each picture stands, as wide as the picture, the detail in a box: by default the one, ZOOM times as large, in
-    which the first panel (the baseline) differs most from the last.
+    Below each version is its detail inside the box, enlarged to the version's width.
+
+    Args:
+        panels: (caption, Pillow RGB image), all of one size: the baseline first, the original last.
+        box: (left, top, right, bottom) of the detail in pixels; None for the box where the baseline differs most from
+            the original, with 1/ZOOM of the width and height.
+
+    Returns:
+        The sheet, a Pillow RGB image.
     """
     width, height = panels[0][1].size
     if box is None:
@@ -39,7 +46,17 @@ def compose(panels: Sequence[tuple[str, Image.Image]], box: Box | None = None) -
 
 
 def hardest_box(baseline: Image.Image, original: Image.Image, width: int, height: int) -> Box:
-    """The width x height window of the largest squared difference."""
+    """Return the box with the largest sum of squared differences between two images.
+
+    Args:
+        baseline: a Pillow RGB image.
+        original: one of the same size.
+        width: of the box in pixels.
+        height: of the box in pixels.
+
+    Returns:
+        (left, top, right, bottom) in pixels.
+    """
     error = np.square(np.asarray(baseline, np.float64) - np.asarray(original, np.float64)).sum(2)
     total = np.pad(error, ((1, 0), (1, 0)), mode='constant').cumsum(0).cumsum(1)  # summed-area table
     windows = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
@@ -55,7 +72,7 @@ def _caption_font() -> ImageFont.ImageFont:
 
 
 def _draw_frame(draw: ImageDraw.ImageDraw, box: Box) -> None:
-    """Red lines around a box, outside it."""
+    """Draw a red frame around a box, FRAME pixels wide, outside the box."""
     for distance in range(1, FRAME + 1):
         left, top, right, bottom = box
         draw.rectangle((left - distance, top - distance, right - 1 + distance, bottom - 1 + distance), outline='red')

@@ -1,17 +1,19 @@
-"""Guide 6.2 and 7.3: the verdicts on accuracy and speed, from the files of the steps.
+"""Guide 6.2 and 7.3: print the verdicts on accuracy and speed, from result.json and the logs of the earlier steps.
 
     python3 test/accept.py --psnr result.json --npu result/perf_vision_batchsize_1_device_0.txt --gpu RDN_bs1.log
 
-prints a table; --markdown FILE writes it for a report. The status is 0 only when all that was judged is met.
+The exit status is 0 only if all figures that are judged are "met". --markdown FILE also writes the table for a report.
 
-Accuracy is judged by what RDN_postprocess.py --reference=WEIGHTS found: whether the device computes what PyTorch
-computes. The guide's own comparison with published figures stands beside it, and counts only for results of the same
-images, known by their pixels, and the same protocol. With the weights and the folders this script makes result.json itself:
+Accuracy: if RDN_postprocess.py ran with --reference=WEIGHTS, its comparison with PyTorch is the verdict. The guide's
+comparison with published figures is printed too. It counts only if the result is of the same images, recognized by
+their pixels, and of the same protocol. With --reference and two folders, this script writes result.json itself:
 
     python3 test/accept.py --psnr result.json --reference rdn_x2.pth --pred-path result/dumpOutput_device0 --label-path prep_dataset/label
 
---npu takes a log of benchmark or ais_bench, --gpu one of trtexec; --psnr, or --npu and --gpu, may be left out. The guide
-compares with fp16: a log that names another precision is shown, and judged only with --gpu-precision.
+Speed: --npu takes a log of benchmark or ais_bench, and --gpu a log of trtexec. The guide compares with fp16. If the
+GPU's log names another precision, its figure is printed, but it is judged only with --gpu-precision.
+
+Give --psnr for accuracy, --npu and --gpu for speed, or all three.
 """
 
 from __future__ import annotations
@@ -26,38 +28,54 @@ from rdn.accuracy import assessment, result
 from rdn.data import dataset, known_sets, protocols
 from rdn.devices import logs, speed
 
-SHOWN = ('set5', 2, 'rdn-pytorch', protocols.WHOLE.name)  # beside a result that no published figure compares with
+SHOWN = ('set5', 2, 'rdn-pytorch', protocols.WHOLE.name)  # printed if no published figure is comparable
 OTHER_PROTOCOL, OTHER_PRECISION = 'other protocol', 'other precision'
 ANY_PRECISION = 'any'
-NOT_HERE = '; its outputs are not here, so not compared with the record'
+NOT_HERE = '; its outputs are not on this machine, so they were not checked against the record'
 WIDTH = 120  # of a line on the console
 
 
 class Row(NamedTuple):
-    """A row of the table; is_met is None where nothing is judged."""
+    """A row of the table.
+
+    Attributes:
+        figure: what is measured, and its unit.
+        reference: the figure to compare with, and its source.
+        measured: the measured figure.
+        origin: what measured it.
+        is_met: whether the measured figure is good enough; None if it is not judged.
+        why_not: why it is not judged.
+    """
 
     figure: str
     reference: str
     measured: str
     origin: str
     is_met: bool | None
-    why_not: str = ''  # nothing is judged
+    why_not: str = ''
 
     def verdict(self) -> str:
+        """Return 'met' or 'not met'; the reason if the figure is not judged."""
         return self.why_not if self.is_met is None else 'met' if self.is_met else 'not met'
 
 
 def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: float | None) -> list[Row]:
-    """The rows on accuracy of a result: against PyTorch where that was measured, and against published figures.
+    """Judge the accuracy of a result.
 
-    psnr: the average in dB, as result.json has it. published_psnr: in the place of the published figure.
+    Args:
+        psnr: average PSNR in dB, from result.json.
+        origin: source of the result; None if it is not known.
+        published_psnr: figure in dB to use instead of the published one; None for the published one.
+
+    Returns:
+        One row for the comparison with PyTorch, if it was measured, and one for the comparison with published figures.
     """
     title = origin.title() if origin else result.UNKNOWN_PROTOCOL
     tool = origin.outputs.describe() if origin and origin.outputs else 'origin unknown'
     rows = []
     if origin and origin.verdict:
         verdict = origin.verdict
-        on_pytorch = result.two_decimals(psnr - verdict.change)  # as exact as psnr is
+        on_pytorch = result.two_decimals(psnr - verdict.change)  # psnr has two decimals too
         reference = f'PyTorch {on_pytorch} (limits {verdict.max_loss:g}, {verdict.max_image_loss:g})'
         measured = f'{psnr:g}: {verdict.change:+.4f}, worst {verdict.image_change:+.4f}'
         images = cli.count(origin.images, 'image') if origin.images else known_sets.UNKNOWN_IMAGES
@@ -77,7 +95,7 @@ def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: fl
 
 
 def reason_against_published(origin: result.Origin | None) -> str:
-    """Say why no published figure compares with a result; empty if one does."""
+    """Return why no published figure is comparable with a result; '' if there is a comparable one."""
     if origin is None or origin.known_set is None:
         return known_sets.UNKNOWN_IMAGES
     published = protocols.PUBLISHED.get((origin.known_set, origin.scale, origin.luma, origin.protocol or ''))
@@ -87,9 +105,13 @@ def reason_against_published(origin: result.Origin | None) -> str:
 
 
 class Names(NamedTuple):
-    """How the user calls the two sides of a comparison of speed; None: as the logs and records say.
+    """The user's names for both sides of a comparison of speed. None: use the one in the log or the record.
 
-    chips: devices on the card. card, gpu: names. precision: of the GPU's figures that are a reference.
+    Attributes:
+        chips: number of devices on the card.
+        card: name of the device's card.
+        gpu: name of the GPU.
+        precision: precision that the GPU's figure must have; ANY_PRECISION for any.
     """
 
     chips: int | None = None
@@ -99,33 +121,45 @@ class Names(NamedTuple):
 
 
 def judge_speed(npu_path: str, gpu_path: str, names: Names) -> Row:
-    """Whether the card of one speed log is as fast as the GPU of the other.
+    """Judge whether a device's card is as fast as a GPU.
 
-    Nothing is judged where the GPU's log names another precision than the reference's.
+    Args:
+        npu_path: log of benchmark or ais_bench.
+        gpu_path: log of trtexec.
+        names: the user's names.
 
-    Raises ValueError where they are of other tools, or of different batch sizes.
+    Returns:
+        A row; it is not judged if the GPU's log names another precision than the user asked for.
+
+    Raises:
+        ValueError: a log is of another tool, or the two have different batch sizes; the message names the file.
     """
     npu, gpu = (logs.read(path, logs.parse_speed) for path in (npu_path, gpu_path))
     for path, found, is_reference in ((npu_path, npu, False), (gpu_path, gpu, True)):
         if logs.source_of(found).is_reference != is_reference:
             wanted = [source.name for source in logs.SOURCES if source.is_reference == is_reference]
-            raise ValueError(f'{path}: a log of {found.tool}, expected one of {" or ".join(wanted)}')
+            raise ValueError(f'{path}: a log of {found.tool}; give one of {" or ".join(wanted)}')
     record = run_record.read(npu_path)
     with files.errors_naming(npu_path):
         batch = logs.batch_size(npu, record)
         rate, name = logs.card_rate(npu, record, names.chips, names.card)
     if batch != gpu.batch:
-        raise ValueError(f'{npu_path} is of batches of {batch}, {gpu_path} of {gpu.batch}')
+        raise ValueError(f'{npu_path} has batches of {batch}, {gpu_path} of {gpu.batch}: give logs of one batch size')
     with files.errors_naming(gpu_path):
         gpu_rate, gpu_name = logs.card_rate(gpu, None, None, names.gpu)
-    origin = record.describe() if record else f"{npu.tool}'s, as given"
+    origin = record.describe() if record else f'{npu.tool}, no record'
     reference = f'{gpu_name} {gpu_rate:.3f}{gpu.describe_precision()}'
     is_met = rate >= gpu_rate if is_reference_precision(gpu.precision, names.precision) else None
     return Row(f'images/s, batch {batch}', reference, f'{name} {rate:.3f}', origin, is_met, OTHER_PRECISION)
 
 
 def is_reference_precision(found: str | None, asked: str) -> bool:
-    """Whether a figure of this precision is one to compare with; one whose log does not say is."""
+    """Return whether a GPU's figure may be judged.
+
+    Args:
+        found: precision in the GPU's log; None if the log names none, which is accepted.
+        asked: precision that the user asked for, or ANY_PRECISION.
+    """
     plain = speed.plain_precision(asked)
     return found is None or plain == ANY_PRECISION or speed.plain_precision(found) == plain
 
@@ -134,13 +168,14 @@ def measure(result_path: str, weights: str, pred_path: str, label_path: str) -> 
     """Compare outputs with PyTorch's, print the figures and write result.json.
 
     Args:
-        result_path: result.json.
-        weights: the checkpoint.
-        pred_path: the folder of the device's outputs, or of ais_bench's runs.
+        result_path: path of result.json.
+        weights: path of the checkpoint.
+        pred_path: folder of the device's outputs, or of ais_bench's runs.
         label_path: label/ of the prepared set.
 
     Raises:
-        ValueError: outputs, labels or weights cannot be used; with the file's name. A lost accuracy is a verdict.
+        ValueError: outputs, labels or weights cannot be used; the message names the file. If accuracy is not kept, that
+            is not an error, but the verdict.
     """
     size = dataset.size_of(label_path)
     criteria = assessment.Criteria(*size, reference=weights) if size else assessment.Criteria(reference=weights)
@@ -165,17 +200,17 @@ def main(argv=None):
         files.write_text(args.markdown, format_report(rows))
     if args.npu and rows[-1].is_met is None:
         raise ValueError(
-            f'{args.gpu}: speed is not judged, since the GPU computed in another precision than {args.gpu_precision}: '
-            'give --gpu-precision, if its own is to be the reference'
+            f'{args.gpu}: speed is not judged, because the GPU did not compute in {args.gpu_precision}: '
+            'give --gpu-precision to accept its precision'
         )
     judged = [row.is_met for row in rows if row.is_met is not None]
     if not judged:
-        raise ValueError('nothing could be judged: give --reference WEIGHTS, --pred-path and --label-path')
+        raise ValueError('no figure could be judged: give --reference WEIGHTS, --pred-path and --label-path')
     return 0 if all(judged) else 1
 
 
 def format_rows(rows: Sequence[Row]) -> str:
-    """The rows for the console, in lines of WIDTH at most where no single figure is longer: a table if it fits."""
+    """Format the rows for the console: a table if it fits into WIDTH, else a few lines for each row."""
     cells = [(row.figure, row.reference, row.measured, row.verdict()) for row in rows]
     table = cli.format_table([('figure', 'reference', 'measured', 'verdict'), *cells])
     if max(map(len, table.splitlines())) > WIDTH:
@@ -193,13 +228,17 @@ def format_rows(rows: Sequence[Row]) -> str:
 
 
 def format_report(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table with all that is known of them."""
+    """Format the rows as a Markdown table with all columns."""
     cells = [(*row[:4], row.verdict()) for row in rows]
     return cli.format_markdown([('figure', 'reference', 'measured', 'origin', 'verdict'), *cells]) + '\n'
 
 
 def precision(text: str) -> str:
-    """An argparse type: a precision that a GPU's log may name, or ANY_PRECISION."""
+    """Check a flag's value, as an argparse type: a precision that a GPU's log may name, or ANY_PRECISION.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is not a precision.
+    """
     if speed.is_precision(text) or text.strip().lower() == ANY_PRECISION:
         return text
     raise argparse.ArgumentTypeError(
@@ -211,34 +250,34 @@ def precision(text: str) -> str:
 def parse_args(argv):
     parser = cli.Parser(__doc__)
     parser.add_argument('--psnr', metavar='FILE', help='result.json of RDN_postprocess.py')
-    parser.add_argument('--reference', metavar='WEIGHTS', help='make result.json anew, and compare with PyTorch')
+    parser.add_argument('--reference', metavar='WEIGHTS', help='compare with PyTorch, and write result.json')
     parser.add_argument('--pred-path', metavar='DIR', help="with --reference: folder of the device's outputs")
     parser.add_argument('--label-path', metavar='DIR', help='with --reference: folder of the labels')
-    parser.add_argument('--markdown', metavar='FILE', help='write the table there, in Markdown for a report')
-    parser.add_argument('--npu', metavar='FILE', help="the device's log: of benchmark or ais_bench")
+    parser.add_argument('--markdown', metavar='FILE', help='also write the table to this file, in Markdown')
+    parser.add_argument('--npu', metavar='FILE', help="the device's log, of benchmark or ais_bench")
     parser.add_argument('--gpu', metavar='FILE', help="the GPU's log, of trtexec")
     parser.add_argument(
         '--official-psnr',
         type=cli.positive_number,
-        help="the published figure, dB; default: that of the result's protocol",
+        help="the published figure, in dB; default: the one of the result's protocol",
     )
     parser.add_argument(
-        '--chips', type=cli.positive, help='devices on the card; default: as the record of the run says'
+        '--chips', type=cli.positive, help='number of devices on the card; default: from the record of the run'
     )
-    parser.add_argument('--card', help='name to print; default: as the record of the run says')
-    parser.add_argument('--gpu-name', help="name to print; default: as the GPU's log says, else T4")
+    parser.add_argument('--card', help='name of the card; default: from the record of the run')
+    parser.add_argument('--gpu-name', help='name of the GPU; default: from its log, else T4')
     parser.add_argument(
         '--gpu-precision',
         type=precision,
         default=speed.GUIDES_PRECISION,
         metavar='NAME',
-        help=f"judge by a GPU's log of this precision: fp32, fp16+int8, strongly-typed, {ANY_PRECISION}; default fp16",
+        help=f"accept a GPU's log of this precision: fp32, fp16+int8, strongly-typed, {ANY_PRECISION}; default: fp16",
     )
     args = parser.parse_args(argv)
     if bool(args.npu) != bool(args.gpu):
-        parser.error('--npu and --gpu go together: one is compared with the other')
+        parser.error('give both --npu and --gpu: they are compared with each other')
     if not (args.psnr or args.npu):
         parser.error('give --psnr, or --npu and --gpu')
     if args.reference and not (args.psnr and args.pred_path and args.label_path):
-        parser.error('--reference goes with --psnr, --pred-path and --label-path')
+        parser.error('--reference needs --psnr, --pred-path and --label-path')
     return args

@@ -1,10 +1,10 @@
-"""Guide 7: the vendor's table over several batch sizes: chip, batch, data set, accuracy, images/s; the best size marked.
+"""Guide 7: compare batch sizes in the vendor's table: chip, batch, data set, accuracy, images/s. The best is marked.
 
     python3 test/batches.py result/bs1 result/bs4 --dataset set5 --model rdn_x2.onnx
 
-prints it to read and as Markdown for a report. Each folder is one that run.sh --batch-size 1,4 made: result.json, and
-the file that says how fast the model alone is, without reading and writing images. Where there is no such file, the one
-of the run over the images counts.
+The script prints the table, and again in Markdown for a report. The folders are from run.sh --batch-size 1,4: each
+contains result.json and a file with the speed of the model alone, without reading and writing images. If that file is
+missing, the script reads the speed of the run over the images.
 """
 
 from __future__ import annotations
@@ -24,19 +24,27 @@ from rdn.network import onnx_graph
 PUBLISHED = {1: 47, 4: 37, 8: 33, 16: 33, 32: 33, 64: 33}
 PUBLISHED_NOTE = (
     "vendor's 310P3: figures of the Ascend model zoo for the network of the default size (22,123,395 parameters), "
-    'CANN 6.0.RC1; they compare with that network on that chip only'
+    'CANN 6.0.RC1; comparable only with that network on that chip'
 )
 
 
-DIGITS = 12  # of a digest, in a message
+DIGITS = 12  # of a digest in a message
 UNKNOWN_ORIGIN = 'origin unknown'
 
 
 class Measurement(NamedTuple):
-    """What was measured with a batch size. psnr: dB; rate: images/s of a device; card_devices: how many a card holds.
+    """The measurements for one batch size.
 
-    record: of the run, where it is known. known_set: as a result's Origin has it. origin: what measured accuracy and
-    speed, in words.
+    Attributes:
+        chip: name of the chip.
+        batch: images in a batch.
+        psnr: average PSNR in dB.
+        protocol: title of the protocol.
+        rate: speed of one device, in images/s.
+        card_devices: number of devices on a card.
+        record: record of the run; None if there is no record.
+        known_set: `known_set` of the result's Origin.
+        origin: what measured accuracy and speed, in words.
     """
 
     chip: str
@@ -51,7 +59,11 @@ class Measurement(NamedTuple):
 
 
 def read_row(folder: str) -> Measurement:
-    """The Measurement of a folder. Raises ValueError, with the file's name, for what is missing or of another batch size."""
+    """Read the measurements in the folder of a batch size.
+
+    Raises:
+        ValueError: a file is missing or cannot be used, or accuracy and speed are of two runs; the message names it.
+    """
     result_path = os.path.join(folder, 'result.json')
     psnr, origin = result.read_average(result_path), result.read_origin(result_path)
     speed_path = find_speed(folder)
@@ -69,7 +81,13 @@ def read_row(folder: str) -> Measurement:
 
 
 def describe_origin(accuracy: run_record.Record | None, timing: run_record.Record | None) -> str:
-    """Say what measured accuracy and speed, which are of one run where both are known."""
+    """Return what measured accuracy and speed, in words.
+
+    Args:
+        accuracy: record of the run that computed the outputs; None if there is no record.
+        timing: record of the run that measured the speed; None if there is no record. If both are known, they are of
+            the same run.
+    """
     if accuracy and timing:
         return timing.describe_tool()
     of_accuracy, of_speed = (each.describe_tool() if each else UNKNOWN_ORIGIN for each in (accuracy, timing))
@@ -77,21 +95,37 @@ def describe_origin(accuracy: run_record.Record | None, timing: run_record.Recor
 
 
 def check_one_size(path: str, found: speed.Speed, record: run_record.Record | None) -> int:
-    """The batch size of a speed.
+    """Return the batch size of a speed.
 
-    Raises ValueError, with the file's name, where it is the mean of several, or the speed is of several devices.
+    Args:
+        path: path of the speed's file, for the message.
+        found: the speed.
+        record: record of the run; None if there is no record.
+
+    Raises:
+        ValueError: the batches had several sizes, or the speed is of several devices.
     """
     with files.errors_naming(path):
         batch = logs.batch_size(found, record) or 1
         if batch != int(batch):
-            raise ValueError(f'of batches of {batch:.4g} on average: a row of the table is of one size')
+            raise ValueError(f'its batches have {batch:.4g} images on average, but a row of the table needs one size')
         if found.devices > 1:
-            raise ValueError(f'of {found.devices} devices together: a row of the table is of one')
+            raise ValueError(f'the speed of {found.devices} devices together, but a row of the table needs that of one')
     return int(batch)
 
 
 def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: str, timing: run_record.Record) -> None:
-    """Raises ValueError, with both names, where an accuracy and a speed are of two runs: of two models, engines or chips."""
+    """Check that accuracy and speed are of one run.
+
+    Args:
+        result_path: path of the accuracy's file, for the message.
+        accuracy: record of the run that computed the outputs.
+        speed_path: path of the speed's file, for the message.
+        timing: record of the run that measured the speed.
+
+    Raises:
+        ValueError: batch size, chip, tool, engine, version, precision or model differ; the message names both files.
+    """
     for what in ('batch_size', 'chip', 'tool', 'engine', 'version', 'precision', 'model'):
         a, b = getattr(accuracy, what), getattr(timing, what)
         if a != b:
@@ -100,15 +134,25 @@ def check_same_run(result_path: str, accuracy: run_record.Record, speed_path: st
 
 
 def check_same_set(folders: list[str], rows: list[Measurement]) -> None:
-    """Raises ValueError, with two folders' names, where their accuracies are of two prepared sets."""
+    """Check that all accuracies are of one prepared set.
+
+    Args:
+        folders: the folder of each row, for the message.
+        rows: the measurements.
+
+    Raises:
+        ValueError: two folders have different sets; the message names them.
+    """
     for folder, row in zip(folders, rows):
         sets = [each.record.manifest if each.record else None for each in (rows[0], row)]
         if None not in sets and sets[0] != sets[1]:
-            raise ValueError(f'{folders[0]} and {folder}: their accuracies are of two prepared sets: run both on one')
+            raise ValueError(
+                f'{folders[0]} and {folder}: their accuracies are of two prepared sets: run both on the same one'
+            )
 
 
 def is_model_of(onnx: str, row: Measurement) -> bool:
-    """Whether what was measured is that ONNX file, or was converted from it."""
+    """Return whether an ONNX file, or a model that was converted from it, was measured in this row."""
     if row.record is None:
         return False
     digest = files.digest(onnx)
@@ -121,18 +165,31 @@ def is_model_of(onnx: str, row: Measurement) -> bool:
 
 
 def find_speed(folder: str) -> str:
-    """The file in a folder that says how fast the model is. Raises ValueError where there is none, or several."""
+    """Return the path of the file with the model's speed.
+
+    Raises:
+        ValueError: there is no such file in the folder, or there are several of one kind.
+    """
     for pattern in output_names.SPEEDS:
         found = sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
         if len(found) > 1:
-            raise ValueError(f'{found[0]} and {found[1]}: of two runs: remove one')
+            raise ValueError(f'{found[0]} and {found[1]} are of two runs: remove one')
         if found:
             return found[0]
-    raise ValueError(f'{folder}: no file in it that says how fast the model is: run.sh --batch-size writes it')
+    raise ValueError(f'{folder}: no file with the speed of the model in it: run.sh --batch-size writes one')
 
 
 def name_of_set(row: Measurement, given: str) -> str:
-    """The name of a row's data set: as given, unless that is the name of a known set and the pixels are not that set's."""
+    """Return the name of a row's data set for the table.
+
+    Args:
+        row: the measurements.
+        given: the user's name.
+
+    Returns:
+        `given`. If that is the name of a known set, but the images are not known to be that set's: OTHER_IMAGES or
+        UNKNOWN_IMAGES.
+    """
     known = next((key for key, each in known_sets.KNOWN.items() if given.lower() in (key, each.title.lower())), None)
     if known is None or known == row.known_set:
         return given
@@ -140,7 +197,12 @@ def name_of_set(row: Measurement, given: str) -> str:
 
 
 def format_rows(rows: list[Measurement], dataset: str) -> list[tuple[str, ...]]:
-    """The table's cells, the header first; the rows in the order of batch sizes."""
+    """Return the table's cells: the header, then the rows sorted by batch size.
+
+    Args:
+        rows: the measurements.
+        dataset: the user's name for the data set.
+    """
     best = max(rows, key=lambda row: row.rate)
     table: list[tuple[str, ...]] = []
     table.append(('chip', 'batch', 'data set', 'PSNR dB', 'images/s a device', 'images/s a card', '', "vendor's 310P3"))
@@ -162,7 +224,7 @@ def format_rows(rows: list[Measurement], dataset: str) -> list[tuple[str, ...]]:
 
 
 def describe_origins(rows: list[Measurement]) -> str:
-    """A line for each tool, engine and precision that measured rows of the table."""
+    """Return one line for each tool, engine and precision that measured rows of the table."""
     batches: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: row.batch):
         batches.setdefault(row.origin, []).append(str(row.batch))
@@ -170,7 +232,11 @@ def describe_origins(rows: list[Measurement]) -> str:
 
 
 def describe(model: str | None) -> str:
-    """What was measured, and what the vendor's figures are of, below the table."""
+    """Return the notes below the table.
+
+    Args:
+        model: path of the ONNX file whose number of parameters is named; None for no number.
+    """
     network = f'; {model} has {onnx_graph.count_parameters(model):,} parameters' if model else ''
     return f'images/s: of the model alone, without reading and writing images{network}\n{PUBLISHED_NOTE}'
 
@@ -180,7 +246,7 @@ def main(argv=None):
     rows = [read_row(folder) for folder in args.folder]
     batches = [row.batch for row in rows]
     if len(set(batches)) < len(batches):
-        raise ValueError(f'{" and ".join(args.folder)}: two are of the same batch size')
+        raise ValueError(f'{", ".join(args.folder)}: two of these have the same batch size: leave one out')
     table = format_rows(rows, args.dataset)
     check_same_set(args.folder, rows)
     notes = f'{describe_origins(rows)}\n' + describe(
@@ -194,8 +260,10 @@ def main(argv=None):
 
 def parse_args(argv):
     parser = cli.Parser(__doc__)
-    parser.add_argument('folder', nargs='+', metavar='FOLDER', help="a batch size's, result/bs4 say")
+    parser.add_argument('folder', nargs='+', metavar='FOLDER', help='folder of a batch size, such as result/bs4')
     parser.add_argument('--dataset', default='images', help='name of the data set, for the table')
-    parser.add_argument('--model', metavar='FILE', help='the ONNX file, whose parameters are named below the table')
-    parser.add_argument('--markdown', metavar='FILE', help='write the Markdown there, too')
+    parser.add_argument(
+        '--model', metavar='FILE', help='the ONNX file; its number of parameters is printed below the table'
+    )
+    parser.add_argument('--markdown', metavar='FILE', help='also write the table to this file, in Markdown')
     return parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""The outputs that a device's tool dumped, as rdn/accuracy/assessment.py takes them."""
+"""Open a folder of outputs that a device's tool dumped, for rdn/accuracy/assessment.py."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from rdn.devices import outputs
 
 
 def open_folder(path: str) -> assessment.Outputs:
-    """Return the outputs in a folder, or in the newest of ais_bench's runs in it, which is then printed.
+    """Return the outputs in a folder. If it contains runs of ais_bench, use the newest one and print its name.
 
     Raises:
-        ValueError: it is unclear which outputs are meant; with the folder's name.
+        ValueError: it is unclear which outputs are meant; the message names the folder.
     """
     folder = outputs.resolve_folder(path)
     if folder != path:

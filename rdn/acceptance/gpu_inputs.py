@@ -1,8 +1,8 @@
-"""What test/perf_gpu.sh needs to know of a model: trtexec's shape of its input, and the weights that it was made from.
+"""Print a model's input shape, in trtexec's form, and its weights: test/perf_gpu.sh reads these two lines.
 
     python3 -m rdn.acceptance.gpu_inputs rdn_x2.onnx
 
-prints a line each, `image:1x3x114x114` and `rdn_x2.pth`.
+prints `image:1x3x114x114` and `rdn_x2.pth`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rdn.network import onnx_graph
 
 
 def shape_of(path: str) -> str:
-    """The input's name and its shape for one image, as trtexec takes it.
+    """Return the input's name and its shape for one image, in trtexec's form: 'image:1x3x114x114'.
 
-    Height and width that the model leaves free are the guide's.
+    If the model leaves height or width free, the guide's size is used.
 
     Raises:
         ValueError: the file is not an ONNX model.
@@ -31,7 +31,7 @@ def shape_of(path: str) -> str:
 
 
 def weights_of(path: str) -> str:
-    """The path of the weights that the model was made from, by its record; else the path beside it that ends in .pth."""
+    """Return the path of a model's weights: from its record, else the model's own path with the ending .pth."""
     made = run_record.read(path)
     return made.weights if made and made.weights else f'{os.path.splitext(path)[0]}.pth'
 
@@ -50,5 +50,5 @@ def parse_args(argv):
 
 
 if __name__ == '__main__':
-    sys.argv[0] = os.environ.get('RDN_SCRIPT', sys.argv[0])  # the shell script whose errors these are
+    sys.argv[0] = os.environ.get('RDN_SCRIPT', sys.argv[0])  # errors name the shell script, which the user started
     cli.run(main)

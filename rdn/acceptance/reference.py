@@ -1,4 +1,4 @@
-"""The weights that a device's outputs are compared with: those that its models were made from."""
+"""Choose the weights for the comparison with PyTorch: those that the device's models were made from."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from rdn import files, run_record
 
 
 def choose_weights(models: Iterable[str], given: str | None) -> str | None:
-    """The weights to compare with: the given ones, else those that the models were made from; None if nobody says.
+    """Return the path of the weights for the comparison with PyTorch.
+
+    Args:
+        models: paths of the device's models.
+        given: path of the user's weights; None for the weights in the models' records.
+
+    Returns:
+        The path; None if the user gave no weights and no record names any.
 
     Raises:
-        ValueError: the given weights are not those that a model was made from; or these are missing or were changed.
+        ValueError: a model was made from other weights, or its weights are missing or were changed.
     """
     chosen = given
     for model in models:

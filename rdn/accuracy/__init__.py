@@ -1,0 +1,1 @@
+"""Accuracy: PSNR against the labels, agreement with PyTorch, and result.json."""

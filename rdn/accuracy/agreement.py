@@ -1,4 +1,4 @@
-"""Whether the device computes what PyTorch computes: the same inputs, the same weights, the outputs side by side."""
+"""Compare a device's outputs with PyTorch's for the same inputs and weights, and judge whether accuracy is kept."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import numpy as np
 
 MAX_LOSS = 0.05  # dB on average, between the device and PyTorch
 MAX_IMAGE_LOSS = 0.10  # dB on any image
-NOT_KEPT = 3  # the status of a script whose verdict is that accuracy was lost
+NOT_KEPT = 3  # exit status of a script whose verdict is that accuracy is not kept
 
 
 class Agreement(NamedTuple):
-    """The device's output of an image beside PyTorch's of the very same input.
+    """The comparison of a device's output with PyTorch's for the same input.
 
-    PSNRs in dB, inf where the output equals the label; difference: the largest absolute one, of values 0...1; cosine:
-    the similarity of the two outputs as vectors, 1 where they point the same way (the measure of Ascend's own
-    comparison tools).
+    Attributes:
+        stem: name of the image without the ending.
+        device_psnr: PSNR of the device's output in dB; inf if it equals the label.
+        reference_psnr: PSNR of PyTorch's output in dB; inf if it equals the label.
+        difference: largest absolute difference of the two outputs, whose values are 0...1.
+        cosine: cosine similarity of the two outputs as vectors, 1 for the same direction. Ascend's own comparison tools
+            use it too.
     """
 
     stem: str
@@ -29,12 +33,19 @@ class Agreement(NamedTuple):
 
     @property
     def change(self) -> float:
-        """dB that the device has more than PyTorch; a loss is negative."""
+        """The device's PSNR minus PyTorch's, in dB; a loss is negative."""
         return 0.0 if self.device_psnr == self.reference_psnr else self.device_psnr - self.reference_psnr
 
 
 class Verdict(NamedTuple):
-    """Whether accuracy is kept: neither the average nor any image's PSNR changed by more than its limit, in dB."""
+    """Whether accuracy is kept: the average PSNR and each image's PSNR differ from PyTorch's by at most their limits.
+
+    Attributes:
+        change: the device's average PSNR minus PyTorch's, in dB.
+        image_change: the same for the image that changed most, in dB.
+        max_loss: limit for `change`, in dB.
+        max_image_loss: limit for `image_change`, in dB.
+    """
 
     change: float
     image_change: float
@@ -43,15 +54,17 @@ class Verdict(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
+        """Whether both changes, gains included, are within their limits."""
         return abs(self.change) <= self.max_loss and abs(self.image_change) <= self.max_image_loss
 
     def summarize(self) -> str:
-        """Say in a line whether accuracy is kept, with the losses in dB."""
+        """Return one line: whether accuracy is kept, and the losses in dB."""
         kept = 'kept' if self.is_kept else 'not kept'
         average = f'{"gain" if round(self.change, 2) > 0 else "loss"} {abs(self.change):.2f} dB on average'
         return f'accuracy {kept}: {average}, {abs(self.image_change):.2f} dB at most'
 
     def describe(self) -> str:
+        """Return one line: both changes in dB, and their limits."""
         return (
             f'{self.change:+.4f} dB on average (limit {self.max_loss:g}), '
             f'{self.image_change:+.4f} dB on the image that changed most (limit {self.max_image_loss:g})'
@@ -61,7 +74,15 @@ class Verdict(NamedTuple):
 def compare(
     stem: str, device: np.ndarray, reference: np.ndarray, device_psnr: float, reference_psnr: float
 ) -> Agreement:
-    """The Agreement of two outputs (3, H, W), RGB, neither clipped nor rounded."""
+    """Compare a device's output with PyTorch's.
+
+    Args:
+        stem: name of the image without the ending.
+        device: the device's output (3, H, W), RGB, neither clipped nor rounded.
+        reference: PyTorch's output, of the same shape, neither clipped nor rounded.
+        device_psnr: PSNR of the device's output in dB.
+        reference_psnr: PSNR of PyTorch's output in dB.
+    """
     a, b = (x.astype(np.float64).ravel() for x in (device, reference))
     norms = np.linalg.norm(a) * np.linalg.norm(b)
     cosine = float(a @ b / norms) if norms else float(not a.any() and not b.any())
@@ -69,13 +90,19 @@ def compare(
 
 
 def judge(agreements: Sequence[Agreement], max_loss: float, max_image_loss: float) -> Verdict:
-    """The Verdict over all images."""
+    """Return the Verdict on all images.
+
+    Args:
+        agreements: one for each image, at least one.
+        max_loss: limit for the average's change, in dB.
+        max_image_loss: limit for any image's change, in dB.
+    """
     changes = [agreement.change for agreement in agreements]
     return Verdict(float(np.mean(changes)), max(changes, key=abs), max_loss, max_image_loss)
 
 
 def format_agreements(agreements: Iterable[Agreement]) -> str:
-    """A table, an image a line."""
+    """Format a table with one line for each image."""
     rows = [('against PyTorch', 'device dB', 'PyTorch dB', 'change', 'largest difference', 'cosine')]
     for each in agreements:
         figures = f'{each.device_psnr:.3f}', f'{each.reference_psnr:.3f}', f'{each.change:+.4f}'

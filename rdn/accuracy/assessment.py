@@ -1,4 +1,4 @@
-"""A folder of outputs judged against a prepared set's labels: scores, agreement with PyTorch, result.json."""
+"""Judge a folder of outputs by a prepared set's labels: scores, agreement with PyTorch, and result.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rdn.data import dataset, manifest, protocols
 
 import numpy as np
 
-# Receives each image: its position among the images, the image, its score and the rules. Threads call it at once.
+# Called with each image: its position among the images, the image, its score and the rules; by several threads at once.
 Show = Callable[[int, scoring.Result, 'scoring.Score | None', scoring.Rules], None]
 
 
@@ -18,9 +18,9 @@ class Outputs(NamedTuple):
     """The outputs of a device.
 
     Attributes:
-        folder: where they are.
-        find: from the folder and the names of the inputs, to the paths of each one's outputs.
-        read: reads one output.
+        folder: folder of the outputs.
+        find: function that finds the outputs: find(folder, names of the inputs) -> {name: paths of its outputs}.
+        read: function that reads one output.
     """
 
     folder: str
@@ -29,17 +29,17 @@ class Outputs(NamedTuple):
 
 
 class Criteria(NamedTuple):
-    """How outputs are to be judged.
+    """How to judge outputs.
 
     Attributes:
-        width: of an input, pixels.
-        height: of an input, pixels.
-        scale: of the network.
-        luma: a key of metrics.LUMA; None: as the protocol prescribes, else RDN-pytorch's.
-        checks: whether an output that does not show what its label shows is an error.
-        reference: weights with whose outputs in PyTorch the outputs are compared; None to compare with labels only.
-        max_loss: dB by which the average may differ from PyTorch's.
-        max_image_loss: dB by which any image may differ from PyTorch's.
+        width: width of an input, in pixels.
+        height: height of an input, in pixels.
+        scale: scale of the network.
+        luma: key of metrics.LUMA; None for the protocol's choice, or RDN-pytorch's if the protocol has none.
+        checks: whether it is an error if an output shows another picture than its label.
+        reference: path of the weights for PyTorch's outputs; None to compare with the labels only.
+        max_loss: limit in dB for the change of the average against PyTorch.
+        max_image_loss: limit in dB for the change of any image against PyTorch.
     """
 
     width: int = configuration.GUIDE_SIDE
@@ -53,13 +53,14 @@ class Criteria(NamedTuple):
 
 
 class Assessment(NamedTuple):
-    """The judgement of a set's outputs.
+    """The scores of a set's outputs and the verdict on them.
 
     Attributes:
-        scores: of the images with a label; empty if there is none.
-        agreements: of the same images with PyTorch; empty if they were not compared.
-        origin: where the figures come from, and the verdict.
-        note: how the outputs differ in brightness from the labels; None if they do not, or were compared with PyTorch's.
+        scores: scores of the images that have a label.
+        agreements: agreement of the same images with PyTorch; empty if they were not compared.
+        origin: source of the figures, and the verdict.
+        note: how the outputs differ from the labels in brightness; None if they do not, or if they were compared with
+            PyTorch's.
     """
 
     scores: list[scoring.Score]
@@ -72,15 +73,19 @@ class Assessment(NamedTuple):
         return scoring.average_of(self.scores)
 
     def psnr(self) -> float:
-        """Return the average in dB as result.json has it, with two decimals."""
+        """Return the average PSNR in dB, rounded to two decimals as in result.json."""
         return float(result.two_decimals(self.average().rdn))
 
     def write(self, path: str) -> None:
-        """Write result.json, and its record beside it."""
+        """Write result.json to `path`, and its record beside it."""
         result.write(path, [score.rdn for score in self.scores], self.origin)
 
     def describe(self, network: str = 'RDN') -> str:
-        """Return the text for the console; its last line is the average PSNR. network: its title."""
+        """Return the text for the console, which ends with the average PSNR.
+
+        Args:
+            network: the network's title, a column header.
+        """
         lines = []
         if self.origin.verdict:
             table = agreement.format_agreements(self.agreements)
@@ -89,7 +94,7 @@ class Assessment(NamedTuple):
         lines.append(f'outputs: {tool}; {self.origin.title()}')
         lines.append(format_scores([*self.scores, self.average()], network))
         if self.note:
-            lines.append(f'note: {self.note}; --reference=WEIGHTS tells whether the weights do so')
+            lines.append(f'note: {self.note}; --reference=WEIGHTS shows whether the weights are the cause')
         lines.append(f'Avg PSNR: {self.average().rdn:.2f}')
         return '\n'.join(lines)
 
@@ -98,14 +103,14 @@ def assess(outputs: Outputs, labels: str, criteria: Criteria, show: Show | None 
     """Judge the outputs of a prepared set.
 
     Args:
-        outputs: of the set's inputs.
+        outputs: the outputs for the set's inputs.
         labels: the set's label/.
-        criteria: how they are judged.
-        show: receives each image, as for a page; None if nothing is shown.
+        criteria: how to judge.
+        show: function that is called with each image, to save it or to add it to a report; None for no such function.
 
     Raises:
-        ValueError: a label or an output is missing, not whole or of another size, or the set has no label and nothing
-            is shown; with the file's name.
+        ValueError: a label or an output is missing, truncated or of another size; or the set has no labels and `show`
+            is None; or the outputs changed during the call. The message names the file.
     """
     size = criteria.width, criteria.height, criteria.scale
     cases = dataset.find_cases(labels, *size)
@@ -149,32 +154,37 @@ def assess(outputs: Outputs, labels: str, criteria: Criteria, show: Show | None 
 
 
 def read_record(folder: str, labels: str, digest: str | None = None) -> run_record.Record | None:
-    """Read the record of what computed the outputs in a folder; None where it is not known.
+    """Read the record of the run that computed the outputs in a folder; return None if there is no record.
 
     Args:
-        folder: of the outputs.
+        folder: folder of the outputs.
         labels: the prepared set's label/.
-        digest: run_record.digest_of the folder, if it is known already.
+        digest: `run_record.digest_of(folder)`, if it is already known.
 
     Raises:
-        ValueError: they were computed from another preparation than the labels are of.
+        ValueError: the outputs were computed from another prepared set than this one.
     """
     record = run_record.read(folder, digest)
     prepared = manifest.digest_beside(labels)
     if record and record.manifest and prepared and record.manifest != prepared:
-        raise ValueError(f'{folder}: computed from another preparation than {labels} is of: run inference on this one')
+        raise ValueError(f'{folder}: computed from another preparation than {labels}: run inference again, on this set')
     return record
 
 
 def format_scores(scores: Sequence[scoring.Score], network: str) -> str:
-    """Format the console's table, one line for each image. network: its title."""
+    """Format the console's table, one line for each score.
+
+    Args:
+        scores: the scores.
+        network: the network's title, a column header.
+    """
     rows = [('PSNR dB', 'bicubic', network, 'gain')]
     rows += [(stem, f'{bicubic:.2f}', f'{rdn:.2f}', f'{rdn - bicubic:+.2f}') for stem, bicubic, rdn in scores]
     return cli.format_table(rows)
 
 
 def _check_labels(labels: str, cases: Sequence[dataset.Case], reference: str | None, is_shown: bool) -> None:
-    """Raise ValueError where images without a label leave nothing to compare or to measure."""
+    """Raise ValueError if labels are missing, and the comparison with PyTorch or all measurements need them."""
     if reference and not all(case.label_path for case in cases):
         raise ValueError(f'{labels}: no labels, so no PSNR to compare: leave --reference out')
     if not is_shown and not any(case.label_path for case in cases):
@@ -182,7 +192,15 @@ def _check_labels(labels: str, cases: Sequence[dataset.Case], reference: str | N
 
 
 def planes_of(protocol: protocols.Protocol | None, luma: str | None) -> str:
-    """The key of metrics.PLANES to measure on. Raises ValueError where flag and protocol differ."""
+    """Return the key of metrics.PLANES on which PSNR is measured.
+
+    Args:
+        protocol: the set's protocol; None if it is not known.
+        luma: the value of --luma; None if the user gave none.
+
+    Raises:
+        ValueError: the user's choice differs from the one that the protocol prescribes.
+    """
     prescribed = protocol.planes if protocol else None
     if protocol and prescribed and luma not in (None, prescribed):
         raise ValueError(f'--luma={luma}: {protocol.title} are measured on {prescribed}: leave the flag out')

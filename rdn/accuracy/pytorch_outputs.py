@@ -1,4 +1,4 @@
-"""PyTorch's outputs for a prepared set, with which a device's are compared: computed once, kept, believed unchanged only."""
+"""Compute PyTorch's outputs for a prepared set, keep them, and verify by their SHA-256 that they are unchanged."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _FIELDS = {
 
 
 class ReferenceRun(NamedTuple):
-    """What PyTorch is to compute.
+    """The weights and inputs for which PyTorch computes outputs.
 
     Attributes:
-        weights: the path of the checkpoint.
+        weights: path of the checkpoint.
         label_folder: label/ of the prepared set.
-        stems: the names of the inputs, without ending.
-        width: of an input, pixels.
-        height: of an input, pixels.
+        stems: names of the inputs without the ending.
+        width: width of an input, in pixels.
+        height: height of an input, in pixels.
     """
 
     weights: str
@@ -42,13 +42,19 @@ class ReferenceRun(NamedTuple):
 
 
 def find(job: ReferenceRun) -> Callable[[str], np.ndarray]:
-    """A function from the name of an input, without ending, to PyTorch's output (3, scale*H, scale*W), float32.
+    """Return a function that reads PyTorch's outputs; if they are not there yet, compute them.
 
-    The outputs are computed once, in fp32 on the CPU, and kept beside the prepared set with their digests.
+    PyTorch computes them in fp32 on the CPU. They and their SHA-256 are kept in reference/, next to the set's label/.
+
+    Args:
+        job: the weights and inputs.
+
+    Returns:
+        A function from an input's name, without the ending, to PyTorch's output: float32 (3, scale*H, scale*W). It
+        raises ValueError if the kept output is missing or was changed.
 
     Raises:
-        ValueError: weights or inputs cannot be read, or a kept output is not as it was computed; with the file's name.
-            The function raises it, too.
+        ValueError: the weights, an input or the record of the kept outputs cannot be used; the message names the file.
     """
     of = {'weights': files.digest(job.weights), 'manifest': dataset.manifest_digest(job.label_folder)}
     folder = dataset.reference_folder(job.label_folder, of['weights'])
@@ -60,9 +66,9 @@ def find(job: ReferenceRun) -> Callable[[str], np.ndarray]:
     def read(stem: str) -> np.ndarray:
         path = os.path.join(folder, _name(stem))
         if not os.path.exists(path):
-            raise ValueError(f'{path}: is missing: remove {folder}, and all are computed again')
+            raise ValueError(f'{path}: is missing: remove {folder} to compute all outputs again')
         if files.digest(path) != digests.get(_name(stem)):
-            raise ValueError(f'{path}: not as PyTorch computed it: remove {folder}, and all are computed again')
+            raise ValueError(f'{path}: changed since PyTorch computed it: remove {folder} to compute all again')
         return arrays.read_npy(path)
 
     return read
@@ -73,15 +79,19 @@ def _name(stem: str) -> str:
 
 
 def _read_digests(folder: str, of: dict[str, str]) -> dict[str, str] | None:
-    """Name -> SHA-256 of the kept outputs; None where there are none, or only those of older versions, which say nothing.
+    """Return name -> SHA-256 of the kept outputs; None if the folder has no record, as in older versions.
 
-    of: the digests of weights and manifest. Raises ValueError, with the file's name, for a record of another form or of
-    others.
+    Args:
+        folder: folder of the outputs.
+        of: SHA-256 of 'weights' and 'manifest', which the record must have too.
+
+    Raises:
+        ValueError: the file is not a record, or has another SHA-256; the message names it.
     """
     path = os.path.join(folder, RECORD_NAME)
     if not os.path.exists(path):
         return None
-    what = f"a record of PyTorch's outputs: remove {folder}, and they are computed again"
+    what = f"a record of PyTorch's outputs: remove {folder} to compute the outputs again"
     content = files.read_json(path, MAX_RECORD_BYTES, what)
     with files.errors_naming(path):
         try:
@@ -90,15 +100,15 @@ def _read_digests(folder: str, of: dict[str, str]) -> dict[str, str] | None:
             raise ValueError(f'not {what} ({error})')
         for name, words in (('weights', 'other weights'), ('manifest', 'another manifest')):
             if content[name] != of[name]:
-                raise ValueError(f'computed with {words}: remove {folder}, and the outputs are computed again')
+                raise ValueError(f'computed with {words}: remove {folder} to compute the outputs again')
     return content['sha256']
 
 
 def _compute(job: ReferenceRun, folder: str, of: dict[str, str]) -> dict[str, str]:
-    """Compute and keep the outputs; return name -> SHA-256. of: as of _read_digests."""
+    """Compute the outputs and write them with a record; return name -> SHA-256. For `of` see `_read_digests`."""
     from rdn.network import checkpoint
 
-    import torch  # seconds that only this costs
+    import torch  # takes seconds to import, and only this function needs it
 
     model = checkpoint.load(job.weights)
     digests: dict[str, str] = {}

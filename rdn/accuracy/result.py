@@ -1,4 +1,4 @@
-"""result.json in the guide's shape, and beside it result.run.json: where its figures come from."""
+"""Write and read result.json, in the guide's form, and result.run.json, which records the source of its figures."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import numpy as np
 
 UNKNOWN_PROTOCOL = 'protocol unknown'
 TITLE = 'Overall statistical evaluation'
-COUNT, AVERAGE = 'Number of images', 'Avg PSNR'  # keys of rows; those of the images are 'Top1 PSNR' and so on
+COUNT, AVERAGE = 'Number of images', 'Avg PSNR'  # keys of rows; the images' keys are 'Top1 PSNR', 'Top2 PSNR' and so on
 MAX_RESULT_BYTES = 1 << 27
 MAX_IMAGES = 10_000_000
 MAX_SIDE_PIXELS = 1 << 20
-MAX_PSNR = 500  # dB; two pictures that differ in one bit of one pixel have less
-ROUNDING = 0.011  # dB by which an average of figures with two decimals, itself so, may differ from theirs
+MAX_PSNR = 500  # dB; two pictures that differ in a single bit are below it
+ROUNDING = 0.011  # dB by which the average may differ from the figures' mean, since all have only two decimals
 PSNR_TEXT = re.compile(r'[0-9]{1,3}(\.[0-9]{1,15})?|inf')
 
 
 def format_result(values: Sequence[float]) -> str:
-    """The text of result.json for the PSNRs of all images, in dB, in the guide's shape."""
+    """Return the text of result.json, in the guide's form, for the PSNRs of all images in dB."""
     rows = [(COUNT, str(len(values)))]
     rows += [(f'Top{rank} PSNR', two_decimals(x)) for rank, x in enumerate(sorted(values, reverse=True), 1)]
     rows += [(AVERAGE, two_decimals(float(np.mean(values))))]
@@ -35,25 +35,25 @@ def format_result(values: Sequence[float]) -> str:
 
 
 def two_decimals(value: float) -> str:
-    """38.9 for 38.90: as the guide writes its figures."""
+    """Format a figure as the guide does: two decimals without trailing zeros, '38.9' for 38.90."""
     text = f'{value:.2f}'
     return text.rstrip('0').rstrip('.') if '.' in text else text
 
 
 class Origin(NamedTuple):
-    """Where a result comes from.
+    """The source of a result.
 
     Attributes:
-        protocol: its name; None if it is not known.
-        known_set: the name of the images' set in known_sets.KNOWN, OTHER for other images; None if it is not known.
-        luma: a key of metrics.PLANES; the name is that of older records.
-        scale: of the network.
+        protocol: name of the protocol; None if it is not known.
+        known_set: name of the images' set in known_sets.KNOWN, OTHER for other images; None if it is not known.
+        luma: key of metrics.PLANES. It is not called planes because older records have this name.
+        scale: scale of the network.
         label_size: width and height of the labels in pixels; None for whole images, or if it is not known.
-        images: how many; None if it is not known.
-        outputs: the record of what computed the outputs; None if there is none.
-        verdict: on the outputs beside PyTorch's; None if they were not compared.
-        outputs_folder: the folder of the outputs that were judged.
-        outputs_digest: run_record.digest_of that folder.
+        images: number of images; None if it is not known.
+        outputs: record of the run that computed the outputs; None if there is no record.
+        verdict: verdict on the outputs against PyTorch's; None if they were not compared.
+        outputs_folder: folder of the outputs that were judged.
+        outputs_digest: `run_record.digest_of` that folder.
     """
 
     protocol: str | None
@@ -68,7 +68,7 @@ class Origin(NamedTuple):
     outputs_digest: str
 
     def title(self) -> str:
-        """Return the protocol's title."""
+        """Return the protocol's title; UNKNOWN_PROTOCOL if the protocol is not known."""
         protocol = protocols.of_record(self.protocol)
         return protocol.title if protocol else self.protocol or UNKNOWN_PROTOCOL
 
@@ -90,7 +90,7 @@ FIELDS: dict[str, fields.Field] = {
     'of': fields.SHA256,
     'protocol': fields.or_null(fields.TEXT),
     'known_set': fields.may_lack(fields.TEXT),
-    'dataset': fields.may_lack(fields.TEXT),  # of older versions: the name of the images' folder, which says nothing
+    'dataset': fields.may_lack(fields.TEXT),  # older versions wrote the name of the images' folder; it is ignored
     'luma': fields.may_lack(fields.TEXT),
     'scale': fields.may_lack(fields.whole_number(1, 16)),
     'label_size': fields.may_lack(_LABEL_SIZE),
@@ -103,9 +103,14 @@ FIELDS: dict[str, fields.Field] = {
 
 
 def write(path: str, values: Sequence[float], origin: Origin) -> None:
-    """Write result.json for the PSNRs of all images, in dB, and where they come from.
+    """Write result.json and its record.
 
-    An earlier record goes first, so that no moment and no kill leaves it beside the new result.json.
+    An earlier record is removed first. So even after a kill, it is never beside the new result.json.
+
+    Args:
+        path: path of result.json.
+        values: PSNR of each image in dB.
+        origin: source of the figures, for the record.
     """
     text, record_path = format_result(values), run_record.path_of(path)
     folder = os.path.dirname(os.path.abspath(path))
@@ -119,7 +124,9 @@ def write(path: str, values: Sequence[float], origin: Origin) -> None:
         'images': origin.images,
         'outputs': origin.outputs and origin.outputs._asdict(),
         'verdict': origin.verdict and origin.verdict._asdict(),
-        'outputs_folder': os.path.relpath(origin.outputs_folder, folder),  # found again if both are moved together
+        'outputs_folder': os.path.relpath(
+            origin.outputs_folder, folder
+        ),  # relative: result and outputs can be moved together
         'outputs_digest': origin.outputs_digest,
     }
     with contextlib.suppress(FileNotFoundError):
@@ -132,24 +139,34 @@ def parse(text: str) -> float:
     """Return the average PSNR in dB of a result.json's text.
 
     Raises:
-        ValueError: for other content, or figures that contradict each other.
+        ValueError: the text is not a result.json, or its figures contradict each other.
     """
     return _average(_rows(text))
 
 
 def read_average(path: str) -> float:
-    """Return the average PSNR in dB of a result.json. Raises ValueError, with the file's name, for other content."""
+    """Return the average PSNR in dB of a result.json.
+
+    Raises:
+        ValueError: the file is not a result.json, or its figures contradict each other; the message names it.
+    """
     files.check_plain(path, MAX_RESULT_BYTES)
     with open(path, encoding='utf-8-sig', errors='replace') as file, files.errors_naming(path):
         return parse(file.read())
 
 
 def read_origin(path: str) -> Origin | None:
-    """Read where a result.json comes from; None if that is not known, or was kept of another result.
+    """Read the record beside a result.json.
+
+    Args:
+        path: path of result.json.
+
+    Returns:
+        The source of the result; None if there is no record, or if it belongs to another result.json.
 
     Raises:
-        ValueError: the file beside it is not one of RDN_postprocess.py, or the folder of the outputs holds others than
-            those that were judged; with the file's name.
+        ValueError: the file is not a record of RDN_postprocess.py, or the outputs were changed since they were judged;
+            the message names the file.
     """
     origin_path, what = run_record.path_of(path), 'a record of RDN_postprocess.py: remove it'
     if not os.path.exists(origin_path):
@@ -183,26 +200,26 @@ def read_origin(path: str) -> Origin | None:
 
 
 def _check_outputs(origin_path: str, origin: Origin) -> None:
-    """Raise ValueError where the outputs that were judged are not those that are there now, or nothing says which they were."""
+    """Raise ValueError if the outputs were changed since they were judged, or if the record has no digest of them."""
     if not origin.outputs_digest:
         raise ValueError(
-            f'{origin_path}: of an older version, which does not say which outputs were judged: '
+            f'{origin_path}: from an older version, which did not record the outputs that were judged: '
             'run RDN_postprocess.py again'
         )
     if has_outputs(origin) and run_record.digest_of(origin.outputs_folder) != origin.outputs_digest:
         raise ValueError(
-            f'{origin_path}: {os.path.normpath(origin.outputs_folder)} holds other outputs than those that were judged: '
+            f'{origin_path}: the outputs in {os.path.normpath(origin.outputs_folder)} changed since they were judged: '
             'run RDN_postprocess.py again'
         )
 
 
 def has_outputs(origin: Origin) -> bool:
-    """Whether the outputs that were judged are still where they were, seen from result.json."""
+    """Return whether the folder of the judged outputs exists; its path is relative to result.json."""
     return os.path.isdir(origin.outputs_folder)
 
 
 def _rows(text: str) -> dict[str, str]:
-    """Key -> value of a result.json's rows. Raises ValueError for another form, or a key that stands there twice."""
+    """Return key -> value of a result.json's rows. Raise ValueError for another form, or if a key occurs twice."""
     try:
         rows = files.parse_json(text)['value']
         pairs = [(row['key'], row['value']) for row in rows]
@@ -213,12 +230,12 @@ def _rows(text: str) -> dict[str, str]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
-        raise ValueError(f'{fields.show(twice)} stands in it twice')
+        raise ValueError(f'{fields.show(twice)} occurs twice in it')
     return found
 
 
 def _average(rows: dict[str, str]) -> float:
-    """Return the average PSNR in dB. Raises ValueError where the rows are not those of a result, or contradict it."""
+    """Return the average PSNR in dB. Raise ValueError if the rows are not a result's, or contradict each other."""
     if AVERAGE not in rows:
         raise ValueError(f'not a result.json of RDN_postprocess.py: "{AVERAGE}" is missing')
     figures = {key: _psnr(key, value) for key, value in rows.items() if key != COUNT}
@@ -227,10 +244,10 @@ def _average(rows: dict[str, str]) -> float:
     if list(figures) != ranks:
         raise ValueError(f'its rows are not {COUNT}, Top1 PSNR to Top{len(figures)} PSNR, {AVERAGE}')
     if COUNT in rows and figures and rows[COUNT] != str(len(figures)):
-        raise ValueError(f'"{COUNT}" is {fields.show(rows[COUNT])}, but it has figures of {len(figures)}')
+        raise ValueError(f'"{COUNT}" is {fields.show(rows[COUNT])}, but it has figures of {len(figures)} images')
     values = list(figures.values())
     if values != sorted(values, reverse=True):
-        raise ValueError('its figures are not in their order, Top1 PSNR the highest')
+        raise ValueError('its figures are not sorted: Top1 PSNR must be the highest')
     mean = float(np.mean(values)) if values else average
     if not (average == mean or abs(average - mean) <= ROUNDING):
         raise ValueError(f'"{AVERAGE}" is {average:g}, but the mean of its images is {mean:.2f}')
@@ -238,7 +255,7 @@ def _average(rows: dict[str, str]) -> float:
 
 
 def _psnr(key: str, text: str) -> float:
-    """A PSNR in dB. Raises ValueError for another text than digits with a point, or inf."""
+    """Parse a PSNR in dB. Raise ValueError unless the text is a decimal number or inf."""
     value = float(text) if PSNR_TEXT.fullmatch(text) else 0
     if not (0 < value <= MAX_PSNR or value == float('inf')):
         raise ValueError(f'{fields.show(key)} is {fields.show(text)}, expected decibels, above 0 to {MAX_PSNR}, or inf')

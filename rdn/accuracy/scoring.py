@@ -1,4 +1,4 @@
-"""Images as a device computed them, beside what they are compared to, and their PSNR."""
+"""Read a device's outputs and their labels, check that they belong together, and compute their PSNR."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from rdn.data import dataset
 
 import numpy as np
 
-# From the paths of an image's output, of each device that computed it, and its shape, to the output.
+# read(paths, shape) -> an output. `paths` has one file for each device that computed it.
 ReadOutputs = Callable[[Sequence[str], Tuple[int, ...]], np.ndarray]
 
 
 class Rules(NamedTuple):
-    """How outputs are judged.
+    """The sizes and the rules by which outputs are judged.
 
     Attributes:
-        width: of an input, pixels.
-        height: of an input, pixels.
-        scale: of the network.
-        border: pixels left out at each side.
-        planes: a key of metrics.PLANES.
-        checks: whether an output that does not show what its label shows is an error.
+        width: width of an input, in pixels.
+        height: height of an input, in pixels.
+        scale: scale of the network.
+        border: pixels that PSNR ignores at each side.
+        planes: key of metrics.PLANES.
+        checks: whether it is an error if an output shows another picture than its label.
     """
 
     width: int
@@ -35,7 +35,13 @@ class Rules(NamedTuple):
 
 
 class Score(NamedTuple):
-    """PSNR of an image in dB."""
+    """The PSNRs of an image.
+
+    Attributes:
+        stem: name of the image without the ending.
+        bicubic: PSNR of Pillow's bicubic upsampling, in dB.
+        rdn: PSNR of the network's output, in dB.
+    """
 
     stem: str
     bicubic: float
@@ -43,9 +49,13 @@ class Score(NamedTuple):
 
 
 class Result(NamedTuple):
-    """An image as the device computed it, its bicubic baseline and its label (None where not known).
+    """An output and the images with which it is compared, all float (3, H, W), RGB, 0...1.
 
-    All are float (3, H, W), RGB, 0...1.
+    Attributes:
+        case: the image.
+        sr: the device's output.
+        bicubic: Pillow's bicubic upsampling.
+        hr: label; None without a label.
     """
 
     case: dataset.Case
@@ -55,10 +65,16 @@ class Result(NamedTuple):
 
 
 def read_result(case: dataset.Case, paths: dict[str, list[str]], rules: Rules, read: ReadOutputs) -> Result:
-    """What the device computed of an image, put together where it was cut into tiles, with what it is compared to.
+    """Read a device's output for an image, joined from its tiles if there are tiles, and its label.
 
-    paths: of the outputs, by their stems, of each device. Raises ValueError, with the file's name, for a label or
-    output that is not of this size, not whole or not finite.
+    Args:
+        case: the image.
+        paths: name of each input -> paths of its output, one for each device.
+        rules: the sizes.
+        read: function that reads one output.
+
+    Raises:
+        ValueError: the label or an output has another size, is truncated or not finite; the message names the file.
     """
     width, height, scale = rules[:3]
     output_shape = 3, height * scale, width * scale
@@ -73,7 +89,12 @@ def read_result(case: dataset.Case, paths: dict[str, list[str]], rules: Rules, r
 
 
 def join_outputs(case: dataset.Case, read: Callable[[str], np.ndarray]) -> np.ndarray:
-    """An image (3, H, W) from the outputs of its inputs. read: from the name of an input to its output."""
+    """Return the output for a whole image, (3, H, W), joined from its tiles if there are tiles.
+
+    Args:
+        case: the image.
+        read: function from the name of an input to its output.
+    """
     if not case.layout:
         return read(case.stem)
     parts = dataset.input_tiles(case.stem, case.layout)
@@ -81,20 +102,28 @@ def join_outputs(case: dataset.Case, read: Callable[[str], np.ndarray]) -> np.nd
 
 
 def bicubic_of_label(hr: np.ndarray, scale: int) -> np.ndarray:
-    """What Pillow's bicubic makes of the reduced label: (3, H, W), 0...1 -> the same."""
+    """Reduce a label and enlarge it again, both with Pillow's bicubic: (3, H, W), 0...1 -> the same shape and range."""
     lr = images.bicubic_downsample(images.to_image(hr), scale)
     return images.to_chw(images.bicubic_upsample(lr, scale))
 
 
 def check_plausible(image: Result, path: str) -> None:
-    """Raises ValueError, with the path of its first output, for an image that does not show what it should."""
+    """Check that an output shows the same picture as its label, or as the bicubic upsampling if there is no label.
+
+    Args:
+        image: the output and its label.
+        path: path of its first output, for the message.
+
+    Raises:
+        ValueError: it shows another picture.
+    """
     reason = plausibility.mismatch_reason(image.sr, image.bicubic if image.hr is None else image.hr)
     if reason:
-        raise ValueError(f'{path}: {reason} --allow-mismatch counts it nevertheless')
+        raise ValueError(f'{path}: {reason} (--allow-mismatch scores it anyway)')
 
 
 def score_of(image: Result, rules: Rules) -> Score | None:
-    """PSNR of an image and of its baseline; None without a label."""
+    """Return the PSNRs of an output and of bicubic upsampling; None without a label."""
     if image.hr is None:
         return None
     return Score(image.case.stem, *(_psnr(x, image.hr, rules) for x in (image.bicubic, image.sr)))
@@ -105,12 +134,12 @@ def _psnr(sr: np.ndarray, hr: np.ndarray, rules: Rules) -> float:
 
 
 class MeasuredImage(NamedTuple):
-    """What is known of one image.
+    """The measurements of one image.
 
     Attributes:
-        score: None without a label.
-        tone: tone.sums_of it; None without a label.
-        image: None if it is not asked for.
+        score: its PSNRs; None without a label.
+        tone: `tone.sums_of` it; None without a label.
+        image: the output and its label; None if the caller did not ask for them.
     """
 
     score: Score | None
@@ -121,9 +150,18 @@ class MeasuredImage(NamedTuple):
 def measure(
     case: dataset.Case, paths: dict[str, list[str]], rules: Rules, with_image: bool, read: ReadOutputs
 ) -> MeasuredImage:
-    """Measure one image.
+    """Read and score one image. The arguments can be pickled, so that another process can do this.
 
-    Raises as read_result, score_of and, if the rules say so, check_plausible. Another process can take this call.
+    Args:
+        case: the image.
+        paths: name of each input -> paths of its output, one for each device.
+        rules: the rules.
+        with_image: whether to return the images too.
+        read: function that reads one output.
+
+    Raises:
+        ValueError: the label or an output has another size, is truncated or not finite; or the rules demand a check,
+            and the output shows another picture than the label. The message names the file.
     """
     image = read_result(case, paths, rules, read)
     if rules.checks:
@@ -133,13 +171,20 @@ def measure(
 
 
 def compare(image: Result, score: Score, reference: Callable[[str], np.ndarray], rules: Rules) -> agreement.Agreement:
-    """An image's Agreement with PyTorch. reference: from the name of an input to PyTorch's output."""
-    assert image.hr is not None  # as there is a score
+    """Compare an image's output with PyTorch's.
+
+    Args:
+        image: the device's output and its label.
+        score: its PSNRs.
+        reference: function from the name of an input to PyTorch's output.
+        rules: the rules.
+    """
+    assert image.hr is not None  # a score needs a label
     expected = join_outputs(image.case, reference)
     expected_psnr = _psnr(expected, image.hr, rules)
     return agreement.compare(image.case.stem, image.sr, expected, score.rdn, expected_psnr)
 
 
 def average_of(scores: Sequence[Score]) -> Score:
-    """The mean over images."""
+    """Return the mean over images, a Score with the name 'average'."""
     return Score('average', *(float(np.mean(column)) for column in list(zip(*scores))[1:]))

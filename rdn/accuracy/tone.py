@@ -1,6 +1,6 @@
-"""Whether a device's outputs are as bright as their labels: a gain, an offset or a gamma lowers PSNR without a wrong picture.
+"""Detect outputs that are brighter or darker than their labels: a gain, an offset or a gamma, which lowers PSNR.
 
-A network keeps the brightness of regions, so the means of blocks of output and label lie on the line output = label.
+A network keeps the brightness of regions, so a block's mean in the output should equal its mean in the label.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from rdn.accuracy import plausibility
 
 import numpy as np
 
-LEVELS = 64  # of brightness, by which blocks are put together
-DARKEST, BRIGHTEST = 0.02, 0.98  # of labels that count: beyond them clipping moves the mean
+LEVELS = 64  # blocks are grouped by their brightness in the label, in so many levels
+DARKEST, BRIGHTEST = 0.02, 0.98  # labels beyond these do not count: clipping changes their mean
 MIN_BLOCKS = 100
-NOTED = 0.004  # root mean square from which a difference is told: one step of 8 bits
-FITS = 0.003  # root mean square of what a simple curve may leave unexplained
+NOTED = 0.004  # smallest root mean square of a difference that is reported: one step of 8 bits
+FITS = 0.003  # largest root mean square that a simple curve may leave unexplained
 GAMMAS = np.exp(np.linspace(-0.7, 0.7, 141))
 STUDIO_RANGE = 219 / 255, 16 / 255  # gain and offset of 16...235
 CHANNELS = 'red', 'green', 'blue'
 
 
 class Curve(NamedTuple):
-    """output = gain * label ** gamma + offset, for values 0...1."""
+    """The curve output = gain * label ** gamma + offset, for values 0...1."""
 
     gain: float
     gamma: float
     offset: float
 
     def describe(self) -> str:
-        """In words: 'output = 0.859 x label + 0.063, which is 16...235 for 0...255'."""
+        """Return the formula, as 'output = 0.859 x label + 0.063, which is 16...235 for 0...255'."""
         gain = '' if self.gain == 1 else f'{self.gain:.3f} x '
         gamma = '' if self.gamma == 1 else f'^{self.gamma:.2f}'
         offset = f' {"+" if self.offset > 0 else "-"} {abs(self.offset):.3f}' if round(self.offset, 3) else ''
@@ -38,15 +38,15 @@ class Curve(NamedTuple):
 
 
 def sums_of(sr: np.ndarray, hr: np.ndarray) -> np.ndarray:
-    """What `note` needs of an image.
+    """Sum up the brightness of an image's blocks, for `note`.
 
     Args:
-        sr: the output (3, H, W), RGB, 0...1.
+        sr: output (3, H, W), RGB, 0...1.
         hr: its label, of the same shape.
 
     Returns:
-        (3, 3, LEVELS): for each channel and level of brightness the number of blocks, and the sums of their means in
-        label and output.
+        Array (3, 3, LEVELS): for each channel three rows, each by level of brightness: the number of blocks, the sum of
+        their means in the label, and the sum of their means in the output.
     """
     means = np.stack([plausibility.block_means(x, plausibility.BLOCK).reshape(3, -1) for x in (hr, sr)])
     sums = np.zeros((3, 3, LEVELS))
@@ -60,7 +60,11 @@ def sums_of(sr: np.ndarray, hr: np.ndarray) -> np.ndarray:
 
 
 def note(sums: Sequence[np.ndarray]) -> str | None:
-    """Say how the outputs of all images differ in brightness from their labels; None where they do not. sums: of each."""
+    """Return how the outputs differ from their labels in brightness, in words; None if they do not.
+
+    Args:
+        sums: `sums_of` each image.
+    """
     curves = [curve_of(channel) for channel in np.sum(sums, 0)]
     texts = [curve.describe() if curve else '' for curve in curves]
     if not any(texts):
@@ -71,7 +75,14 @@ def note(sums: Sequence[np.ndarray]) -> str | None:
 
 
 def curve_of(sums: np.ndarray) -> Curve | None:
-    """The simplest Curve that explains a channel's sums (3, LEVELS); None where there is no difference, or too little to tell."""
+    """Return the simplest Curve that fits a channel.
+
+    Args:
+        sums: (3, LEVELS), a channel of `sums_of`, added up over all images.
+
+    Returns:
+        The Curve; None if there is no difference, or too little data to see one.
+    """
     filled = sums[:, sums[0] > 0]
     weight = filled[0]
     if weight.sum() < MIN_BLOCKS or filled.shape[1] < 4:

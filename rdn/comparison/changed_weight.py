@@ -1,4 +1,4 @@
-"""Whether one weight that differs from PyTorch's explains what a stage computes."""
+"""Find out whether a single changed weight explains the difference of a stage's tap."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ import numpy as np
 import torch
 from torch import nn
 
-PROBES = 12  # random directions that estimate how much each weight moves the tap
-CANDIDATES = 32  # weights that are tried
-STEPS = 6  # of the secant method for the weight's value
-EXACT = 1e-3  # fraction that it leaves once its value is found
-REMAINS = 0.2  # fraction of the difference that the changed weight may leave
-HOPELESS = 0.9  # fraction that a weight leaves, once its value is fitted, from which it is given up
+PROBES = 12  # random directions that estimate how much each weight changes the tap
+CANDIDATES = 32  # number of weights to try
+STEPS = 6  # of the secant method that finds a weight's value
+# Fractions of the difference that remain once the weight has its new value:
+EXACT = 1e-3  # the value is found
+REMAINS = 0.2  # at most so much: the weight explains the difference
+HOPELESS = 0.9  # more than that after the first step: the weight is not the cause
 
 
 class Candidate(NamedTuple):
-    """A weight that may be another on the device.
+    """A weight that may have another value on the device.
 
     Attributes:
-        name: of its parameter.
-        tensor: the parameter.
-        position: of the weight in the flat parameter.
-        score: the square of the difference that its change explains.
-        change: a first guess.
+        name: name of its parameter.
+        tensor: its parameter.
+        position: index of the weight in the flattened parameter.
+        score: how much of the squared difference its change explains.
+        change: first guess of the change.
     """
 
     name: str
@@ -37,13 +38,16 @@ class Candidate(NamedTuple):
 
 
 def find(network: nn.Module, stage: taps.Stage, values: taps.Values, device: torch.Tensor) -> str | None:
-    """Say which weight explains a stage's difference, and by which value; None if no single one does.
+    """Find the weight whose change explains a stage's difference.
 
     Args:
-        network: the stage's, whose weights are as before at the end.
+        network: the network of the stage. Its weights are changed during the search and restored afterwards.
         stage: the stage.
-        values: the device's taps that it reads.
-        device: the device's tap that it makes, (N, C, H, W).
+        values: the device's taps that the stage reads.
+        device: the device's tap of the stage, (N, C, H, W).
+
+    Returns:
+        The weight and its two values, in words; None if no single weight explains the difference.
     """
     with torch.no_grad():
         original = stage.run(values)
@@ -64,7 +68,7 @@ def find(network: nn.Module, stage: taps.Stage, values: taps.Values, device: tor
 def _candidates(
     network: nn.Module, stage: taps.Stage, values: taps.Values, difference: torch.Tensor
 ) -> list[Candidate]:
-    """The weights along whose change most of the difference lies, the best first."""
+    """Return the weights whose change explains most of the difference, the best first."""
     named = list(network.named_parameters())
     computed = stage.run(values)
     generator = torch.Generator().manual_seed(0)
@@ -76,7 +80,7 @@ def _candidates(
 
     along = gradients(difference)
     sizes = [torch.zeros(()) if slope is None else torch.zeros_like(slope) for slope in along]
-    for probe in probes:  # E (J^T v)^2 is the squared norm of the columns of J
+    for probe in probes:  # the mean of (J^T v)^2 is the squared norm of each column of J
         for size, slope in zip(sizes, gradients(probe)):
             if slope is not None:
                 size += slope**2 / PROBES
@@ -94,9 +98,16 @@ def _candidates(
 def _fit(
     run: Callable[[], torch.Tensor], difference: torch.Tensor, flat: torch.Tensor, candidate: Candidate
 ) -> float | None:
-    """The change of a weight that explains a difference, to be found by the secant method; None if it leaves too much.
+    """Find the change of a weight that explains a difference, with the secant method.
 
-    run: returns by how much the tap moves with the present weights. flat: the weight's parameter.
+    Args:
+        run: function that returns the change of the tap for the present weights.
+        difference: the difference to explain.
+        flat: the weight's parameter, flattened; it is changed.
+        candidate: the weight.
+
+    Returns:
+        The change; None if too much of the difference remains.
     """
     kept, missing = float(flat[candidate.position]), float(difference.norm())
     change, remains = candidate.change, missing

@@ -1,6 +1,6 @@
-"""What kind of difference lies between a device's tap and PyTorch's: the checks, from the surest on.
+"""Name the kind of difference between a device's tap and PyTorch's. The most certain checks come first.
 
-An explanation holds if the tap that it predicts is much closer to the device's than PyTorch's is.
+An explanation is accepted if the tap that it predicts is much closer to the device's tap than PyTorch's is.
 """
 
 from __future__ import annotations
@@ -11,33 +11,34 @@ from rdn.comparison import rounding
 
 import numpy as np
 
-UNEXPLAINED = 'unexplained'  # how the kind of such a difference begins
-FACTOR = 4.0  # an error is rounding up to so many times the simulated one: devices add in other orders
-REMAINS = 0.2  # fraction of the relative error that an explanation may leave
-CORRELATED = 0.25  # cosine of the error and the simulated one from which rounding explains it
-FLAT_VALUES = 8  # equal extreme values from which a tap is flat there
-CONTENT = 0.3  # relative error inside a region from which equal sorted values mean another order
+UNEXPLAINED = 'unexplained'  # the first word, if no check finds a kind
+FACTOR = 4.0  # rounding explains an error up to so many times the simulated one: devices add in other orders
+REMAINS = 0.2  # fraction of the relative error that may remain after an explanation
+CORRELATED = 0.25  # smallest cosine of the error and the simulated one for which rounding is the explanation
+FLAT_VALUES = 8  # smallest number of equal extreme values that show saturation
+CONTENT = 0.3  # smallest relative error in a region for which equal sorted values mean another order
 GROWTH = 2  # pixels by which a region may be larger than it seems, at each side
-FEW = 1 / 8  # of the channels
+FEW = 1 / 8  # of the channels: if at most so many have the error, they are named
 BLOCK = 16  # channels in the innermost axis of the device's format NC1HWC0
-SURE = 0.99  # fraction of the squared error
+SURE = 0.99  # fraction of the squared error that the named channels must have
 
 
 class Evidence(NamedTuple):
-    """A tap of one input, and what its difference may come from.
+    """A tap of one input, and the possible causes of its difference.
 
     Attributes:
         device: the device's tap, float32 (C, H, W).
-        expected: PyTorch's, from the device's own taps before.
-        limit: the relative error that rounding explains.
-        rounded: from a precision to what rounding to it makes of the expected tap.
-        coarser: the precisions that are coarser than the device's.
-        overflows: whether values inside the stage are beyond what the device's precision holds.
-        without_residual: the expected tap without the residual connection; None if there is none.
-        others: name -> tap, of the same shape, of other stages.
-        from_wrong_inputs: a mistake with the network's input, in words -> the expected tap with that mistake; empty if
-            the stage does not read the input.
-        find_weight: finds the weight whose change explains the difference, in words; None if there is no such one.
+        expected: PyTorch's tap, computed from the device's preceding taps.
+        limit: largest relative error that rounding explains.
+        rounded: function from a precision to the expected tap, computed with rounding to that precision.
+        coarser: precisions that are coarser than the device's.
+        overflows: whether values inside the stage are outside the range of the device's precision.
+        without_residual: expected tap without the residual connection; None if the stage has no such connection.
+        others: PyTorch's taps of the same shape from other stages: name -> tap.
+        from_wrong_inputs: expected tap for each usual mistake with the network's input: mistake -> tap; empty if the
+            stage does not read the input.
+        find_weight: function that returns, in words, the weight whose change explains the difference, or None if there
+            is no such weight.
     """
 
     device: np.ndarray
@@ -52,19 +53,19 @@ class Evidence(NamedTuple):
     find_weight: Callable[[], str | None] = lambda: None
 
     def is_explained_by(self, predicted: np.ndarray) -> bool:
-        """Whether the predicted tap leaves little of the difference."""
+        """Return whether the predicted tap (C, H, W) explains most of the difference."""
         error = relative_error(self.device, self.expected)
         return relative_error(self.device, predicted) <= max(self.limit, REMAINS * error)
 
 
 def relative_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Return ||a - b|| / ||b||; inf for values that are not finite."""
+    """Return ||a - b|| / ||b|| for two arrays of one shape; inf if a value is not finite, or if b is 0 and a is not."""
     error, norm = np.linalg.norm((a - b).ravel().astype(np.float64)), np.linalg.norm(b.ravel().astype(np.float64))
     return float(error / norm) if norm and np.isfinite(error) else 0.0 if error == 0 else float('inf')
 
 
 def explain(evidence: Evidence) -> str:
-    """Say what kind of difference there is, in words that begin with the kind."""
+    """Return the kind of the difference and its details, in words; the kind comes first."""
     checks = (_saturation, _wrong_input, _coarser_rounding, _lost_residual, _offset, _layout, _other_tap)
     for check in checks:
         found = check(evidence)
@@ -92,7 +93,14 @@ def _saturation(evidence: Evidence) -> str | None:
 
 
 def wrong_images(image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the usual mistakes with an input, in words, and the image with each of them. image: (3, H, W), RGB, 0...1."""
+    """Yield each usual mistake with the network's input.
+
+    Args:
+        image: the correct input (3, H, W), RGB, 0...1.
+
+    Yields:
+        (the mistake in words, the input with this mistake).
+    """
     yield 'BGR for RGB', image[::-1]
     yield 'NHWC read as NCHW', image.transpose(1, 2, 0).reshape(image.shape)
     yield 'values of 0 to 255', image * 255
@@ -124,7 +132,7 @@ def _lost_residual(evidence: Evidence) -> str | None:
 
 
 def _offset(evidence: Evidence) -> str | None:
-    """A constant that is added to all values or to those of some channels, or by which all are multiplied."""
+    """Look for a constant that is added to all values or to some channels, or with which all are multiplied."""
     expected = evidence.expected
     offsets = (evidence.device - expected).mean((1, 2), dtype=np.float64)
     if evidence.is_explained_by(expected + np.float32(offsets.mean())):
@@ -151,7 +159,7 @@ def _layout(evidence: Evidence) -> str | None:
 
 
 def _moved_pixels(evidence: Evidence) -> str | None:
-    """Pixels in another order, in the region in which the taps differ."""
+    """Look for pixels in another order, inside the region in which the taps differ."""
     device, expected, box = evidence.device, evidence.expected, _region(evidence)
     found = []
     for grown in _grown(box, expected.shape):
@@ -174,10 +182,10 @@ def _moved_pixels(evidence: Evidence) -> str | None:
 
 
 def _best_order(device: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """For each channel of the device the expected channel that it correlates with, each one once."""
+    """Match each of the device's channels with the expected channel that resembles it most; use each channel once."""
     a, b = (_standardized(tap) for tap in (device, expected))
     likeness = a @ b.T
-    likeness += 1e-6 * np.eye(len(a))  # equal channels stay in their places
+    likeness += 1e-6 * np.eye(len(a))  # equal channels keep their places
     order = np.arange(len(a))
     for _ in order:
         own, other = np.unravel_index(np.argmax(likeness), likeness.shape)
@@ -187,14 +195,14 @@ def _best_order(device: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def _standardized(tap: np.ndarray) -> np.ndarray:
-    """(C, H, W) -> (C, H*W) of mean 0 and norm 1; constant channels are 0."""
+    """Scale each channel to mean 0 and norm 1: (C, H, W) -> (C, H*W). Constant channels become 0."""
     flat = tap.reshape(len(tap), -1).astype(np.float64)
     flat = flat - flat.mean(1, keepdims=True)
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
 
 
 def _memory_orders(tap: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """A tap whose bytes lie in another order than NCHW but are read as NCHW."""
+    """Yield a tap that is stored in another order than NCHW but read as NCHW, for each such order."""
     channels, height, width = tap.shape
     yield 'NHWC read as NCHW', tap.transpose(1, 2, 0).reshape(tap.shape)
     if channels % BLOCK == 0:
@@ -205,7 +213,7 @@ def _memory_orders(tap: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _turned(part: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """A region (C, h, w) turned or mirrored."""
+    """Yield a region (C, h, w) turned and mirrored in each way."""
     yield 'upside down', part[:, ::-1]
     yield 'mirrored', part[:, :, ::-1]
     yield 'turned by 180 degrees', part[:, ::-1, ::-1]
@@ -216,7 +224,7 @@ def _turned(part: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _region(evidence: Evidence) -> tuple[slice, slice]:
-    """The rows and columns in which the taps differ by more than rounding."""
+    """Return the rows and columns in which the taps differ by more than rounding."""
     expected = evidence.expected
     error = np.linalg.norm(evidence.device - expected, axis=0)
     differs = error > evidence.limit * np.sqrt(np.square(expected).sum(0).mean())
@@ -227,7 +235,7 @@ def _region(evidence: Evidence) -> tuple[slice, slice]:
 
 
 def _grown(box: tuple[slice, slice], shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """The region, and those that are a little larger: its outer pixels may be alike by chance."""
+    """Return the region and slightly larger ones: at its edge, wrong pixels may equal the correct ones by chance."""
     sides = [
         [
             slice(first, last)
@@ -247,7 +255,7 @@ def _describe_region(box: tuple[slice, slice], shape: tuple[int, ...]) -> str:
 
 
 def _other_tap(evidence: Evidence) -> str | None:
-    """Neighbours resemble each other, so that only the very same values count."""
+    """Look for the tap of another stage. Only equal values count, because neighbouring stages have similar taps."""
     error = relative_error(evidence.device, evidence.expected)
     for name, tap in evidence.others.items():
         if relative_error(evidence.device, tap) <= max(FACTOR * evidence.limit, REMAINS**2 * error):
@@ -256,7 +264,7 @@ def _other_tap(evidence: Evidence) -> str | None:
 
 
 def _where(evidence: Evidence) -> str:
-    """Where most of the difference lies: some channels, a region, or everywhere."""
+    """Return, in words, where most of the difference is: in some channels, in a region, or all over."""
     squared = np.square(evidence.device - evidence.expected, dtype=np.float64)
     channels = squared.sum((1, 2))
     count = 1 + int(np.searchsorted(np.cumsum(np.sort(channels)[::-1]), SURE * channels.sum()))
@@ -266,7 +274,7 @@ def _where(evidence: Evidence) -> str:
 
 
 def _name_channels(weights: np.ndarray) -> str:
-    """Name the channels that have most of the weight: 'channel 3', 'channels 1, 5', '12 channels'."""
+    """Return the channels with most of the weight, in words: 'channel 3', 'channels 1, 5', '12 channels'."""
     order = np.argsort(-weights)
     count = min(len(order), 1 + int(np.searchsorted(np.cumsum(weights[order]), SURE * weights.sum())))
     names = ', '.join(map(str, sorted(order[:count])))

@@ -1,4 +1,4 @@
-"""A device's taps beside PyTorch's, an image at a time: each stage's own error, and what it costs the final result."""
+"""Compare a device's taps with PyTorch's: each stage's own error, and the PSNR that the result loses by it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import numpy as np
 import torch
 from torch import nn
 
-FP32_LIMIT = 2e-5  # relative error that other orders of addition explain in fp32, and the least that counts
-SAMPLES = 64  # values of a tap that are kept, to find an image's tap among those of other images
-SAME = 0.1  # relative difference of the samples up to which two taps are of one image
+FP32_LIMIT = 2e-5  # relative error that another order of additions explains in fp32; smaller ones are ignored
+SAMPLES = 64  # values of each tap that are kept, to recognize a tap that belongs to another image
+SAME = 0.1  # a tap belongs to another image if its error against that one is below this fraction of its own error
 
 Shares = Dict[str, 'list[TapError]']  # name of a stage -> its errors, one for each input
 
 
 class TapError(NamedTuple):
-    """A tap of one input beside PyTorch's.
+    """The comparison of one tap with PyTorch's, for one input.
 
     Attributes:
-        stem: the input's name without ending.
-        largest: absolute difference to PyTorch's own run.
-        relative: error to PyTorch's own run, ||device - PyTorch|| / ||PyTorch||.
-        cosine: the similarity to it.
-        share: the relative error of this stage alone: to what PyTorch makes of the device's taps before it; nan where
+        stem: name of the input without the ending.
+        largest: largest absolute difference from PyTorch's own run.
+        relative: relative error against PyTorch's own run: ||device - PyTorch|| / ||PyTorch||.
+        cosine: cosine similarity with PyTorch's own run.
+        share: relative error of this stage alone: PyTorch computes the stage from the device's preceding taps; nan if
             these are not finite.
-        predicted: the share that rounding to the device's precision would have.
-        kind: of the difference, in words; empty where rounding explains the share.
-        samples: values of the device's tap.
-        reference_samples: the same of PyTorch's own run.
+        predicted: share that rounding to the device's precision causes, as simulated.
+        kind: kind of the difference, in words; empty if rounding explains the share.
+        samples: some values of the device's tap.
+        reference_samples: the same values of PyTorch's own run.
     """
 
     stem: str
@@ -51,9 +51,9 @@ class ImageLoss(NamedTuple):
     """The PSNRs of an image in dB.
 
     Attributes:
-        stem: the image's name.
-        reference: of PyTorch's own result.
-        so_far: for each stage, in their order, of what PyTorch makes of the device's taps up to it.
+        stem: name of the image without the ending.
+        reference: PSNR of PyTorch's own result.
+        so_far: for each stage in order, PSNR if the device computes all stages up to it and PyTorch the rest.
     """
 
     stem: str
@@ -62,13 +62,13 @@ class ImageLoss(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A device's taps of a whole set.
+    """The comparison of a device's taps with PyTorch's, for a whole prepared set.
 
     Attributes:
-        names: of the stages, in their order.
-        precision: of the device's arithmetic, as it was taken.
-        shares: the errors of each stage.
-        losses: of the images.
+        names: names of the stages, in order.
+        precision: precision of the device's arithmetic, as assumed in the comparison.
+        shares: errors of each stage.
+        losses: PSNRs of each image.
     """
 
     names: list[str]
@@ -78,32 +78,41 @@ class Comparison(NamedTuple):
 
 
 class Meter:
-    """Measures a device's taps of one input after the other."""
+    """Measure a device's taps, one input after the other.
+
+    Attributes:
+        stages: stages of the network, in order.
+        shares: errors of each stage, for the inputs that were measured.
+    """
 
     def __init__(self, network: nn.Module, device_taps: sources.DeviceTaps, precision: str):
-        """Take a network and what is compared with it.
+        """Take a network and the taps to compare with it.
 
         Args:
-            network: in PyTorch, in evaluation mode.
-            device_taps: the device's.
-            precision: of the device's arithmetic, one of rounding.PRECISIONS.
+            network: PyTorch's network, in evaluation mode.
+            device_taps: the device's taps.
+            precision: precision of the device's arithmetic, one of rounding.PRECISIONS.
         """
         self._network, self._device_taps, self._precision = network, device_taps, precision
         self.stages = exporter.stages_of(network)
         self.shares: Shares = {stage.name: [] for stage in self.stages}
         self._rounded: dict[str, rounding.Rounded] = {}
-        self._can_find_weight = True  # once for a set: it takes some runs of a stage
+        self._can_find_weight = True  # only once for a set, because the search is slow
 
     def measure(self, stem: str, lr: np.ndarray, on_step: Callable[[], object]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Measure an input's taps, and keep their errors in `shares`.
+        """Measure an input's taps, and add their errors to `shares`.
 
         Args:
-            stem: the input's name without ending.
+            stem: name of the input without the ending.
             lr: the input, float32 (3, H, W).
-            on_step: called after each stage.
+            on_step: function that is called after each stage.
 
         Returns:
-            PyTorch's result, and for each stage what PyTorch makes of the device's taps up to it; each (3, h, w).
+            (PyTorch's result, a list with one result for each stage). In the list, the device has computed all stages
+            up to that one, and PyTorch the rest. All results are (3, scale*H, scale*W).
+
+        Raises:
+            ValueError: a tap is missing or has another shape; the message names the file.
         """
         image = torch.from_numpy(lr)[None]
         with torch.no_grad():
@@ -141,7 +150,7 @@ class Meter:
         return TapError(stem, largest, error, cosine, share, predicted, kind, _samples(own), _samples(whole))
 
     def _predict(self, stage: taps.Stage, device: taps.Values, expected: np.ndarray) -> tuple[float, bool]:
-        """The share that rounding explains, and whether values inside the stage overflow fp16."""
+        """Return the share that rounding causes, and whether values inside the stage overflow fp16."""
         if self._precision == 'fp32':
             return FP32_LIMIT / explanation.FACTOR, False
         rounded = self._round(stage, device, self._precision)
@@ -189,14 +198,17 @@ class Meter:
 def measure(
     meter: Meter, labels: str, cases: Sequence[dataset.Case], rules: scoring.Rules, on_step: Callable[[], object]
 ) -> list[ImageLoss]:
-    """Measure all images of a prepared set; return their PSNRs. The errors of their taps are in the meter's shares.
+    """Measure all images of a prepared set, and return their PSNRs. The errors of the taps are in `meter.shares`.
 
     Args:
-        meter: measures an input.
+        meter: the Meter that measures each input.
         labels: the set's label/.
-        cases: the set's images, which all have labels.
-        rules: of the PSNR.
-        on_step: called after each stage of each input.
+        cases: the set's images, all with labels.
+        rules: sizes, and how PSNR is measured.
+        on_step: function that is called after each stage of each input.
+
+    Raises:
+        ValueError: an input, a label or a tap is missing or has another size; the message names the file.
     """
     losses = []
     for case in cases:
@@ -218,7 +230,7 @@ def _psnr(case: dataset.Case, parts: dict[str, np.ndarray], hr: np.ndarray, rule
 
 
 def _from_wrong_inputs(stage: taps.Stage, device: taps.Values) -> dict[str, np.ndarray]:
-    """A stage's tap for each usual mistake with the network's input; empty if the stage does not read the input."""
+    """Return a stage's tap for each usual mistake with the input; empty if the stage does not read the input."""
     if taps.IMAGE not in stage.inputs:
         return {}
     found = {}
@@ -230,13 +242,21 @@ def _from_wrong_inputs(stage: taps.Stage, device: taps.Values) -> dict[str, np.n
 
 
 def _samples(tap: np.ndarray) -> np.ndarray:
-    """Values at places that are the same for all taps of a shape."""
+    """Return SAMPLES values of a tap, from places that are the same in all taps of one shape."""
     places = np.random.RandomState(0).randint(0, tap.size, SAMPLES)
     return tap.ravel()[places]
 
 
 def image_of(error: TapError, errors: Iterable[TapError]) -> str | None:
-    """Return the other input whose tap, by PyTorch, a device's tap is; None if there is none."""
+    """Find the other input to which a device's tap belongs.
+
+    Args:
+        error: the tap's error.
+        errors: the errors of the same stage for all inputs.
+
+    Returns:
+        The name of the input whose tap in PyTorch matches; None if there is no such input.
+    """
     for other in errors:
         if other.stem != error.stem:
             difference = explanation.relative_error(error.samples, other.reference_samples)

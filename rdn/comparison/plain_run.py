@@ -1,4 +1,4 @@
-"""Whether taps change what a device computes: they may keep its compiler from fusing operators."""
+"""Check whether taps change a device's results: they may prevent its compiler from fusing operators."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import numpy as np
 def compare(
     folder: str, labels: str, cases: Sequence[dataset.Case], rules: scoring.Rules, device_taps: sources.DeviceTaps
 ) -> str:
-    """Say whether the results of the model with taps are those of the plain one, with the largest difference.
+    """Compare the results of the model with taps with those of the plain model; return a line for the console.
 
     Args:
-        folder: outputs of the plain model.
-        labels: the prepared set's label/.
-        cases: its images.
-        rules: with the size of an input.
-        device_taps: of the model with taps.
+        folder: folder with the outputs of the plain model.
+        labels: label/ of the prepared set.
+        cases: images of the set.
+        rules: sizes of an input and of the scale.
+        device_taps: outputs of the model with taps.
 
     Raises:
-        ValueError: an output is missing, or is not the result of such an input; with the file's name.
+        ValueError: an output is missing, or has the wrong size; the message names the file.
     """
     stems = [stem for case in cases for stem in case.input_stems()]
     plain = outputs.find_outputs(outputs.resolve_folder(folder), stems)

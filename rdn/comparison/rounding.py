@@ -1,4 +1,4 @@
-"""What rounding to a precision does to a stage of a network: the stage in PyTorch, rounded as a device rounds."""
+"""Simulate rounding: compute the stages of a network in PyTorch, rounded to a device's precision."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import nn
 LARGEST_FP16 = half_precision.LARGEST
 PRECISIONS = ('fp32', 'fp16', 'bf16', 'int8')  # from fine to coarse
 LEVELS = 255  # steps of eight bits over the range of a convolution's input
-WEIGHT_LEVELS = 127  # of an int8 weight, to each side
+WEIGHT_LEVELS = 127  # steps of an int8 weight on each side of 0
 
 
 def to_fp16(x: torch.Tensor) -> torch.Tensor:
-    """Round to fp16's 11 bits. Values beyond fp16's range stay: saturation is not rounding."""
+    """Round to fp16's 11 bits. Values outside fp16's range stay as they are, because saturation is not rounding."""
     return torch.where(x.abs() > LARGEST_FP16, x, x.half().float())
 
 
@@ -27,14 +27,14 @@ def to_bf16(x: torch.Tensor) -> torch.Tensor:
 
 
 def to_steps(x: torch.Tensor) -> torch.Tensor:
-    """Round to eight bits: LEVELS equal steps over the tensor's range, which includes 0."""
+    """Round to eight bits: LEVELS equal steps over the tensor's range, extended to include 0."""
     low, high = min(0.0, float(x.min())), max(0.0, float(x.max()))
     step = (high - low) / LEVELS or 1.0
     return ((x - low) / step).round() * step + low
 
 
 def to_int8_weights(x: torch.Tensor) -> torch.Tensor:
-    """Round to int8, symmetric, with a step for each output channel; biases (one axis) stay."""
+    """Round weights to int8, symmetrically, with one step for each output channel. Biases (one axis) stay."""
     if x.dim() < 2:
         return x
     step = x.abs().reshape(len(x), -1).max(1)[0].clamp(min=1e-12) / WEIGHT_LEVELS
@@ -47,21 +47,21 @@ def _keep(x: torch.Tensor) -> torch.Tensor:
 
 
 class Rounded:
-    """A copy of a network whose convolutions round as a device of a precision does; sums stay in fp32.
+    """A copy of a network whose convolutions are rounded to a precision. Sums stay in fp32.
 
-    In fp16 and bf16 weights, a stage's inputs and each convolution's output are rounded; in int8 weights and each
-    convolution's input.
+    In fp16 and bf16, the weights, the inputs of a stage and the output of each convolution are rounded. In int8, the
+    weights and the input of each convolution are rounded.
 
     Attributes:
-        largest: the largest absolute value that a convolution computed in the last run.
+        largest: largest absolute value that a convolution computed in the last run; 0 for int8.
     """
 
     def __init__(self, network: nn.Module, precision: str):
         """Copy a network.
 
         Args:
-            network: in evaluation mode.
-            precision: fp16, bf16 or int8.
+            network: the network, in evaluation mode.
+            precision: 'fp16', 'bf16' or 'int8'.
         """
         simple = {'fp16': to_fp16, 'bf16': to_bf16}.get(precision)
         weights, self._round = (simple, simple) if simple else (to_int8_weights, _keep)
@@ -79,7 +79,7 @@ class Rounded:
         self._stages = {stage.name: stage for stage in exporter.stages_of(copied)}
 
     def run(self, name: str, values: taps.Values) -> torch.Tensor:
-        """Compute a stage's tap from the taps that it reads."""
+        """Compute the tap of the stage `name` from the taps that it reads, with rounding."""
         self.largest = 0.0
         stage = self._stages[name]
         return self._round(stage.run({each: self._round(values[each]) for each in stage.inputs}))

@@ -1,4 +1,4 @@
-"""The table of a comparison, a stage a row, and the first stage that is out of line."""
+"""Format the table of a comparison, with one row for each stage, and name the first stage that is out of line."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ PAGE = 'docs/accuracy.md'
 
 
 class StageRow(NamedTuple):
-    """A stage over all images.
+    """The figures of a stage over all images.
 
     Attributes:
-        name: of the stage.
-        largest: absolute difference of any image.
-        relative: error, the mean over the inputs.
-        cosine: the lowest of any input.
-        share: the relative error of this stage alone; of the worst input, nan if it is known of none.
-        predicted: what rounding to the device's precision would make of that input.
-        so_far: dB that the result changes by the device's taps up to this one; the mean over the images.
-        here: dB of them that this stage adds.
-        kind: of the difference, in words; empty where rounding explains it.
+        name: name of the stage.
+        largest: largest absolute difference, over all inputs.
+        relative: relative error, mean over the inputs.
+        cosine: lowest cosine similarity of any input.
+        share: relative error of this stage alone, for the worst input; nan if it is not known for any input.
+        predicted: share that rounding to the device's precision causes, for the same input.
+        so_far: change of the result's PSNR if the device computes all stages up to this one, in dB; mean over the
+            images.
+        here: the part of `so_far` that this stage adds, in dB.
+        kind: kind of the difference, in words; empty if rounding explains it.
     """
 
     name: str
@@ -42,7 +43,7 @@ class StageRow(NamedTuple):
 
 
 def rows_of(measured: measurement.Comparison) -> list[StageRow]:
-    """Return the rows, in the network's order."""
+    """Return a row for each stage, in the network's order."""
     rows, before = [], 0.0
     for index, name in enumerate(measured.names):
         errors = measured.shares[name]
@@ -63,19 +64,26 @@ def _change(psnr: float, reference: float) -> float:
 
 
 def _format_change(decibels: float) -> str:
-    """With its sign, which a change that rounds to 0 does not have."""
+    """Format a change with its sign; without a sign if it rounds to 0."""
     return '0.0000' if abs(decibels) < 5e-5 else f'{decibels:+.4f}'.replace('+nan', 'nan')
 
 
 def _is_kept(losses: Sequence[measurement.ImageLoss]) -> bool:
-    """Whether the results are within the limits of RDN_postprocess.py's verdict."""
+    """Return whether the results are within the limits of RDN_postprocess.py's verdict."""
     changes = [_change(loss.so_far[-1], loss.reference) for loss in losses]
     limits = agreement.MAX_LOSS, agreement.MAX_IMAGE_LOSS
     return agreement.Verdict(float(np.mean(changes)), max(changes, key=abs), *limits).is_kept
 
 
 def kind_of(errors: Sequence[measurement.TapError]) -> str:
-    """Return the kind of a stage's difference, from those of its inputs; empty if all are in line."""
+    """Return the kind of a stage's difference, in words.
+
+    Args:
+        errors: the stage's errors, one for each input.
+
+    Returns:
+        The most frequent kind, or that the taps belong to other images; '' if rounding explains all errors.
+    """
     wrong = [error for error in errors if error.kind]
     if not wrong:
         return ''
@@ -96,12 +104,17 @@ def kind_of(errors: Sequence[measurement.TapError]) -> str:
 
 
 def first_out_of_line(rows: Sequence[StageRow]) -> StageRow | None:
-    """Return the first row whose difference rounding does not explain; None if there is none."""
+    """Return the first row whose difference rounding does not explain; None if rounding explains all."""
     return next((row for row in rows if row.kind), None)
 
 
 def format_rows(rows: Sequence[StageRow], precision: str) -> str:
-    """Format the table for the console, a stage a line. precision: of the device's arithmetic."""
+    """Format the table for the console, with one line for each stage.
+
+    Args:
+        rows: the stages, in order.
+        precision: precision of the device's arithmetic, for a column header.
+    """
     first = first_out_of_line(rows)
     head = 'tap', 'largest error', 'relative', 'cosine', 'own error', f'{precision} rounding', 'dB so far', 'dB here'
     cells = [(*head, 'kind of difference')]
@@ -114,7 +127,12 @@ def format_rows(rows: Sequence[StageRow], precision: str) -> str:
 
 
 def describe(rows: Sequence[StageRow], measured: measurement.Comparison) -> str:
-    """Say what the device's result loses, which stage is the first out of line, and what to do next: a line each."""
+    """Return up to three lines: the result's loss, the first stage that is out of line, and what to do next.
+
+    Args:
+        rows: the stages, in order.
+        measured: the comparison.
+    """
     reference = float(np.mean([loss.reference for loss in measured.losses]))
     images = cli.count(len(measured.losses), 'image')
     lines = [

@@ -1,6 +1,6 @@
-"""Evaluation sets that are known by their images' pixels, so that published figures are compared with their own images.
+"""Recognize evaluation sets by their pixels, so that a published figure is compared with results on the same images.
 
-A file's name and format say nothing here: the PNG and BMP editions of a set decode to the same pixels.
+File names and formats do not matter: the PNG and BMP editions of a set decode to the same pixels.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from typing import Iterable, Mapping, NamedTuple
 
 from PIL import Image
 
-OTHER = 'other'  # the name of images that are not just those of a known set
-OTHER_IMAGES, UNKNOWN_IMAGES = 'other images', 'images unknown'  # in tables, for these and for an unknown set
+OTHER = 'other'  # the name for images that are not exactly those of one known set
+# In tables: for OTHER, and if no manifest lists the images.
+OTHER_IMAGES, UNKNOWN_IMAGES = 'other images', 'images unknown'
 
 
 class KnownSet(NamedTuple):
     """An evaluation set.
 
     Attributes:
-        title: for tables.
-        images: each image's usual name and `digest`.
+        title: name in tables.
+        images: usual name of each image -> its `digest`.
     """
 
     title: str
@@ -65,6 +66,6 @@ def digest(image: Image.Image) -> str:
 
 
 def identify(digests: Iterable[str]) -> str:
-    """Return the name of the set whose images have these digests, in any order, each once; else OTHER."""
+    """Return the name of the known set that has exactly these digests, in any order; OTHER if there is no such set."""
     given = sorted(digests)
     return next((name for name, known in KNOWN.items() if sorted(known.images.values()) == given), OTHER)

@@ -1,7 +1,7 @@
-"""Protocols: how an image becomes a label, how large a border is left out, and what was published by it.
+"""Define the protocols: how an image becomes a label, which border PSNR ignores, and which figures are published.
 
-Preparation, training, scoring and the verdict read these values, so a new protocol is one more entry of PROTOCOLS. Figures of one
-protocol compare with figures of that protocol only.
+Preparation, training, scoring and the verdict all read PROTOCOLS, so a new protocol needs only a new entry there.
+A figure can be compared only with figures of the same protocol.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from PIL import Image
 
 
 class Protocol(NamedTuple):
-    """A way of judging.
+    """A way to make labels from images and to measure PSNR against them.
 
     Attributes:
-        name: as `--fit` of RDN_preprocess.py has it.
-        title: for tables and messages.
-        fit: from an image, the label's width and height in pixels, and the scale, to the label. Raises ValueError for
-            an image that is too small.
-        is_whole: the label has the image's own size, and the inputs are tiles.
-        extra_border: pixels left out at each side, besides as many as the scale.
-        planes: the key of metrics.PLANES that the protocol prescribes; None: luma, by the coefficients of the flags.
-        is_measured: whether RDN_train.py and tools.evaluate measure by it.
+        name: value of RDN_preprocess.py's `--fit`.
+        title: name in tables and messages.
+        fit: function that makes the label: fit(image, width, height, scale), with the label's size in pixels. It raises
+            ValueError for an image that is too small.
+        is_whole: whether the label has the image's own size. If so, the inputs are tiles.
+        extra_border: pixels that PSNR ignores at each side, in addition to `scale` pixels.
+        planes: key of metrics.PLANES that the protocol prescribes; None for luma with the coefficients of `--luma`.
+        is_measured: whether RDN_train.py and tools.evaluate measure by this protocol.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Protocol(NamedTuple):
     is_measured: bool = False
 
     def border(self, scale: int) -> int:
-        """Return how many pixels are left out at each side."""
+        """Return how many pixels PSNR ignores at each side of the label."""
         return scale + self.extra_border
 
 
@@ -54,9 +54,9 @@ def _whole(image: Image.Image, width: int, height: int, scale: int) -> Image.Ima
     return images.modcrop(image, scale)
 
 
-CROP = Protocol('crop', 'centre crop', _crop, is_measured=True)  # the guide's words
+CROP = Protocol('crop', 'centre crop', _crop, is_measured=True)  # the guide describes this one
 LETTERBOX = Protocol('letterbox', 'letterbox', _letterbox)  # the published script behind the guide's 38.27
-WHOLE = Protocol('whole', 'whole images', _whole, is_whole=True, is_measured=True)  # as papers report
+WHOLE = Protocol('whole', 'whole images', _whole, is_whole=True, is_measured=True)  # the protocol of papers
 PROTOCOLS = {protocol.name: protocol for protocol in (CROP, LETTERBOX, WHOLE)}
 
 
@@ -64,9 +64,9 @@ class Published(NamedTuple):
     """A published figure.
 
     Attributes:
-        source: whose it is.
-        psnr: the average in dB.
-        label_side: width and height of the labels in pixels; None where they are whole images.
+        source: who published it, and what computed it.
+        psnr: average PSNR in dB.
+        label_side: width and height of the labels in pixels; None if the labels are whole images.
     """
 
     source: str
@@ -74,7 +74,7 @@ class Published(NamedTuple):
     label_side: int | None = None
 
 
-# (name in known_sets.KNOWN, scale, planes, protocol's name) -> the figure. For planes see rdn/accuracy/metrics.py.
+# (name in known_sets.KNOWN, scale, key of metrics.PLANES, name of the protocol) -> the figure
 PUBLISHED: dict[tuple[str, int, str, str], Published] = {
     ('set5', 2, 'rdn-pytorch', 'whole'): Published('RDN-pytorch, PyTorch', 38.18),
     ('set5', 2, 'rdn-pytorch', 'letterbox'): Published('guide, Ascend 310', 38.27, configuration.LABEL_SIDE),
@@ -82,18 +82,23 @@ PUBLISHED: dict[tuple[str, int, str, str], Published] = {
 
 
 def measured() -> list[Protocol]:
-    """Return the protocols by which weights are measured, those of whole images first."""
+    """Return the protocols by which RDN_train.py and tools.evaluate measure weights, whole images first."""
     return sorted((each for each in PROTOCOLS.values() if each.is_measured), key=lambda each: not each.is_whole)
 
 
 def of_flags(flags: dict) -> Protocol | None:
-    """The protocol of a prepared set, by the flags in its manifest; None for flags that name none."""
+    """Return the protocol that a manifest's flags name; None if they name none that is known."""
     protocol = PROTOCOLS.get(str(flags.get('fit')))
-    if flags.get('tile') and not (protocol and protocol.is_whole):  # of a set before `whole` was a way to fit
+    if flags.get('tile') and not (
+        protocol and protocol.is_whole
+    ):  # an older version, without --fit=whole, prepared this set
         return WHOLE
     return protocol
 
 
 def of_record(text: str | None) -> Protocol | None:
-    """The protocol that a record names, older ones by its title; None if there is none."""
+    """Return the protocol that a record names; None if no protocol has that name.
+
+    Records of older versions contain the title instead of the name.
+    """
     return next((protocol for protocol in PROTOCOLS.values() if text in (protocol.name, protocol.title)), None)

@@ -1,0 +1,1 @@
+"""Quantization: eight bits for the layers of an exported network that lose little accuracy by it."""

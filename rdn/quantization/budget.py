@@ -1,4 +1,4 @@
-"""The time budget of a run: it ends stages that take too long, and shows one progress bar with the time left."""
+"""Limit the time of a run: end stages that take too long, and show one progress bar with the time left."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ Item = TypeVar('Item')
 
 
 class Budget:
-    """A limit in seconds for several stages, from the moment of its creation.
+    """A time limit for all stages of a run, which starts with the creation of this object.
 
-    The result of a run depends on the machine's speed only if the budget ends a stage early. `notes` says so.
+    If no stage ends early, the result of the run does not depend on the machine's speed.
 
     Attributes:
-        notes: one phrase for each stage that ended early.
+        seconds: the limit.
+        notes: one phrase for each stage that ended early, such as '6 of 24 photographs calibrated'.
     """
 
     def __init__(self, seconds: float, units: float, clock: Callable[[], float] = time.monotonic):
@@ -24,8 +25,8 @@ class Budget:
 
         Args:
             seconds: the limit.
-            units: of work, in all stages together: the full length of the bar.
-            clock: returns the time in seconds.
+            units: units of work in all stages together, which are the full length of the bar.
+            clock: function that returns the time in seconds.
         """
         self.seconds, self.notes = seconds, []  # type: float, list[str]
         self._clock, self._start = clock, clock()
@@ -43,11 +44,11 @@ class Budget:
         """Yield the items, until the stage's part of the budget is used up.
 
         Args:
-            name: what the stage does to an item, for the bar and the notes: 'photographs calibrated'.
-            items: what the stage works on. The note says how many there are if they have a length.
-            units: of work for each item.
-            until: the fraction of the budget, 0...1, at which the stage ends.
-            at_least: the number of items that are yielded even if the budget is used up.
+            name: the items and what happens to them, for the bar and the notes: 'photographs calibrated'.
+            items: the items of the stage. If they have a length, the note contains it.
+            units: units of work for each item.
+            until: fraction of the budget, 0...1, at which the stage ends.
+            at_least: number of items to yield even if the budget is used up.
         """
         done = 0
         for item in items:

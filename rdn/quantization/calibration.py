@@ -1,4 +1,4 @@
-"""The scales of eight bits: measured from the values that a network computes on photographs."""
+"""Find the scales of eight bits from the values that a network computes on photographs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ import numpy as np
 import onnx
 
 BINS = 8192  # of a histogram, from -reach to reach
-CLIPS = np.linspace(0.3, 1, 36)  # the fractions of the range that are compared as the scale's ends
+CLIPS = np.linspace(0.3, 1, 36)  # fractions of the range, which are tried as the ends of the scale
 
 
 class Histogram:
-    """Counts of values in equal bins of -reach...reach. `reach` is a power of two, and doubles for larger values.
+    """Counts of values in equal bins from -reach to reach. If a value is larger, the reach doubles.
 
     Attributes:
-        low: the smallest value so far, or 0.
-        high: the largest value so far, or 0.
+        low: smallest value that was counted, at most 0.
+        high: largest value that was counted, at least 0.
+        reach: end of the bins, a power of two.
+        counts: number of values in each bin, int64 (BINS,).
     """
 
     def __init__(self) -> None:
-        """Start without values."""
+        """Start without values and with a small reach."""
         self.low = self.high = 0.0  # every scale contains zero
         self.reach = 2.0**-20
         self.counts = np.zeros(BINS, np.int64)
 
     def add(self, values: np.ndarray) -> None:
-        """Count float32 values of any shape. Raises ValueError for values that are not finite."""
+        """Count float32 values of any shape.
+
+        Raises:
+            ValueError: a value is not finite.
+        """
         low, high = float(values.min()), float(values.max())
         if not np.isfinite(high - low):
             raise ValueError('the network computes values that are not finite: check its weights')
@@ -41,7 +47,7 @@ class Histogram:
             self.reach *= 2
         index = ((values.ravel() + np.float32(self.reach)) * np.float32(BINS / 2 / self.reach)).astype(np.int32)
         counts = np.bincount(index, minlength=BINS + 1)
-        counts[BINS - 1] += counts[BINS]  # a sum that was rounded up to twice the reach
+        counts[BINS - 1] += counts[BINS]  # rounding puts some of the largest values one bin too high
         self.counts += counts[:BINS]
 
     def best_scale(self) -> qdq.Scale:
@@ -60,16 +66,19 @@ class Histogram:
 
 
 def measure_scales(model: onnx.ModelProto, images: Iterable[np.ndarray]) -> qdq.Scales:
-    """Find the Scale of each group of tensors with the smallest squared error on the values for these images.
+    """Find the Scale of each group of tensors that has the smallest squared error on these images.
 
-    The scale of the network's input is 1/255 from 0 to 1, which represents pixels exactly.
+    The network's input has steps of 1/255 from 0 to 1, which represent pixels exactly.
 
     Args:
         model: the network in float32.
-        images: (1, 3, height, width), 0...1, at least one. Each is run once.
+        images: at least one image (1, 3, height, width), 0...1. The network runs once on each.
+
+    Returns:
+        Name of each group (see `qdq.Groups`) -> its Scale.
 
     Raises:
-        ValueError: the network computes values that are not finite.
+        ValueError: the network computes a value that is not finite.
     """
     groups = qdq.Groups(model)
     source = model.graph.input[0].name

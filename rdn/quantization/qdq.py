@@ -1,4 +1,4 @@
-"""Eight bits: an exported network in QDQ form, with its scales given."""
+"""Convert convolutions of an exported network to eight bits, in QDQ form, with given scales."""
 
 from __future__ import annotations
 
@@ -22,25 +22,30 @@ WEIGHT_LEVELS = 127  # steps of an int8 to each side: symmetric
 
 
 class Scale(NamedTuple):
-    """value = step * (uint8 - zero)."""
+    """The scale of eight-bit values: value = step * (uint8 - zero).
+
+    Attributes:
+        step: difference of two neighbouring values.
+        zero: the uint8 that represents the value 0.
+    """
 
     step: float
     zero: int
 
     def round(self, values: np.ndarray) -> np.ndarray:
-        """What is left of the values in eight bits."""
+        """Round values of any shape to this scale, and return the rounded values, not the uint8."""
         return (np.clip(np.rint(values / self.step) + self.zero, 0, ACTIVATION_LEVELS) - self.zero) * self.step
 
 
-Scales = Dict[str, Scale]  # by the group, see Groups
+Scales = Dict[str, Scale]  # name of a group (see Groups) -> its scale
 
 
 class Part(NamedTuple):
     """A Conv node of a layer: the whole layer, or its sum over some of the input channels.
 
     Attributes:
-        weight: (out, in, kernel, kernel), float32.
-        scale: of its input.
+        weight: weight, float32 (out, in, kernel, kernel).
+        scale: scale of its input.
     """
 
     weight: np.ndarray
@@ -48,17 +53,22 @@ class Part(NamedTuple):
 
 
 def load(path: str) -> onnx.ModelProto:
-    """A network as RDN_pth2onnx.py exports it, at OPSET or later. Raises ValueError, with its name, for another model."""
+    """Load a network that RDN_pth2onnx.py exported, and convert it to OPSET if its opset is lower.
+
+    Raises:
+        ValueError: the model is already in eight bits, is in fp16, or is not a network of convolutions with weights and
+            biases; the message names the file.
+    """
     onnx_graph.check_whole(path)
     model = onnx_graph.load(path)
     operators = collections.Counter(node.op_type for node in model.graph.node)
     if operators['QuantizeLinear'] or operators['DequantizeLinear']:
-        raise ValueError(f'{path}: is of eight bits already: give the model that it was made from')
+        raise ValueError(f'{path}: is in eight bits already: give the model that it was made from')
     if onnx_graph.precision_of(path) == 'fp16':
         raise ValueError(f'{path}: is in fp16: give the model that RDN_pth2onnx.py exports without --half')
     weights = {tensor.name for tensor in model.graph.initializer}
     convs = convolutions(model)
-    biases = {name_of(conv) for conv in convs if len(conv.input) == 3}  # of a split layer, one part has it
+    biases = {name_of(conv) for conv in convs if len(conv.input) == 3}  # one part of a split layer has it
     if not convs or not all(name_of(conv) in biases and set(conv.input[1:]) <= weights for conv in convs):
         raise ValueError(
             f'{path}: not a network of convolutions with their weights and biases: RDN_pth2onnx.py exports one'
@@ -67,24 +77,28 @@ def load(path: str) -> onnx.ModelProto:
 
 
 def convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The Conv nodes, in the graph's order."""
+    """Return the Conv nodes, in the graph's order."""
     return [node for node in model.graph.node if node.op_type == 'Conv']
 
 
 def name_of(conv: onnx.NodeProto) -> str:
-    """The layer's name in PyTorch, as in rdbs.0.layers.1.conv: its weight's without the ending. Parts of a layer share it."""
+    """Return the name of a Conv node's layer in PyTorch, such as 'rdbs.0.layers.1.conv', the same for all its parts."""
     return split_convolutions.key_of(conv.input[1]).rsplit('.', 1)[0]
 
 
 class Groups:
-    """The tensors of a network that share a scale: a convolution's input, or all that is concatenated to it.
+    """The groups of tensors that share a scale: a convolution's input, or all tensors that are concatenated to it.
 
-    All concatenations of a dense block are one group, so that values of eight bits are laid side by side as they are.
-    leaves: group -> its tensors, which are no Concat's outputs; a tensor may be in two groups, with a scale in each.
-    of: tensor, Concat's outputs among them -> the group as which a Conv reads it.
+    All concatenations of a dense block are one group, so that eight-bit values can be concatenated without rescaling.
+
+    Attributes:
+        leaves: name of each group -> its tensors, without the outputs of Concat. A tensor can be in two groups, with a
+            scale in each.
+        of: name of each tensor, including the outputs of Concat -> the group in which a Conv reads it.
     """
 
     def __init__(self, model: onnx.ModelProto):
+        """Find the groups of a network."""
         self._parts = {node.output[0]: list(node.input) for node in model.graph.node if node.op_type == 'Concat'}
         inner = set(itertools.chain.from_iterable(self._parts.values()))
         self.leaves: dict[str, list[str]] = {}
@@ -94,7 +108,7 @@ class Groups:
                 self.leaves[name] = self._assign(name, name)
 
     def _assign(self, name: str, group: str) -> list[str]:
-        """The leaves of a tensor, which get their group."""
+        """Assign a tensor and all tensors that are concatenated to it to a group; return its leaves."""
         self.of.setdefault(name, group)
         if name not in self._parts:
             return [name]
@@ -102,7 +116,7 @@ class Groups:
 
 
 def parts_of(model: onnx.ModelProto, scales: Scales) -> dict[str, list[Part]]:
-    """Return the Conv nodes of each layer, by the layer's name; layers and nodes in the graph's order."""
+    """Return the Conv nodes of each layer: name of the layer -> its parts, both in the graph's order."""
     groups = Groups(model)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     parts: dict[str, list[Part]] = {}
@@ -113,11 +127,14 @@ def parts_of(model: onnx.ModelProto, scales: Scales) -> dict[str, list[Part]]:
 
 
 class Sharing(NamedTuple):
-    """The layers whose inputs are rounded together: those of a dense block.
+    """The layers of dense blocks, whose inputs are rounded together.
+
+    If a layer of a group is in eight bits, the group's tensors are rounded before their concatenation. Layers that read
+    the concatenated tensors then read rounded values, even if the layers themselves are in float32.
 
     Attributes:
-        members: the layers of each group, by the group's name. If one is in eight bits, the group's tensors are rounded.
-        readers: the layers that read concatenated tensors: rounded ones also if the layer itself is in float32.
+        members: name of each group -> names of its layers.
+        readers: names of the layers that read concatenated tensors of such groups.
     """
 
     members: dict[str, list[str]]
@@ -138,17 +155,29 @@ def sharing_of(model: onnx.ModelProto) -> Sharing:
 
 
 def round_weight(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a weight (out, in, kernel, kernel) as int8, and the step of each output channel: float64 (out,)."""
+    """Round a weight to int8, symmetrically.
+
+    Args:
+        weight: (out, in, kernel, kernel).
+
+    Returns:
+        (the weight as int8, the step of each output channel: float64 (out,)).
+    """
     step = np.maximum(np.abs(weight).max((1, 2, 3)), 1e-12).astype(np.float64) / WEIGHT_LEVELS
     return np.rint(weight / step[:, None, None, None]).astype(np.int8), step
 
 
 def quantize(model: onnx.ModelProto, scales: Scales, names: Iterable[str]) -> onnx.ModelProto:
-    """The network with the named convolutions in eight bits, in QDQ form.
+    """Return the network with the named layers in eight bits, in QDQ form.
 
-    Each of their inputs goes through QuantizeLinear to uint8 and DequantizeLinear back, once for a group: before the
-    concatenation. Weights are int8 with a step for each output channel, biases int32 in units of both steps.
-    Sums, residuals and all other convolutions stay in float32.
+    QuantizeLinear and DequantizeLinear round the inputs of these layers to uint8: once for each group, before the
+    concatenation. Weights are int8, with one step for each output channel. Biases are int32; their step is the product
+    of the weight's and the input's. Sums, residuals and all other convolutions stay in float32.
+
+    Args:
+        model: the network in float32; it is not changed.
+        scales: scale of each group.
+        names: names of the layers.
     """
     names = set(names)
     groups = Groups(model)
@@ -177,11 +206,11 @@ def quantize(model: onnx.ModelProto, scales: Scales, names: Iterable[str]) -> on
 
 
 def _quantize_weights(graph: onnx_model.ONNXModel, conv: onnx.NodeProto, input_step: float) -> None:
-    """Put int8 weights and an int32 bias, with a DequantizeLinear each, in the place of a convolution's own."""
+    """Replace a convolution's weight with int8 and its bias with int32, each followed by DequantizeLinear."""
     weight, *biases = (numpy_helper.to_array(graph.get_initializer(name)) for name in conv.input[1:])
     levels, step = round_weight(weight)
     constants = [(levels, step)]
-    for bias in biases:  # at most one: of a split layer, only one part has it
+    for bias in biases:  # at most one: only one part of a split layer has it
         limits = np.iinfo(np.int32)
         whole = np.clip(np.rint(bias / (step * input_step)), limits.min, limits.max).astype(np.int32)
         constants.append((whole, step * input_step))
@@ -194,7 +223,7 @@ def _quantize_weights(graph: onnx_model.ONNXModel, conv: onnx.NodeProto, input_s
 
 
 def _add_constants(graph: onnx_model.ONNXModel, name: str, **values: Any) -> list[str]:
-    """The names of the values, NAME/key, which become initializers."""
+    """Add values to the graph as initializers, and return their names, NAME/key."""
     for key, value in values.items():
         graph.add_initializer(numpy_helper.from_array(np.asarray(value), f'{name}/{key}'))
     return [f'{name}/{key}' for key in values]
@@ -203,9 +232,14 @@ def _add_constants(graph: onnx_model.ONNXModel, name: str, **values: Any) -> lis
 def open_exactly(
     model: onnx.ModelProto, outputs: Sequence[str] | None = None
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
-    """A function from the network's input to its outputs, in which eight bits are rounded exactly, on any processor.
+    """Return a function that runs the network in ONNX Runtime and rounds eight bits exactly, on any processor.
 
-    outputs: the tensors that it returns; None: the network's own.
+    Args:
+        model: the network.
+        outputs: names of the tensors that the function returns; None for the network's own outputs.
+
+    Returns:
+        A function from the input, float32 (N, 3, H, W), to the list of outputs.
     """
     if outputs is not None:
         probe = onnx.ModelProto()
@@ -222,7 +256,7 @@ def open_exactly(
 
 
 def multiplications(model: onnx.ModelProto, image: np.ndarray) -> dict[str, int]:
-    """Return the number of multiplications of each layer for an image (1, 3, height, width)."""
+    """Return the number of multiplications of each layer, by its name, for an image (1, 3, height, width)."""
     convs = convolutions(model)
     run = open_exactly(model, [conv.output[0] for conv in convs])
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}

@@ -1,4 +1,4 @@
-"""The layers that stay in float32: those that lose most accuracy for their work."""
+"""Choose the layers that stay in float32: those that would lose most accuracy for their number of multiplications."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from rdn.quantization import qdq, sensitivity
 import numpy as np
 import onnx
 
-REFERENCE_PSNR = 38.0  # dB, about Set5's
-REFERENCE_ERROR = 255**2 / 10 ** (REFERENCE_PSNR / 10)  # the mean squared error of the luma that this means
-USUAL_TRIALS = 4  # for the progress bar
-LATE_MARGIN = 2.0  # after the budget, a trial should pass at once
-QUICK_TRIALS = 4  # that follow the estimate; later ones halve the interval
+REFERENCE_PSNR = 38.0  # dB, about that of Set5
+REFERENCE_ERROR = 255**2 / 10 ** (REFERENCE_PSNR / 10)  # mean squared error of the luma for this PSNR
+USUAL_TRIALS = 4  # for the length of the progress bar
+LATE_MARGIN = 2.0  # once the budget is used up, the next trial should pass
+QUICK_TRIALS = 4  # number of trials that follow the estimate; later ones halve the interval
 
 
 class Selection(NamedTuple):
-    """The layers that stay in float32, and what that means.
+    """The layers that stay in float32, and the loss that remains.
 
     Attributes:
-        kept: their names, in the network's order.
-        share: the fraction of the multiplications in eight bits, 0...1.
-        loss: in dB, with these layers in float32.
-        loss_of_all: in dB, with no layer in float32.
+        kept: names of these layers, in the network's order.
+        share: fraction of the multiplications in eight bits, 0...1.
+        loss: loss in dB with these layers in float32.
+        loss_of_all: loss in dB with no layer in float32.
     """
 
     kept: list[str]
@@ -34,12 +34,12 @@ class Selection(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Layers that go to float32 together.
+    """Layers that move to float32 together.
 
     Attributes:
-        names: of the layers.
-        error: by which the mean squared error of the luma falls, estimated.
-        work: their multiplications.
+        names: names of the layers.
+        error: estimated decrease of the mean squared error of the luma.
+        work: number of their multiplications.
     """
 
     names: list[str]
@@ -50,25 +50,25 @@ class Move(NamedTuple):
 def loss_of(error: float) -> float:
     """Return the loss of PSNR in dB that a mean squared error of the luma, 0...255, causes.
 
-    It is that of a picture which float32 restores to REFERENCE_PSNR, if both errors are independent.
+    The loss is for a picture that float32 restores to REFERENCE_PSNR, if both errors are independent.
     """
     return float(10 / np.log(10) * np.log1p(error / REFERENCE_ERROR))
 
 
 def error_of(loss: float) -> float:
-    """Return the mean squared error that causes a loss: the inverse of `loss_of`."""
+    """Return the mean squared error of the luma, 0...255, that causes a loss in dB: the inverse of `loss_of`."""
     return float(np.expm1(loss * np.log(10) / 10) * REFERENCE_ERROR)
 
 
 def order_moves(errors: sensitivity.Errors, work: dict[str, int]) -> list[Move]:
-    """Return the steps from all layers in eight bits to all in float32: first the largest error for its work.
+    """Return the moves from all layers in eight bits to all layers in float32.
 
-    A step is a layer, or all layers that share the rounding of their input, since only together do they avoid it.
-    Equal steps keep the order of `work`.
+    The first move is the one with the largest error per multiplication. A move is one layer, or all layers that share
+    the rounding of their input, because they avoid this rounding only together. Equal moves keep the order of `work`.
 
     Args:
-        errors: of all layers in `work`.
-        work: the multiplications of each layer, by its name.
+        errors: errors of all layers in `work`.
+        work: name of each layer -> number of its multiplications.
     """
     open_groups = {group: list(names) for group, names in errors.members.items()}
     layers = list(work)
@@ -90,15 +90,21 @@ def order_moves(errors: sensitivity.Errors, work: dict[str, int]) -> list[Move]:
 
 
 class Trials:
-    """The network in eight bits beside the network in float32, on photographs."""
+    """A comparison of the network in eight bits with the network in float32, on photographs."""
 
     def __init__(self, model: onnx.ModelProto, scales: qdq.Scales, images: Sequence[np.ndarray]):
-        """Compute the photographs, (1, 3, height, width), 0...1, in float32."""
+        """Run the network in float32 on the photographs.
+
+        Args:
+            model: the network in float32.
+            scales: scale of each group.
+            images: the photographs, each (1, 3, height, width), 0...1.
+        """
         self._model, self._scales, self._images = model, scales, images
         self._exact = self._lumas(model)
 
     def error(self, names: Iterable[str]) -> float:
-        """Return the mean squared error of the luma, 0...255, with these layers in eight bits."""
+        """Return the mean squared error of the luma, 0...255, with the named layers in eight bits."""
         lumas = self._lumas(qdq.quantize(self._model, self._scales, names))
         return float(np.mean([np.mean((a - b) ** 2) for a, b in zip(lumas, self._exact)]))
 
@@ -108,36 +114,37 @@ class Trials:
 
 
 class Search:
-    """Finds the smallest number of moves to float32 whose loss is small enough, from few trials.
+    """A search, with few trials, for the smallest number of moves to float32 whose error is small enough.
 
     Attributes:
-        fails: the largest number that was tried and lost too much; -1 at first.
-        passes: the smallest number that lost little enough; at first all moves.
-        error: the mean squared error of `passes`.
+        fails: largest number that was tried and had too large an error; -1 at first.
+        passes: smallest number that had a small enough error; at first the number of all moves.
+        error: mean squared error of `passes`.
+        errors: number of moves -> its mean squared error, for each trial in order.
     """
 
     def __init__(self, estimates: Sequence[float], limit: float):
         """Start with the whole interval.
 
         Args:
-            estimates: the mean squared error after 0, 1, ... all moves; it falls to 0.
-            limit: the largest error that is small enough.
+            estimates: estimated mean squared errors after 0, 1, ... all moves; they decrease to 0.
+            limit: largest error that is small enough.
         """
         self._estimates, self._limit = np.asarray(estimates), limit
         self.fails, self.passes, self.error = -1, len(estimates) - 1, 0.0
         self.errors: dict[int, float] = {}
 
     def numbers(self, margin: float = 1) -> Iterator[int]:
-        """Yield the numbers to try, in order; the caller calls `tell` for each before the next.
+        """Yield the numbers to try. After each one, the caller must call `tell`.
 
         Args:
-            margin: a larger one yields larger numbers, which more probably pass: it divides the limit.
+            margin: divisor of the limit. A larger margin yields larger numbers, which are more likely to pass.
         """
         while self.passes - self.fails > 1:
             yield self._next(margin) if self.errors else 0
 
     def tell(self, number: int, error: float) -> None:
-        """Take the measured error of a number."""
+        """Record the measured error of a number of moves."""
         self.errors[number] = error
         if error > self._limit:
             self.fails = number
@@ -145,7 +152,7 @@ class Search:
             self.passes, self.error = number, error
 
     def _next(self, margin: float) -> int:
-        """The smallest number that passes if the estimate's relative error is that of the last trial."""
+        """Return the smallest number that passes if all estimates are wrong by the same factor as the last trial's."""
         if len(self.errors) >= QUICK_TRIALS:
             return (self.fails + self.passes) // 2
         last = list(self.errors)[-1]
@@ -164,14 +171,15 @@ def choose(
     """Choose the layers that stay in float32, so that the loss is at most `max_loss`.
 
     Args:
-        trials: measures the loss of a choice.
-        errors: what each layer adds to the mean squared error, estimated.
-        work: the multiplications of each layer, by its name.
-        max_loss: in dB.
-        stage: yields the trials' numbers, for a progress bar; it may end early. Then more layers stay in float32.
+        trials: object that measures the error of a choice.
+        errors: estimated errors of all layers.
+        work: name of each layer -> number of its multiplications.
+        max_loss: largest accepted loss in dB.
+        stage: function that passes on the numbers of the trials, for a progress bar. It may end early; then more layers
+            stay in float32.
 
     Raises:
-        ValueError: no layer can be in eight bits.
+        ValueError: even a single layer in eight bits loses more than `max_loss`.
     """
     moves = order_moves(errors, work)
     estimates = [*np.cumsum([move.error for move in reversed(moves)])[::-1], 0.0]

@@ -1,9 +1,9 @@
-"""How much the output changes if one layer computes in eight bits: estimated for all layers at once.
+"""Estimate how much the output changes if one layer computes in eight bits, for all layers at once.
 
-A layer that rounds its input and weights adds an error to its own output. Its effect on the network's output is that
-error times a Jacobian, which is too large to compute. Its mean square is not: with random signs v for the output's
-pixels, the mean of (v . J error)^2 is |J error|^2 (Hutchinson, 1990), and one backward pass computes v . J for all
-layers. So the work is a fixed number of passes, whatever the number of layers.
+A layer that rounds its input and weights adds an error to its own output. The error of the network's output is a
+Jacobian J times that error. J is too large to compute, but the squared norm |J error|^2 can be estimated: for random
+signs v of the output's pixels, it is the mean of (v . J error)^2 (Hutchinson, 1990). One backward pass computes v . J
+for all layers. So the number of passes does not depend on the number of layers.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import numpy as np
 import torch
 from torch import nn
 
-PROBES = 4  # random signs for each image
-PASSES = 3 + PROBES  # through the network for each image: exact, with rounded inputs, with all rounded, and backward
-Rounded = Dict[str, 'RoundedLayer']  # by the layer's name in PyTorch
+PROBES = 4  # sets of random signs for each image
+PASSES = 3 + PROBES  # through the network for each image: exact, with two kinds of errors, and backward for each probe
+Rounded = Dict[str, 'RoundedLayer']  # name of a layer in PyTorch -> its rounded form
 
 
 class RoundedLayer(NamedTuple):
-    """A convolution with eight-bit weights, and the steps in which its input is rounded.
+    """The weight of a convolution in eight bits, and the scales of its input.
 
     Attributes:
-        weight: (out, in, kernel, kernel), each value a whole number of the steps of its channel.
-        step: (1, in, 1, 1), the activations' step for each input channel.
-        zero: (1, in, 1, 1), the whole number that represents 0.
+        weight: rounded weight, float32 (out, in, kernel, kernel): a whole number of its output channel's steps.
+        step: step of each input channel, (1, in, 1, 1).
+        zero: whole number that represents 0 in each input channel, (1, in, 1, 1).
     """
 
     weight: torch.Tensor
@@ -39,7 +39,15 @@ class RoundedLayer(NamedTuple):
     zero: torch.Tensor
 
     def errors(self, conv: nn.Conv2d, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the rounded weights and the rounded input `x` (N, in, H, W) add to the output of a convolution."""
+        """Compute the errors that rounding adds to the output of a convolution.
+
+        Args:
+            conv: the convolution, with its exact weight.
+            x: its exact input (N, in, H, W).
+
+        Returns:
+            (error by the rounded weight, error by the rounded input), both (N, out, H, W).
+        """
         levels = torch.clamp(torch.round(x / self.step) + self.zero, 0, qdq.ACTIVATION_LEVELS)
         rounded = (levels - self.zero) * self.step
         options = conv.stride, conv.padding
@@ -50,15 +58,20 @@ class RoundedLayer(NamedTuple):
 
 
 def load_network(path: str) -> nn.Module:
-    """Load the network of an exported model, in evaluation mode. Raises OSError or ValueError, with the file's name."""
+    """Load the network of an exported model, in evaluation mode.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is not an exported model; the message names it.
+    """
     return checkpoint.build(onnx_weights.state_dict_of(path))
 
 
 def round_layers(parts: dict[str, list[qdq.Part]]) -> Rounded:
-    """Return the rounded form of each layer.
+    """Return the rounded form of each layer, by its name.
 
     Args:
-        parts: as `qdq.parts_of` returns them, in the order of the layer's input channels.
+        parts: the parts from `qdq.parts_of`, in the order of each layer's input channels.
     """
     return {name: _round_layer(layer) for name, layer in parts.items()}
 
@@ -78,9 +91,10 @@ class Errors(NamedTuple):
     """Estimated mean squared errors of the luma, 0...255.
 
     Attributes:
-        own: of each layer alone, by its name; without the rounding of its input if that is shared.
-        shared: of the rounding that several layers share, by the group's name. It counts if one of them is in eight bits.
-        members: the layers of each such group.
+        own: name of each layer -> its own error, without the rounding of its input if that rounding is shared.
+        shared: name of each group -> error of the rounding that its layers share. It counts if any of them is in eight
+            bits.
+        members: name of each group -> names of its layers.
     """
 
     own: dict[str, float]
@@ -91,13 +105,13 @@ class Errors(NamedTuple):
 def measure(network: nn.Module, rounded: Rounded, sharing: qdq.Sharing, images: Iterable[np.ndarray]) -> Errors:
     """Estimate the errors of all layers. The random signs are the same on every machine.
 
-    With 16 images the estimate of a layer has a standard deviation of about a sixth: the square root of 2/64.
+    With 16 images, an estimate has a relative standard deviation of about a sixth: the square root of 2/64.
 
     Args:
-        network: in evaluation mode.
+        network: the network, in evaluation mode.
         rounded: the layers to measure.
         sharing: the layers that share the rounding of their inputs.
-        images: (1, 3, height, width), 0...1, at least one.
+        images: at least one image (1, 3, height, width), 0...1.
     """
     signs = torch.Generator().manual_seed(0)
     keys = [*rounded, *sharing.members]
@@ -115,7 +129,7 @@ def measure(network: nn.Module, rounded: Rounded, sharing: qdq.Sharing, images: 
 def _measure_image(
     network: nn.Module, rounded: Rounded, group_of: dict[str, str], image: torch.Tensor, signs: torch.Generator
 ) -> dict[str, float]:
-    """The mean squared error of each layer and group for one image."""
+    """Return the mean squared error of each layer and group, by its name, for one image."""
     outputs: dict[str, torch.Tensor] = {}
     errors: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
@@ -145,6 +159,6 @@ def _measure_image(
 
 
 def _luma(image: torch.Tensor) -> torch.Tensor:
-    """(N, 3, H, W), 0...1 -> (N, H, W), 0...255 without an offset."""
+    """Return the luma without its offset: (N, 3, H, W), 0...1 -> (N, H, W), 0...255."""
     coefficients = torch.tensor(metrics.RDN_PYTORCH * 255, dtype=torch.float32)
     return (image * coefficients[None, :, None, None]).sum(1)

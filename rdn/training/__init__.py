@@ -1,0 +1,1 @@
+"""Training: patches, steps on each kind of processor, the schedule, checkpoints and progress."""

@@ -1,4 +1,4 @@
-"""Steps of training that a GPU does without waiting for the host."""
+"""Train on a GPU in recorded steps that do not wait for the host."""
 
 from __future__ import annotations
 
@@ -10,23 +10,31 @@ import torch
 
 import models
 
-LOSS_SCALE = 65536.0  # the first one in fp16; an overflow halves it
-SCALE_GROWTH = 1.0005  # of the loss scale at a good step: it doubles in 1,400
-WARM_UP_STEPS = 6  # before the recording, as CUDA graphs need some
+LOSS_SCALE = 65536.0  # the initial loss scale in fp16; an overflow halves it
+SCALE_GROWTH = 1.0005  # factor on the loss scale after each good step: it doubles in 1,400 steps
+WARM_UP_STEPS = 6  # before the recording: CUDA graphs need some
 
 
 class GraphSteps(steps.Steps):
-    """Steps that a GPU does without waiting for the host: patches drawn on the device, fp16, one CUDA graph a step.
+    """Steps on a GPU that do not wait for the host: the device draws the patches, and each step is one CUDA graph.
 
-    fp16 has master weights in fp32 and a loss scale; a step whose gradients overflow is left out and halves the
-    scale. Clipping divides through Adam's `grad_scale`, so that no number returns to the host. On a CPU the same
-    code runs without the graph, for tests.
+    In fp16, the weights stay in fp32, and the loss is scaled. If gradients overflow, the step is skipped and the scale
+    is halved. Gradients are clipped through Adam's `grad_scale`, so that no number has to return to the host. On a CPU,
+    the same code runs without the graph, for tests.
     """
 
     at_once = 10
 
     def __init__(self, model: models.RDN, source: patches.DevicePatches, batch_size: int, fp16: bool, compiled: bool):
-        """Take the network, its patches, how many make a batch; whether to compute in fp16, and with compiled blocks."""
+        """Prepare the steps; on a GPU, record one.
+
+        Args:
+            model: the network, on the CPU.
+            source: the patches.
+            batch_size: number of patches in a batch.
+            fp16: whether to compute in fp16; else in fp32.
+            compiled: whether to compile the blocks.
+        """
         device = source.device
         on_gpu = device.type == 'cuda'
         self.rate = torch.zeros((), device=device)
@@ -38,7 +46,7 @@ class GraphSteps(steps.Steps):
         self.share, self.loss_share, self.skipped = (torch.zeros((), device=device) for _ in range(3))
         vars(self.optimizer).update(
             grad_scale=torch.ones((), device=device), found_inf=torch.zeros((), device=device)
-        )  # read by Adam's fused step
+        )  # Adam's fused step reads both
         if compiled:
             for block in self.model.rdbs:
                 block.compile()
@@ -47,27 +55,27 @@ class GraphSteps(steps.Steps):
             self._begin_adam()
 
     def run(self, first: int, count: int, rate: float, exact: bool = False) -> None:
-        """Do some steps; `exact` changes nothing, as fp16 with fp32 weights costs no accuracy."""
+        """Do some steps. `exact` has no effect, because fp16 with fp32 weights costs no accuracy."""
         self.rate.fill_(rate)
         for step in range(first, first + count):
-            if step == first or step < 100:  # later they hardly change within `at_once` steps
+            if step == first or step < 100:  # after step 100, they hardly change within one call
                 self.share.fill_(steps.average_share(step + 1))
                 self.loss_share.fill_(steps.loss_share(step + 1))
             self._replay()
-        self.wait()  # the clock must not run ahead of the work
+        self.wait()  # else the time that the caller measures would not include the work
 
     def is_failing(self) -> bool:
         """Return whether training has failed: most steps overflow, or the loss is not a finite number."""
         return super().is_failing() or float(self.skipped) > 0.5
 
     def put(self, state: steps.State) -> None:
-        """Go to a state that `keep` copied, with the first loss scale."""
+        """Restore a state that `keep` copied, and reset the loss scale."""
         super().put(state)
         self.skipped.zero_()
         self.scale.fill_(LOSS_SCALE if self.fp16 else 1.0)
 
     def _step(self) -> None:
-        """Compute one step, with tensors only."""
+        """Compute one step. All its numbers are tensors, so that it can be recorded."""
         for tensor in self.weights:
             tensor.grad = None
         lr, hr = self.source.draw(self.batch_size)
@@ -93,7 +101,7 @@ class GraphSteps(steps.Steps):
             self.skipped.lerp_(overflow, steps.LOSS_SHARE)
 
     def _record(self) -> Callable[[], object]:
-        """Record a step as a CUDA graph; the weights stay as they are. Returns the function that replays it."""
+        """Record a step as a CUDA graph, without changing the weights; return the function that replays it."""
         kept = [tensor.detach().clone() for tensor in self.weights]
         benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True  # all batches have one shape
         usual, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()

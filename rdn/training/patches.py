@@ -1,4 +1,4 @@
-"""Training pictures, and the random patches that a network learns from."""
+"""Read training pictures, and draw the random patches from which a network learns."""
 
 from __future__ import annotations
 
@@ -11,25 +11,40 @@ import numpy as np
 import torch
 from PIL import Image
 
-DETAIL = (2.0, 12.0)  # bounds of a picture's mean step between neighbours: neither sky nor noise shall dominate
+# A picture's mean difference of neighbouring pixels is clipped to this range: neither noise nor sky may dominate.
+DETAIL = (2.0, 12.0)
 
 
 class Pair(NamedTuple):
-    """A picture, uint8: low-resolution (h, w, 3), high-resolution (scale*h, scale*w, 3)."""
+    """A picture in two resolutions.
+
+    Attributes:
+        lr: low-resolution picture, uint8 (h, w, 3), RGB.
+        hr: high-resolution picture, uint8 (scale*h, scale*w, 3), RGB.
+    """
 
     lr: np.ndarray
     hr: np.ndarray
 
 
 class Loaded(NamedTuple):
-    """The pairs of a training set, and the paths of the pictures that are smaller than a patch."""
+    """The pictures of a training set.
+
+    Attributes:
+        pairs: the pairs of all pictures that are large enough.
+        too_small: paths of the pictures that are smaller than a patch.
+    """
 
     pairs: list[Pair]
     too_small: list[str]
 
 
 def find_images(folder: str) -> list[str]:
-    """List the paths of all files below a folder, sorted, without hidden ones. Raises ValueError if there are none."""
+    """List the paths of all files below a folder, sorted, without hidden files and folders.
+
+    Raises:
+        ValueError: the folder does not exist or contains no files.
+    """
     paths = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
@@ -40,9 +55,16 @@ def find_images(folder: str) -> list[str]:
 
 
 def read_picture(path: str, factor: float = 1) -> Image.Image:
-    """Read an RGB picture, reduced by `factor` (0...1) with BICUBIC: a camera's picture is sharper at a smaller size.
+    """Read an RGB picture, and reduce it with BICUBIC by a factor.
 
-    Raises ValueError, with the file's name, for a file that is not a picture.
+    Camera pictures are sharper at a smaller size.
+
+    Args:
+        path: the image file.
+        factor: factor on width and height, above 0, at most 1.
+
+    Raises:
+        ValueError: the file is not a picture; the message names it.
     """
     picture = images.read_rgb(path)
     if factor == 1:
@@ -51,9 +73,10 @@ def read_picture(path: str, factor: float = 1) -> Image.Image:
 
 
 def make_pair(picture: Image.Image, scale: int) -> Pair:
-    """Make the Pair of a picture.
+    """Make the Pair of a picture. Its sides are first cropped to multiples of `scale`.
 
-    The whole picture is reduced before patches are cut, so a patch's border pixels depend on their neighbours too.
+    The whole picture is reduced before patches are cut. So the pixels at a patch's border depend on pixels outside the
+    patch, as in a real low-resolution picture.
     """
     hr = images.modcrop(picture, scale)
     return Pair(np.asarray(images.bicubic_downsample(hr, scale)), np.asarray(hr))
@@ -64,32 +87,32 @@ def load_pair(path: str, scale: int, size: int, factor: float = 1) -> Pair:
 
     Args:
         path: the image file.
-        scale: of the network.
-        size: of a low-resolution patch, pixels.
-        factor: as in `read_picture`.
+        scale: scale of the network.
+        size: side of a low-resolution patch, in pixels.
+        factor: factor on width and height, above 0, at most 1.
 
     Raises:
-        ValueError: the file is not a picture, or is smaller than a patch; with the file's name.
+        ValueError: the file is not a picture, or the picture is smaller than a patch; the message names the file.
     """
     picture, needed = read_picture(path, factor), size * scale
     if min(picture.size) < needed:
         raise ValueError(
-            f'{path}: {picture.width} x {picture.height} pixels, a patch needs {needed} x {needed}: '
+            f'{path}: {picture.width} x {picture.height} pixels, but a patch needs {needed} x {needed}: '
             'remove it, or choose a smaller --patch'
         )
     return make_pair(picture, scale)
 
 
 def load_pairs(jobs: Sequence[tuple[str, float]], scale: int, size: int) -> Loaded:
-    """Read the pictures that are large enough, on all cores, in their order.
+    """Read all pictures, on all cores, and keep those that are at least as large as a patch, in their order.
 
     Args:
-        jobs: (path, factor) of each picture, as for `load_pair`.
-        scale: of the network.
-        size: of a low-resolution patch, pixels.
+        jobs: (path, factor) of each picture; see `read_picture`.
+        scale: scale of the network.
+        size: side of a low-resolution patch, in pixels.
 
     Raises:
-        ValueError: a file is not a picture; with the file's name.
+        ValueError: a file is not a picture; the message names it.
     """
 
     def load(job: tuple[str, float]) -> Pair | None:
@@ -107,10 +130,13 @@ def load_pairs(jobs: Sequence[tuple[str, float]], scale: int, size: int) -> Load
 
 
 def cumulative_weights(pairs: Sequence[Pair]) -> np.ndarray:
-    """Compute the chance of each picture, summed up: float64 (len(pairs),), rising to 1.
+    """Compute the cumulative probabilities of the pictures.
 
-    A picture's chance is proportional to its area and its detail, the mean absolute difference between
-    neighbouring pixels of green, within DETAIL: patches of sky teach little.
+    A picture's probability is proportional to its area and its detail, because a network learns little from sky. The
+    detail is the mean absolute difference of neighbouring pixels in green, clipped to DETAIL.
+
+    Returns:
+        float64 (len(pairs),), increasing to 1.
     """
 
     def weigh(pair: Pair) -> float:
@@ -123,17 +149,29 @@ def cumulative_weights(pairs: Sequence[Pair]) -> np.ndarray:
 
 
 class HostPatches:
-    """Random patches, cut by numpy: the same seed draws the same ones on every machine."""
+    """Random patches, drawn by numpy. The same seed draws the same patches on every machine."""
 
     def __init__(self, pairs: Sequence[Pair], scale: int, size: int):
-        """Take the pictures to draw from, the network's scale, and the size of a low-resolution patch in pixels."""
+        """Take the pictures.
+
+        Args:
+            pairs: the pictures, each at least as large as a patch.
+            scale: scale of the network.
+            size: side of a low-resolution patch, in pixels.
+        """
         self.pairs, self.scale, self.size = pairs, scale, size
         self.chances = cumulative_weights(pairs)
 
     def draw(self, count: int, seed: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Draw `count` patches: uint8 (count, 3, size, size) and (count, 3, scale*size, scale*size).
+        """Draw patches, each from a random picture and place, randomly flipped and turned by quarter turns.
 
-        Each has a random picture, place, flip and quarter turn.
+        Args:
+            count: number of patches.
+            seed: seed of all random choices.
+
+        Returns:
+            (low-resolution patches, high-resolution patches): uint8 (count, 3, size, size) and
+            (count, 3, scale*size, scale*size).
         """
         random, size = np.random.RandomState(seed), self.size
         lr: list[np.ndarray] = []
@@ -151,14 +189,21 @@ class HostPatches:
 
 
 class DevicePatches:
-    """Random patches of pictures that lie on a device as uint8; drawing does not wait for the device.
+    """Random patches of pictures that are stored on a device. Drawing does not wait for the device.
 
-    All pictures are one list of pixels, so that one index finds a pixel of any of them; `draw` can therefore be
+    All pictures are in one array of pixels, so that one index selects a pixel of any picture. Therefore `draw` can be
     recorded in a CUDA graph. Needs torch 1.6 or later.
     """
 
     def __init__(self, pairs: Sequence[Pair], scale: int, size: int, device: torch.device):
-        """Copy the pictures to the device; arguments as of HostPatches."""
+        """Copy the pictures to the device, as uint8.
+
+        Args:
+            pairs: the pictures, each at least as large as a patch.
+            scale: scale of the network.
+            size: side of a low-resolution patch, in pixels.
+            device: the device.
+        """
         self.scale, self.size, self.device = scale, size, device
         shapes = torch.tensor([pair.lr.shape[:2] for pair in pairs])
         areas = shapes.prod(1)
@@ -169,9 +214,16 @@ class DevicePatches:
         self.hr = _on_device([pair.hr for pair in pairs], device)
 
     def draw(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw `count` patches, float32, 0...1: (count, 3, size, size) and (count, 3, scale*size, scale*size).
+        """Draw patches, each from a random picture and place, randomly flipped and turned by quarter turns.
 
-        Each has a random picture, place, flip and quarter turn, from torch's generator of the device.
+        The random numbers are from torch's generator for the device.
+
+        Args:
+            count: number of patches.
+
+        Returns:
+            (low-resolution patches, high-resolution patches): float32, 0...1, (count, 3, size, size) and
+            (count, 3, scale*size, scale*size), on the device.
         """
         chosen = torch.searchsorted(self.chances, torch.rand(count, device=self.device), right=True)
         chosen = chosen.clamp_(max=len(self.heights) - 1)
@@ -188,12 +240,12 @@ class DevicePatches:
         return parts[0], parts[1]
 
     def _place(self, extent: torch.Tensor) -> torch.Tensor:
-        """Random first rows or columns of patches in pictures of this extent."""
+        """Return random first rows of patches, for pictures of these heights; or first columns, for widths."""
         last = extent - self.size
         return torch.minimum((torch.rand(len(extent), device=self.device) * (last + 1)).long(), last)
 
     def _grid(self, flips: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The row and the column in the picture of each pixel of the patches: (count, size, size)."""
+        """Return the row and the column of each pixel inside its patch, after flips and turns: (count, size, size)."""
         steps = torch.arange(size, device=self.device)[None]
         row = torch.where(flips[0][:, None], size - 1 - steps, steps)
         column = torch.where(flips[1][:, None], size - 1 - steps, steps)
@@ -205,7 +257,7 @@ class DevicePatches:
 
 
 def _on_device(pictures: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
-    """The pixels of all pictures, uint8 (sum of h*w, 3), copied one by one: the host never holds them twice."""
+    """Return the pixels of all pictures, uint8 (sum of h*w, 3). Pictures are copied singly to save the host's memory."""
     pixels = torch.empty(
         sum(picture.shape[0] * picture.shape[1] for picture in pictures), 3, dtype=torch.uint8, device=device
     )
@@ -218,9 +270,18 @@ def _on_device(pictures: Sequence[np.ndarray], device: torch.device) -> torch.Te
 
 
 def cut_middle(pairs: Sequence[Pair], height: int, width: int) -> list[np.ndarray]:
-    """Cut the middle of each Pair's low-resolution picture: float32 (1, 3, height, width), 0...1.
+    """Cut the middle of each low-resolution picture.
 
-    Raises ValueError for a picture that is smaller.
+    Args:
+        pairs: the pictures.
+        height: height of the middle, in pixels.
+        width: width of the middle, in pixels.
+
+    Returns:
+        For each picture float32 (1, 3, height, width), RGB, 0...1.
+
+    Raises:
+        ValueError: a picture is smaller.
     """
     middles = []
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""What a run needs: memory and time, and how its minutes are divided between training and measuring."""
+"""Estimate the memory and time of a run, and divide its minutes between training and measuring."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from rdn.training import reporter, trainer, validation
 
 import torch
 
-MEASURING_SHARE = 0.2  # bounds the interval between lines; a line measures one protocol, so it costs less
+# The interval between progress lines is at least the time of a whole measurement divided by this. A line takes less
+# than this share of the time, because it measures by one protocol only.
+MEASURING_SHARE = 0.2
 
 
 def describe_memory(device: torch.device) -> str:
-    """The most memory that was in use so far, here and on the device."""
-    unit = 1 if sys.platform == 'darwin' else 1024  # of ru_maxrss, in bytes
+    """Return the highest memory use until now, on this machine and on the device, in words."""
+    unit = 1 if sys.platform == 'darwin' else 1024  # unit of ru_maxrss in bytes
     here = f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30:.1f} GiB of memory'
     if device.type != 'cuda':
         return here
@@ -22,7 +24,12 @@ def describe_memory(device: torch.device) -> str:
 
 
 def describe_way(run: trainer.Trainer, remark: str) -> str:
-    """In what precision the run computes, and where."""
+    """Return the precision and the device of the run, in words.
+
+    Args:
+        run: the run.
+        remark: why it is not the fastest way; '' if it is.
+    """
     device = run.steps.device
     where = torch.cuda.get_device_name() if device.type == 'cuda' else 'this processor'
     end = f', the last {trainer.FP32_SHARE:.0%} in fp32,' if run.steps.precision == 'bf16' else ''
@@ -30,7 +37,16 @@ def describe_way(run: trainer.Trainer, remark: str) -> str:
 
 
 def make(run: trainer.Trainer, evaluation: validation.Evaluation, report_minutes: float | None) -> reporter.Reporter:
-    """Time a step and a measurement, print what the run needs, and divide its minutes between both."""
+    """Time a step and a measurement, print the time and memory that the run needs, and divide its minutes.
+
+    Args:
+        run: the run. If --minutes is its length, its `total_seconds` is set to the part for training.
+        evaluation: the images to measure.
+        report_minutes: interval between progress lines in minutes; None to choose one.
+
+    Returns:
+        The Reporter of the run.
+    """
     step_seconds = run.steps.trial_seconds()
     closing = evaluation.estimate_seconds(run.steps.average)
     memory = describe_memory(run.steps.device)

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, lines with the PSNR, a table at the end."""
+"""Show the progress of a run: a bar on a terminal, lines with the PSNR, and a table at the end."""
 
 from __future__ import annotations
 
@@ -9,19 +9,27 @@ from rdn.data import protocols
 from rdn.training import trainer, validation
 
 BAR_FORMAT = '{percentage:3.0f}%|{bar}| {postfix}'
-BAR_SECONDS = 0.1  # between two looks at the loss, which the device has to finish for
+BAR_SECONDS = 0.1  # between two updates of the bar: to read the loss, the host waits for the device
 
 
 class Reporter:
-    """Show the progress of a run: a bar on a terminal, and at intervals a line with the PSNR on each folder.
+    """The progress display of a run: a bar on a terminal, and at intervals a line with the PSNR on each folder.
 
     Attributes:
-        closing_seconds: how long the measurement at the end takes, about.
+        closing_seconds: estimated time of the measurement at the end.
     """
 
     def __init__(
         self, run: trainer.Trainer, evaluation: validation.Evaluation, closing_seconds: float, every_seconds: float
     ):
+        """Start the bar and the clocks.
+
+        Args:
+            run: the run.
+            evaluation: the images to measure.
+            closing_seconds: estimated time of the measurement at the end.
+            every_seconds: interval between lines.
+        """
         self.run, self.evaluation = run, evaluation
         self.closing_seconds = closing_seconds
         self.line_is_due, self.bar_is_due = trainer.Every(every_seconds), trainer.Every(BAR_SECONDS)
@@ -29,14 +37,14 @@ class Reporter:
         self.bar = cli.bar(1, BAR_FORMAT)
 
     def show(self) -> None:
-        """Bring the bar up to date, and print a line if it is time for one."""
+        """Update the bar, and print a line if it is due."""
         if not self.bar.disable and self.bar_is_due.is_due():
             self.bar.set_postfix_str(self._describe(), refresh=False)
             self.bar.update(min(1, self.run.progress()) - self.bar.n)
             self.bar_is_due.restart()
         if self.line_is_due.is_due():
             self.print_line()
-            self.line_is_due.restart()  # now: measuring takes its time
+            self.line_is_due.restart()  # after the measurement, which can take long
 
     def print(self, text: str) -> None:
         """Print a line above the bar."""
@@ -44,7 +52,7 @@ class Reporter:
         print(text, flush=True)
 
     def print_line(self) -> None:
-        """Print where the run is, and the PSNR of the averaged weights on each folder, whole images."""
+        """Print the time, the step, and the PSNR of the averaged weights on each folder, on whole images."""
         line = f'{self.run.seconds / 60:5.1f} min  step {self.run.step}  {self._describe()}'
         for name, score in self.evaluation.measure(self.run.steps.average, protocols.WHOLE).items():
             line += f'  {name} {score.psnr:.2f} dB (bicubic {score.bicubic_psnr:.2f})'
@@ -52,7 +60,7 @@ class Reporter:
         self.since = (self.run.step, time.monotonic())
 
     def print_end(self) -> None:
-        """Print a table: the PSNR of the averaged weights on each folder by each protocol."""
+        """Print a table with the PSNR of the averaged weights on each folder by each protocol."""
         rows = [('images', 'protocol', 'PSNR dB', 'bicubic')]
         scores = {
             protocol: self.evaluation.measure(self.run.steps.average, protocol) for protocol in protocols.measured()
@@ -75,6 +83,6 @@ class Reporter:
 
 
 def format_time(seconds: float) -> str:
-    """Minutes and seconds, as 4:05."""
+    """Format seconds as minutes and seconds, such as '4:05'."""
     whole = max(0, round(seconds))
     return f'{whole // 60}:{whole % 60:02}'

@@ -1,7 +1,7 @@
-"""A step of training: the forward pass, the loss, Adam, the moving average of the weights.
+"""Compute steps of training: the forward pass, the loss, Adam, and the moving average of the weights.
 
-`Steps` has what all ways of computing a step share, PlainSteps is the way that runs anywhere; graph.py has the way
-that keeps a GPU busy, and ways.py chooses.
+`Steps` is the base class. `PlainSteps` runs on any device, and graph.py has steps that keep a GPU busy; ways.py chooses
+one of them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,19 @@ import models
 
 MAX_GRADIENT_NORM = 0.5
 BETAS = (0.9, 0.99)  # of Adam
-LOSS_SHARE = 0.02  # of the newest step in the smoothed loss: it covers about 50 steps
+LOSS_SHARE = 0.02  # share of the newest step in the smoothed loss, which therefore covers about 50 steps
 TRIAL_SECONDS = 5  # a first trial step that takes longer is not repeated
 
 
 class State(NamedTuple):
-    """All that a step changes: the weights, their moving average, Adam's state of each weight, the smoothed loss."""
+    """Everything that a step changes.
+
+    Attributes:
+        weights: weights of the network.
+        average: their moving average.
+        adam: Adam's state for each weight.
+        loss: smoothed loss.
+    """
 
     weights: list[torch.Tensor]
     average: list[torch.Tensor]
@@ -37,7 +44,7 @@ class State(NamedTuple):
 
 
 class Loss(torch.nn.Module):
-    """L1 of the colours plus L1 of the luma, as PSNR is measured on luma."""
+    """L1 of the colours plus L1 of the luma, because PSNR is measured on luma."""
 
     def __init__(self):
         super().__init__()
@@ -52,14 +59,14 @@ class Loss(torch.nn.Module):
 def average_share(step: int) -> float:
     """Compute the share of the newest weights in the moving average after `step` steps: 9 / (step + 9).
 
-    So the average covers about the last ninth of all steps, however many they are: a run's first weights are
-    forgotten soon, and its end counts.
+    The average covers about the last ninth of all steps, in short runs and in long ones. So the first weights of a run
+    soon lose their influence.
     """
     return 9 / (step + 9)
 
 
 def loss_share(step: int) -> float:
-    """Compute the share of the newest loss in the smoothed one after `step` steps: a plain mean at first."""
+    """Compute the share of the newest loss in the smoothed loss after `step` steps, at first that of a plain mean."""
     return max(LOSS_SHARE, 1 / step)
 
 
@@ -67,20 +74,28 @@ class Steps(ABC):
     """A network in training.
 
     Attributes:
-        model: the network that learns.
-        average: the same with the moving average of the weights; this one is measured and written.
-        loss: the smoothed loss, a tensor of one number on the device.
-        precision: 'fp32', 'bf16' or 'fp16': what it computes in, unless `exact`.
-        at_once: the number of steps that one call of `run` does best.
+        model: network that learns.
+        average: network with the moving average of the weights, which is measured and written.
+        loss: smoothed loss, a tensor of one number on the device.
+        precision: precision of the computation, unless it is `exact`: 'fp32', 'bf16' or 'fp16'.
+        at_once: number of steps for which one call of `run` is most efficient.
     """
 
     precision = 'fp32'
     at_once = 1
 
     def __init__(self, model: models.RDN, device: torch.device, channels_last: bool, **adam: Any):
+        """Copy a network to the device.
+
+        Args:
+            model: the network, on the CPU.
+            device: the device.
+            channels_last: whether the weights are stored with the channels as the last axis.
+            **adam: arguments of torch.optim.Adam.
+        """
         self.device = device
         layout = {'memory_format': torch.channels_last} if channels_last else {}
-        # On a GPU in the weights' layout, which lets one kernel update all of it.
+        # On a GPU, the average has the weights' layout, so that one kernel can update all of it.
         self.average = copy.deepcopy(model).to(device, **(layout if device.type == 'cuda' else {})).eval()
         self.model = model.to(device, **layout).train()
         self.weights = list(self.model.parameters())
@@ -94,10 +109,10 @@ class Steps(ABC):
         """Do some steps.
 
         Args:
-            first: how many steps were done before.
-            count: how many to do.
+            first: number of steps that were done before.
+            count: number of steps to do.
             rate: the learning rate.
-            exact: compute in fp32, where the way has a lower precision that costs accuracy.
+            exact: whether to compute in fp32 if the usual precision costs accuracy.
         """
 
     def is_failing(self) -> bool:
@@ -105,7 +120,7 @@ class Steps(ABC):
         return not math.isfinite(float(self.loss))
 
     def wait(self) -> None:
-        """Return when the device has done all steps."""
+        """Wait until the device has done all steps."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize()
 
@@ -119,9 +134,11 @@ class Steps(ABC):
         )
 
     def put(self, state: State) -> None:
-        """Go to a state that `keep` copied, here or on another device; tensors stay where they are.
+        """Restore a state that `keep` copied, on this or another device. The tensors keep their place in memory.
 
-        Raises KeyError, RuntimeError, ValueError or TypeError for the state of another network.
+        Raises:
+            ValueError: the state is of another network. Depending on the difference, it is a KeyError, RuntimeError or
+                TypeError instead.
         """
         if len(state.adam) != len(self.weights):
             raise ValueError(f'{len(state.adam)} weights, not {len(self.weights)}')
@@ -141,9 +158,9 @@ class Steps(ABC):
             self.loss.fill_(state.loss)
 
     def trial_seconds(self) -> float:
-        """Measure the seconds of a step, and leave no trace of it in the state."""
+        """Measure the seconds of a step, then restore the state."""
         kept, seconds = self.keep(), float('inf')
-        for _ in range(2):  # the first one of a process also sets up kernels and memory
+        for _ in range(2):  # the first step of a process also sets up kernels and memory
             started = time.monotonic()
             self.run(0, self.at_once, 0.0)
             self.wait()
@@ -154,10 +171,10 @@ class Steps(ABC):
         return seconds
 
     def _begin_adam(self) -> None:
-        """Make Adam's slots, zero, so that `put` finds them."""
+        """Create Adam's slots with zeros, because `put` needs them."""
         for tensor in self.weights:
             tensor.grad = torch.zeros_like(tensor)
-        self.optimizer.step()  # zero gradients and moments: the weights stay
+        self.optimizer.step()  # does not change the weights, because gradients and moments are zero
         self._clear_adam()
 
     def _clear_adam(self) -> None:
@@ -170,7 +187,7 @@ class Steps(ABC):
 
 
 class PlainSteps(Steps):
-    """One step after the other, with patches that numpy draws: any device and any torch, the same on every run on a CPU."""
+    """Steps for any device and any version of torch, with patches from numpy. On a CPU, every run is the same."""
 
     def __init__(
         self,
@@ -181,14 +198,23 @@ class PlainSteps(Steps):
         device: torch.device,
         bf16: bool,
     ):
-        """Take the network, its patches, how many make a batch, and whether to compute in bfloat16 unless `exact`."""
-        super().__init__(model, device, channels_last=bf16)  # slower in fp32 on a CPU
+        """Copy the network to the device.
+
+        Args:
+            model: the network, on the CPU.
+            source: the patches.
+            batch_size: number of patches in a batch.
+            seed: seed of the patches.
+            device: the device.
+            bf16: whether to compute in bfloat16, unless a step is `exact`.
+        """
+        super().__init__(model, device, channels_last=bf16)  # in fp32, channels_last is slower on a CPU
         self.source, self.batch_size, self.seed = source, batch_size, seed
         self.precision = 'bf16' if bf16 else 'fp32'
         self._begin_adam()
 
     def run(self, first: int, count: int, rate: float, exact: bool = False) -> None:
-        """Do some steps; the numbers of `first` and `seed` choose the patches."""
+        """Do some steps. The seed and the number of a step determine its patches."""
         for group in self.optimizer.param_groups:
             group['lr'] = rate
         for step in range(first, first + count):

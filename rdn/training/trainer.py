@@ -1,4 +1,4 @@
-"""How an RDN learns: its first weights, the schedule, spikes of the loss, and checkpoints."""
+"""Train an RDN: initial weights, the schedule, recovery from spikes of the loss, and checkpoints."""
 
 from __future__ import annotations
 
@@ -20,15 +20,20 @@ import models
 
 WARM_UP = 0.02  # fraction of the run
 LAST_RATE = 0.01  # fraction of the highest learning rate
-FP32_SHARE = 0.1  # of a run in bf16, its end: bf16's roundings cost some hundredths of a decibel, which this gives back
+FP32_SHARE = 0.1  # last part of a run in bf16: regains the hundredths of a decibel that bf16's rounding costs
 CHECK_STEPS = 100  # between two checks of the loss
-KEEP_STEPS = 500  # between two states to go back to
-SPIKE_FACTOR, SPIKE_MARGIN = 3, 0.02  # a spike: loss > factor * last good loss + margin
-SMALLEST_FACTOR = 1 / 64  # of the learning rate: after six spikes a run has failed
+KEEP_STEPS = 500  # between two states that are kept for recovery
+SPIKE_FACTOR, SPIKE_MARGIN = 3, 0.02  # a spike is a loss above factor * last good loss + margin
+SMALLEST_FACTOR = 1 / 64  # smallest factor on the learning rate: six spikes reach it, and the seventh ends the run
 
 
 def learning_rate(progress: float, highest: float) -> float:
-    """The learning rate at `progress`, 0...1: linear warm-up, then a cosine down to LAST_RATE of the highest."""
+    """Compute the learning rate: a linear warm-up, then a cosine down to LAST_RATE times the highest rate.
+
+    Args:
+        progress: progress of the run, 0...1.
+        highest: the highest rate.
+    """
     if progress < WARM_UP:
         return highest * max(progress, WARM_UP / 100) / WARM_UP
     cosine = (1 + math.cos(math.pi * min(1, (progress - WARM_UP) / (1 - WARM_UP)))) / 2
@@ -36,11 +41,11 @@ def learning_rate(progress: float, highest: float) -> float:
 
 
 def begin_as_interpolation(model: models.RDN) -> None:
-    """Set a new RDN's weights so that it computes about Pillow's bicubic upsampling; the rest stays random.
+    """Set a new RDN's weights so that it computes nearly Pillow's bicubic upsampling. The other weights stay random.
 
-    Three features carry the colours past the blocks (the global residual), and the convolutions before the pixel
-    shuffle interpolate them, by Keys's cubic (a = -1/2), its outermost fourth tap left out. Training starts at bicubic's
-    PSNR instead of a grey picture's, which is half of what a run of some minutes would reach.
+    Three features carry the colours past the blocks, on the global residual. The convolutions before the pixel shuffle
+    interpolate them with Keys's cubic (a = -1/2), without its outermost fourth tap. So training starts at the PSNR of
+    bicubic. Otherwise it would start at that of a grey picture, half of the PSNR that a run of some minutes reaches.
     """
 
     def cubic(x: float) -> float:
@@ -58,7 +63,7 @@ def begin_as_interpolation(model: models.RDN) -> None:
             factor = int(round((conv.out_channels / conv.in_channels) ** 0.5))
             conv.weight[: 3 * factor**2] = 0
             conv.bias[: 3 * factor**2] = 0
-            taps = []  # of each of the new pixels between two old ones, on the old ones -1, 0, 1
+            taps = []  # for each of the `factor` new pixels in place of an old one: weights of the old pixels -1, 0, 1
             for phase in range(factor):
                 centre = (phase + 0.5) / factor - 0.5
                 tap = torch.tensor([cubic(centre - place) for place in (-1, 0, 1)])
@@ -69,26 +74,32 @@ def begin_as_interpolation(model: models.RDN) -> None:
 
 
 class Trainer:
-    """A run: steps by a schedule, checks of the loss, checkpoints.
+    """A run: steps by a schedule, checks of the loss, and checkpoints.
 
     Attributes:
-        steps: what computes.
-        settings: what a resumed run must share with the one it continues, names with plain values.
-        step: how many steps were done.
-        seconds: how long the run has taken, measuring included.
-        total_seconds: how long the run may take before its last measurement; None if --steps sets its length.
+        steps: the Steps that compute.
+        settings: settings that a resumed run must share with the interrupted one: name -> plain value.
+        step: number of steps that were done.
+        seconds: time that the run has taken, including measurements.
+        total_seconds: time that the run may take before its last measurement; None if --steps sets its length.
         rate_factor: factor on the learning rate; each spike of the loss halves it.
     """
 
     def __init__(self, steps_of_run: steps.Steps, settings: dict[str, Any], total_seconds: float | None = None):
-        """Begin a run; settings: with 'steps' (or None), 'learning_rate', 'seed'."""
+        """Begin a run.
+
+        Args:
+            steps_of_run: the Steps that compute.
+            settings: settings of the run, with at least 'steps' (or None), 'learning_rate' and 'seed'.
+            total_seconds: time that the run may take before its last measurement; None if 'steps' sets its length.
+        """
         self.steps, self.settings, self.total_seconds = steps_of_run, settings, total_seconds
         self.step, self.seconds, self.rate_factor = 0, 0.0, 1.0
-        self.good: steps.State | None = None  # the last one whose loss was in order, and its step
+        self.good: steps.State | None = None  # the last kept state without a spike; the next line has its step
         self.good_step = 0
 
     def progress(self) -> float:
-        """Return 0...1, by steps or by time, whichever the run was given."""
+        """Return the progress of the run, 0...1, by steps if --steps sets its length, else by time."""
         if self.settings['steps']:
             return self.step / self.settings['steps']
         return self.seconds / self.total_seconds if self.total_seconds else 1.0
@@ -105,13 +116,13 @@ class Trainer:
         return self.steps.precision == 'bf16' and self.progress() >= 1 - FP32_SHARE
 
     def learn(self) -> str:
-        """Do the next steps, and check the loss now and then.
+        """Do the next steps, and check the loss every CHECK_STEPS steps and at the end.
 
         Returns:
             A line for the console if the loss had a spike, else ''.
 
         Raises:
-            ValueError: the network learns nothing at this learning rate.
+            ValueError: the loss had too many spikes; a lower learning rate is needed.
         """
         count = self.steps.at_once
         if self.settings['steps']:
@@ -123,7 +134,14 @@ class Trainer:
         return ''
 
     def check(self) -> str:
-        """Go back to the last good state where the loss had a spike, with half the learning rate; as `learn`."""
+        """Check the loss. If it had a spike, go back to the last good state and halve the learning rate.
+
+        Returns:
+            A line for the console if the loss had a spike, else ''.
+
+        Raises:
+            ValueError: the loss had too many spikes; a lower learning rate is needed.
+        """
         loss, good = float(self.steps.loss), self.good
         failing = self.steps.is_failing()
         if not failing and (good is None or loss <= SPIKE_FACTOR * good.loss + SPIKE_MARGIN):
@@ -133,7 +151,8 @@ class Trainer:
         self.rate_factor /= 2
         if good is None or self.rate_factor < SMALLEST_FACTOR:
             raise ValueError(
-                f'training failed at step {self.step}: the loss keeps rising or is not a number; choose a lower --learning-rate'
+                f'training failed at step {self.step}: the loss keeps rising or is not a number; '
+                'choose a lower --learning-rate'
             )
         self.steps.put(good)
         return (
@@ -142,7 +161,7 @@ class Trainer:
         )
 
     def save(self, path: str) -> None:
-        """Write a checkpoint for `load`, atomically. If the steps are failing, keep the previous checkpoint."""
+        """Write a checkpoint for `load`, atomically. If training is failing, keep the previous checkpoint."""
         if self.steps.is_failing():
             return
         state = self.steps.keep()
@@ -159,10 +178,11 @@ class Trainer:
         _write(content, path)
 
     def load(self, path: str) -> None:
-        """Continue from a checkpoint, which may be of another device.
+        """Continue from a checkpoint, which may be from another device.
 
         Raises:
-            ValueError: the file is not a checkpoint, or belongs to another run; the message names what differs.
+            ValueError: the file is not a checkpoint, or is from a run with other settings; the message names the file
+                and the setting.
         """
         saved = checkpoint.load_plain(path)
         try:
@@ -171,7 +191,7 @@ class Trainer:
                 if theirs.get(name) != ours:
                     raise ValueError(
                         f'{path}: written by a run with {name} = {theirs.get(name)}, but this run has {ours}; '
-                        'use the same flags, or remove it to begin anew'
+                        'use the same flags, or remove the file to start again'
                     )
             self.good = steps.State(saved['weights'], saved['average'], saved['adam'], float(saved['loss']))
             self.steps.put(self.good)
@@ -180,11 +200,16 @@ class Trainer:
             self.rate_factor = float(saved['rate_factor'])
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             reason = str(error).split('\n')[0]
-            raise ValueError(f'{path}: not a checkpoint of this RDN_train.py ({reason}); remove it to begin anew')
-        torch.manual_seed(self.settings['seed'] + self.step)  # a GPU draws other patches than at its beginning
+            raise ValueError(f'{path}: not a checkpoint of this RDN_train.py ({reason}); remove it to start again')
+        torch.manual_seed(self.settings['seed'] + self.step)  # so a GPU does not draw the first patches again
 
     def write_weights(self, path: str, half: bool) -> None:
-        """Write the moving average as a checkpoint with the contract's keys."""
+        """Write the moving average of the weights as a plain state dict.
+
+        Args:
+            path: the file to write.
+            half: whether to store float16; else float32.
+        """
         kind = torch.float16 if half else torch.float32
         weights = collections.OrderedDict(
             (key, value.cpu().to(kind).contiguous()) for key, value in self.steps.average.state_dict().items()
@@ -193,9 +218,10 @@ class Trainer:
 
 
 def _write(content: Any, path: str) -> None:
-    """Write what torch.save makes, atomically.
+    """Write a file with torch.save, atomically.
 
-    It makes it in memory: on a full disk torch fails with an error of its own, and it stores the name of a file.
+    torch.save writes to memory first. If it wrote to the file, it would store the file's name in it, and on a full disk
+    it would raise an error of its own instead of an OSError.
     """
     memory = io.BytesIO()
     torch.save(content, memory)
@@ -208,26 +234,35 @@ def _plain(value: Any) -> Any:
 
 
 class Every:
-    """A clock that is due when so many seconds have passed since it was made or started again."""
+    """A clock that is due once its seconds have passed."""
 
     def __init__(self, seconds: float):
+        """Start the clock."""
         self.seconds, self.since = seconds, time.monotonic()
 
     def is_due(self) -> bool:
+        """Return whether the seconds have passed since the last start."""
         return time.monotonic() - self.since >= self.seconds
 
     def restart(self) -> None:
+        """Start the clock again."""
         self.since = time.monotonic()
 
 
 class Signals:
-    """SIGINT, SIGTERM and SIGHUP, remembered until the step under way is done; the second one acts at once."""
+    """A handler that remembers SIGINT, SIGTERM or SIGHUP until the current step is done. A second signal acts at once.
+
+    Attributes:
+        status: exit status for the signal, 128 + its number; None if there was no signal.
+        former: the previous handlers.
+    """
 
     def __init__(self) -> None:
+        """Replace the handlers of the signals that are not ignored."""
         self.status: int | None = None
         asked = [
             number for number in stopping.NUMBERS if signal.getsignal(number) != signal.SIG_IGN
-        ]  # nohup ignores one
+        ]  # nohup ignores SIGHUP
         self.former = {number: signal.signal(number, self._remember) for number in asked}
 
     def _remember(self, number: int, _: Any) -> None:
@@ -235,6 +270,6 @@ class Signals:
         self.restore()
 
     def restore(self) -> None:
-        """Let the former handlers answer again."""
+        """Restore the previous handlers."""
         for number, handler in self.former.items():
             signal.signal(number, handler)

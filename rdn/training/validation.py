@@ -1,4 +1,4 @@
-"""Measure the PSNR and SSIM of a PyTorch network on images, by the protocols that rdn/data/protocols.py names for it."""
+"""Measure the PSNR and SSIM of a PyTorch network on images, by the measured protocols of rdn/data/protocols.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from PIL import Image
 
 
 class Quality(NamedTuple):
-    """PSNR in dB and SSIM of an image, or means over a folder; SSIM is nan where it was not asked for."""
+    """The PSNR and SSIM of an image, or their means over a folder.
+
+    Attributes:
+        psnr: PSNR of the network's output, in dB.
+        bicubic_psnr: PSNR of bicubic upsampling, in dB.
+        ssim: SSIM of the network's output; nan if it was not measured.
+        bicubic_ssim: SSIM of bicubic upsampling; nan if it was not measured.
+    """
 
     psnr: float
     bicubic_psnr: float
@@ -25,7 +32,16 @@ class Quality(NamedTuple):
 
 
 def fit_image(path: str, scale: int, protocol: protocols.Protocol) -> Image.Image:
-    """The PIL image that a protocol makes of a file. Raises ValueError, with the file's name."""
+    """Read an image file, and make a protocol's label from it.
+
+    Args:
+        path: the image file.
+        scale: scale of the network.
+        protocol: the protocol.
+
+    Raises:
+        ValueError: the file is not a picture, or is too small for the protocol; the message names it.
+    """
     image = images.read_rgb(path)
     side = configuration.LABEL_SIDE // scale * scale
     with files.errors_naming(path):
@@ -35,9 +51,14 @@ def fit_image(path: str, scale: int, protocol: protocols.Protocol) -> Image.Imag
 def score_image(
     model: torch.nn.Module, image: Image.Image, scale: int, protocol: protocols.Protocol, with_ssim: bool = False
 ) -> Quality:
-    """Reduce a PIL image with Pillow's BICUBIC, enlarge it with the network, and return the Quality.
+    """Reduce an image with Pillow's BICUBIC, enlarge it with the network, and compare.
 
-    model: (1, 3, H, W) -> (1, 3, scale*H, scale*W), RGB, 0...1, on the device of its weights.
+    Args:
+        model: network from (1, 3, H, W) to (1, 3, scale*H, scale*W), RGB, 0...1. It runs on the device of its weights.
+        image: the label.
+        scale: scale of the network.
+        protocol: the protocol.
+        with_ssim: whether to measure SSIM too.
     """
     lr, hr = images.bicubic_downsample(image, scale), images.to_chw(image)
     device = next(model.parameters()).device
@@ -57,24 +78,46 @@ def evaluate(
     protocol: protocols.Protocol,
     with_ssim: bool = False,
 ) -> Quality:
-    """The mean Quality over image files. Raises ValueError, with the file's name, for one that `fit_image` refuses."""
+    """Return the mean Quality over image files.
+
+    Args:
+        model: network from (1, 3, H, W) to (1, 3, scale*H, scale*W), RGB, 0...1.
+        paths: the image files.
+        scale: scale of the network.
+        protocol: the protocol.
+        with_ssim: whether to measure SSIM too.
+
+    Raises:
+        ValueError: a file is not a picture, or is too small for the protocol; the message names it.
+    """
     scores = [score_image(model, fit_image(path, scale, protocol), scale, protocol, with_ssim) for path in paths]
     return Quality(*(float(mean) for mean in np.mean(scores, 0)))
 
 
 class Evaluation:
-    """Folders of images on which a network is measured while it learns.
+    """Folders of images on which a network is measured during training.
 
     Attributes:
-        folders: name -> paths of its images.
+        scale: scale of the network.
+        folders: name of each folder -> paths of its images.
+        pixels: number of pixels of all labels.
+        smallest: (pixels, path) of the smallest image; None without images.
     """
 
     def __init__(self, folders: Sequence[str], scale: int):
-        """List the images. Raises ValueError, with the file's name, for one that cannot be measured by each protocol."""
+        """List the images.
+
+        Args:
+            folders: paths of the folders.
+            scale: scale of the network.
+
+        Raises:
+            ValueError: a file is not a picture, or is too small for one of the protocols; the message names it.
+        """
         self.scale = scale
         self.folders: dict[str, list[str]] = {}
         self.pixels = 0
-        self.smallest: tuple[int, str] | None = None  # pixels, path
+        self.smallest: tuple[int, str] | None = None
         for folder in folders:
             name = os.path.basename(os.path.abspath(folder))
             paths = images.list_images(folder)
@@ -86,16 +129,16 @@ class Evaluation:
                 self.smallest = min(self.smallest or (pixels, path), (pixels, path))
 
     def measure(self, model: torch.nn.Module, protocol: protocols.Protocol) -> dict[str, Quality]:
-        """Measure a network by a protocol: folder's name -> Quality."""
+        """Measure a network by a protocol; return name of each folder -> mean Quality."""
         return {name: evaluate(model, paths, self.scale, protocol) for name, paths in self.folders.items()}
 
     def estimate_seconds(self, model: torch.nn.Module) -> float:
-        """Estimate how long measuring by all protocols takes, from the smallest image; 0 without folders."""
+        """Estimate, from the smallest image, the seconds that measuring by all protocols takes; 0 without folders."""
         if not self.smallest:
             return 0.0
         pixels, path = self.smallest
         seconds = float('inf')
-        for _ in range(2):  # the first one also sets up kernels and memory
+        for _ in range(2):  # the first run also sets up kernels and memory
             started = time.monotonic()
             for protocol in protocols.measured():
                 evaluate(model, [path], self.scale, protocol)

@@ -1,4 +1,4 @@
-"""The way in which a run computes its steps on this machine: the fastest that keeps the accuracy."""
+"""Choose how a run computes its steps on this machine: the fastest way that keeps the accuracy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ import models
 
 
 class Way(NamedTuple):
-    """How a run computes.
+    """A way to compute the steps of a run.
 
     Attributes:
-        device: where.
-        precision: 'fp32', 'bf16' (its end in fp32) or 'fp16' (with fp32 weights).
-        graph: whether by GraphSteps.
+        device: device that computes.
+        precision: 'fp32', 'bf16' (the last part of the run is in fp32) or 'fp16' (with fp32 weights).
+        graph: whether GraphSteps computes; else PlainSteps.
         compiled: whether GraphSteps compiles the blocks.
-        remark: why it is not the fastest way, or ''.
+        remark: why it is not the fastest way; '' if it is.
     """
 
     device: torch.device
@@ -40,7 +40,7 @@ def choose(precision: str | None = None, may_compile: bool = True) -> Way:
     """Choose the fastest way that keeps the accuracy on this machine.
 
     Args:
-        precision: 'fp32', 'bf16' or 'fp16'; None for fp16 on a GPU, bf16 on a processor that computes in it, else fp32.
+        precision: 'fp32', 'bf16' or 'fp16'; None for fp16 on a GPU, bf16 on a processor that has it, else fp32.
         may_compile: whether the blocks may be compiled.
 
     Raises:
@@ -55,7 +55,7 @@ def choose(precision: str | None = None, may_compile: bool = True) -> Way:
         if not hasattr(torch, 'compile'):
             offered, remark = (
                 ['fp32'],
-                f'torch {torch.__version__} records no CUDA graphs of training: the plain loop runs',
+                f'torch {torch.__version__} cannot record CUDA graphs of training, so the plain loop runs',
             )
         else:
             offered = ['fp16', 'fp32']  # bf16 costs 0.05 dB on a GPU
@@ -64,14 +64,15 @@ def choose(precision: str | None = None, may_compile: bool = True) -> Way:
                 may_compile, remark = False, f'not compiled, a third slower: {missing}'
     if precision not in (None, *offered):
         raise ValueError(
-            f'--precision={precision}: on this {device}, torch {torch.__version__} trains in {" or ".join(offered)} only'
+            f'--precision={precision}: on this {device}, torch {torch.__version__} trains in '
+            f'{" or ".join(offered)} only'
         )
     graphs = 'fp16' in offered
     return Way(device, precision or offered[0], graphs, graphs and may_compile, remark)
 
 
 def _missing_compiler() -> str:
-    """What torch.compile needs on a GPU and this machine lacks, in words; else ''."""
+    """Return which package or program is missing that torch.compile needs on a GPU, in words; '' if none is."""
     if importlib.util.find_spec('triton') is None:
         return 'the package triton is not installed'
     compilers = [os.environ.get('CC', ''), 'cc', 'gcc', 'clang']
@@ -81,50 +82,53 @@ def _missing_compiler() -> str:
 def begin(
     way: Way, model: models.RDN, pairs: Sequence[patches.Pair], patch: int, batch_size: int, seed: int
 ) -> steps.Steps:
-    """Make the Steps of a way. If recording fails on a GPU, print the reason and fall back to a simpler way.
+    """Make the Steps of a way. If compiling or recording fails, print the reason and fall back to a slower way.
 
     Args:
-        way: from `choose`.
+        way: the way that `choose` returned.
         model: the network, on the CPU.
         pairs: the training pictures.
-        patch: the size of a low-resolution patch, pixels.
-        batch_size: patches in a step.
-        seed: of the patches.
+        patch: side of a low-resolution patch, in pixels.
+        batch_size: number of patches in a step.
+        seed: seed of the patches.
 
     Raises:
-        ValueError: the device has too little memory.
+        ValueError: the GPU has too little memory.
     """
     scale = model.config['scale_factor']
     on_gpu = way.device.type == 'cuda'
-    advice = f'batches of {batch_size} patches of {patch} x {patch}: choose a smaller --batch-size or --patch, or fewer pictures'
+    advice = (
+        f'batches of {batch_size} patches of {patch} x {patch}: '
+        'choose a smaller --batch-size or --patch, or fewer pictures'
+    )
     with memory_errors(advice):
         if on_gpu:
-            torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32, in measuring too
+            torch.backends.cudnn.allow_tf32 = False  # fp32 must be exact, also for measurements
         if way.graph:
             source = patches.DevicePatches(pairs, scale, patch, way.device)
             for compiled in [True, False] if way.compiled else [False]:
                 try:
                     return graph.GraphSteps(copy.deepcopy(model), source, batch_size, way.precision == 'fp16', compiled)
-                except Exception as error:  # of a compiler or a driver: any kind
+                except Exception as error:  # compilers and drivers raise many kinds
                     if is_out_of_memory(error):
                         raise
                     what = 'compiling the blocks' if compiled else 'recording a CUDA graph'
                     reason = escaping.one_line(error)[:200] or type(error).__name__
-                    cli.say(f'{what} failed, a slower way runs: {reason}')
-                free_memory()  # of what failed
+                    cli.say(f'{what} failed, so training runs in a slower way: {reason}')
+                free_memory()  # that the failed attempt used
         host = patches.HostPatches(pairs, scale, patch)
         return steps.PlainSteps(model, host, batch_size, seed, way.device, way.precision == 'bf16')
 
 
 def free_memory() -> None:
-    """Give back the GPU memory that nothing uses any more."""
+    """Release GPU memory that is no longer used."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether a GPU's memory was too small, as an error or one behind it says."""
+    """Return whether an error, or an error that caused it, means that the GPU has too little memory."""
     while error is not None:
         if isinstance(error, RuntimeError) and 'out of memory' in str(error):
             return True
@@ -134,7 +138,14 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def memory_errors(advice: str) -> Iterator[None]:
-    """Turn a GPU's out of memory into a ValueError. advice: what needs the memory, and what to do."""
+    """Raise a ValueError instead of a GPU's out-of-memory error.
+
+    Args:
+        advice: what needs the memory, and the remedy.
+
+    Raises:
+        ValueError: the GPU has too little memory.
+    """
     try:
         yield
     except RuntimeError as error:

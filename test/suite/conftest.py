@@ -1,4 +1,4 @@
-"""What the tests share: real photographs, an exported network, and calling a script as a person does."""
+"""Fixtures of the tests: real photographs, exported networks, and calls of scripts as by a user."""
 
 import collections
 import importlib
@@ -37,24 +37,24 @@ from vendor import CANN6, vendor_source
 
 OPEN_LOSSY = choice._open_lossy
 
-TORCH_THREADS = models.torch.get_num_threads()  # of a new process
+TORCH_THREADS = models.torch.get_num_threads()  # the default of a new process
 
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch):
-    """No test computes in another precision than fp32 because its machine is faster so; `lossy` brings that back."""
+    """Make tests compute in fp32 on every machine, even if another precision is faster; `lossy` undoes this."""
     monkeypatch.setattr(choice, '_open_lossy', lambda request: (None, []))
 
 
 @pytest.fixture
 def lossy(exact, monkeypatch):
-    """The default is what it is for everyone: the fastest engine that loses little."""
+    """Restore the default for users: the fastest engine that loses little."""
     monkeypatch.setattr(choice, '_open_lossy', OPEN_LOSSY)
 
 
 @pytest.fixture
 def script(capsys, monkeypatch):
-    """script('RDN_preprocess', '--src-path=...'): runs it in this process, returns (status, out, err)."""
+    """script('RDN_preprocess', '--src-path=...') runs a script in this process; it returns (status, out, err)."""
 
     def call(name, *arguments):
         capsys.readouterr()
@@ -98,9 +98,9 @@ def lite_onnx(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def narrow(tmp_path_factory):
-    """(weights, ONNX) of a network that sees 6 pixels far: tiles that overlap by 16 give what the whole image gives.
+    """(weights, ONNX) of a network that sees 6 pixels far, so tiles that overlap by 16 equal the whole image.
 
-    It repeats each pixel, a little disturbed by random weights.
+    It repeats each pixel, and small random weights change the result a little.
     """
     folder = tmp_path_factory.mktemp('narrow')
     models.torch.manual_seed(0)
@@ -127,7 +127,7 @@ def narrow(tmp_path_factory):
 def prepared(tmp_path_factory, photos):
     """(inputs, labels) of the five photographs, by stem: float32 (3, 114, 114) and (3, 228, 228).
 
-    Computed here, with numpy and Pillow alone, from the contract's words.
+    They are computed with numpy and Pillow alone, as the documentation describes them.
     """
     inputs, labels = collections.OrderedDict(), collections.OrderedDict()
     for path in sorted(photos, key=os.path.basename):
@@ -143,7 +143,7 @@ def prepared(tmp_path_factory, photos):
 
 @pytest.fixture
 def dataset(tmp_path, prepared, monkeypatch):
-    """A working folder, made the current one, with the prepared files and RDN_prep_bin.info in it."""
+    """The current folder, a new one with the prepared files and RDN_prep_bin.info in it."""
     monkeypatch.chdir(tmp_path)
     inputs, labels = prepared
     (tmp_path / 'prep_dataset' / 'data').mkdir(parents=True)
@@ -160,7 +160,7 @@ def dataset(tmp_path, prepared, monkeypatch):
 
 @pytest.fixture
 def house(tmp_path):
-    """A copy of the project, as cloned, without what a walk leaves behind; the weights as rdn_x2.pth."""
+    """A copy of the project like a clone, without the results of a walk; the compact weights are rdn_x2.pth."""
     folder = tmp_path / 'house'
     shutil.copytree(
         ROOT,
@@ -184,7 +184,7 @@ def house(tmp_path):
 
 @pytest.fixture
 def server(house, tmp_path, monkeypatch):
-    """A copy of the project on an Ascend server: the stand-ins for atc and benchmark, and a toolkit to patch."""
+    """A copy of the project on an Ascend server with stand-ins for atc and benchmark, and a toolkit to patch."""
     tools = tmp_path / 'tools'
     tools.mkdir()
     install_standin('atc', tools / 'atc')
@@ -200,9 +200,9 @@ def server(house, tmp_path, monkeypatch):
 
 @pytest.fixture
 def modern(tmp_path, monkeypatch):
-    """modern('300I Duo'): this machine has today's toolkit and that card, by stand-ins; returns their folder.
+    """modern('300I Duo') installs stand-ins for a current toolkit and this card; it returns their folder.
 
-    The server's own Python, with ais_bench and CANN's packages, comes first on PATH, as where no environment is active.
+    The server's own Python, with ais_bench and CANN's packages, comes first on PATH, as without an active environment.
     """
     folder = tmp_path / 'modern'
 
@@ -230,7 +230,7 @@ def modern(tmp_path, monkeypatch):
 
 @pytest.fixture
 def upscale(script, tmp_path, narrow):
-    """upscale(flags...): from in/ to out/ with a network that sees 6 pixels far; returns (status, out, err)."""
+    """upscale(flags...) enlarges in/ to out/ with a network that sees 6 pixels far; it returns (status, out, err)."""
     (tmp_path / 'in').mkdir()
 
     def call(*flags):
@@ -252,7 +252,7 @@ def photo(photos):
 
 @pytest.fixture
 def limited(tmp_path, monkeypatch):
-    """limited('RDN_infer.py', flag, ...): a process of its own in an empty folder, with MEMORY and a minute."""
+    """limited('RDN_infer.py', flag, ...) runs a script in an empty folder, with at most MEMORY and a minute."""
     monkeypatch.chdir(tmp_path)
 
     def call(name, *arguments):
@@ -270,9 +270,9 @@ def limited(tmp_path, monkeypatch):
 
 @pytest.fixture
 def train(script, image_folder, tmp_path, monkeypatch):
-    """train(flag, ...): RDN_train.py on the five photographs, a tiny network; in fp32, whatever the processor has."""
+    """train(flag, ...) runs RDN_train.py on the five photographs with a tiny network, in fp32 on any processor."""
     monkeypatch.setattr(cpu, 'has_bf16', lambda: False)
-    models.torch.set_num_threads(TORCH_THREADS)  # engines of earlier tests may have changed it, and so the last bits
+    models.torch.set_num_threads(TORCH_THREADS)  # earlier tests may have changed it, which changes the last bits
 
     def call(*flags, output='out.pth'):
         train_path = [] if any(str(flag).startswith('--train-path') for flag in flags) else [image_folder]
@@ -293,7 +293,7 @@ def inferred(script, image_folder, tmp_path, narrow, monkeypatch):
 
 @pytest.fixture
 def flaky(monkeypatch):
-    """flaky.fails: so many requests to the store flaky:// in turn will fail."""
+    """A store flaky://, whose next `flaky.fails` requests fail."""
     fsspec = pytest.importorskip('fsspec')
     from fsspec.implementations.memory import MemoryFileSystem
 

@@ -1,4 +1,4 @@
-"""What the test files share: where things are, running scripts and shells as a person does, real photographs compared."""
+"""Helpers of the tests: paths, functions that run scripts and shells as a user does, and comparisons of images."""
 
 import fnmatch
 import json
@@ -20,16 +20,16 @@ from PIL import Image
 
 import models
 
-DIGEST, OTHER_DIGEST = '1' * 64, '2' * 64  # of no file
+DIGEST, OTHER_DIGEST = '1' * 64, '2' * 64  # digests that no file has
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SET5 = os.path.join(ROOT, os.pardir, 'shared', 'data', 'set5')
-BARE_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'  # without any tool of ours
+BARE_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'  # without tools of this project
 LITE = os.path.join(ROOT, 'weights', 'rdn_x2_lite.pth')
 FULL = os.path.join(ROOT, 'weights', 'rdn_x2.pth')
 
 
 class Ended(NamedTuple):
-    """How a script ended: its status, and what it printed."""
+    """The exit status and the output of a script."""
 
     status: int
     out: str
@@ -37,7 +37,7 @@ class Ended(NamedTuple):
 
 
 def accept(script, *flags):
-    """How test/accept.py ended, with the Markdown table at the end of what it printed."""
+    """Run test/accept.py. Return how it ended, with its Markdown table at the end of its output."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'table.md')
         ended = script('accept', *flags, f'--markdown={path}')
@@ -48,7 +48,7 @@ def accept(script, *flags):
 
 
 def assert_refused(ended, *words):
-    """One line on stderr that holds the words, and a status that is not 0."""
+    """Assert that a script failed with one line on stderr that contains the words."""
     assert ended.status, ended
     assert ended.err.count('\n') == 1 and 'Traceback' not in ended.err, ended.err
     for word in words:
@@ -56,7 +56,7 @@ def assert_refused(ended, *words):
 
 
 def run_python(*arguments, **kwargs):
-    """A Python process in the project's folder or elsewhere, its output as text."""
+    """Run a Python process, and return it with its output as text."""
     return subprocess.run(
         [sys.executable] + [str(argument) for argument in arguments],
         capture_output=True,
@@ -66,7 +66,7 @@ def run_python(*arguments, **kwargs):
 
 
 def snapshot(folder):
-    """Relative path -> bytes of all files below a folder but records of results, and of its folders None."""
+    """Return relative path -> content of all files below a folder, except records of results; None for folders."""
     found = {}
     for parent, folders, names in os.walk(str(folder)):
         for name in folders + [name for name in names if name != history.NAME]:
@@ -77,7 +77,7 @@ def snapshot(folder):
 
 
 def tiny_rdn(scale=2, seed=0):
-    """A small network of random weights, in evaluation mode."""
+    """Return a small network with random weights, in evaluation mode."""
     torch.manual_seed(seed)
     return models.RDN(scale, 3, 16, 8, 3, 2).eval()
 
@@ -88,7 +88,7 @@ def save(path, model):
 
 
 def install_standin(name, path):
-    """A stand-in for one of the vendor's programs, run by this Python whatever is on PATH."""
+    """Install a stand-in for one of the vendor's programs; it runs with this Python, independent of PATH."""
     with open(str(path), 'w') as file:
         file.write(f'#!/bin/sh\nexec {sys.executable} {os.path.join(ROOT, "test", "standins", name)} "$@"\n')
     os.chmod(str(path), 0o755)
@@ -98,7 +98,7 @@ ENV = os.path.join(ROOT, 'env.sh')
 
 
 def bash(command, tmp_path, *flags, **variables):
-    """(status, output) of bash with an empty home."""
+    """Run bash with an empty home; return (status, output)."""
     environment = {'PATH': '/usr/bin:/bin', 'HOME': str(tmp_path / 'home'), 'ENV_SH': ENV}
     environment.update(variables)
     done = subprocess.run(
@@ -127,7 +127,7 @@ def shell(command, folder):
 
 
 def reference(narrow, rgb):
-    """(H, W, 3) 0...1 -> (2H, 2W, 3), the whole image through PyTorch."""
+    """Enlarge a whole image by PyTorch: (H, W, 3), 0...1 -> (2H, 2W, 3)."""
     return np.clip(reference_unclipped(narrow, rgb), 0, 1)
 
 
@@ -147,7 +147,7 @@ def difference(image, expected, top=255):
     return np.abs(np.asarray(image).astype(np.float64) - expected * top).max()
 
 
-MEMORY = 8 << 30  # bytes of addresses: what torch and onnxruntime reserve for themselves, and less than any bomb
+MEMORY = 8 << 30  # bytes of address space: enough for torch and onnxruntime, too little for any decompression bomb
 
 
 class Payload:
@@ -166,42 +166,42 @@ def assert_same(a, b):
     assert list(a) == list(b) and all(torch.equal(a[key], b[key]) for key in a)
 
 
-# The walk in a working folder, from images/ to result.json: steps 4 and 6.
+# The steps of a walk in a working folder, from images/ to result.json.
 DUMP = 'result/dumpOutput_device0'
 INFER = ['-batch_size=1', '-input_text_path=RDN_prep_bin.info', '-output_binary=True']
 
 
 def prepare(script, *flags, source='images', target='prep_dataset'):
-    """Step 4.2."""
+    """Run step 4.2."""
     return script('RDN_preprocess', f'--src-path={source}', f'--save-path={target}', *flags)
 
 
 def listing(script):
-    """Step 4.3."""
+    """Run step 4.3."""
     return script('gen_dataset_info', 'bin', './prep_dataset/data', './RDN_prep_bin.info', '114', '114')
 
 
 def infer(script, model, *flags, usual=INFER):
-    """Step 5 by RDN_infer.py. usual: its flags, but for those that `flags` name."""
+    """Run step 5 with RDN_infer.py; `flags` replace the `usual` flags of the same names."""
     names = {flag.split('=')[0] for flag in flags}
     return script('RDN_infer', f'-om_path={model}', *[f for f in usual if f.split('=')[0] not in names], *flags)
 
 
 def judge(script, *flags, outputs=DUMP, labels='prep_dataset/label'):
-    """Step 6."""
+    """Run step 6."""
     places = [f'--pred-path={outputs}', f'--label-path={labels}', '--result-path=result.json']
     return script('RDN_postprocess', *places, *flags)
 
 
 def page_blocks(name, first='# ', stop='(?!x)x'):
-    """The bash blocks of a page from the heading that begins with `first` to the line that begins with `stop`."""
+    """Return the bash blocks of a page, from the line that begins with `first` to the one that begins with `stop`."""
     with open(os.path.join(ROOT, name), encoding='utf-8') as file:
         part = re.findall(rf'^{first}.*?(?=^{stop}|\Z)', file.read(), re.DOTALL | re.MULTILINE)[0]
     return re.findall(r'^```bash\n(.*?)^```$', part, re.DOTALL | re.MULTILINE)
 
 
 def is_ignored(name):
-    """Whether .gitignore covers a path that a walk wrote."""
+    """Return whether .gitignore covers a path that a walk wrote."""
     with open(os.path.join(ROOT, '.gitignore')) as file:
         patterns = [line.strip().strip('/') for line in file if line.strip() and not line.startswith('#')]
     return any(fnmatch.fnmatch(part, pattern) for part in name.split(os.sep) for pattern in patterns)
@@ -213,7 +213,7 @@ def average(folder):
 
 
 def write_png(path, header, rows, *chunks, before=b''):
-    """A PNG by hand. header: bit depth, colour type; rows: bytes of each, packed."""
+    """Write a PNG by hand; `header` is (width, height, bit depth, colour type), `rows` the packed bytes of each row."""
 
     def chunk(name, data):
         return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))

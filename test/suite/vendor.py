@@ -1,4 +1,4 @@
-"""The vendor's side in the tests: logs as its tools write them, and source and folders of its toolkit."""
+"""The vendor's files for the tests: logs of its tools, and a source file and folders of its toolkit."""
 
 import io
 import json
@@ -13,7 +13,7 @@ CANN6 = 'opp/built-in/op_impl/ai_core/tbe/impl/dynamic/transpose.py'
 DEFAULT = [1, 64, 2, 2, 114, 114]
 
 
-# In the form of the vendor's file: several lists of similar names, comments, trailing commas inside.
+# Like the vendor's file: several lists with similar names, comments, trailing commas inside.
 VENDOR = '''# -*- coding: utf-8 -*-
 """transpose: white_list_shape = [[0]]"""
 from ..util import util_common
@@ -79,7 +79,7 @@ def vendor_source(kind='vendor', newline='\n', encoding='utf-8', end=True):
 
 
 def white_list(source):
-    """The list, found by running the function's source: by no code of ours."""
+    """Return the white list by running the function's source, without code of this project."""
     namespace = {}
     text = source.decode(tokenize.detect_encoding(io.BytesIO(source).readline)[0])
     start = text.index('def _by_dynamic')
@@ -94,7 +94,7 @@ def white_list(source):
 
 
 def version(tmp_path, name, *parts):
-    """Make a version of a toolkit in the default place of a user's home; return its folder."""
+    """Make a version of a toolkit in the default folder in a user's home; return its folder."""
     folder = tmp_path / 'home' / 'Ascend' / 'ascend-toolkit' / name
     for part in parts:
         (folder / part).mkdir(parents=True)
@@ -102,7 +102,7 @@ def version(tmp_path, name, *parts):
 
 
 def list_chips(folder, *names):
-    """Give a toolkit its list of chips, a file each, in one of the places that versions have; return its folder."""
+    """Write a toolkit's list of chips, one file for each; return the toolkit's folder."""
     place = folder / 'x86_64-linux' / 'data' / 'platform_config'
     place.mkdir(parents=True)
     for name in names:
@@ -168,7 +168,7 @@ AIS_INFER_OLD = '[INFO] throughput (1000*batchsize/NPU_compute_time): 171.57\n'
 
 
 PURE = '[INFO] ave_throughputRate: 1.67129samples/s, ave_latency: 599.028ms\n'
-# Two devices with the same figure each: only the last line is of both.
+# Two devices with the same figure; only the last line is about both.
 AIS_TWO_DEVICES = """[INFO] NPU_compute_time (ms): min = 18.8, max = 33.7, mean = 19.044, median = 18.9, percentile(99%) = 19.7
 [INFO] throughput 1000*batchsize.mean(1)/NPU_compute_time.mean(19.044): 52.51
 [INFO] NPU_compute_time (ms): min = 18.8, max = 33.7, mean = 19.044, median = 18.9, percentile(99%) = 19.7
@@ -193,7 +193,7 @@ TENSORRT_8_STREAMS = """&&&& RUNNING TensorRT.trtexec # trtexec --onnx=a.onnx --
 [I] Throughput: 17990.4 qps
 [I] GPU Compute Time: min = 0.4 ms, max = 0.5 ms, mean = 0.41477 ms, median = 0.4 ms, percentile(99%) = 0.5 ms
 """
-# ais_bench of three generations, as their front ends print it: the progress bar ends in carriage returns.
+# Output of three generations of ais_bench; their progress bars end in carriage returns.
 AIS_2024 = """[INFO] acl init success
 [INFO] get filesperbatch files0 size:155952 tensor0size:623808 filesperbatch:4 runcount:2
 [INFO] warm up 1 done
@@ -245,7 +245,7 @@ AIS_CONTRADICTION = """[INFO] -----------------Performance Summary--------------
 [INFO] throughput 1000*batchsize(16)/NPU_compute_time.mean(10.348920078277589): 112.53087529912726
 [INFO] ------------------------------------------------------
 """
-# trtexec that names its device, its precision, its streams: of TensorRT 8 with an implicit batch size, 10 and 11.
+# Logs of trtexec with device, precision and streams: TensorRT 8 with an implicit batch size, TensorRT 10 and 11.
 TENSORRT_IMPLICIT = """&&&& RUNNING TensorRT.trtexec [TensorRT v8001] # trtexec --loadEngine=network.engine --batch=64 --streams=4
 [03/02/2022-10:11:12] [I] === Inference Options ===
 [03/02/2022-10:11:12] [I] Batch: 64
@@ -285,7 +285,7 @@ TENSORRT_11_FAILED = """&&&& RUNNING TensorRT.trtexec [TensorRT v110401] [b12] #
 
 
 def summary(batch_size, mean, args):
-    """The text of ais_bench's summary for runs of `mean` milliseconds. args: as one of its versions keeps them."""
+    """Return the text of ais_bench's summary for runs of `mean` milliseconds; `args` depends on its version."""
     times = {'min': mean, 'max': mean, 'mean': mean, 'median': mean, 'percentile(99%)': mean, 'count': 20}
     return json.dumps(
         {'filesinfo': {}, 'args': args, 'NPU_compute_time': times, 'throughput': 1000 * batch_size / mean}

@@ -1,4 +1,4 @@
-"""The weights of the verdict are those that the models were made from."""
+"""Outputs are compared with PyTorch for the weights that the models were made from."""
 
 import os
 
@@ -12,7 +12,7 @@ from helpers import DIGEST
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
-    """model('a.om', 'a.pth'): a model whose record names the weights, or none."""
+    """model('a.om', 'a.pth'): a model whose record names these weights; model('a.om'): a model without a record."""
     monkeypatch.chdir(tmp_path)
 
     def make(name, weights=None):
@@ -33,7 +33,7 @@ def test_the_models_own_weights_are_taken(model):
     assert reference.choose_weights(models, None) == 'a.pth'
     with open('copy.pth', 'w') as file:
         file.write('weights a.pth')
-    assert reference.choose_weights(models, 'copy.pth') == 'copy.pth'  # the same by another name
+    assert reference.choose_weights(models, 'copy.pth') == 'copy.pth'  # the same weights under another name
 
 
 def test_weights_of_another_model_are_refused(model):
@@ -50,7 +50,7 @@ def test_without_a_record_only_given_weights_count(model):
     assert reference.choose_weights(models, 'mine.pth') == 'mine.pth'
 
 
-def test_weights_that_moved_may_be_named(model, tmp_path):
+def test_weights_that_were_moved_may_be_given_with_their_new_path(model, tmp_path):
     """Models are converted on one machine and measured on another."""
     models = [model('a_bs1.om', 'a.pth')]
     os.rename('a.pth', 'here.pth')
@@ -58,7 +58,7 @@ def test_weights_that_moved_may_be_named(model, tmp_path):
 
 
 @pytest.mark.parametrize('change', ['gone', 'other'])
-def test_weights_that_were_changed_since_are_no_reference(model, tmp_path, change):
+def test_the_models_weights_are_refused_if_they_are_missing_or_changed(model, tmp_path, change):
     models = [model('a_bs1.om', 'a.pth')]
     if change == 'gone':
         (tmp_path / 'a.pth').unlink()

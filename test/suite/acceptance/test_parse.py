@@ -1,4 +1,4 @@
-"""test/parse.py and accept.py: the guide's figures and verdicts from the guide's logs."""
+"""test/parse.py and test/accept.py: figures and verdicts from the guide's logs and from others."""
 
 import hashlib
 import json
@@ -69,13 +69,13 @@ from vendor import (
         ('result.json', '{"title": "t", "value": [{"key": "Avg PSNR", "value": "38.27"}]}', [], 'PSNR:38.27'),
     ],
 )
-def test_log_becomes_its_figure(script, tmp_path, name, text, flags, printed):
+def test_the_figure_of_a_log_is_printed(script, tmp_path, name, text, flags, printed):
     content = text if isinstance(text, bytes) else text.encode()
     (tmp_path / name).write_bytes(content)
     ended = script('parse', tmp_path / name, *flags)
     said = logs.decode(content)
     tool = 'trtexec' if 'GPU Compute' in said else 'ais_bench' if 'NPU_compute' in said else 'benchmark'
-    origin = '' if printed.startswith('PSNR') else f" ({tool}'s, as given)"
+    origin = '' if printed.startswith('PSNR') else f' ({tool}, no record)'
     assert (ended.status, ended.out) == (0, f'{printed}{origin}\n'), ended
 
 
@@ -90,7 +90,7 @@ def test_log_becomes_its_figure(script, tmp_path, name, text, flags, printed):
         'GPU Compute\nmean',
         GUIDE_PERF.replace('7.39423', '0'),
         GUIDE_PERF.replace('7.39423', 'nan'),
-        GUIDE_PERF.replace('7.39423', '7,39423'),  # digits before a decimal comma are no figure
+        GUIDE_PERF.replace('7.39423', '7,39423'),  # the digits before a decimal comma are not the figure
         GUIDE_PERF + GUIDE_PERF.replace('7.39423', '3.1'),  # of two runs
         TENSORRT_7.replace('39.3814', '39,3814'),
         TENSORRT_8 + TENSORRT_8.replace('4.26986', '9.1'),
@@ -113,7 +113,7 @@ def test_own_performance_file_reads_back():
     assert logs.parse_speed(benchmark.format_pure_inference(40, 8.0), '').rate == 5
 
 
-def test_a_name_and_content_of_different_batches_are_refused(script, tmp_path):
+def test_a_log_whose_name_has_another_batch_size_is_refused(script, tmp_path):
     (tmp_path / 'RDN_bs16.log').write_text(TENSORRT_7)
     assert_refused(script('parse', tmp_path / 'RDN_bs16.log'), 'batches of 1', '16')
     (tmp_path / 'ais_bs1.log').write_text(AIS_BENCH_NEW)
@@ -134,14 +134,14 @@ ACCEPT = ['--psnr=result.json', '--npu=perf_vision_batchsize_1_device_0.txt', '-
 
 
 def cells(ended):
-    """The rows of the Markdown table, without its head."""
+    """Return the rows of the Markdown table without its header."""
     rows = [line.strip('| ').split(' | ') for line in ended.out.splitlines() if line.startswith('|')]
     assert rows[0] == ['figure', 'reference', 'measured', 'origin', 'verdict']
     return rows[2:]
 
 
 def write_origin(protocol=None, verdict=None, **more):
-    """As RDN_postprocess.py says beside result.json where its figures come from."""
+    """Write the record beside result.json, as RDN_postprocess.py does."""
     with open('result.json', 'rb') as file:
         digest = hashlib.sha256(file.read()).hexdigest()
     content = {
@@ -169,13 +169,13 @@ def loss(average, image):
 def test_the_guides_speeds_are_accepted(script, guide_logs):
     ended = accept(script, *ACCEPT[1:])
     assert ended.status == 0, ended.err
-    assert cells(ended) == [['images/s, batch 1', 'T4 25.393', '310 29.577', "benchmark's, as given", 'met']]
+    assert cells(ended) == [['images/s, batch 1', 'T4 25.393', '310 29.577', 'benchmark, no record', 'met']]
 
 
 @pytest.mark.parametrize(
     'protocol, verdict, flags, verdicts',
     [
-        ('crop', None, ACCEPT, ['other protocol', 'met']),  # 38.27 dB on other pixels say nothing of 38.18
+        ('crop', None, ACCEPT, ['other protocol', 'met']),  # 38.27 dB on other pixels is not comparable with 38.18
         (None, None, ACCEPT, ['other protocol', 'met']),
         ('letterbox', None, ACCEPT, ['met', 'met']),
         ('whole', None, ACCEPT, ['met', 'met']),
@@ -187,7 +187,9 @@ def test_the_guides_speeds_are_accepted(script, guide_logs):
         ('crop', loss(0, 0), [*ACCEPT, '--chips=3'], ['met', 'other protocol', 'not met']),  # 22.2 images/s
     ],
 )
-def test_the_status_is_the_verdict_on_what_can_be_compared(script, guide_logs, protocol, verdict, flags, verdicts):
+def test_the_status_depends_only_on_the_figures_that_can_be_compared(
+    script, guide_logs, protocol, verdict, flags, verdicts
+):
     write_origin(protocol, verdict)
     ended = accept(script, *flags)
     assert [row[-1] for row in cells(ended)] == verdicts
@@ -199,19 +201,19 @@ def test_a_published_figure_is_a_number_above_0(script, guide_logs, figure):
     assert_refused(accept(script, *ACCEPT, f'--official-psnr={figure}'), '--official-psnr')
 
 
-def test_where_nothing_can_be_judged_the_status_says_so(script, guide_logs):
+def test_the_status_is_1_if_nothing_can_be_judged(script, guide_logs):
     write_origin('crop')
     ended = accept(script, '--psnr=result.json')
     assert cells(ended)[0][-1] == 'other protocol' and ended.status == 1 and '--reference' in ended.err
 
 
-def test_what_is_known_of_another_result_does_not_count(script, guide_logs):
+def test_the_record_of_another_result_is_ignored(script, guide_logs):
     write_origin('whole', loss(0, 0))
     (guide_logs / 'result.json').write_text('{"title": "t", "value": [{"key": "Avg PSNR", "value": "38.5"}]}')
     assert [row[-1] for row in cells(accept(script, *ACCEPT))] == ['images unknown', 'met']
 
 
-def test_what_cannot_be_compared_is_refused(script, guide_logs):
+def test_files_that_cannot_be_compared_are_refused(script, guide_logs):
     (guide_logs / 'RDN_bs4.log').write_text(TENSORRT_7.replace('image:1x3', 'image:4x3'))
     assert_refused(accept(script, *(ACCEPT[:2] + ['--gpu=RDN_bs4.log'])), 'batches of 1', 'RDN_bs4.log of 4')
     swapped = ['--npu=RDN_bs1.log', '--gpu=perf_vision_batchsize_1_device_0.txt']
@@ -230,8 +232,8 @@ def test_what_cannot_be_compared_is_refused(script, guide_logs):
         *(TENSORRT_7, TENSORRT_8, TENSORRT_10_H100, TENSORRT_10_STREAMS),
     ],
 )
-def test_a_log_cut_anywhere_gives_the_whole_figure_or_none(log):
-    """A figure cut short would be a wrong number: 7 for 7.39423."""
+def test_a_log_truncated_anywhere_has_its_whole_figure_or_is_refused(log):
+    """The digits at the end of a truncated log would be a wrong figure: 7 for 7.39423."""
     whole = logs.parse_speed(log, '').rate
     accepted = refused = 0
     for end in range(len(log) + 1):
@@ -249,8 +251,8 @@ def test_a_log_cut_anywhere_gives_the_whole_figure_or_none(log):
         ({}, 'met'),
         ({'known_set': None}, 'images unknown'),
         ({'known_set': 'other'}, 'other images'),
-        ({'known_set': 'set14'}, 'other images'),  # nothing was published of it
-        ({'known_set': None, 'dataset': 'set5'}, 'images unknown'),  # the name of their folder, in older records
+        ({'known_set': 'set14'}, 'other images'),  # no figure is published for it
+        ({'known_set': None, 'dataset': 'set5'}, 'images unknown'),  # older records have the name of the folder
         ({'scale': 4}, 'other protocol'),
         ({'luma': 'bt601'}, 'other protocol'),
         ({'label_size': [114, 114]}, 'other protocol'),
@@ -259,7 +261,7 @@ def test_a_log_cut_anywhere_gives_the_whole_figure_or_none(log):
         ({'protocol': 'of a newer version'}, 'other protocol'),
     ],
 )
-def test_published_figures_are_judged_for_their_images_protocol_scale_and_luma_alone(script, guide_logs, more, verdict):
+def test_published_figures_are_judged_only_for_their_images_protocol_scale_and_luma(script, guide_logs, more, verdict):
     write_origin(**{'protocol': 'letterbox', **more})
     row = cells(accept(script, *ACCEPT))[0]
     assert row[-1] == verdict
@@ -267,7 +269,7 @@ def test_published_figures_are_judged_for_their_images_protocol_scale_and_luma_a
                       'RDN-pytorch, PyTorch 38.18 (Set5, whole images)')  # fmt: skip
 
 
-def test_a_record_that_has_the_protocols_title_says_the_same(script, guide_logs):
+def test_a_record_with_the_protocols_title_leads_to_the_same_verdict(script, guide_logs):
     write_origin('whole')
     by_name = accept(script, *ACCEPT)
     write_origin('whole images', label_size=None)
@@ -286,7 +288,7 @@ def test_a_record_that_has_the_protocols_title_says_the_same(script, guide_logs)
         {'label_size': [228]},
     ],
 )
-def test_an_origin_of_another_form_is_refused_by_name(script, guide_logs, damage):
+def test_a_record_of_another_form_is_refused_by_name(script, guide_logs, damage):
     write_origin(**{'protocol': 'letterbox', **damage})
     assert_refused(accept(script, *ACCEPT), 'result.run.json', 'remove it')
 
@@ -305,7 +307,7 @@ def test_two_batch_sizes_in_one_log_are_refused(lines):
 
 
 def speed_verdict(script, folder, gpu_log, *flags, rate=25.0):
-    """How the guide's device, at `rate` images/s, is judged by a GPU's log: (status, reference, verdict, stderr)."""
+    """Judge the guide's device, at `rate` images/s, by a GPU's log; return (status, reference, verdict, stderr)."""
     (folder / 'gpu.log').write_text(gpu_log)
     (folder / 'npu.txt').write_text(GUIDE_PERF.replace('7.39423', f'{rate}'))
     ended = accept(script, f'--npu={folder}/npu.txt', f'--gpu={folder}/gpu.log', '--chips=1', *flags)
@@ -313,7 +315,7 @@ def speed_verdict(script, folder, gpu_log, *flags, rate=25.0):
     return ended.status, row[1], row[4], ended.err
 
 
-def test_a_gpu_stands_in_the_verdict_under_its_logs_own_name(script, tmp_path):
+def test_the_verdict_names_the_gpu_as_its_log_does(script, tmp_path):
     t4 = TENSORRT_10_H100.replace('NVIDIA H100 PCIe', 'Tesla T4').replace('Precision: FP32', 'Precision: FP32+FP16')
     faster = speed_verdict(script, tmp_path, t4, rate=30000.0)
     assert faster[:3] == (0, 'Tesla T4 27809.604, FP32+FP16', 'met')
@@ -436,7 +438,7 @@ def test_a_gpu_of_another_compute_capability_is_not_called_t4(script, tmp_path):
     assert script('parse', path, '--device=Tesla T4').out.startswith('Tesla T4 bs')
 
 
-def test_this_machines_figure_is_no_cards(script, tmp_path):
+def test_a_figure_of_this_machines_processor_is_not_printed_under_a_cards_name(script, tmp_path):
     path = tmp_path / 'perf_vision_batchsize_1_device_0.txt'
     path.write_text(GUIDE_PERF)
     host = run_record.Record('RDN_infer.py', None, None, None, run_record.HOST, 1, model=DIGEST, manifest=None)
@@ -445,7 +447,7 @@ def test_this_machines_figure_is_no_cards(script, tmp_path):
     assert_refused(script('parse', path, '--device=310P3'), path, "this machine's processor")
 
 
-def test_the_table_fits_the_console_and_markdown_goes_to_a_file_alone(script, guide_logs):
+def test_the_table_fits_the_console_and_markdown_is_written_only_to_a_file(script, guide_logs):
     write_origin('whole', loss(0, 0))
     (guide_logs / 'RDN_bs1.log').write_text(TENSORRT_10_H100.replace('H100 PCIe', 'H100 80GB HBM3 MIG 1g.10gb'))
     for flags in ([], ['--card=Atlas 300I Duo of the machine room on the ground floor', '--markdown=table.md']):
@@ -455,8 +457,8 @@ def test_the_table_fits_the_console_and_markdown_goes_to_a_file_alone(script, gu
     assert '| Atlas 300I Duo of the machine room on the ground floor' in (guide_logs / 'table.md').read_text()
 
 
-def test_a_speed_that_is_not_judged_is_no_success(script, guide_logs):
-    """Though the accuracy is kept."""
+def test_the_status_is_1_if_the_speed_is_not_judged(script, guide_logs):
+    """Even if accuracy is kept."""
     write_origin('whole', loss(0, 0))
     (guide_logs / 'RDN_bs1.log').write_text(TENSORRT_10_H100)
     ended = accept(script, *ACCEPT)

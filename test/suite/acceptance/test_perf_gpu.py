@@ -1,4 +1,4 @@
-"""test/perf_gpu.sh with TensorRT of several generations, by a stand-in for trtexec."""
+"""test/perf_gpu.sh with several generations of TensorRT, with a stand-in for trtexec."""
 
 import os
 import re
@@ -20,7 +20,7 @@ FPS = re.compile(r' bs1 fps:222\.222')  # 4.5 ms, the stand-in's figure in fp16
 
 @pytest.fixture
 def gpu_server(house, narrow, tmp_path, monkeypatch):
-    """gpu_server(11): a copy of the project, with a small exported model, beside a trtexec of that TensorRT."""
+    """gpu_server(11): a copy of the project with a small exported model, and trtexec of TensorRT 11 on PATH."""
     tools = tmp_path / 'tools'
     tools.mkdir()
     install_standin('trtexec', tools / 'trtexec')
@@ -36,7 +36,7 @@ def gpu_server(house, narrow, tmp_path, monkeypatch):
 
 
 def command_in(house):
-    """The flags that the log says trtexec was called with."""
+    """Return trtexec's flags, from its log."""
     first = (house / 'RDN_bs1.log').read_text().splitlines()[0]
     return first.partition('# trtexec ')[2]
 
@@ -44,7 +44,7 @@ def command_in(house):
 @pytest.mark.parametrize('version', [8, 10])
 def test_versions_with_fp16_run_the_guides_command(gpu_server, version):
     house = gpu_server(version)
-    (house / 'rdn_x2.pth').unlink()  # which the guide's command does not need
+    (house / 'rdn_x2.pth').unlink()  # the guide's command does not need it
     status, out, err = shell('bash test/perf_gpu.sh', house)
     assert status == 0 and FPS.search(out), out + err
     assert command_in(house) == GUIDE and not (house / 'rdn_x2_fp16.onnx').exists()
@@ -77,7 +77,7 @@ def test_a_failed_export_ends_before_anything_is_measured(gpu_server):
     assert not (house / 'RDN_bs1.log').exists() and not (house / 'rdn_x2_fp16.onnx').exists()
 
 
-def test_a_trtexec_whose_help_says_nothing_gets_the_guides_command(gpu_server, tmp_path):
+def test_a_trtexec_without_help_runs_the_guides_command(gpu_server, tmp_path):
     house = gpu_server(7)
     lines = f"[ \"$*\" = '{GUIDE}' ] || exit 1\ncat <<'END'\n{TENSORRT_7}END\n"
     (tmp_path / 'tools' / 'trtexec').write_text(f'#!/bin/sh\n{lines}')
@@ -88,7 +88,7 @@ def test_a_trtexec_whose_help_says_nothing_gets_the_guides_command(gpu_server, t
 @pytest.mark.slow
 @pytest.mark.parametrize('version', [10, 11])
 def test_the_models_own_size_and_weights_are_measured(gpu_server, version, tmp_path):
-    """After a walk with x3 weights: inputs of 76 x 76 pixels; the weights are those of the model's record."""
+    """The model is x3, with inputs of 76 x 76 pixels, and its record names the weights."""
     house = gpu_server(version)
     weights = tmp_path / 'three times.pth'
     torch.save(models.RDN(3, 3, 8, 8, 1, 1).state_dict(), str(weights))

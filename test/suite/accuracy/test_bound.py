@@ -1,4 +1,4 @@
-"""A verdict stays with the outputs that it was passed on, and with no others, however alike their figures are."""
+"""A verdict is valid only for the outputs that were judged, even if other outputs have the same figures."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from helpers import DIGEST, DUMP, accept, assert_refused, judge
 
 @pytest.fixture(scope='module')
 def once(tmp_path_factory, prepared):
-    """A folder after step 6 on one image, whose output is nearly its label."""
+    """A folder after step 6 with one image, whose output is nearly its label."""
     folder = tmp_path_factory.mktemp('once')
     label = prepared[1]['coffee']
     noise = np.random.RandomState(0).normal(0, 0.01, label.shape)
@@ -32,7 +32,7 @@ def once(tmp_path_factory, prepared):
 
 @pytest.fixture
 def compared(once, tmp_path, monkeypatch):
-    """The same as a folder of its own, with a verdict put into the record by hand; returns the record."""
+    """A copy of that folder as the current one, with a verdict added to the record; returns the record's content."""
     shutil.copytree(str(once), str(tmp_path / 'work'))
     monkeypatch.chdir(tmp_path / 'work')
     with open('result.run.json') as file:
@@ -52,24 +52,24 @@ def verdict(script):
 
 
 def move_a_little():
-    """Change an output by less than two decimals of dB show, as rounding the weights to fp16 does."""
+    """Change an output so little that PSNR stays equal to two decimals, as rounding the weights to fp16 does."""
     path = f'{DUMP}/coffee_1.bin'
     np.multiply(np.fromfile(path, np.float32), np.float32(1 + 1e-6)).tofile(path)
 
 
 def test_the_verdict_on_these_outputs_counts(script, compared):
     ended = verdict(script)
-    assert ended.status == 0 and '| met |' in ended.out and 'not here' not in ended.out
+    assert ended.status == 0 and '| met |' in ended.out and 'not on this machine' not in ended.out
 
 
-def test_a_result_of_equal_figures_from_other_outputs_does_not_take_the_verdict_over(script, compared):
+def test_a_result_with_equal_figures_from_other_outputs_does_not_keep_the_verdict(script, compared):
     with open('result.json') as file:
         before = file.read()
     move_a_little()
     assert_refused(verdict(script), 'result.run.json', DUMP, 'run RDN_postprocess.py again')
     assert judge(script).status == 0
     with open('result.json') as file:
-        assert file.read() == before  # to two decimals
+        assert file.read() == before  # the figures have only two decimals
     assert '| met |' not in verdict(script).out
 
 
@@ -90,7 +90,7 @@ def test_a_kill_between_the_result_and_its_record_leaves_no_verdict(script, comp
 
 
 def test_two_results_written_at_once_leave_no_record_of_the_other(tmp_path, monkeypatch):
-    """While one has written result.json and not yet its record, another one writes both."""
+    """A second run writes both files after the first has written result.json, but not yet its record."""
     path, write = str(tmp_path / 'result.json'), files.write_text
     names = 'crop', 'set5', 'rdn-pytorch', 2, (228, 228), 1, None, None, str(tmp_path / 'gone')
 
@@ -115,13 +115,13 @@ def test_results_moved_with_their_outputs_keep_the_verdict(script, compared, mon
     assert_refused(verdict(script), 'result.run.json')
 
 
-def test_a_verdict_without_its_outputs_says_so(script, compared):
+def test_the_verdict_says_so_if_the_judged_outputs_are_missing(script, compared):
     shutil.rmtree('result')
     ended = verdict(script)
-    assert ended.status == 0 and 'its outputs are not here' in ended.out
+    assert ended.status == 0 and 'its outputs are not on this machine' in ended.out
 
 
-def test_a_record_that_does_not_say_which_outputs_it_judged_is_refused(script, compared):
+def test_a_record_without_a_checksum_of_the_judged_outputs_is_refused(script, compared):
     del compared['outputs_digest'], compared['outputs_folder']
     write_record(compared)
     assert_refused(verdict(script), 'result.run.json', 'older version')
@@ -143,7 +143,7 @@ def test_the_record_of_a_folder_covers_the_folders_of_its_devices(tmp_path):
     assert run_record.read(str(folder)) is None
 
 
-def test_pytorchs_average_has_the_decimals_of_the_result(script, compared):
+def test_pytorchs_average_has_as_many_decimals_as_the_result(script, compared):
     compared['verdict'].update(change=-0.0213, image_change=-0.03)
     write_record(compared)
     average = result.read_average('result.json')

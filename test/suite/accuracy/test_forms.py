@@ -1,4 +1,4 @@
-"""Records and result.json have one form: whatever else stands in them is refused in a line that names the file."""
+"""Records and result.json have one form: any other content is refused in a line that names the file."""
 
 import json
 
@@ -13,7 +13,7 @@ GOOD = run_record.Record('benchmark', 'CANN 7.0', None, 'fp16', '310', 4, DIGEST
 
 
 def wrong_values(expected):
-    """Values that no field of a kind has; texts that JSON can hold and Python would take for a number among them."""
+    """Return values that are wrong for a field of this kind, including texts that Python would read as a number."""
     return {
         'number': [-4, 0, 0.5, 1.0, True, '4', [4], {}, 10**9, 1e308, float('nan'), float('inf')],
         'text': ['', 4, True, ['x'], {}, 'two\nlines', '\x1b[2J', 'a\u202eb', 'x' * 5000],
@@ -76,7 +76,7 @@ def test_a_record_is_read_as_it_was_written(log):
 
 
 @pytest.mark.parametrize('name', RECORD_FIELDS)
-def test_a_value_of_another_form_in_a_record_is_refused_with_files_and_fields_name(log, name):
+def test_a_wrong_value_in_a_record_is_refused_with_the_names_of_file_and_field(log, name):
     record_path = log.with_name('perf.run.json')
     content = json.loads(record_path.read_text())
     for value in wrong_values(RECORD_FIELDS[name]) + ([None] if name in NEEDED else []):
@@ -90,7 +90,7 @@ def test_a_value_of_another_form_in_a_record_is_refused_with_files_and_fields_na
 @pytest.mark.parametrize(
     'text', ['', '[]', '3', 'null', '{}', '{"of": 1}', '[' * 100000, '{"tool": "a", "tool": "b"}', '{"tool": NaN}']
 )
-def test_what_is_no_record_is_refused(log, text):
+def test_a_file_that_is_not_a_record_is_refused(log, text):
     log.with_name('perf.run.json').write_text(text)
     with pytest.raises(ValueError, match=r'perf\.run\.json: not a record'):
         run_record.read(str(log))
@@ -103,7 +103,7 @@ def test_unknown_and_repeated_fields_of_a_record_are_refused(log):
     with pytest.raises(ValueError, match="unknown field 'tool2'"):
         run_record.read(str(log))
     record_path.write_text(text.replace('"tool"', '"chip": "910B1", "tool"'))
-    with pytest.raises(ValueError, match='two values of one name'):
+    with pytest.raises(ValueError, match='the same key twice'):
         run_record.read(str(log))
 
 
@@ -125,7 +125,7 @@ def test_the_guides_form_is_read():
 
 
 @pytest.mark.parametrize('value', [True, False, None, 38.27, 38, ['38.27'], {}])
-def test_a_figure_that_is_no_text_is_refused(value):
+def test_a_figure_that_is_not_a_text_is_refused(value):
     with pytest.raises(ValueError, match='not a result.json'):
         result.parse(rows(*WHOLE[:3], ('Avg PSNR', value)))
 
@@ -135,7 +135,7 @@ def test_a_figure_that_is_no_text_is_refused(value):
     ['\uff13\uff18.\uff12\uff17', '3_8.27', '1e308', '1e1', '-38.27', '+38.27', '0', '0.00', 'nan', '-inf', ' 38.27', '38.27\n', '38,27']
     + ['0x26', '38.', '.27', '501', '', 'true', '\u0663\u0668', '9' * 400],
 )  # fmt: skip
-def test_another_text_than_decibels_is_refused(text):
+def test_a_text_that_is_not_a_figure_in_decibels_is_refused(text):
     for index in (1, 3):
         pairs = [*WHOLE]
         pairs[index] = (pairs[index][0], text)
@@ -152,7 +152,7 @@ def test_another_text_than_decibels_is_refused(text):
         ([*WHOLE[:3], ('Avg PSNR', '38.29')], 'mean'),
         ([('Number of images', '3'), *WHOLE[1:]], 'figures of 2'),
         ([('Number of images', True), *WHOLE[1:]], 'not a result.json'),
-        ([WHOLE[0], ('Top1 PSNR', '37.54'), ('Top2 PSNR', '39'), WHOLE[3]], 'order'),
+        ([WHOLE[0], ('Top1 PSNR', '37.54'), ('Top2 PSNR', '39'), WHOLE[3]], 'sorted'),
         ([WHOLE[0], WHOLE[2], WHOLE[1], WHOLE[3]], 'rows'),
         ([*WHOLE, ('Avg SSIM', '0.9')], 'rows|decibels'),
         ([('Top1 PSNR', '39'), ('Top3 PSNR', '37.54'), ('Avg PSNR', '38.27')], 'rows'),
@@ -170,7 +170,7 @@ def test_rows_that_contradict_each_other_are_refused(pairs, said):
     + ['{"value": [["Avg PSNR", "38.27"]]}', '{"value": {"Avg PSNR": "38.27"}}', '{"value": "x"}', '[' * 100000]
     + ['{"value": [{"key": "Avg PSNR", "value": "38.27", "more": 1}]}'],
 )
-def test_what_is_no_result_is_refused(text):
+def test_a_text_that_is_not_a_result_is_refused(text):
     with pytest.raises(ValueError, match='not a result.json'):
         result.parse(text)
 
@@ -196,7 +196,7 @@ VERDICT = {'change': 0.0, 'image_change': 0.01, 'max_loss': 0.05, 'max_image_los
 
 @pytest.fixture
 def judged(tmp_path):
-    """result.json with its record, of outputs that are elsewhere; returns (its path, the record's, the record's content)."""
+    """A result.json with its record, whose outputs are missing; returns (its path, the record's path and content)."""
     path, record_path = tmp_path / 'result.json', tmp_path / 'result.run.json'
     names = 'crop', 'set5', 'rdn-pytorch', 2, (228, 228), 1
     result.write(str(path), [38.27], result.Origin(*names, GOOD, None, str(tmp_path / 'gone'), DIGEST))
@@ -212,7 +212,7 @@ def test_the_record_of_a_result_is_read_as_it_was_written(judged):
 
 
 @pytest.mark.parametrize('name', RESULT_FIELDS)
-def test_a_value_of_another_form_beside_a_result_is_refused_with_files_and_fields_name(judged, name):
+def test_a_wrong_value_in_a_results_record_is_refused_with_the_names_of_file_and_field(judged, name):
     path, record_path, content = judged
     for value in wrong_values(RESULT_FIELDS[name]):
         record_path.write_text(json.dumps(changed(content, name, value)))
@@ -225,7 +225,7 @@ def test_a_value_of_another_form_beside_a_result_is_refused_with_files_and_field
 
 
 @pytest.mark.parametrize('part, name', [('verdict', name) for name in VERDICT] + [('outputs', 'batch_size')])
-def test_a_value_of_another_form_within_it_is_refused(judged, part, name):
+def test_a_wrong_value_inside_a_results_record_is_refused(judged, part, name):
     path, record_path, content = judged
     expected = 'number' if part == 'outputs' else 'limit' if name.startswith('max_') else 'dB'
     for value in wrong_values(expected):
@@ -234,7 +234,7 @@ def test_a_value_of_another_form_within_it_is_refused(judged, part, name):
             result.read_origin(path)
 
 
-def test_empty_objects_are_no_verdict_and_no_record(judged):
+def test_empty_objects_are_neither_a_verdict_nor_a_record(judged):
     path, record_path, content = judged
     for part in ('verdict', 'outputs'):
         record_path.write_text(json.dumps(changed(content, part, {})))

@@ -1,4 +1,4 @@
-"""metrics.py against closed forms and scikit-image."""
+"""metrics.py, compared with closed forms and scikit-image."""
 
 import math
 
@@ -15,11 +15,11 @@ def test_constant_offset_has_the_closed_form(offset):
     assert math.isclose(metrics.psnr(a, a + offset), 20 * math.log10(255 / offset), abs_tol=1e-12)
 
 
-def test_equal_arrays_are_infinitely_close():
+def test_the_psnr_of_equal_arrays_is_infinite():
     assert metrics.psnr(np.ones((4, 4)), np.ones((4, 4))) == float('inf')
 
 
-def test_psnr_is_that_of_scikit_image():
+def test_psnr_equals_that_of_scikit_image():
     a, b = np.random.RandomState(0).rand(2, 50, 40) * 255
     assert math.isclose(metrics.psnr(a, b), peak_signal_noise_ratio(a, b, data_range=255), rel_tol=1e-9)
 
@@ -44,13 +44,13 @@ def test_border_of_scale_pixels_does_not_count(scale):
     assert metrics.sr_psnr(sr, hr, scale) < 60
 
 
-def test_values_outside_are_clipped_and_none_is_rounded():
+def test_values_outside_the_range_are_clipped_and_nothing_is_rounded():
     hr = np.ones((3, 10, 10), np.float32)
     assert metrics.sr_psnr(hr * 1.7, hr, 2) == float('inf')
     assert metrics.sr_psnr(hr - np.float32(1e-4), hr, 2) < float('inf')
 
 
-def test_photographs_give_what_pixelwise_arithmetic_gives(prepared):
+def test_the_psnr_of_photographs_equals_pixelwise_arithmetic(prepared):
     hr = prepared[1]['coffee']
     sr = np.clip(hr + np.random.RandomState(1).normal(0, 0.02, hr.shape), -1, 2).astype(np.float32)
     total = 0.0

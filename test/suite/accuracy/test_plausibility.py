@@ -1,4 +1,4 @@
-"""Whether an output shows what its label shows: no true enlargement is doubted, other pictures and places are seen."""
+"""Correct enlargements of a label are accepted; other pictures and displaced ones are detected."""
 
 from rdn import images
 from rdn.accuracy import plausibility, scoring
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 
-def test_enlargements_of_any_quality_are_beyond_doubt(prepared):
+def test_enlargements_of_any_quality_are_accepted(prepared):
     for stem, hr in prepared[1].items():
         bicubic = scoring.bicubic_of_label(hr, 2)
         noisy = hr + np.random.RandomState(0).normal(0, 0.2, hr.shape)
@@ -18,7 +18,7 @@ def test_enlargements_of_any_quality_are_beyond_doubt(prepared):
         ), stem
 
 
-def test_pictures_without_content_are_beyond_doubt():
+def test_pictures_without_content_are_accepted():
     grey, black = np.full((3, 40, 40), 0.5), np.zeros((3, 40, 40))
     noise = np.random.RandomState(0).rand(3, 60, 60)
     assert plausibility.mismatch_reason(black, grey) is plausibility.mismatch_reason(noise, 1 - noise) is None
@@ -26,7 +26,7 @@ def test_pictures_without_content_are_beyond_doubt():
 
 
 def at_size(path, side, fit):
-    """What a preparation of the image at another size makes of it: (3, 228, 228), 0...1."""
+    """Return the label of the image after a reduction to side x side pixels: (3, 228, 228), 0...1."""
     with Image.open(path) as image:
         small = image.convert('RGB').resize((side, side), Image.BICUBIC)
     fitted = {'crop': images.crop_center, 'letterbox': images.letterbox}[fit](small, 228, 228)
@@ -34,8 +34,8 @@ def at_size(path, side, fit):
 
 
 @pytest.mark.parametrize('side', [230, 240])
-def test_outputs_of_another_fit_are_seen_by_where_they_lie(photos, side):
-    """Images a little larger than the label: cut and letterboxed they look alike, and every pixel lies elsewhere."""
+def test_outputs_of_another_fit_are_detected_by_their_displacement(photos, side):
+    """Crop and letterbox of an image slightly larger than the label look alike, but every pixel is displaced."""
     for path in photos:
         crop, letterbox = at_size(path, side, 'crop'), at_size(path, side, 'letterbox')
         assert plausibility.mismatch_reason(letterbox, crop) and plausibility.mismatch_reason(crop, letterbox), path

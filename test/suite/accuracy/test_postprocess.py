@@ -1,4 +1,4 @@
-"""RDN_postprocess.py: the right number from every tool's outputs, and none from wrong ones."""
+"""RDN_postprocess.py prints the correct figure for every tool's outputs, and none for wrong outputs."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def psnr_of(sr, hr, *args):
 
 @pytest.fixture
 def predictions(dataset, prepared):
-    """Pictures a bit off the labels, by stem, dumped as benchmark does."""
+    """Pictures that differ slightly from the labels, by stem, dumped in benchmark's form."""
     noise = np.random.RandomState(3)
     pictures = {
         stem: (hr + noise.normal(0, 0.004 * (i + 1), hr.shape)).astype(np.float32)
@@ -56,7 +56,7 @@ def test_bt601_luma_by_flag(script, predictions, prepared):
     assert judge(script, '--luma=bt601', outputs='pred').out.splitlines()[-1] == f'Avg PSNR: {expected:.2f}'
 
 
-def test_result_json_has_the_shape_of_the_guide(script, predictions, prepared):
+def test_result_json_has_the_form_of_the_guide(script, predictions, prepared):
     judge(script, outputs='pred')
     with open('result.json') as file:
         result = json.load(file)
@@ -76,7 +76,7 @@ def test_result_json_has_the_shape_of_the_guide(script, predictions, prepared):
     assert values[0] == 5 and np.allclose(values[1:], exact + [np.mean(exact)], atol=0.0051)
 
 
-def test_figures_of_the_guide_are_written_as_the_guide_writes_them():
+def test_figures_are_written_with_the_guides_number_of_decimals():
     text = result.format_result([36.8, 43.16, 34.941, 37.5601, 38.9])
     assert [pair['value'] for pair in json.loads(text)['value']] == [
         '5',
@@ -103,7 +103,7 @@ def test_outputs_of_every_tool_give_the_same(script, predictions, ending):
             np.save(path, picture[np.newaxis])
         else:
             np.savetxt(path, picture.reshape(-1, 76), '%.7f')
-    with open('pred/sumary.json', 'w') as file:  # ais_bench leaves one, so spelled
+    with open('pred/sumary.json', 'w') as file:  # ais_bench writes a file with this spelling
         file.write('{}')
     assert judge(script, outputs='pred').out == from_text
 
@@ -113,7 +113,7 @@ def rename(old, new):
     os.rename(f'pred/{old}_1.txt', f'pred/{new}_1.txt')
 
 
-def test_stems_may_hold_underscores_dots_and_digits(script, predictions):
+def test_stems_may_contain_underscores_dots_and_digits(script, predictions):
     before = judge(script, outputs='pred').out.splitlines()[-1]
     for old, new in (('coffee', 'a'), ('rocket', 'a_1'), ('chelsea', 'a_1_1.x'), ('astronaut', 'b.c_0')):
         rename(old, new)
@@ -131,7 +131,7 @@ def test_ais_bench_cuts_a_name_at_its_first_dot(script, predictions):
 
 
 def spoil(kind, predictions):
-    """Make the outputs wrong; return the words that the message must hold."""
+    """Make the outputs wrong; return the words that the message must contain."""
     path = 'pred/coffee_1.txt'
     picture = predictions['coffee'].copy()
     if kind == 'missing':
@@ -237,14 +237,14 @@ def test_pictures_and_sheets_show_what_was_measured(script, predictions, prepare
     for stem, picture in predictions.items():
         saved = np.asarray(Image.open(f'out/images/{stem}_x2.png'))
         exact = np.clip(picture, 0, 1).transpose(1, 2, 0) * 255
-        assert np.abs(saved - exact).max() < 0.501  # rounded, from a text of 6 digits
+        assert np.abs(saved - exact).max() < 0.501  # rounded to 8 bits, from texts of 6 digits
         sheet = np.asarray(Image.open(f'out/images/{stem}_sheet.png').convert('RGB'))
         hr = np.rint(prepared[1][stem] * 255).astype(np.uint8).transpose(1, 2, 0)
         assert sheet.shape[1] > 3 * 228 and holds(sheet, saved[:40, :40]) and holds(sheet, hr[:40, :40])
 
 
 def holds(sheet, patch):
-    """Whether the patch stands somewhere in the picture."""
+    """Return whether the picture contains the patch."""
     rows, columns = np.nonzero((sheet == patch[0, 0]).all(2))
     return any(
         np.mean(sheet[y : y + 40, x : x + 40] == patch) > 0.9
@@ -253,7 +253,7 @@ def holds(sheet, patch):
     )
 
 
-def test_equal_picture_counts_as_infinite(script, predictions, prepared):
+def test_the_psnr_of_an_equal_picture_is_infinite(script, predictions, prepared):
     prepared[1]['coffee'].tofile('pred/coffee_1.bin')
     os.remove('pred/coffee_1.txt')
     assert judge(script, outputs='pred').status == 0

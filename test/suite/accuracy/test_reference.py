@@ -1,4 +1,4 @@
-"""RDN_postprocess.py --reference: whether the device computes what PyTorch computes, by an independent computation."""
+"""RDN_postprocess.py --reference compares a device with PyTorch; its figures equal an independent computation."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from helpers import DIGEST, DUMP, INFER, accept, assert_refused, judge, listing,
 
 
 def rows(ended):
-    """Stem -> [device dB, PyTorch dB, change, largest difference, cosine]."""
+    """Return stem -> [device dB, PyTorch dB, change, largest difference, cosine]."""
     lines = ended.out.split('against PyTorch:')[0].splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith('against PyTorch'))
     return {line.split()[0]: [float(x) for x in line.split()[1:]] for line in lines[start + 1 :] if line}
@@ -42,11 +42,11 @@ def test_fp32_agrees_with_pytorch_on_the_same_inputs(script, inferred, narrow):
 
 
 @pytest.mark.parametrize('flag', ['--max-loss=-0.1', '--max-loss=501', '--max-image-loss=-1', '--max-image-loss=nan'])
-def test_a_limit_that_no_record_can_hold_is_refused(script, flag):
+def test_a_limit_outside_the_range_of_the_record_is_refused(script, flag):
     assert_refused(script('RDN_postprocess', '--pred-path=a', '--label-path=b', flag), flag.split('=')[0])
 
 
-def test_an_error_in_one_image_is_found_though_the_average_hardly_moves(script, inferred):
+def test_an_error_in_one_image_is_found_although_the_average_hardly_changes(script, inferred):
     picture = np.fromfile(output('coffee'), np.float32)
     noise = np.random.RandomState(0).normal(0, 0.02, picture.shape).astype(np.float32)
     (picture + noise).tofile(output('coffee'))
@@ -62,7 +62,7 @@ def test_an_error_in_one_image_is_found_though_the_average_hardly_moves(script, 
 
 
 def test_a_gain_is_a_difference_too(script, inferred):
-    """A device that gives back the labels computes something else than PyTorch, however good it looks."""
+    """A device that returns the labels computes something else than PyTorch, although its PSNR is higher."""
     label = np.load('prep_dataset/label/coffee.npy')[0]
     (0.9 * label + 0.1 * np.fromfile(output('coffee'), np.float32).reshape(label.shape)).tofile(output('coffee'))
     ended = judge(script, f'--reference={inferred[0]}')
@@ -88,7 +88,7 @@ def test_pytorchs_outputs_are_computed_once_and_not_for_other_weights(script, in
     assert rows(ended)['coffee'][3] == pytest.approx(0.05, abs=1e-4)
 
 
-def test_another_preparation_has_references_of_its_own(script, inferred, narrow):
+def test_another_preparation_has_its_own_references(script, inferred, narrow):
     assert judge(script, f'--reference={inferred[0]}').status == 0
     assert prepare(script, '--fit=letterbox').status == 0
     assert script('RDN_infer', f'-om_path={narrow[1]}', *INFER).status == 0
@@ -106,7 +106,7 @@ def test_whole_images_are_compared_in_one_piece(script, inferred, narrow):
         assert json.load(file)['protocol'] == 'whole'
 
 
-def test_what_cannot_be_a_reference_is_named(script, inferred):
+def test_weights_and_sets_that_cannot_be_a_reference_are_named(script, inferred):
     assert_refused(judge(script, '--reference=gone.pth'), 'gone.pth')
     with open('text.pth', 'w') as file:
         file.write('text')
@@ -133,12 +133,12 @@ def test_accept_measures_by_itself_from_inputs_outputs_and_weights(script, infer
     ended = accept(script, *flags)
     assert ended.status == 1 and '| not met |' in ended.out
     zeros.tofile(output('coffee'))
-    assert_refused(accept(script, *flags), 'coffee_1.bin', 'one value')
+    assert_refused(accept(script, *flags), 'coffee_1.bin', 'computed nothing')
 
 
 @pytest.fixture
 def kept(tmp_path):
-    """kept(stem): PyTorch's output of a prepared set of one input, as it is kept; `.path` is its file."""
+    """kept(): PyTorch's kept output for a prepared set with one input; `.path` is its file, `.record` its record."""
     torch.manual_seed(0)
     weights = tmp_path / 'tiny.pth'
     torch.save(tiny_rdn().state_dict(), str(weights))
@@ -162,19 +162,19 @@ def kept(tmp_path):
 
 
 @pytest.mark.parametrize('change', ['values', 'shape', 'cut'])
-def test_a_kept_output_that_changed_is_not_believed(kept, change):
+def test_a_kept_output_that_changed_is_refused(kept, change):
     picture = np.load(str(kept.path))
     if change == 'cut':
         kept.path.write_bytes(kept.path.read_bytes()[:-4])
     else:
         np.save(str(kept.path), picture * np.float32(1.002) if change == 'values' else picture[:, 1:])
-    with pytest.raises(ValueError, match='a.npy: not as PyTorch computed it: remove '):
+    with pytest.raises(ValueError, match='a.npy: changed since PyTorch computed it: remove '):
         kept()
     shutil.rmtree(str(kept.path.parent))
     assert np.array_equal(kept(), picture)
 
 
-def test_a_kept_output_that_is_gone_is_named_with_what_to_do(kept):
+def test_a_missing_kept_output_is_named_with_the_remedy(kept):
     kept.path.unlink()
     with pytest.raises(ValueError, match='a.npy: is missing: remove '):
         kept()
@@ -206,7 +206,7 @@ def test_the_record_of_other_or_unknown_outputs_is_refused(kept, change, said):
         kept()
 
 
-def test_weights_that_make_no_picture_are_no_reference(kept, tmp_path):
+def test_weights_whose_output_is_not_a_picture_are_refused_as_reference(kept, tmp_path):
     state = torch.load(str(tmp_path / 'tiny.pth'))
     state['output.bias'] += 1000
     torch.save(state, str(tmp_path / 'tiny.pth'))

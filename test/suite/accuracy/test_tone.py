@@ -1,4 +1,4 @@
-"""A gain, an offset or a gamma of a device's outputs is told where no comparison with PyTorch would show it."""
+"""A note reports a gain, an offset or a gamma of a device's outputs if they are not compared with PyTorch's."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def test_a_changed_tone_is_named(prepared, change, said):
     assert found and re.search(f'{said}$', found) and found.count('output = ') == 1, found
 
 
-def test_true_enlargements_have_none(prepared):
+def test_correct_enlargements_have_no_changed_tone(prepared):
     noise = np.random.RandomState(0)
     for change in (
         lambda hr: hr,
@@ -42,14 +42,14 @@ def test_true_enlargements_have_none(prepared):
         assert note(prepared[1], change) is None
 
 
-def test_pictures_without_content_say_nothing():
+def test_pictures_without_content_have_no_note():
     for value in (0.0, 0.5, 1.0):
         flat = np.full((3, 240, 240), value)
         assert tone.note([tone.sums_of(flat * 0.9, flat)]) is None
     assert tone.note([tone.sums_of(np.zeros((3, 5, 5)), np.zeros((3, 5, 5)))]) is None
 
 
-def test_the_console_tells_it_before_the_average(script, dataset, prepared):
+def test_the_console_prints_the_note_before_the_average(script, dataset, prepared):
     os.makedirs(DUMP)
     for stem, hr in prepared[1].items():
         (hr ** (1 / 1.1)).astype(np.float32).tofile(f'{DUMP}/{stem}_1.bin')

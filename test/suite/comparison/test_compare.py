@@ -1,4 +1,4 @@
-"""RDN_compare.py: the stage that computes otherwise than PyTorch is named, and the kind of its difference; others are not."""
+"""RDN_compare.py names the first stage that differs from PyTorch by more than rounding, and the kind of difference."""
 
 import importlib.util
 import itertools
@@ -73,7 +73,7 @@ def read_input(stem):
 
 
 def dump(network, change=lambda stem, stage, values, tap: tap, first=1, folder=DUMP):
-    """Write what a device computes whose stages differ from PyTorch's by `change`, as benchmark writes it."""
+    """Write, in benchmark's form, the outputs of a device whose stages differ from PyTorch's by `change`."""
     os.makedirs(folder, exist_ok=True)
     for stem in stems():
         values = {'image': read_input(stem)}
@@ -89,7 +89,7 @@ def compare(script, *flags, source=f'--outputs={DUMP}'):
 
 
 def found(ended):
-    """(stage, kind) of the row that is marked, after the check that the verdict says the same."""
+    """Return (stage, kind) of the marked row, and check that the verdict names the same."""
     assert ended.status == 3, ended
     marked = [line[2:] for line in ended.out.splitlines() if line.startswith('> ')]
     assert len(marked) == 1, ended.out
@@ -102,14 +102,14 @@ def found(ended):
 
 
 def at(name, change):
-    """A change of one stage's tap."""
+    """Return a change of one stage's tap, for `dump`."""
     return lambda stem, stage, values, tap: change(tap) if stage.name == name else tap
 
 
 # --- taps
 
 
-def test_taps_are_outputs_after_the_result_which_stays_as_it_is(place, network):
+def test_taps_are_outputs_after_the_unchanged_result(place, network):
     shape = exporter.Shape(None, 20, 14)
     exporter.export_onnx(network, shape, 9, exporter.Variant(), 'plain.onnx')
     exporter.export_onnx(network, shape, 9, exporter.Variant(with_taps=True), 'taps.onnx')
@@ -118,7 +118,7 @@ def test_taps_are_outputs_after_the_result_which_stays_as_it_is(place, network):
     assert list(tapped.outputs) == OUTPUTS
     found_taps = dict(zip(tapped.outputs, tapped.run_all(x)))
     assert np.array_equal(tapped(x), found_taps['output'])
-    assert np.abs(tapped(x) - plain(x)).max() < 1e-6  # fused otherwise
+    assert np.abs(tapped(x) - plain(x)).max() < 1e-6  # operators are fused in another way
     with torch.no_grad():
         sfe1 = network.sfe1(torch.from_numpy(x))
         first = network.rdbs[0](network.sfe2(sfe1))
@@ -143,14 +143,14 @@ def test_weights_keep_their_names_in_a_model_with_taps(place, network):
     assert set(network.state_dict()) <= names
 
 
-def test_a_network_that_lists_no_stages_has_its_result_alone():
+def test_a_network_that_lists_no_stages_has_only_its_result():
     class Other(rdn_architecture.Rdn):
         stages = base.Architecture.stages
 
     assert taps.output_names(Other().stages(torch.nn.Identity())) == ['output']
 
 
-# --- nobody is accused who rounds
+# --- rounding is accepted
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'fp16', 'bf16'])
@@ -167,7 +167,7 @@ def test_a_device_that_rounds_as_its_precision_does_is_in_line(script, place, ne
 
 
 def in_type(network, dtype):
-    """Stages that PyTorch computes in another type, on inputs of that type."""
+    """Return a change, for `dump`: PyTorch computes each stage in another type, from inputs of that type."""
     changed = {stage.name: stage for stage in exporter.stages_of(tiny().to(dtype))}
 
     def change(stem, stage, values, tap):
@@ -187,7 +187,7 @@ def in_bf16(network):
     return in_type(network, torch.bfloat16)
 
 
-def test_rounding_that_nobody_expected_is_named(script, place, network):
+def test_unexpected_rounding_is_named(script, place, network):
     dump(network, in_bf16(network))
     assert found(compare(script, '--precision=fp32')) == ('sfe1', 'rounding of bf16')
     assert found(compare(script)) == ('sfe1', 'rounding of bf16')  # fp16 is expected
@@ -195,7 +195,7 @@ def test_rounding_that_nobody_expected_is_named(script, place, network):
     assert found(compare(script, '--precision=fp32')) == ('sfe1', 'rounding of fp16')
 
 
-# --- what is wrong is found, and called by its name
+# --- each kind of difference is named
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_an_image_computed_twice_is_named(script, place, network):
     assert found(compare(script)) == ('sfe1', f'wrong image: {second} has the values of {first}')
 
 
-def test_one_image_alone_is_named_with_its_kind(script, place, network):
+def test_an_error_in_one_image_only_is_named_with_its_kind(script, place, network):
     odd = stems()[1]
     dump(network, lambda stem, stage, values, tap: tap + 0.5 * (stem == odd and stage.name == 'gff.0'))
     assert found(compare(script)) == ('gff.0', f'one image only: {odd}: constant offset of 0.5')
@@ -298,7 +298,7 @@ def test_onnxruntime_with_one_other_weight_is_found_in_its_block(script, place, 
 
 
 def dump_of(network, change):
-    """Dump what a device computes to which the input is given with a mistake."""
+    """Dump the outputs of a device whose input has a mistake."""
     with torch.no_grad():
         for stem in stems():
             values = taps.complete(exporter.stages_of(network), {'image': change(read_input(stem))})
@@ -326,7 +326,10 @@ def test_a_mistake_with_the_input_is_named(script, place, network, change, kind)
 
 
 def in_line(psnrs):
-    """A device in bf16 of a single stage that errs as rounding does. psnrs: of each image, where PyTorch has 30 dB."""
+    """Return the comparison of a device in bf16 whose only stage has the error of rounding.
+
+    psnrs: PSNR of each image; PyTorch's is 30 dB.
+    """
     none = np.zeros(1, np.float32)
     error = measurement.TapError('a', 1e-2, 1e-3, 0.99999, 1e-3, 1e-3, '', none, none)
     losses = [measurement.ImageLoss('a', 30.0, [psnr]) for psnr in psnrs]
@@ -350,7 +353,7 @@ def test_a_result_without_a_psnr_is_not_shown_as_unchanged():
     assert 'change nan dB' in table.describe(rows, measured)
 
 
-def test_a_record_of_a_precision_that_is_not_known_leads_to_the_flag(script, place, network):
+def test_an_unknown_precision_in_the_record_is_refused_with_the_flag_to_give(script, place, network):
     dump(network)
     record = run_record.Record('a tool', None, None, 'fp8', 'a chip', 1, 64 * '0', None)
     run_record.write(DUMP, record)
@@ -363,7 +366,7 @@ def test_a_change_that_rounds_to_zero_has_no_sign():
     assert table.format_rows(rows, 'bf16').split()[-2:] == ['0.0000', '0.0000']
 
 
-def test_decibels_are_those_of_the_devices_taps_before_pytorchs_rest(script, place, network):
+def test_decibels_are_of_the_devices_first_stages_and_pytorchs_rest(script, place, network):
     dump(network, at('rdbs.0', lambda tap: tap + 0.05))
     lines = compare(script).out.splitlines()
     table = {line[2:].split()[0]: line[2:].split() for line in lines[4:12]}
@@ -429,7 +432,7 @@ def test_rdn_infer_writes_taps_and_a_plain_run_removes_them(script, place, netwo
 
 
 def offline(network, path, batch):
-    """The network with taps as test/standins/atc converts it."""
+    """Convert the network with taps as test/standins/atc does."""
     exporter.export_onnx(network, exporter.Shape(batch, SIDE, SIDE), 9, exporter.Variant(with_taps=True), 'taps.onnx')
     model = onnx.load('taps.onnx')
     model.producer_version = 'Ascend310P3'
@@ -449,7 +452,7 @@ def test_an_offline_model_with_taps_runs_by_pyacl(script, place, network, monkey
     assert module.complaints == [] and not any(module.live.values())
 
 
-def test_the_precision_of_an_offline_model_is_as_the_user_says(script, place, network, monkeypatch):
+def test_the_user_names_the_precision_of_an_offline_model(script, place, network, monkeypatch):
     monkeypatch.syspath_prepend(os.path.join(ROOT, 'test', 'standins', 'pyacl'))
     monkeypatch.setattr(sys, 'dont_write_bytecode', True)
     monkeypatch.delitem(sys.modules, 'acl', raising=False)
@@ -469,7 +472,7 @@ def test_benchmarks_outputs_of_a_model_with_taps_are_compared(script, place, net
     assert compare(script, '--precision=fp32').status == 0
 
 
-def test_ais_benchs_taps_get_the_names_of_their_inputs(place):
+def test_ais_benchs_taps_are_named_after_their_inputs(place):
     os.makedirs('work')
     for prefix, number in itertools.product(('0000000', '0000001'), range(11)):
         np.full(1, number, np.float32).tofile(f'work/{prefix}_{number}.bin')
@@ -503,19 +506,19 @@ def test_the_compact_network_on_photographs_in_bf16_and_with_a_lost_residual(
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])
-def test_pytorch_has_the_taps_of_weights_themselves(script, place, precision):
+def test_pytorch_computes_the_taps_of_a_weights_file(script, place, precision):
     ended = compare(script, f'--precision={precision}', '--device=cpu', source='--model=rdn.pth')
     if 'does not compute in' in ended.err:
         pytest.skip('this PyTorch does not convolve in this type on a CPU')
     assert ended.status == 0 and f'PyTorch, {precision}' in ended.out, ended
 
 
-def test_a_plain_model_is_refused_with_what_to_do(script, place, network):
+def test_a_plain_model_is_refused_with_the_remedy(script, place, network):
     exporter.export_onnx(network, exporter.Shape(None, SIDE, SIDE), 9, exporter.Variant(), 'plain.onnx')
     assert_refused(compare(script, source='--model=plain.onnx'), 'plain.onnx', '--taps')
 
 
-def test_a_file_beside_the_outputs_with_a_higher_number_is_not_theirs(script, place, network):
+def test_a_file_with_a_higher_number_is_not_taken_for_an_output(script, place, network):
     dump(network)
     with open(f'{DUMP}/notes_7.txt', 'w') as file:
         file.write('mine')
@@ -528,7 +531,7 @@ def test_weights_of_another_scale_are_refused(script, place):
     assert_refused(compare(script), 'prepared for scale 2', 'scale 3')
 
 
-def test_what_an_engine_fell_back_to_is_said(script, place, network, monkeypatch):
+def test_an_engines_fallback_is_printed(script, place, network, monkeypatch):
     exporter.export_onnx(network, exporter.Shape(None, SIDE, SIDE), 9, exporter.Variant(with_taps=True), 'taps.onnx')
     monkeypatch.setattr(sources.ComputedTaps, 'notes', lambda self: [*self._engine.notes, 'fp16 overflows'])
     assert 'note    fp16 overflows\n' in compare(script, source='--model=taps.onnx').out

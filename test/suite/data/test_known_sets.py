@@ -1,4 +1,4 @@
-"""Evaluation sets are known by their images' pixels, and published figures count for them alone."""
+"""Evaluation sets are recognized by their pixels, and published figures count only for them."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from helpers import DUMP, SET5, accept, assert_refused, judge, prepare
 
 
 def pixel_digest(path):
-    """By numpy alone, from the words of known_sets.digest."""
+    """Compute `known_sets.digest` of a file with numpy alone, from its description."""
     rgb = np.asarray(Image.open(str(path)).convert('RGB'))
     return hashlib.sha256(b'%d x %d\n' % (rgb.shape[1], rgb.shape[0]) + rgb.tobytes()).hexdigest()
 
@@ -35,7 +35,10 @@ def test_published_figures_are_of_known_sets_and_protocols():
 
 @pytest.fixture
 def verdict(script, tmp_path, image_folder, monkeypatch):
-    """verdict(folder): of accept.py on what a good device made of a folder's images, letterboxed. set5: the five photographs."""
+    """verdict(folder): accept.py's verdict on good outputs for a folder's images, letterboxed.
+
+    The five photographs are registered as Set5.
+    """
     monkeypatch.chdir(tmp_path)
     photographs = {path.stem: pixel_digest(path) for path in image_folder.iterdir()}
     monkeypatch.setitem(known_sets.KNOWN, 'set5', known_sets.KnownSet('Set5', photographs))
@@ -56,7 +59,7 @@ def verdict(script, tmp_path, image_folder, monkeypatch):
     return call
 
 
-def test_a_set_as_it_is_is_known_in_a_folder_of_any_name(verdict):
+def test_an_unchanged_set_is_recognized_in_a_folder_of_any_name(verdict):
     assert verdict() == 'met'
 
 
@@ -74,7 +77,7 @@ def test_names_of_files_do_not_matter(verdict, image_folder):
 
 
 def change(kind, folder):
-    """Make a folder of the set's images one of other images."""
+    """Change a folder of the set's images so that it is no longer the set."""
     path = folder / 'coffee.png'
     image = Image.open(str(path)).convert('RGB')
     if kind == 'a part':
@@ -129,7 +132,7 @@ def edit_manifest(change):
         json.dump(content, file)
 
 
-def test_a_manifest_that_does_not_say_the_images_leaves_them_unknown(verdict, image_folder):
+def test_images_are_unknown_if_the_manifest_does_not_list_them(verdict, image_folder):
     def make_old():
         edit_manifest(lambda content: content.pop('images'))
         edit_manifest(lambda content: content['flags'].update(dataset='set5'))

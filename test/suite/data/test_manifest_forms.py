@@ -1,4 +1,4 @@
-"""manifest.json has one form: whatever else stands in it is refused in a line that names the file."""
+"""manifest.json has one form: any other content is refused in a line that names the file."""
 
 import json
 
@@ -42,14 +42,14 @@ def with_flag(name, value):
     return json.dumps(dict(GOOD, flags=dict(GOOD['flags'], **{name: value})))
 
 
-def test_what_a_preparation_writes_is_read(tmp_path):
+def test_a_written_manifest_is_read_back(tmp_path):
     manifest.write_next(str(tmp_path), GOOD['flags'], GOOD['sha256'], GOOD['images'])
     manifest.commit(str(tmp_path))
     assert manifest.read(str(tmp_path)) == (str(tmp_path / manifest.NAME), *GOOD.values())
 
 
 @pytest.mark.parametrize('lacking', ['fit', 'tile', 'overlap', 'no_label'])
-def test_what_older_versions_did_not_write_may_lack(tmp_path, lacking):
+def test_fields_that_older_versions_did_not_write_may_be_missing(tmp_path, lacking):
     flags = {name: value for name, value in GOOD['flags'].items() if name != lacking}
     (tmp_path / manifest.NAME).write_text(json.dumps({'flags': flags, 'sha256': GOOD['sha256']}))
     found = manifest.read(str(tmp_path))
@@ -77,7 +77,7 @@ def test_two_values_of_one_name_are_refused(tmp_path):
     text = json.dumps(GOOD)
     for once in ('"width": 114', f'"label/\\u56fe.npy": "{DIGEST}"', f'"a": "{DIGEST}"'):
         assert text.count(once) == 1
-        assert_is_refused(tmp_path, text.replace(once, f'{once}, {once}'), 'two values of one name')
+        assert_is_refused(tmp_path, text.replace(once, f'{once}, {once}'), 'the same key twice')
 
 
 def test_digests_and_files_of_another_form_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""RDN_preprocess.py, gen_dataset_info.py and sample_images.py: what the device gets to read."""
+"""RDN_preprocess.py, gen_dataset_info.py and sample_images.py: the files that the device reads."""
 
 import os
 import shutil
@@ -46,16 +46,16 @@ def test_one_input_is_not_called_inputs(script, image_folder, tmp_path):
     assert ended.status == 0 and ended.out.startswith('1 image\n1 input of 114 x 114 in '), ended.err
 
 
-def test_names_that_clash_for_ais_bench_are_noted_three_groups_and_the_number_of_the_rest(capsys, tmp_path):
+def test_a_note_lists_three_groups_of_names_that_clash_for_ais_bench_and_counts_the_rest(capsys, tmp_path):
     for group in 'abcd':
         for end in ('1', '2'):
             (tmp_path / f'{group}.{end}.bin').write_bytes(b'')
     RDN_preprocess.note_clashes(str(tmp_path))
     noted = capsys.readouterr().out.splitlines()
-    assert len(noted) == 4 and noted[-1] == 'note: the same goes for 1 more group of inputs'
+    assert len(noted) == 4 and noted[-1] == 'note: and 1 more group of inputs'
 
 
-def test_runs_give_the_same_bytes(script, image_folder, tmp_path):
+def test_two_runs_write_the_same_bytes(script, image_folder, tmp_path):
     prepare(script, source=image_folder, target=tmp_path / 'one')
     prepare(script, source=image_folder, target=tmp_path / 'two')
     assert snapshot(tmp_path / 'one') == snapshot(tmp_path / 'two')
@@ -101,7 +101,7 @@ def test_other_modes_become_rgb(script, tmp_path, photos, mode):
 def test_photo_of_a_turned_camera_is_upright(tmp_path, photos):
     picture = Image.open(photos[1]).convert('RGB')
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned by a quarter
+    exif[0x0112] = 6  # the camera was turned by 90 degrees
     picture.transpose(Image.ROTATE_90).save(str(tmp_path / 'turned.png'), exif=exif)
     turned = RDN_preprocess.prepare_image(str(tmp_path / 'turned.png'), settings())
     picture.save(str(tmp_path / 'upright.png'))
@@ -110,7 +110,7 @@ def test_photo_of_a_turned_camera_is_upright(tmp_path, photos):
 
 
 def spoil(folder, kind):
-    """Make the folder one that must be refused; return the name the message must hold."""
+    """Change the folder so that it must be refused; return the name that the message must contain."""
     photo = str(folder / 'coffee.png')
     if kind == 'text':
         (folder / 'notes.txt').write_text('hello')
@@ -172,7 +172,7 @@ def test_wrong_image_ends_in_one_line_and_leaves_the_earlier_result(script, imag
     assert snapshot(tmp_path / 'prep') == before
 
 
-def test_wrong_image_leaves_nothing_where_nothing_was(script, image_folder, tmp_path):
+def test_a_wrong_image_leaves_an_empty_target_empty(script, image_folder, tmp_path):
     spoil(image_folder, 'truncated')
     prepare(script, source=image_folder, target=tmp_path / 'prep')
     assert snapshot(tmp_path / 'prep') == {}
@@ -219,7 +219,7 @@ def test_interrupted_run_leaves_nothing_half_written(tmp_path, photos, stop):
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         universal_newlines=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background a shell ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell ignores SIGINT for background jobs
     )
     deadline = time.time() + 60
     while not list(tmp_path.glob('out/.data*/*.bin')) and time.time() < deadline:
@@ -241,7 +241,7 @@ def test_ctrl_c_while_the_libraries_load_is_one_line(tmp_path, name):
         cwd=str(tmp_path),
         stderr=subprocess.PIPE,
         universal_newlines=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # in the background a shell ignores it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell ignores SIGINT for background jobs
     )
     while not numpy_is_loading(process.pid) and process.poll() is None:
         time.sleep(0.001)
@@ -251,7 +251,7 @@ def test_ctrl_c_while_the_libraries_load_is_one_line(tmp_path, name):
 
 
 def numpy_is_loading(pid):
-    """Whether a process has mapped the first of numpy's libraries."""
+    """Return whether a process has mapped the first of numpy's libraries."""
     with open(f'/proc/{pid}/maps') as file:
         return 'numpy' in file.read()
 
@@ -271,7 +271,7 @@ def test_info_file_has_index_path_and_size_sorted_by_name(script, dataset):
     assert expected.splitlines()[0] == '0 ./prep_dataset/data/astronaut.bin 114 114'
 
 
-def test_an_info_file_with_dots_and_other_scripts_in_its_names_is_read_back(tmp_path):
+def test_an_info_file_with_dots_and_non_ascii_letters_in_its_names_is_read_back(tmp_path):
     lines = [benchmark.InfoLine(f'./d/{stem}.bin', 3, 4) for stem in ('a', 'b.c', 'ö_1')]
     (tmp_path / 'x.info').write_text(benchmark.format_info(lines), encoding='utf-8')
     assert benchmark.read_info(str(tmp_path / 'x.info')) == lines

@@ -1,4 +1,4 @@
-"""A protocol is one entry of rdn/data/protocols.py: every step takes a new one from there."""
+"""A protocol is one entry of rdn/data/protocols.py, and every step supports a new entry."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from tools import evaluate
 
 @pytest.fixture
 def div2k(monkeypatch, image_folder):
-    """The evaluation of EDSR on DIV2K: whole images, PSNR of all colours, scale + 6 pixels left out at each side."""
+    """The evaluation of EDSR on DIV2K: whole images, PSNR of all colours, without scale + 6 pixels at each side."""
     added = protocols.WHOLE._replace(name='div2k', title='whole images as of DIV2K', extra_border=6, planes='rgb')
     monkeypatch.setitem(protocols.PROTOCOLS, 'div2k', added)
     published = protocols.Published('a paper', 20.0)
@@ -31,13 +31,13 @@ def div2k(monkeypatch, image_folder):
 
 
 def rgb_psnr(sr, hr, border):
-    """By scikit-image; sr, hr: (H, W, 3), 0...1."""
+    """Compute PSNR with scikit-image; sr, hr: (H, W, 3), 0...1."""
     a, b = (np.clip(x, 0, 1)[border:-border, border:-border] * 255 for x in (hr, sr))
     return peak_signal_noise_ratio(a, b, data_range=255)
 
 
 def cut(path):
-    """A photograph in RGB of even size, and its half."""
+    """Return a photograph in RGB with even sides, and the same at half its size."""
     image = Image.open(str(path)).convert('RGB')
     image = image.crop((0, 0, image.width // 2 * 2, image.height // 2 * 2))
     return image, image.resize((image.width // 2, image.height // 2), Image.BICUBIC)

@@ -1,4 +1,4 @@
-"""No plausible but wrong figure: each way to one is refused with a clear line (the list is in docs/testing.md)."""
+"""No plausible but wrong figure: each cause of one is refused with a clear line. docs/testing.md lists the causes."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from helpers import assert_refused, infer, judge, listing, prepare, snapshot, ti
 
 @pytest.fixture
 def walked(script, image_folder, tmp_path, monkeypatch):
-    """A working folder after steps 4.2 and 4.3, and outputs that are the labels, slightly disturbed."""
+    """A working folder after steps 4.2 and 4.3, with outputs that differ slightly from the labels."""
     monkeypatch.chdir(tmp_path)
     assert prepare(script).status == 0
     assert listing(script).status == 0
@@ -59,7 +59,7 @@ def test_an_input_that_changed_is_neither_listed_nor_inferred(script, walked, na
     assert_refused(infer(script, narrow[1]), 'coffee.bin', 'changed')
 
 
-def test_a_label_that_changed_or_does_not_belong_is_not_counted(script, walked):
+def test_a_label_that_changed_is_missing_or_is_not_listed_is_refused(script, walked):
     kept = label('coffee')
     np.save('prep_dataset/label/coffee.npy', kept[np.newaxis] * np.float32(0.5))
     assert_no_figure(judge(script), 'coffee.npy', 'changed')
@@ -71,11 +71,11 @@ def test_a_label_that_changed_or_does_not_belong_is_not_counted(script, walked):
     os.remove('prep_dataset/label/coffee.npy')
     os.remove('result/dumpOutput_device0/zebra_1.txt')
     os.remove('result/dumpOutput_device0/coffee_1.txt')
-    assert_no_figure(judge(script), 'coffee.npy', 'missing')  # of an average over the other four
+    assert_no_figure(judge(script), 'coffee.npy', 'missing')  # there is no average over the other four
 
 
 def test_labels_of_one_preparation_beside_inputs_of_another_are_refused(script, walked, narrow):
-    """As after a kill between the two folders' renames."""
+    """A kill between the renames of the two folders leaves such a set."""
     shutil.copytree('prep_dataset/label', 'label of crops')
     assert prepare(script, '--fit=letterbox').status == 0
     shutil.rmtree('prep_dataset/label')
@@ -96,7 +96,7 @@ def test_without_a_manifest_the_tools_work_as_before(script, walked, narrow):
 
 
 def test_without_a_manifest_nothing_is_prepared_over_the_set(script, walked):
-    """Of before there were manifests, or of another program: whose files these are is not guessed."""
+    """The set may be from a version without manifests, or from another program."""
     os.remove('prep_dataset/manifest.json')
     before = snapshot('prep_dataset')
     assert_refused(prepare(script), 'prep_dataset/', 'prepare into a new folder')
@@ -108,7 +108,7 @@ def test_without_a_manifest_nothing_is_prepared_over_the_set(script, walked):
 @pytest.mark.parametrize(
     'flags, said',
     [
-        (['--width=57', '--height=57', '--scale=4'], 'width 114, not 57'),  # as many pixels in the outputs
+        (['--width=57', '--height=57', '--scale=4'], 'width 114, not 57'),  # the outputs have the same number of pixels
         (['--width=57', '--height=228'], 'width 114, not 57'),
         (['--height=57'], 'height 114, not 57'),
         (['--scale=3'], 'scale 2, not 3'),
@@ -151,7 +151,7 @@ def test_a_broken_manifest_is_named(script, walked, content):
     assert_refused(listing(script), 'manifest.json', 'prepare into a new folder')
 
 
-def test_the_manifest_holds_the_flags_and_every_file(script, walked):
+def test_the_manifest_lists_the_flags_and_every_file(script, walked):
     written = manifest.read('prep_dataset')
     assert written
     _, flags, digests, originals = written
@@ -190,7 +190,7 @@ def test_swapped_colours_are_not_counted(script, walked):
 @pytest.mark.parametrize('value', [0, 1, 0.5, -3])
 def test_a_device_that_computed_nothing_is_noticed(script, walked, value):
     dump('coffee', np.full((3, 228, 228), value))
-    assert_no_figure(judge(script), 'coffee_1.txt', 'one value')
+    assert_no_figure(judge(script), 'coffee_1.txt', 'computed nothing')
 
 
 def test_values_up_to_255_are_noticed(script, walked):
@@ -220,7 +220,7 @@ def test_decimal_commas_are_refused(script, walked):
     assert_no_figure(judge(script), 'coffee_1.txt', 'not a number')
 
 
-def test_an_output_that_is_still_written_is_refused(script, walked, monkeypatch):
+def test_an_output_that_is_still_being_written_is_refused(script, walked, monkeypatch):
     parse, path = number_text.parse_text, 'result/dumpOutput_device0/coffee_1.txt'
 
     def parse_slowly(text):
@@ -232,13 +232,13 @@ def test_an_output_that_is_still_written_is_refused(script, walked, monkeypatch)
     assert_no_figure(judge(script), 'coffee_1.txt', 'changed while')
 
 
-def test_an_output_cut_short_is_refused(script, walked):
+def test_a_truncated_output_is_refused(script, walked):
     with open('result/dumpOutput_device0/coffee_1.txt', 'rb+') as file:
         file.truncate(1000000)
     assert_no_figure(judge(script), 'coffee_1.txt')
 
 
-def test_an_info_file_of_fewer_images_does_not_become_an_average(script, walked, narrow):
+def test_an_info_file_with_fewer_images_does_not_lead_to_an_average(script, walked, narrow):
     with open('RDN_prep_bin.info') as file:
         lines = file.readlines()
     with open('RDN_prep_bin.info', 'w') as file:
@@ -264,7 +264,7 @@ def test_a_label_folder_reached_through_a_link_keeps_its_manifest(script, walked
     assert_no_figure(script('RDN_postprocess', *flags), 'coffee.npy', 'changed')
 
 
-def test_a_number_that_float32_does_not_hold_is_refused(script, walked):
+def test_a_number_outside_the_range_of_float32_is_refused(script, walked):
     path = 'result/dumpOutput_device0/coffee_1.txt'
     with open(path, 'rb') as file:
         text = file.read()

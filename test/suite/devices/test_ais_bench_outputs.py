@@ -111,9 +111,9 @@ def test_outputs_next_to_device_folders_are_refused(script, computed):
 @pytest.mark.parametrize(
     'log, flags, printed',
     [
-        (AIS_2024, [], "NPU bs4 fps:5.326 (ais_bench's, as given)"),
-        (AIS_2026, ['--device=310P3'], "310P3 bs4 fps:5.645 (ais_bench's, as given)"),
-        (AIS_2023_TWO, [], "NPU bs1 fps:9.797, of 2 devices (ais_bench's, as given)"),
+        (AIS_2024, [], 'NPU bs4 fps:5.326 (ais_bench, no record)'),
+        (AIS_2026, ['--device=310P3'], '310P3 bs4 fps:5.645 (ais_bench, no record)'),
+        (AIS_2023_TWO, [], 'NPU bs1 fps:9.797, of 2 devices (ais_bench, no record)'),
     ],
 )
 def test_logs_of_three_generations_are_read(script, tmp_path, log, flags, printed):
@@ -156,7 +156,7 @@ def test_a_message_of_failure_is_ignored_if_all_devices_have_figures(script, tmp
         AIS_MSIT_TWO.replace('result:1', ''),
     ):
         path.write_text(log)
-        assert script('parse', path).out == "NPU bs1 fps:557.938, of 2 devices (ais_bench's, as given)\n"
+        assert script('parse', path).out == 'NPU bs1 fps:557.938, of 2 devices (ais_bench, no record)\n'
 
 
 def test_a_total_that_is_not_the_sum_of_its_devices_is_refused(script, tmp_path):
@@ -213,7 +213,7 @@ def test_the_mean_of_several_batch_sizes_is_not_taken_for_a_batch_size(script, t
     (tmp_path / name).write_text(text)
     ended = script('parse', tmp_path / name)
     assert ended.status == 0, ended.err
-    assert re.fullmatch(r"NPU fps:83\.3\d\d, batches of 1\.667 on average \(ais_bench's, as given\)\n", ended.out), (
+    assert re.fullmatch(r'NPU fps:83\.3\d\d, batches of 1\.667 on average \(ais_bench, no record\)\n', ended.out), (
         ended.out
     )
 
@@ -235,7 +235,7 @@ def test_a_mean_batch_size_of_15_99_is_not_taken_for_16(script, tmp_path):
 def test_summaries_are_read_with_every_form_of_arguments(script, tmp_path, args):
     for name in ('run_summary.json', 'sumary.json'):
         (tmp_path / name).write_text(summary(4, 100.0, args))
-        assert script('parse', tmp_path / name).out == "NPU bs4 fps:40.000 (ais_bench's, as given)\n"
+        assert script('parse', tmp_path / name).out == 'NPU bs4 fps:40.000 (ais_bench, no record)\n'
 
 
 def test_accept_compares_a_summary_with_trtexec(script, tmp_path):

@@ -258,4 +258,4 @@ def test_the_benchmark_prints_its_tables_or_one_line_if_there_is_no_gpu(path, gp
     assert [line.split()[:2] for line in lines if line.startswith('fp32')][:2] == [['fp32', '1'], ['fp32', '2']]
     monkeypatch.setattr(torch_device, 'find_accelerator', lambda: (None, ['cuda (GTX 780) is not used']))
     bench_gpu.bench(path, None, 1)
-    assert capsys.readouterr().out == 'no GPU is here that PyTorch can use; cuda (GTX 780) is not used\n'
+    assert capsys.readouterr().out == 'PyTorch finds no GPU that it can use; cuda (GTX 780) is not used\n'

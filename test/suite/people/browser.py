@@ -1,6 +1,6 @@
-"""A page in headless Chromium, as a person sees it: sizes, colours, languages, mouse, wheel, fingers, keys.
+"""A page in headless Chromium, used like a user would: sizes, colours, languages, mouse, wheel, fingers, keys.
 
-It speaks the DevTools protocol over a pipe, so it needs neither network nor packages.
+The DevTools protocol goes over a pipe, so no network and no packages are needed.
 """
 
 import base64
@@ -15,11 +15,11 @@ FLAGS = (
     '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking '
     '--disable-component-update --disable-sync --disable-dev-shm-usage --remote-debugging-pipe'
 ).split()
-CTRL = 2  # the protocol's bit
+CTRL = 2  # the bit of the Ctrl key in the protocol
 
 
 class Browser:
-    """A tab. wrong: what went wrong in the page, errors and lost files; requested: addresses that it asked for."""
+    """A tab. wrong: errors of the page, including missing files; requested: addresses that the page requested."""
 
     def __init__(self, to_browser, from_browser):
         self._to, self._from = to_browser, from_browser
@@ -31,7 +31,7 @@ class Browser:
             self.send(domain + '.enable')
 
     def send(self, method, **parameters):
-        """Call a method of the protocol; returns its result."""
+        """Call a method of the protocol, and return its result."""
         self._number += 1
         message = {'id': self._number, 'method': method, 'params': parameters}
         if self._session:
@@ -47,7 +47,7 @@ class Browser:
     def _receive(self):
         while b'\0' not in self._rest:
             data = os.read(self._from.fileno(), 1 << 20)
-            assert data, 'the browser is gone'
+            assert data, 'the browser has ended'
             self._rest += data
         message, self._rest = self._rest.split(b'\0', 1)
         answer = json.loads(message.decode())
@@ -61,7 +61,7 @@ class Browser:
         return answer
 
     def emulate(self, width, height, pixel_ratio=1, is_phone=False, scheme='light', language='en-US'):
-        """The screen: CSS pixels, device pixels of each; colours: light or dark; the reader's language."""
+        """Set the screen (CSS pixels, and device pixels per CSS pixel), the colours (light or dark), and the language."""
         self.send(
             'Emulation.setDeviceMetricsOverride',
             width=width,
@@ -75,7 +75,7 @@ class Browser:
         self.send('Emulation.setUserAgentOverride', userAgent=agent, acceptLanguage=language)
 
     def open(self, path):
-        """Load a file; returns after its load event and a drawn frame."""
+        """Load a file; return after its load event and a drawn frame."""
         self.send('Page.navigate', url=path if '://' in path else 'file://' + path)
         self.run(
             'new Promise(done => document.readyState === "complete" ? done() : addEventListener("load", () => done()))'
@@ -83,13 +83,13 @@ class Browser:
         self.settle()
 
     def run(self, expression):
-        """The value of a JavaScript expression, awaited where it is a promise."""
+        """Return the value of a JavaScript expression; a promise is awaited."""
         answer = self.send('Runtime.evaluate', expression=expression, awaitPromise=True, returnByValue=True)
         assert 'exceptionDetails' not in answer, answer['exceptionDetails']
         return answer['result'].get('value')
 
     def settle(self):
-        """Wait until what was done is drawn, observers were called, and the images asked for are there."""
+        """Wait until changes are drawn, observers were called, and requested images are loaded."""
         self.run(
             'new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))'
             '.then(() => Promise.all([...document.images].filter(image => image.src && image.loading !== "lazy")'
@@ -97,7 +97,7 @@ class Browser:
         )
 
     def mouse(self, kind, x, y, **parameters):
-        """kind: mousePressed, mouseMoved, mouseReleased, mouseWheel."""
+        """Send a mouse event; `kind`: mousePressed, mouseMoved, mouseReleased or mouseWheel."""
         self.send('Input.dispatchMouseEvent', type=kind, x=x, y=y, **parameters)
 
     def drag(self, x0, y0, x1, y1, **parameters):
@@ -112,7 +112,7 @@ class Browser:
         self.settle()
 
     def touch(self, *frames):
-        """frames: each the points (x, y) of the fingers that are down."""
+        """Move fingers; each of `frames` has the points (x, y) of the fingers that are down."""
         kind = 'touchStart'
         for points in frames:
             self.send(
@@ -131,18 +131,18 @@ class Browser:
         self.send('Input.dispatchKeyEvent', type='keyUp', key=key)
 
     def screenshot(self, path):
-        """What is seen now, as a PNG."""
+        """Save a screenshot as a PNG."""
         with open(path, 'wb') as file:
             file.write(base64.b64decode(self.send('Page.captureScreenshot', format='png')['data']))
 
 
 @contextlib.contextmanager
 def opened(profile, *flags):
-    """Yield a Browser; profile: a folder for it."""
+    """Start Chromium with a folder for its profile, and yield a Browser."""
     to_child, from_parent = os.pipe()
     to_parent, from_child = os.pipe()
 
-    def place_pipes():  # where the protocol has them; copies first, so that none is overwritten
+    def place_pipes():  # the protocol uses descriptors 3 and 4; copies first, so that neither pipe is overwritten
         a, b = os.dup(to_child), os.dup(from_child)
         os.dup2(a, 3)
         os.dup2(b, 4)

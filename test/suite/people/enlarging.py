@@ -1,4 +1,4 @@
-"""A result without a network, for tests of what stands beside the pixels."""
+"""Results without a network, for tests of metadata."""
 
 import os
 
@@ -8,16 +8,16 @@ from pictures.formats import reader, writer
 import numpy as np
 from PIL import Image
 
-WIDTH, HEIGHT, FACTOR = 96, 64, 1.5  # of small pictures; the factor is no whole number, as for --width
+WIDTH, HEIGHT, FACTOR = 96, 64, 1.5  # of small pictures; as with --width, the factor need not be a whole number
 
 
 def enlarge(source, target, factor=FACTOR, **options):
-    """Write a picture enlarged by its nearest pixels; return the notes. options: of processing.Options."""
+    """Enlarge a picture by nearest neighbour, write it, and return the notes; `options`: of processing.Options."""
     return write_enlarged(reader.read_picture(str(source)), str(target), factor, **options)
 
 
 def write_enlarged(picture, target, factor=FACTOR, **options):
-    """The same for a Picture that is read."""
+    """Do the same for a reader.Picture."""
     height, width, channels = picture.pixels.shape
     rows, columns = (np.arange(round(side * factor)) * side // round(side * factor) for side in (height, width))
     canvas = writer.Canvas(len(columns), len(rows), channels, picture.pixels.dtype, os.path.splitext(target)[1])
@@ -28,7 +28,7 @@ def write_enlarged(picture, target, factor=FACTOR, **options):
 
 
 def exif_of(path):
-    """Pillow's reading of the tags. A TIFF file is a block of EXIF; Pillow of Python 3.7's time reads none from it."""
+    """Read the EXIF tags with Pillow; a TIFF file is itself a block of EXIF, which Pillow for Python 3.7 does not read."""
     path, tags = str(path), Image.Exif()
     if path.endswith('tif'):
         with open(path, 'rb') as file:

@@ -1,4 +1,4 @@
-"""AVIF and HEIC files put together box by box from coded pictures, for tests (ISO 14496-12, ISO 23008-12)."""
+"""Build AVIF and HEIC files for tests, box by box, from coded pictures (ISO 14496-12, ISO 23008-12)."""
 
 import struct
 from typing import NamedTuple
@@ -9,7 +9,14 @@ ESSENTIAL = (b'av1C', b'hvcC', b'clap', b'irot', b'imir')  # a decoder that does
 
 
 class Item(NamedTuple):
-    """An item: its type, its content, its properties as whole boxes, and whether it is hidden."""
+    """An item of a file.
+
+    Attributes:
+        kind: its type.
+        content: its data.
+        properties: its properties as whole boxes.
+        is_hidden: whether viewers must not show it.
+    """
 
     kind: bytes
     content: bytes
@@ -39,7 +46,7 @@ def profile(content):
 
 
 def clap(width, height, across=0, down=0, divisor=1):
-    """A crop whose centre lies off the picture's by (across, down) / divisor."""
+    """Return a crop whose centre is the picture's centre plus (across, down) / divisor."""
     return box(b'clap', struct.pack('>IIIIiIiI', width, 1, height, 1, across, divisor, down, divisor))
 
 
@@ -56,12 +63,12 @@ def auxiliary(kind):
 
 
 def grid(rows, columns, width, height):
-    """The content of an item of the type grid."""
+    """Return the content of an item of the type grid."""
     return struct.pack('>BBBBHH', 0, 0, rows - 1, columns - 1, width, height)
 
 
 def coded(file):
-    """(content, properties that its decoder needs) of the only picture of a file that a library wrote."""
+    """Return the content of a file's only picture, and the properties that its decoder needs."""
     wanted = (b'av1C', b'hvcC', b'pixi')
     meta = (boxes.content_of(file, b'meta') or b'')[4:]
     start, end = next((begin, end) for name, begin, end in boxes.boxes_of(meta) if name == b'iprp')
@@ -71,14 +78,14 @@ def coded(file):
 
 
 def build(items, references=(), primary=1, brand=b'avif', places_last=False):
-    """The content of a file.
+    """Return the content of a file.
 
     Args:
-        items: they get the numbers 1, 2 and so on.
-        references: (reason, source, targets) by number.
+        items: the items; their numbers are 1, 2 and so on.
+        references: (reason, source, targets), with the numbers of items.
         primary: the number of the item that is the picture.
         brand: of the file.
-        places_last: whether the properties that belong to the last item come first in the list of all properties.
+        places_last: whether the list of all properties starts with those of the last item.
     """
     listed = [each for item in (reversed(items) if places_last else items) for each in item.properties]
     listed = list(dict.fromkeys(listed))

@@ -1,4 +1,4 @@
-"""RDN_upscale.py --cluster on three nodes: what test_cluster.py runs in a network of its own."""
+"""RDN_upscale.py --cluster on three nodes; test_cluster.py runs these tests in a separate network."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from PIL import Image
 
 from helpers import ROOT, run_python, snapshot
 
-# Killed by the picture of this name: each process of Ray's that touches it, with a line in $KILLED.
+# sitecustomize.py that kills each of Ray's workers that touches killer.png, and writes a line to $KILLED.
 KILLER = """
 import os, signal, sys
 real = os.stat
@@ -31,22 +31,20 @@ def stat(path, *arguments, **keywords):
 os.stat = stat
 """
 NODE: Any = dict(num_cpus=1, object_store_memory=100 << 20)
-SOON = {
-    'health_check_period_ms': 500,
-    'health_check_failure_threshold': 3,
-}  # so that a lost node is known in two seconds
+# Ray notices a lost node within two seconds.
+SOON = {'health_check_period_ms': 500, 'health_check_failure_threshold': 3}
 NAMES = ['a b.jpg', '100%.png', '#1?.png', '图/片 1.png', 'plus+&=.webp', '100%25.png']
 
 
 @pytest.fixture(scope='module', autouse=True)
 def working(tmp_path_factory):
-    """The folder that is current in the commands; failures.txt is written there."""
+    """Set the current folder of the commands, where failures.txt is written."""
     os.environ['WORKING'] = str(tmp_path_factory.mktemp('working'))
 
 
 @pytest.fixture(scope='module')
 def store():
-    """The URL of an S3 server, which the environment names."""
+    """Start an S3 server, put it into the environment, and yield its URL."""
     server = ThreadedMotoServer('127.0.0.1', 0)
     server.start()
     host, port = server.get_host_and_port()
@@ -60,11 +58,11 @@ def store():
 
 @pytest.fixture(scope='module')
 def cluster(store, tmp_path_factory):
-    """A Ray cluster of three nodes with a core each, whose workers see `store` and are killed by killer.png."""
+    """Start a Ray cluster of three nodes with a core each, whose workers see `store` and are killed by killer.png."""
     folder = tmp_path_factory.mktemp('site')
     (folder / 'sitecustomize.py').write_text(KILLER)
     os.environ.update(KILLED=str(folder / 'killed'), PYTHONPATH=str(folder), RAY_USAGE_STATS_ENABLED='0')
-    os.environ['RAY_TMPDIR'] = tempfile.mkdtemp(prefix='ray')  # short, for sockets; another Ray's own stays as it is
+    os.environ['RAY_TMPDIR'] = tempfile.mkdtemp(prefix='ray')  # the paths of sockets must be short
     nodes = ray.cluster_utils.Cluster(initialize_head=True, head_node_args=dict(NODE, include_dashboard=False))
     for _ in range(2):
         nodes.add_node(**NODE)
@@ -75,7 +73,7 @@ def cluster(store, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def many(tmp_path_factory, photos, narrow):
-    """(a folder with photographs of many sizes in two folders, what one machine makes of them)."""
+    """Return a folder with photographs of many sizes in two folders, and the results of one machine."""
     source, target = tmp_path_factory.mktemp('many') / 'in', tmp_path_factory.mktemp('expected')
     (source / 'sub').mkdir(parents=True)
     for number in range(40):
@@ -88,13 +86,13 @@ def many(tmp_path_factory, photos, narrow):
 
 @pytest.fixture
 def pictures(tmp_path, many):
-    """A copy of the photographs."""
+    """Return a copy of the photographs."""
     return shutil.copytree(str(many[0]), str(tmp_path / 'in')) and tmp_path / 'in'
 
 
 @pytest.fixture
 def expected(many):
-    """What one machine makes of them."""
+    """Return the results of one machine."""
     return many[1]
 
 
@@ -108,7 +106,7 @@ def upscale(source, target, model, *flags):
 
 
 def processes(name):
-    """The numbers of the cluster's processes, grandchildren of this one, whose command begins so."""
+    """Return the IDs of the running processes whose command starts with a name."""
     found = []
     for number in filter(str.isdigit, os.listdir('/proc')):
         try:
@@ -121,7 +119,7 @@ def processes(name):
 
 
 def wait_for(count, folder, process):
-    """Wait until there are so many results below a folder."""
+    """Wait until there are `count` results below a folder."""
     for _ in range(600):
         if len(list(folder.rglob('*.png'))) >= count:
             return
@@ -141,7 +139,7 @@ def wait_for_file(path, process):
 
 
 def parent_of(number):
-    """The number of a process's parent."""
+    """Return the ID of a process's parent."""
     with open(f'/proc/{number}/stat') as status:
         return int(status.read().rpartition(')')[2].split()[1])
 
@@ -152,21 +150,21 @@ def begin(*arguments):
 
 
 def check_rights(store, whether):
-    """From now on, whether the S3 server denies what a key may not do."""
+    """Switch on or off whether the S3 server checks the rights of a key."""
     headers = {'Content-Type': 'text/plain'}
     request = urllib.request.Request(f'{store}/moto-api/reset-auth', b'0' if whether else b'inf', headers)
     urllib.request.urlopen(request)
 
 
 def is_plan(line):
-    """Whether a line says what is to be done, in a cluster or on this machine."""
+    """Return whether a line is the plan of a run, in a cluster or on one machine."""
     return line.startswith('pictures of ') or ' on this machine (' in line
 
 
-def test_results_notes_and_refusals_are_those_of_one_machine(cluster, pictures, tmp_path, narrow):
-    shutil.copy(str(pictures / '00.png'), str(pictures / '00.gif'))  # would become 00_x2.png, too
+def test_results_notes_and_errors_are_those_of_one_machine(cluster, pictures, tmp_path, narrow):
+    shutil.copy(str(pictures / '00.png'), str(pictures / '00.gif'))  # would become 00_x2.png too
     (pictures / 'broken.png').write_text('no picture')
-    (pictures / 'notes.txt').write_text('passed over')
+    (pictures / 'notes.txt').write_text('skipped')
     here = upscale(pictures, tmp_path / 'out', narrow[1])
     expected = snapshot(tmp_path / 'out')
     shutil.rmtree(str(tmp_path / 'out'))
@@ -174,7 +172,7 @@ def test_results_notes_and_refusals_are_those_of_one_machine(cluster, pictures, 
     assert snapshot(tmp_path / 'out') == expected
     assert there.returncode == here.returncode == 1 and '2 of 42 failed' in there.stderr, there
     both = (sorted(ended.stdout.splitlines()) for ended in (there, here))
-    # What to do about two pictures with one result differs: a cluster does not number results.
+    # The remedy for two pictures with one result differs, because a cluster does not number results.
     there_lines, here_lines = ([line.split(' too: ')[0] for line in lines if not is_plan(line)] for lines in both)
     assert there_lines == here_lines
     assert len((tmp_path / 'log').read_text().splitlines()) == 2
@@ -184,23 +182,23 @@ def test_results_notes_and_refusals_are_those_of_one_machine(cluster, pictures, 
 
 
 def worker_where(is_wanted):
-    """The process number of a worker at a picture; those that were killed have their successors soon."""
+    """Wait for a worker that enlarges a picture, and return its process ID; Ray replaces killed workers soon."""
     for _ in range(2000):
         found = [number for number in processes('ray::Worker.upscale') if is_wanted(number)]
         if found:
             return found[0]
         time.sleep(0.01)
-    raise AssertionError('no such worker')
+    raise AssertionError('no such worker appeared')
 
 
-def test_every_picture_is_there_once_though_workers_and_a_node_die(cluster, pictures, tmp_path, narrow, expected):
+def test_every_picture_is_enlarged_once_though_workers_and_a_node_die(cluster, pictures, tmp_path, narrow, expected):
     flags = f'--cluster={cluster.address}', f'--log={tmp_path / "failures.txt"}'
     process = begin(pictures, tmp_path / 'out', narrow[1], *flags)
     node = cluster.list_all_nodes()[-1]
     raylet = node.all_processes['raylet'][0].process.pid
     wait_for(3, tmp_path / 'out', process)
     waiting = worker_where(lambda number: parent_of(number) != raylet)
-    os.kill(waiting, signal.SIGSTOP)  # so that the run goes on until Ray knows of the loss
+    os.kill(waiting, signal.SIGSTOP)  # keeps the run from ending before Ray knows of the loss
     for count in (5, 8):
         wait_for(count, tmp_path / 'out', process)
         os.kill(worker_where(lambda number: number != waiting), signal.SIGKILL)
@@ -212,7 +210,7 @@ def test_every_picture_is_there_once_though_workers_and_a_node_die(cluster, pict
     cluster.remove_node(node, allow_graceful=False)
     cluster.add_node(**NODE)
     assert process.returncode == 0 and '40 done' in out and err == '', (out, err)
-    assert out.count('a node was lost: ') == 1 and f"Ray's own lines are in {tmp_path / 'ray.log'}\n" in out, out
+    assert out.count('a node was lost: ') == 1 and f"Ray's own messages are in {tmp_path / 'ray.log'}\n" in out, out
     assert '(raylet)' not in out and '(raylet) Raylet is terminated.' in (tmp_path / 'ray.log').read_text(), out
     assert snapshot(tmp_path / 'out') == expected
 
@@ -238,9 +236,7 @@ def test_a_picture_that_kills_its_workers_is_tried_twice_and_named(cluster, pict
     assert snapshot(tmp_path / 'out') == expected
 
 
-def test_a_large_picture_is_upscaled_by_several_workers_and_whole_though_a_node_is_lost(
-    cluster, tmp_path, photos, narrow
-):
+def test_a_large_picture_in_bands_is_complete_though_a_node_is_lost(cluster, tmp_path, photos, narrow):
     (tmp_path / 'in').mkdir()
     with Image.open(photos[0]) as photo:
         photo.convert('RGB').resize((4000, 4000)).save(tmp_path / 'in' / 'large.bmp')
@@ -252,7 +248,7 @@ def test_a_large_picture_is_upscaled_by_several_workers_and_whole_though_a_node_
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     else:
-        pytest.fail('never two at once')
+        pytest.fail('two workers never had bands at the same time')
     cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
     out, err = process.communicate(timeout=100)
     cluster.add_node(**NODE)
@@ -280,12 +276,12 @@ def test_names_of_any_kind_go_from_bucket_to_bucket(cluster, store, tmp_path, ph
     found = {name: answer['Body'].read() for name, answer in results.items()}
     assert found == {name: content for name, content in snapshot(tmp_path / 'out').items() if content is not None}
     refused = upscale(*flags)
-    assert refused.returncode == 1 and refused.stdout.count('is there already: --overwrite replaces') == len(NAMES)
+    assert refused.returncode == 1 and refused.stdout.count('exists already: --overwrite replaces it') == len(NAMES)
     resumed = upscale(*flags, '--resume')
     assert f'{len(NAMES)} skipped' in resumed.stdout, resumed
 
 
-def test_a_bucket_that_denies_writing_is_noticed_before_anything_is_computed(store, tmp_path, photos, narrow):
+def test_a_bucket_that_denies_writing_is_an_error_before_any_work(store, tmp_path, photos, narrow):
     boto3.client('s3').create_bucket(Bucket='reading')
     with open(photos[0], 'rb') as file:
         boto3.client('s3').put_object(Bucket='reading', Key='in/a.jpg', Body=file.read())
@@ -303,11 +299,11 @@ def test_a_bucket_that_denies_writing_is_noticed_before_anything_is_computed(sto
     finally:
         check_rights(store, False)
     assert ended.returncode == 1 and 's3://reading/out: cannot be written to' in ended.stderr, ended
-    assert 'pictures of' not in ended.stdout  # no worker was there yet
+    assert 'pictures of' not in ended.stdout  # this line would come from a worker
 
 
-def test_a_ray_of_its_own_leaves_nothing(tmp_path, photos, narrow):
-    """Not a token in the user's home either, by which later clusters would have one; nor is the user's own asked for."""
+def test_our_own_ray_leaves_no_files(tmp_path, photos, narrow):
+    """No token stays in the user's home either, where later clusters would use it; the user needs no token."""
     (tmp_path / 'in').mkdir()
     (tmp_path / 'home').mkdir()
     with Image.open(photos[0]) as photo:

@@ -1,4 +1,4 @@
-"""Pages with sliders for the tests: written from photographs, and read again."""
+"""Reports for the tests: written from photographs, and read again."""
 
 import html.parser
 
@@ -11,13 +11,13 @@ SIZES = [(300, 180), (450, 300), (1500, 1300)]
 
 
 def crop(photos, index, size):
-    """A part of a photograph, enlarged where it is smaller: (rough, fine), PIL RGB of `size`."""
+    """Return a part of a photograph in the given size, as Pillow RGB images (rough, fine)."""
     fine = Image.open(photos[index]).convert('RGB').crop((40, 60, 340, 240)).resize(size, Image.BICUBIC)
     return fine.resize((size[0] // 2, size[1] // 2)).resize(size, Image.BICUBIC), fine
 
 
 def write(folder, photos, names=NAMES):
-    """A report on pictures whose originals are known, but for the last one's; returns the page's path."""
+    """Write a report on pictures, all but the last with an original, and return the page's path."""
     with report.writing(str(folder)) as page:
         for index, name in enumerate(names):
             rough, fine = crop(photos, index % 5, SIZES[index % 3])
@@ -33,7 +33,13 @@ def read(path):
 
 
 class Links(html.parser.HTMLParser):
-    """found: what a page refers to; text: its pieces; data: attributes of figures, by figure."""
+    """The content of a page.
+
+    Attributes:
+        found: all links, and the sources of all images.
+        text: the pieces of text.
+        figures: the attributes of each figure.
+    """
 
     def __init__(self, path):
         super().__init__()
@@ -50,7 +56,7 @@ class Links(html.parser.HTMLParser):
 
 
 def views(path):
-    """Names of the views that a page refers to, in its order: of RDN, bicubic, and the original where it is known."""
+    """Return the names of a page's views in order: for each picture RDN, bicubic, and the original if it is known."""
     kinds = ('data-rdn', 'data-bicubic', 'data-original')
     links = [figure[kind] for figure in Links(path).figures for kind in kinds if kind in figure]
     assert all(link.startswith('index_views/') for link in links)

@@ -1,4 +1,4 @@
-"""RDN_upscale.py --cluster under signals, at any moment: what test_cluster.py runs in a network of its own."""
+"""RDN_upscale.py --cluster under signals at any moment; test_cluster.py runs these tests in a separate network."""
 
 import ctypes
 import os
@@ -18,7 +18,7 @@ PR_SET_CHILD_SUBREAPER = 36
 GONE_SECONDS = 5
 TERM, HUP, INT = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
 COUNT = 24
-# What there is when the signal comes: a folder of Ray's, a process of this command, or so many results.
+# The signal is sent as soon as there is Ray's folder, a process with this command, or this number of results.
 MOMENTS = [
     ('.rdn-ray.', TERM),
     ('raylet', HUP),
@@ -33,13 +33,13 @@ MOMENTS = [
 
 @pytest.fixture(scope='module', autouse=True)
 def orphans():
-    """Have all that is left of a command become a child of this process."""
+    """Make this process the parent of all processes that a command leaves behind."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory, photos, narrow):
-    """(a folder of photographs, what one machine makes of them)."""
+    """Return a folder of photographs, and the results of one machine."""
     source, target = tmp_path_factory.mktemp('many') / 'in', tmp_path_factory.mktemp('expected')
     source.mkdir()
     for number in range(COUNT):
@@ -52,7 +52,7 @@ def pictures(tmp_path_factory, photos, narrow):
 
 @pytest.fixture
 def places(tmp_path, monkeypatch):
-    """The names that are left in folders for temporary files, as a function."""
+    """Return a function that returns the names of files left in temporary folders."""
     own = tmp_path / 'tmp'
     own.mkdir()
     monkeypatch.setenv('TMPDIR', str(own))
@@ -60,7 +60,7 @@ def places(tmp_path, monkeypatch):
 
     def find():
         rays = [name for name in set(os.listdir('/tmp')) - before if name.startswith('.rdn-ray.')]
-        return [name for name in os.listdir(str(own)) if 'rdn-' in name] + rays  # /tmp may hold what other runs use
+        return [name for name in os.listdir(str(own)) if 'rdn-' in name] + rays  # other runs may use /tmp too
 
     return find
 
@@ -71,7 +71,7 @@ def command(source, target, model, *flags):
 
 
 def begin(folder, source, model, *flags):
-    """A run on a cluster, none of whose signals is ignored; its folder is the current one."""
+    """Start a run on a cluster in a folder, with the default handlers of signals."""
     own = {
         name: value for name, value in os.environ.items() if not name.startswith('RAY_AUTH') or flags != ('--cluster',)
     }
@@ -87,7 +87,7 @@ def begin(folder, source, model, *flags):
 
 
 def processes():
-    """Living processes: number -> (number of the parent, command)."""
+    """Return the living processes: ID -> (ID of the parent, command)."""
     found = {}
     for number in filter(str.isdigit, os.listdir('/proc')):
         try:
@@ -101,7 +101,7 @@ def processes():
 
 
 def descendants(root):
-    """The living descendants of a process: number -> command."""
+    """Return the living descendants of a process: ID -> command."""
     everything, found = processes(), {}
 
     def is_below(number):
@@ -119,7 +119,7 @@ def count_results(folder):
 
 
 def find_left(before, seconds=GONE_SECONDS):
-    """The processes that are left some seconds after a run's end, number -> command; they are killed then."""
+    """Return the processes that are left some seconds after a run's end, ID -> command, and kill them."""
     ended = time.monotonic()
     while set(descendants(os.getpid())) - set(before) and time.monotonic() < ended + seconds:
         time.sleep(0.05)
@@ -130,10 +130,10 @@ def find_left(before, seconds=GONE_SECONDS):
 
 
 def check(process, number, folder, before, places, expected):
-    """Check what a signal made of a run."""
+    """Check that a signal ended a run cleanly."""
     out, err = process.communicate(timeout=20)
     left = find_left(before)
-    status = process.returncode if process.returncode >= 0 else 128 - process.returncode  # as a shell says it
+    status = process.returncode if process.returncode >= 0 else 128 - process.returncode  # like the status in a shell
     assert not left, (left, err)
     assert status == 128 + number and 'Traceback' not in err, (status, out, err)
     assert places() == []
@@ -142,7 +142,7 @@ def check(process, number, folder, before, places, expected):
 
 
 def wait_for(process, moment, folder):
-    """Wait until a run is so far. moment: of MOMENTS."""
+    """Wait until a run has reached a moment of MOMENTS."""
     before = set(os.listdir('/tmp'))
 
     def is_there():
@@ -158,7 +158,7 @@ def wait_for(process, moment, folder):
 
 
 @pytest.mark.parametrize('moment, number', MOMENTS)
-def test_a_signal_ends_all_that_the_run_began(tmp_path, pictures, narrow, places, moment, number):
+def test_a_signal_ends_all_processes_of_the_run(tmp_path, pictures, narrow, places, moment, number):
     process = begin(tmp_path, pictures[0], narrow[1], '--cluster')
     wait_for(process, moment, tmp_path)
     process.send_signal(number)
@@ -166,31 +166,31 @@ def test_a_signal_ends_all_that_the_run_began(tmp_path, pictures, narrow, places
 
 
 @pytest.mark.parametrize('seconds', [0.6, 1.2])
-def test_two_signals(tmp_path, pictures, narrow, places, seconds):
-    """The second one meets the end of Ray, which makes SIGTERM end a process at once."""
+def test_a_second_signal_does_not_cut_the_cleanup_short(tmp_path, pictures, narrow, places, seconds):
+    """The second signal arrives during ray.shutdown, which makes SIGTERM end a process at once."""
     process = begin(tmp_path, pictures[0], narrow[1], '--cluster')
     wait_for(process, 3, tmp_path)
     process.send_signal(TERM)
     time.sleep(seconds)
     process.send_signal(TERM)
     check(process, TERM, tmp_path, {}, places, pictures[1])
-    assert process.returncode == 128 + TERM  # it ended by itself
+    assert process.returncode == 128 + TERM  # it exited, and was not killed
 
 
-def test_what_a_killed_run_left_goes_with_the_next(tmp_path, pictures, narrow, places):
+def test_the_next_run_removes_the_files_of_a_killed_run(tmp_path, pictures, narrow, places):
     process = begin(tmp_path, pictures[0], narrow[1], '--cluster')
     wait_for(process, 'raylet', tmp_path)
     process.kill()
     process.communicate()
-    assert find_left({}, 30) == {} and places() != []  # Ray's agents look for their raylet now and then
+    assert find_left({}, 30) == {} and places() != []  # Ray's agents only check now and then for their raylet
     process = begin(tmp_path, pictures[0], narrow[1], '--cluster')
     wait_for(process, 'raylet', tmp_path)
     process.send_signal(INT)
     check(process, INT, tmp_path, {}, places, pictures[1])
 
 
-def test_a_cluster_of_the_users_goes_on(tmp_path, pictures, narrow, places, monkeypatch):
-    folder = tempfile.mkdtemp(prefix='ray')  # short, for sockets
+def test_a_cluster_of_the_user_keeps_running(tmp_path, pictures, narrow, places, monkeypatch):
+    folder = tempfile.mkdtemp(prefix='ray')  # the paths of sockets must be short
     monkeypatch.setenv('RAY_TMPDIR', folder)
     ray = [sys.executable, '-m', 'ray.scripts.scripts']
     flags = ['--head', '--port=6399', '--num-cpus=1', '--include-dashboard=false', '--disable-usage-stats']
@@ -206,5 +206,5 @@ def test_a_cluster_of_the_users_goes_on(tmp_path, pictures, narrow, places, monk
         )
         assert again.returncode == 0 and snapshot(tmp_path / 'out') == pictures[1], again
     finally:
-        find_left({}, 0)  # `ray stop` would end other Rays of this machine, too
+        find_left({}, 0)  # `ray stop` would end other Rays of this machine too
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""The last channel of BMP, TGA and TIFF files: transparency, colours multiplied by it, or nothing of the kind."""
+"""The last channel of BMP, TGA and TIFF files: alpha, premultiplied alpha, or no alpha."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ COLOUR, ALPHA = (200, 100, 50), (0, 40, 128, 255)
 
 
 def tga(alpha, descriptor_bits, attributes=None):
-    """A TGA file of one row, 32 bits a pixel, by hand (Truevision TGA 2.0)."""
+    """Return a TGA file of one row, 32 bits a pixel (Truevision TGA 2.0)."""
     header = struct.pack('<BBBHHBHHHHBB', 0, 0, 2, 0, 0, 0, 0, 0, len(alpha), 1, 32, 0x20 | descriptor_bits)
     data = header + b''.join(bytes([*COLOUR[::-1], each]) for each in alpha)
     if attributes is None:
@@ -55,14 +55,14 @@ def test_tga_of_premultiplied_colours_is_divided(tmp_path):
 
 
 def bmp(alpha, mask):
-    """A BMP file of one row, 32 bits a pixel, with a header of version 4."""
+    """Return a BMP file of one row, 32 bits a pixel, with a header of version 4."""
     pixels = b''.join(bytes([*COLOUR[::-1], each]) for each in alpha)
     header = struct.pack('<IiiHHIIiiII', 108, len(alpha), 1, 1, 32, 3, len(pixels), 0, 0, 0, 0)
     header += struct.pack('<IIII', 0xFF0000, 0xFF00, 0xFF, mask) + b'BGRs'.ljust(52, b'\0')
     return struct.pack('<2sIHHI', b'BM', 14 + len(header) + len(pixels), 0, 0, 14 + len(header)) + header + pixels
 
 
-def test_bmp_is_transparent_where_its_mask_says_so(tmp_path):
+def test_bmp_is_transparent_if_its_mask_says_so(tmp_path):
     assert read(tmp_path, bmp(ALPHA, 0xFF000000), 'a.bmp').pixels[0].tolist() == [[*COLOUR, each] for each in ALPHA]
     assert read(tmp_path, bmp(ALPHA, 0), 'a.bmp').pixels[0].tolist() == [[*COLOUR]] * len(ALPHA)
 
@@ -71,7 +71,7 @@ def test_bmp_is_transparent_where_its_mask_says_so(tmp_path):
 def test_a_picture_that_would_be_invisible_everywhere_is_opaque_with_a_note(tmp_path, name, data):
     picture = read(tmp_path, data, name)
     assert picture.pixels[0].tolist() == [[*COLOUR]] * 2
-    assert picture.notes == ['opaque: its transparency is 0 everywhere']
+    assert picture.notes == ['treated as opaque: its alpha is 0 everywhere']
 
 
 @pytest.mark.parametrize('ink_set', [1, 2])
@@ -88,5 +88,5 @@ def test_tiff_of_other_inks_than_cmyk_is_refused(tmp_path, ink_set):
 def test_postscript_under_the_name_of_a_picture_starts_no_program(tmp_path):
     file = io.BytesIO()
     Image.new('RGB', (8, 8)).save(file, 'EPS')
-    with pytest.raises(ValueError, match='EPS is not read'):
+    with pytest.raises(ValueError, match='EPS is not supported'):
         read(tmp_path, file.getvalue(), 'a.png')

@@ -1,4 +1,4 @@
-"""The bar of RDN_upscale.py: megapixels, speed and the time left over all pictures, by what the network computes."""
+"""The progress bar of RDN_upscale.py: megapixels, speed and time left, measured by the network's work."""
 
 import io
 import re
@@ -38,7 +38,7 @@ class Clock:
 
 @pytest.fixture
 def load_of(tmp_path):
-    """load_of((width, height), ..., options): the Workload of pictures of these sizes."""
+    """Return load_of((width, height), ..., options), which returns the Workload of pictures of these sizes."""
 
     def make(*sizes, mode='RGB', **options):
         jobs = []
@@ -56,14 +56,14 @@ def bar_of(load, expected):
     return batch_bar.BatchBar(load, expected, io.StringIO(), clock), clock
 
 
-def test_before_the_first_tile_the_bar_says_what_the_line_said(load_of):
-    """4 megapixels in 100 seconds."""
+def test_before_the_first_tile_the_bar_shows_the_estimate(load_of):
+    """The estimate is 100 seconds for 4 megapixels."""
     bar, _ = bar_of(load_of((2000, 1000), (2000, 1000)), 100)
     assert bar.text() == '0.00 of 4.00 MP, 25 s/MP, 01:40 left'
 
 
-def test_work_counts_and_not_files(load_of):
-    """Nine small pictures and a hundred times their pixels in one: a tenth of the files is nearly all of the time."""
+def test_progress_counts_work_and_not_files(load_of):
+    """One large picture has a hundred times the pixels of each of nine small ones, and takes nearly all of the time."""
     load = load_of((1000, 1000), *[(100, 100)] * 9)
     bar, clock = bar_of(load, None)
     clock.now = 50.0
@@ -76,16 +76,16 @@ def test_work_counts_and_not_files(load_of):
 
 
 def test_a_second_pass_counts_four_times(load_of):
-    """One of two pictures of 500 x 500 is doubled twice to be 2000 wide, the other, twice as wide, once."""
+    """To be 2000 pixels wide, the picture of 500 x 500 is doubled twice, and the one of 1000 x 1000 once."""
     load = load_of((500, 500), (1000, 1000), size=TargetSize('width', 2000))
     bar, clock = bar_of(load, None)
     clock.now = 5.0
-    bar.advance(load.jobs[0], 1.0)  # 1.25 of 2.25 megapixels that are computed
+    bar.advance(load.jobs[0], 1.0)  # 1.25 of 2.25 megapixels go into the network
     found = re.fullmatch(r'0\.69 of 1\.25 MP, 7\.2 s/MP, 00:0([34]) left', bar.text())
     assert found, bar.text()
 
 
-def test_the_time_left_is_steady_where_the_expectation_is_right(load_of):
+def test_the_time_left_is_steady_if_the_estimate_is_right(load_of):
     load = load_of((1000, 1000), (300, 200), (2000, 1000))
     bar, clock = bar_of(load, 1000)
     whole = sum(load.weight(job) for job in load.jobs)
@@ -97,12 +97,12 @@ def test_the_time_left_is_steady_where_the_expectation_is_right(load_of):
             assert abs(60 * int(minutes) + int(seconds) - (1000 - clock.now)) < 1.5
 
 
-def test_fast_work_is_said_in_megapixels_a_second(load_of):
+def test_fast_work_is_shown_in_megapixels_per_second(load_of):
     bar, clock = bar_of(load_of((2000, 1000)), 0.5)
     assert '4.0 MP/s' in bar.text()
 
 
-def test_what_fails_leaves_the_total_and_what_was_skipped_never_was_in_it(load_of, tmp_path):
+def test_failed_and_skipped_pictures_are_not_in_the_total(load_of, tmp_path):
     Image.new('RGB', (1, 1)).save(str(tmp_path / '1_out.png'))
     load = load_of((1000, 1000), (1000, 1000), (1000, 1000), resume=True)
     bar, _ = bar_of(load, 40)
@@ -132,7 +132,7 @@ def test_pictures_of_unknown_size_do_not_stop_the_bar(load_of, tmp_path):
     unknown = processing.PictureJob(str(tmp_path / '2.png'), '2.png', 'x')
     both = workload.Workload([load.jobs[0], unknown], Doubling(), 2, processing.Options(tile_size=4096))
     bar, _ = bar_of(both, 10)
-    assert '0.00 of 2.00 MP' in bar.text()  # as large as the others
+    assert '0.00 of 2.00 MP' in bar.text()  # it counts as the mean of the others
     alone, _ = bar_of(workload.Workload([unknown], Doubling(), 2, processing.Options()), None)
     alone.advance(unknown, 0.5)
     alone.finish(unknown, is_done=True)
@@ -156,8 +156,8 @@ def test_a_header_is_read_once_for_the_line_and_the_bar(load_of, monkeypatch):
     assert sorted(read) == sorted(job.source for job in load.jobs)
 
 
-def test_of_very_many_pictures_the_headers_are_read_when_it_is_their_turn(load_of, monkeypatch):
-    """Every second one of 2,000 is looked at; the total follows what is found later."""
+def test_headers_that_were_not_sampled_are_read_when_their_pictures_are_enlarged(load_of, monkeypatch):
+    """Every second header of 2,000 is read before the run; the total is corrected when the others are read."""
     monkeypatch.setattr(
         workload,
         'look_at',
@@ -171,7 +171,7 @@ def test_of_very_many_pictures_the_headers_are_read_when_it_is_their_turn(load_o
     assert not load.is_sampled and load.total().megapixels == pytest.approx(1500)
 
 
-def test_a_turned_picture_is_planned_as_a_person_sees_it(tmp_path):
+def test_the_header_of_a_turned_picture_has_its_upright_size(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 8
     for ending, said in {'jpg': {'exif': exif}, 'tif': {'tiffinfo': {0x0112: 8}}, 'webp': {'exif': exif}}.items():
@@ -179,7 +179,7 @@ def test_a_turned_picture_is_planned_as_a_person_sees_it(tmp_path):
         assert workload.look_at(str(tmp_path / f'a.{ending}')) == workload.Header(20, 30, False), ending
 
 
-def test_the_work_of_passes_is_that_of_every_input(load_of):
+def test_the_work_includes_all_passes_alpha_and_the_self_ensemble(load_of):
     load = load_of((100, 50), mode='RGBA', size=TargetSize('scale', 3), self_ensemble=True)
     total = load.total()
     assert total.network_pixels == (100 * 50 + 200 * 100) * 2 * 8

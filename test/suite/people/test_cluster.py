@@ -1,4 +1,4 @@
-"""RDN_upscale.py --cluster, on Python 3.10 and later: three nodes on this machine, in a network that is the loopback only."""
+"""RDN_upscale.py --cluster, on Python 3.10 and later: three nodes on this machine, in a network with only the loopback."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""pictures/cluster: pictures handed to workers that die, are refused or come late; Ray is a stand-in that does as it is told."""
+"""pictures/cluster: pictures and workers that die, fail or are refused; a stand-in replaces Ray."""
 
 import collections
 import itertools
@@ -29,9 +29,10 @@ class OutOfMemoryError(RayError):
 
 
 class StandIn:
-    """Ray's calls, done when they are waited for. nodes_there: name -> cores; does: (actor's number, call, task) -> result.
+    """A replacement of Ray that makes each call when `get` asks for its value.
 
-    What `does` returns is raised where it is an exception; a RayError is the actor's end.
+    nodes_there: name -> cores; does: (actor's number, call, task) -> result. If the result is an exception, it is raised; a
+    RayError ends the actor.
     """
 
     exceptions = types.SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError, OutOfMemoryError=OutOfMemoryError)
@@ -90,7 +91,7 @@ class Actor:
 
 @pytest.fixture
 def started(monkeypatch, tmp_path):
-    """started(nodes, does, places, page) -> (stand-in, Summary) after a run over pictures of these places."""
+    """Return started(nodes, does, places, page), which runs the pictures and returns (stand-in, Summary)."""
     monkeypatch.setitem(sys.modules, 'ray', types.ModuleType('ray'))
     monkeypatch.setitem(sys.modules, 'ray.util', types.ModuleType('ray.util'))
     strategies = types.ModuleType('ray.util.scheduling_strategies')
@@ -133,7 +134,7 @@ def started(monkeypatch, tmp_path):
 
 
 def dying(places):
-    """A function for `started`: the worker of a picture dies as often as this says, place -> times."""
+    """Return a function for `started` that kills the worker of a picture so many times; `places`: place -> times."""
     left = dict(places)
 
     def does(_, name, task):
@@ -152,7 +153,7 @@ def test_a_picture_that_kills_its_worker_is_tried_twice_and_the_others_are_done(
     ray, summary = started({'a': 2}, dying({'3.png': 99}), PLACES)
     assert [place for _, _, place in ray.calls].count('3.png') == 2
     assert (summary.done, summary.failed) == (9, 1)
-    assert summary.first_failures == [f'{tmp_path}/in/3.png: its worker died 2 times: of too little memory?']
+    assert summary.first_failures == [f'{tmp_path}/in/3.png: its worker died 2 times: too little memory?']
 
 
 def test_pictures_whose_workers_are_killed_by_something_else_are_all_done(started):
@@ -160,7 +161,7 @@ def test_pictures_whose_workers_are_killed_by_something_else_are_all_done(starte
     assert (summary.done, summary.failed) == (10, 0)
 
 
-def test_a_picture_that_takes_too_much_memory_is_tried_twice_whatever_became_of_others(started):
+def test_a_picture_that_takes_too_much_memory_is_tried_twice_even_if_other_retries_succeeded(started):
     def does(_, name, task):
         return OutOfMemoryError('too much') if name == 'upscale' and task.place == '4.png' else others(_, name, task)
 
@@ -182,7 +183,7 @@ def test_workers_that_are_killed_while_they_wait_are_started_again(started):
     assert (summary.done, summary.failed) == (1, 0)
 
 
-def test_a_machine_that_is_lost_is_named_once_though_all_its_workers_go(started, monkeypatch):
+def test_a_machine_that_is_lost_is_named_once_though_all_its_workers_die(started, monkeypatch):
     nodes, lost = {'a': 4, 'b': 4}, []
     monkeypatch.setattr(fleet.Fleet, 'on_lost', property(lambda _: lost.append, lambda *_: None), raising=False)
 
@@ -195,7 +196,7 @@ def test_a_machine_that_is_lost_is_named_once_though_all_its_workers_go(started,
     assert summary.done == 10 and lost == ['address of a']
 
 
-def test_a_machine_whose_workers_are_killed_at_their_start_is_used_after_a_while(started, capsys):
+def test_a_machine_whose_workers_are_killed_at_their_start_is_used_again_later(started, capsys):
     _, summary = started({'a': 1}, lambda number, *_: RayError('killed') if number < 5 else None, PLACES)
     assert summary.done == 10
     assert (
@@ -208,7 +209,7 @@ def test_a_machine_whose_workers_always_die_at_their_start_ends_the_run(started)
         started({'a': 1}, lambda *_: RayError('killed'), PLACES)
 
 
-def test_a_lost_worker_of_a_band_has_the_large_picture_cut_again(started):
+def test_a_large_picture_is_cut_again_if_a_worker_dies_during_a_band(started):
     died = []
 
     def does(number, name, task):
@@ -226,7 +227,7 @@ def test_a_lost_worker_of_a_band_has_the_large_picture_cut_again(started):
     assert summary.done == 1 and names.count('cut') == 2 and names[-1] == 'join' and names.count('upscale_band') >= 4
 
 
-def test_a_full_disk_of_every_machine_is_the_reason_that_is_named(started, tmp_path):
+def test_a_full_disk_of_every_machine_is_named_as_the_reason(started, tmp_path):
     full = worker.Outcome('unfit', 'no space left on device')
     _, summary = started(
         {'a': 2}, lambda _, name, task: full if name == 'upscale' and task.place == '1.png' else None, PLACES
@@ -235,7 +236,7 @@ def test_a_full_disk_of_every_machine_is_the_reason_that_is_named(started, tmp_p
     assert summary.done == 9
 
 
-def test_a_failure_without_a_name_gets_that_of_the_picture(started, tmp_path):
+def test_a_failure_line_without_a_path_names_the_picture(started, tmp_path):
     failed = worker.Outcome('failed', 'not enough memory')
     _, summary = started(
         {'a': 1}, lambda _, name, task: failed if name == 'upscale' and task.place == '1.png' else None, PLACES
@@ -243,7 +244,7 @@ def test_a_failure_without_a_name_gets_that_of_the_picture(started, tmp_path):
     assert summary.first_failures == [f'{tmp_path}/in/1.png: not enough memory']
 
 
-def test_a_result_that_does_not_fit_its_picture_fails_alone_on_the_report_too(started, tmp_path):
+def test_a_result_of_the_wrong_size_fails_only_its_own_picture(started, tmp_path):
     small, large = (Image.new('RGB', (side, side)) for side in (20, 30))
 
     def does(_, name, task):
@@ -257,9 +258,9 @@ def test_a_result_that_does_not_fit_its_picture_fails_alone_on_the_report_too(st
     assert (summary.skipped, summary.failed) == (9, 1) and '1.png' in summary.first_failures[0]
 
 
-def test_an_address_where_nothing_answers_is_said_at_once():
+def test_an_address_where_nothing_answers_is_refused_at_once():
     with socket.socket() as taken:
-        taken.bind(('127.0.0.1', 0))  # and does not listen
+        taken.bind(('127.0.0.1', 0))  # without listening
         address = f'127.0.0.1:{taken.getsockname()[1]}'
         for given in (address, f'ray://{address}'):
             with pytest.raises(ValueError, match=f'--cluster {given}: nothing answers there'):
@@ -272,7 +273,7 @@ def test_an_address_where_nothing_answers_is_said_at_once():
 
 
 @pytest.mark.parametrize('mode', [None, 'disabled'])
-def test_a_token_is_that_of_the_user_and_of_a_ray_of_our_own_is_new(monkeypatch, tmp_path, mode):
+def test_our_own_ray_has_a_new_token_and_other_clusters_have_the_users(monkeypatch, tmp_path, mode):
     monkeypatch.setenv('HOME', str(tmp_path))
     found = []
     for address in ('', 'host:1', ''):

@@ -1,4 +1,4 @@
-"""pictures/cluster: the pictures of folders and stores, listed, read, written whole; without Ray."""
+"""pictures/cluster without Ray: pictures of folders and stores are listed, read, and written atomically."""
 
 import contextlib
 import errno
@@ -40,13 +40,13 @@ def test_pictures_are_listed_as_on_one_machine(tmp_path):
     assert summary.passed == 1 and summary.passed_names == [str(tmp_path / 'in' / 'notes.txt')]
 
 
-def test_earlier_results_beside_their_sources_are_no_pictures(tmp_path):
+def test_earlier_results_next_to_their_sources_are_not_enlarged(tmp_path):
     touch(tmp_path, 'a.png', 'a_x2.png', 'b_x2.png', 'c.JPG', 'c_x2.jpg', 'c_x2.png')
     tasks, _ = listed(tmp_path, tmp_path)
     assert [task.place for task in tasks] == ['a.png', 'b_x2.png', 'c.JPG', 'c_x2.png']
 
 
-def test_two_pictures_of_one_result_are_found_wherever_they_lie_in_the_list(tmp_path):
+def test_pictures_with_the_same_result_are_found_anywhere_in_the_list(tmp_path):
     names = ['p.gif', 'p.a.gif', 'p.b.png', 'p.png', 'p b.png', 'p-.png', 'q/p.png', 'q/p.tga', 'p0.png']
     touch(tmp_path / 'in', *names)
     tasks, _ = listed(tmp_path / 'in', tmp_path / 'out')
@@ -58,7 +58,7 @@ def test_two_pictures_of_one_result_are_found_wherever_they_lie_in_the_list(tmp_
     assert len(tasks) == len(names)
 
 
-def test_the_report_shows_all_of_the_first_and_ever_fewer_to_the_end():
+def test_the_report_shows_the_first_pictures_and_then_fewer_and_fewer():
     shown = list(filter(task_source.is_shown, range(1 << 20)))
     assert shown[:17] == list(range(17)) and max(shown) > 1 << 19
     assert [sum(1 << n <= x < 2 << n for x in shown) for n in range(4, 20)] == [16] * 16
@@ -71,7 +71,7 @@ def test_names_of_a_store_that_would_leave_the_output_are_refused(flaky, tmp_pat
     monkeypatch.setattr(store, '_root', '/pictures')
     names, summary = naming.Naming('', '_x2', None, False), processing.Summary()
     tasks = list(task_source.find_tasks(store, stores.Folder(str(tmp_path)), names, summary))
-    assert [isinstance(task, str) and 'is no name for a file' in task for task in tasks] == [True, True, False]
+    assert [isinstance(task, str) and 'not a valid file name' in task for task in tasks] == [True, True, False]
 
 
 def test_a_picture_that_would_replace_itself_is_refused_also_where_results_are_skipped(tmp_path):
@@ -81,7 +81,7 @@ def test_a_picture_that_would_replace_itself_is_refused_also_where_results_are_s
     assert refused == f'{tmp_path}/a.png: would be replaced by its result: name another --output or --suffix'
 
 
-def test_the_views_of_a_report_that_is_being_written_are_no_pictures(tmp_path):
+def test_the_views_of_a_report_that_is_being_written_are_not_enlarged(tmp_path):
     touch(tmp_path / 'in', 'a.png', 'report/.index_views.0123abcd.partial/a_rdn.png', 'report/index_views/b.png')
     tasks, _ = listed(tmp_path / 'in', tmp_path / 'out')
     assert [task.place for task in tasks] == ['a.png']
@@ -92,7 +92,7 @@ def test_the_views_of_a_report_that_is_being_written_are_no_pictures(tmp_path):
 # --- stores
 
 
-def test_a_folder_means_the_same_on_a_machine_where_another_one_is_current(tmp_path, monkeypatch):
+def test_a_relative_folder_is_the_same_on_a_machine_with_another_current_folder(tmp_path, monkeypatch):
     (tmp_path / 'in').mkdir()
     monkeypatch.chdir(tmp_path)
     store = stores.open_store('in')
@@ -104,7 +104,7 @@ def test_a_folder_means_the_same_on_a_machine_where_another_one_is_current(tmp_p
         assert path == str(tmp_path / 'in' / 'a.png')
 
 
-def test_a_request_that_fails_now_and_then_is_asked_again(flaky, tmp_path):
+def test_a_request_that_fails_is_retried(flaky, tmp_path):
     store = stores.open_store('flaky://pictures')
     flaky.fails = stores.TRIES - 1
     with store.writing('a.png', str(tmp_path)) as path, open(path, 'wb') as file:
@@ -115,7 +115,7 @@ def test_a_request_that_fails_now_and_then_is_asked_again(flaky, tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_a_store_that_fails_for_good_is_named_with_the_picture(flaky, tmp_path):
+def test_an_error_of_a_store_that_always_fails_names_the_picture(flaky, tmp_path):
     store = stores.open_store('flaky://pictures')
     flaky.fails = 100
     with pytest.raises(OSError) as raised:
@@ -127,8 +127,8 @@ def test_a_store_that_fails_for_good_is_named_with_the_picture(flaky, tmp_path):
 
 
 @pytest.mark.parametrize('is_there', [False, True])
-def test_a_store_that_denies_the_question_for_a_file_is_named_so_and_keeps_nothing(flaky, monkeypatch, is_there):
-    """S3 answers HEAD with 403 without the right to read, and for what is not there without the right to list."""
+def test_a_store_that_does_not_say_whether_a_file_exists_is_refused_and_keeps_nothing(flaky, monkeypatch, is_there):
+    """S3 answers HEAD with 403 without the right to read, and for missing objects without the right to list."""
     store, info = stores.open_store('flaky://pictures'), flaky.info
 
     def deny(self, path, **keywords):
@@ -138,14 +138,12 @@ def test_a_store_that_denies_the_question_for_a_file_is_named_so_and_keeps_nothi
 
     monkeypatch.setattr(flaky, 'exists_really', lambda self, path: path in self.store, raising=False)
     monkeypatch.setattr(flaky, 'info', deny)
-    with pytest.raises(
-        PermissionError, match='does not say whether a file is there: Forbidden: allow reading'
-    ) as raised:
+    with pytest.raises(PermissionError, match='does not say whether a file exists: Forbidden: allow reading') as raised:
         store.check_writable()
     assert raised.value.filename == 'flaky://pictures' and flaky.store == {}
 
 
-def test_nothing_is_put_where_writing_failed(flaky, tmp_path):
+def test_nothing_is_uploaded_if_writing_failed(flaky, tmp_path):
     store = stores.open_store('flaky://pictures')
     with pytest.raises(ValueError):
         with store.writing('half.png', str(tmp_path)) as path, open(path, 'wb') as file:
@@ -154,7 +152,7 @@ def test_nothing_is_put_where_writing_failed(flaky, tmp_path):
     assert not store.exists('half.png') and os.listdir(str(tmp_path)) == []
 
 
-def test_a_store_that_writes_bit_by_bit_shows_no_half_of_a_file(flaky, tmp_path, monkeypatch):
+def test_a_store_without_atomic_uploads_shows_no_half_written_file(flaky, tmp_path, monkeypatch):
     store = stores.open_store('flaky://pictures')
     whole = flaky.put_file
 
@@ -175,7 +173,7 @@ def test_a_store_that_writes_bit_by_bit_shows_no_half_of_a_file(flaky, tmp_path,
     assert list(store.list(store)) == ['sub/a.png']
 
 
-def test_a_store_is_listed_folder_by_folder_and_asked_again(flaky, tmp_path):
+def test_a_store_is_listed_folder_by_folder(flaky, tmp_path):
     store = stores.open_store('flaky://pictures')
     for place in ('b.png', 'a.png', 'sub/c.png', '.hidden/d.png', 'out/e.png'):
         with store.writing(place, str(tmp_path)) as path, open(path, 'wb'):
@@ -196,14 +194,14 @@ def test_a_file_url_is_a_folder(tmp_path):
     assert isinstance(store, stores.Folder) and store.is_there()
 
 
-def test_a_folder_by_its_url_is_made_where_it_says(tmp_path, monkeypatch):
+def test_a_folder_given_as_a_url_is_made_at_its_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for kind in ('file', 'local'):
         stores.open_store(f'{kind}://{tmp_path}/out/{kind}').check_writable()
     assert snapshot(tmp_path) == {'out': None, 'out/file': None, 'out/local': None}
 
 
-def test_a_url_of_a_kind_that_is_not_known_is_refused():
+def test_a_url_of_an_unknown_protocol_is_refused():
     pytest.importorskip('fsspec')
     with pytest.raises(ValueError, match='nosuch://x: cannot be opened'):
         stores.open_store('nosuch://x')

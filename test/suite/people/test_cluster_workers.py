@@ -1,4 +1,4 @@
-"""pictures/cluster: what workers do and take, and what is said before there are any; without Ray."""
+"""pictures/cluster without Ray: workers, their resources, and errors before they start."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ from helpers import assert_refused, run_python, snapshot
 
 @pytest.fixture
 def made(tmp_path, narrow):
-    """made(options) -> a Worker from in/ to out/."""
+    """Return made(options), which returns a Worker from in/ to out/."""
     (tmp_path / 'in').mkdir()
     (tmp_path / 'out').mkdir()
     with open(narrow[1], 'rb') as file:
@@ -49,7 +49,7 @@ def made(tmp_path, narrow):
 
 
 @pytest.mark.parametrize('name, size', [('a.png', (500, 700)), ('a.jpg', (300, 90)), ('a.tif', (60, 50))])
-def test_a_picture_in_bands_becomes_the_file_that_it_becomes_whole(made, photos, tmp_path, name, size):
+def test_a_picture_in_bands_becomes_the_same_file_as_in_one_piece(made, photos, tmp_path, name, size):
     with Image.open(photos[0]) as photo:
         photo.convert('RGB').resize(size).save(tmp_path / 'in' / name)
     task = worker.PictureTask(name, 'whole' + os.path.splitext(name)[1])
@@ -66,7 +66,7 @@ def test_a_picture_in_bands_becomes_the_file_that_it_becomes_whole(made, photos,
         assert found[0] == found[1]
 
 
-def test_sixteen_bits_and_alpha_in_bands_are_those_of_the_whole(made, tmp_path):
+def test_sixteen_bits_and_alpha_are_the_same_in_bands_as_in_one_piece(made, tmp_path):
     import cv2
 
     random = np.random.RandomState(0)
@@ -92,7 +92,7 @@ def test_a_picture_of_a_wanted_size_stays_with_one_worker(made, photos, tmp_path
         assert large.size == (150, 100)
 
 
-def test_a_large_picture_is_handed_back_only_where_it_can_be_cut(made, photos, tmp_path, monkeypatch):
+def test_a_large_picture_is_returned_only_if_the_scheduler_can_cut_it(made, photos, tmp_path, monkeypatch):
     with Image.open(photos[0]) as photo:
         photo.convert('RGB').resize((300, 200)).save(tmp_path / 'in' / 'a.png')
     monkeypatch.setattr(worker, 'LARGE_MEGAPIXELS', 0.05)
@@ -113,13 +113,13 @@ def test_all_frames_of_a_file_stay_together_on_one_worker(made, photos, tmp_path
         assert image.size == (120, 80) and image.n_frames == 2
 
 
-def test_what_a_worker_that_died_had_written_is_done(made, photos, tmp_path):
+def test_a_result_that_a_worker_wrote_before_it_died_counts_as_done(made, photos, tmp_path):
     with Image.open(photos[0]) as photo:
         photo.convert('RGB').resize((40, 30)).save(tmp_path / 'in' / 'a.png')
     one, task = made(), worker.PictureTask('a.png', 'a_x2.png')
     assert one.upscale(task).kind == 'done'
     before = snapshot(tmp_path / 'out')
-    assert one.upscale(task).kind == 'failed'  # as on one machine: is there already
+    assert one.upscale(task).kind == 'failed'  # the result exists, as on one machine
     assert one.upscale(task._replace(is_retry=True)).kind == 'done'
     assert snapshot(tmp_path / 'out') == before
     assert made(resume=True).upscale(task).kind == 'skipped'
@@ -139,7 +139,7 @@ def test_a_machine_that_does_not_see_the_first_picture_says_so(made, tmp_path):
     assert 'elsewhere.png: this machine does not see the file' in str(worker.Worker(setup, 1).ready().refusal)
 
 
-def test_a_first_picture_that_is_a_link_to_nowhere_refuses_no_machine(made, tmp_path):
+def test_a_first_picture_that_is_a_broken_link_refuses_no_machine(made, tmp_path):
     (tmp_path / 'in' / '0.png').symlink_to('nowhere')
     (tmp_path / 'in' / 'a.png').write_bytes(b'')
     assert made().ready().refusal is None
@@ -153,24 +153,24 @@ def test_a_machine_that_may_not_write_the_results_says_so(made, monkeypatch):
     assert 'cannot be written to' in made().ready().refusal
 
 
-def test_a_local_copy_that_fills_a_machines_disk_is_not_the_end_of_all(made, flaky, monkeypatch):
+def test_a_local_copy_that_fills_a_machines_disk_does_not_end_the_run(made, flaky, monkeypatch):
     one = made()
     one._input = stores.open_store('flaky://pictures')
     monkeypatch.setattr(one._input._system, 'get_file', lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'full')))
     outcome = one.upscale(worker.PictureTask('a.png', 'b.png'))
     assert outcome.kind == 'unfit'
-    assert outcome.line == f'flaky://pictures/a.png: full: local copies of it need room in {tempfile.gettempdir()}'
+    assert outcome.line == f'flaky://pictures/a.png: full: local copies need space in {tempfile.gettempdir()}'
 
 
-def test_a_full_disk_of_one_machine_is_not_the_end_of_all(made, tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_run_only_if_all_machines_share_it(made, tmp_path, monkeypatch):
     one = made()
     monkeypatch.setattr(one, '_upscale', lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, 'no space', 'x')))
-    assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'hopeless'
-    one._output = None  # no Folder
+    assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'fatal'
+    one._output = None  # not a Folder, so not shared
     assert one.upscale(worker.PictureTask('a.png', 'b.png')).kind == 'unfit'
 
 
-def test_a_broken_model_is_named_as_the_user_names_it(tmp_path):
+def test_an_error_of_a_model_names_the_path_that_the_user_gave(tmp_path):
     here = str(tmp_path), str(tmp_path)
     setup = worker.Setup(
         b'no model', 'my.onnx', 'auto', 'fp32', engines.Place(), here, here, [], None, processing.Options()
@@ -226,7 +226,7 @@ def test_without_ray_one_line_names_what_to_install(one_picture, monkeypatch, tm
         (['--model=nowhere.onnx'], 'no such model'),
     ],
 )
-def test_what_cannot_work_is_said_before_ray_starts(one_picture, monkeypatch, tmp_path, flags, words):
+def test_wrong_inputs_and_models_are_refused_before_ray_starts(one_picture, monkeypatch, tmp_path, flags, words):
     monkeypatch.setattr(fleet, 'joined', lambda _: pytest.fail('started'))
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'photo.png').write_bytes(b'')
@@ -241,7 +241,7 @@ def test_a_url_without_the_flag_for_it_is_refused(one_picture, monkeypatch, tmp_
 
 
 def test_the_packages_that_are_sent_are_all_that_a_worker_needs(tmp_path):
-    """On another machine there is no checkout beside them."""
+    """Another machine has no checkout of the repository."""
     for path in fleet.sent_packages():
         copy = shutil.copytree if os.path.isdir(path) else shutil.copy
         copy(path, str(tmp_path / os.path.basename(path)))

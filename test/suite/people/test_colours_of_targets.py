@@ -1,6 +1,7 @@
-"""Every format that is written, with pictures of every colour space: the colours stay, or a note says why not.
+"""Writing pictures of every colour space in every format: the colours stay, or a note says why not.
 
-The judge is littleCMS by Pillow's ImageCms, and for what a file says by numbers the formulas of H.273.
+The tests convert colours to sRGB for comparison: with littleCMS (Pillow's ImageCms) if there is a profile, with H.273's
+formulas if there are numbers.
 """
 
 import io
@@ -18,7 +19,7 @@ from PIL import Image, ImageCms
 TARGETS = [
     ending for ending in ('.png', '.tif', '.jpg', '.webp', '.avif', '.bmp', '.jxl') if ending in registry.WRITABLE
 ]
-UNREADABLE = {'.jxl'}  # where pillow-jxl-plugin is missing
+UNREADABLE = {'.jxl'}  # if pillow-jxl-plugin is missing
 MODERN = sys.version_info >= (3, 10)
 D65 = (0.3127, 0.329)
 WIDE = (*D65, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046)  # BT.2020's
@@ -53,7 +54,7 @@ OTHER_SPACES = sorted(set(SPACES) - set(USUAL_SPACES))
 
 
 def patches(channels, kind):
-    """(48, 96, channels): 24 patches; alpha is full."""
+    """Return a picture (48, 96, channels) of 24 patches; alpha is opaque."""
     rng = np.random.default_rng(0)
     values = np.linspace(0.35, 0.55, 24).reshape(4, 6, 1) + rng.uniform(-0.03, 0.03, (4, 6, 3))  # all within sRGB
     values[0] = np.linspace(0.2, 0.9, 6)[:, None]  # greys
@@ -62,7 +63,7 @@ def patches(channels, kind):
 
 
 def seen(array, said):
-    """(24, 3): the mean colour of each patch in sRGB, 0 to 255, cut to its range."""
+    """Return the mean colour of each patch, (24, 3), in sRGB, 0 to 255, clipped."""
     array = array * (255 / np.iinfo(array.dtype).max)
     colours = array[:, :, :3] if array.shape[2] > 2 else array[:, :, [0, 0, 0]]
     means = colours.reshape(4, 12, 6, 16, 3)[:, 2:-2, :, 2:-2].mean((1, 3)).reshape(24, 3)
@@ -82,7 +83,7 @@ def seen(array, said):
 
 
 def by_numbers(coded, primaries, transfer):
-    """sRGB, 0 to 1, of coded values; the matrices are those of BT.2407 and of P3's standard, white is at 203 cd/m2."""
+    """Convert coded values to sRGB, 0 to 1. The matrices are from BT.2407 and P3's standard; white is 203 cd/m2."""
     if transfer == 16:
         power = coded ** (1 / 78.84375)
         light = (
@@ -105,7 +106,7 @@ def by_numbers(coded, primaries, transfer):
 
 
 def saved(path, array, said):
-    """The notes of writing an array."""
+    """Write an array, and return the notes."""
     height, width, channels = array.shape
     canvas = writer.Canvas(width, height, channels, array.dtype, path.suffix)
     canvas.put(slice(0, height), slice(0, width), array)
@@ -135,25 +136,25 @@ def test_colours_stay_or_a_note_says_why_not(tmp_path, ending, space, kind, chan
     is_grey, has_rgb_profile = channels < 3, said.icc_profile and space != 'a profile of grey'
     notes = saved(tmp_path / ('a' + ending), array, said)
     if any('without its profile' in note for note in notes):
-        assert said.icc_profile and is_grey == bool(has_rgb_profile)  # it is of other channels than the picture
+        # Only a profile for other channels may be dropped.
+        assert said.icc_profile and is_grey == bool(has_rgb_profile)
         return
     try:
         result = reader.read_picture(str(tmp_path / ('a' + ending)))
     except ValueError:
         if ending not in UNREADABLE or MODERN:
             raise
-        pytest.skip('JPEG XL is read on Python 3.10 and later')
-    if ending == '.jxl' and space in (
-        'PQ',
-        'HLG',
-    ):  # libjxl gives these as profiles that bend the brightness for a screen
+        pytest.skip('reading JPEG XL needs Python 3.10 or later')
+    # libjxl returns PQ and HLG as profiles that reduce the brightness for a screen: compare only names and pixels.
+    if ending == '.jxl' and space in ('PQ', 'HLG'):
         found = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(result.said.icc_profile or b'')))
         assert (
             found.strip() in {'PQ': ('Rec2100PQ', 'Gra_D65_Rel_PeQ'), 'HLG': ('Rec2100HLG', 'Gra_D65_Rel_HLG')}[space]
         )
         assert np.array_equal(result.pixels, array)
     else:
-        is_coarse = ending == '.avif' and kind == np.uint8  # 8 bits of a wide space, and YCbCr rounded to 8 bits
+        # 8 bits are coarse in a wide colour space, and AVIF also rounds YCbCr to 8 bits.
+        is_coarse = ending == '.avif' and kind == np.uint8
         limit = TOLERANCE * (4 if is_coarse else 1)
         assert np.abs(seen(result.pixels, result.said) - seen(array, said)).max() <= limit
     is_converted = space in ('PQ', 'HLG') and ending not in ('.png', '.avif', '.jxl')
@@ -163,8 +164,8 @@ def test_colours_stay_or_a_note_says_why_not(tmp_path, ending, space, kind, chan
 
 
 @pytest.mark.parametrize('channels', [1, 3])
-def test_a_bmp_holds_its_profile_where_its_header_says(tmp_path, channels):
-    """Offsets of BITMAPV5HEADER; OpenCV and Pillow read the pixels."""
+def test_the_header_of_a_bmp_points_to_its_profile(tmp_path, channels):
+    """The offsets are those of BITMAPV5HEADER. OpenCV and Pillow read the pixels."""
     path, array, profile = tmp_path / 'a.bmp', patches(channels, np.uint8)[:, :93], colour.make_profile(2.2, WIDE)
     assert saved(path, array, metadata.Metadata(icc_profile=profile, dpi=(300, 300))) == []
     content = path.read_bytes()
@@ -181,7 +182,7 @@ def test_a_bmp_holds_its_profile_where_its_header_says(tmp_path, channels):
     assert read is not None and np.array_equal(read if channels == 1 else read[:, :, ::-1], plain)
 
 
-def test_the_screen_shows_a_high_dynamic_range_as_srgb():
+def test_hdr_becomes_srgb_for_the_screen():
     array = patches(3, np.uint16)
     shown = np.asarray(writer.for_screen(array, SPACES['PQ']))
     assert np.abs(seen(shown, SPACES['nothing said']) - seen(array, SPACES['PQ'])).max() <= 1
@@ -189,7 +190,7 @@ def test_the_screen_shows_a_high_dynamic_range_as_srgb():
 
 @pytest.mark.skipif('.avif' not in TARGETS, reason='this Pillow writes no AVIF')
 @pytest.mark.parametrize('depth, is_said', [(10, False), (16, True)])
-def test_the_console_says_it_where_the_result_has_fewer_bits(upscale, depth, is_said):
+def test_the_console_says_that_the_result_has_fewer_bits(upscale, depth, is_said):
     steps = np.arange(16 * 24, dtype=np.uint32).reshape(16, 24)
     values = steps * 170 if depth == 16 else (steps * 65535 + 511) // 1023
     path = str(upscale.source / 'a.tif')

@@ -1,5 +1,6 @@
 """Mutated files of every format: each is read or refused with its name, and the process that reads them stays alive."""
 
+import io
 import os
 import random
 import subprocess
@@ -107,19 +108,29 @@ def mutate(data, chance):
     return bytes(result)
 
 
-def repaired(data):
-    """A PNG whose checksums are right again, so that the mutation reaches what lies behind their check."""
+def repaired(data, chance):
+    """Return a PNG with correct checksums, so that the mutation reaches the code behind their check.
+
+    In some files a chunk is repeated, missing or moved.
+    """
     if not data.startswith(png.SIGNATURE):
         return data
     chunks = list(png.chunks_of(data))
+    if chunks and chance.random() < 0.3:
+        chunk = chance.choice(chunks)
+        if chance.random() < 0.5:
+            chunks.remove(chunk)
+        chunks.insert(chance.randrange(len(chunks) + 1), chunk)
     return png.SIGNATURE + b''.join(png._chunk(name, content) for name, content in chunks)
 
 
-def fuzz(folder, seconds, seed):
+def fuzz(folder, seconds, seed, endings=tuple(registry.READABLE)):
     """Read mutated files for some seconds; prints how many were read, refused, and crashed their decoder's process."""
     chance = random.Random(seed)
     files = []
     for path in seeds(os.path.join(folder, 'seeds')):
+        if not path.endswith(endings):
+            continue
         with open(path, 'rb') as file:
             files.append((os.path.splitext(path)[1], file.read()))
     counts = {'read': 0, 'refused': 0, 'crashed': 0}
@@ -128,7 +139,7 @@ def fuzz(folder, seconds, seed):
         ending, data = chance.choice(files)
         data = mutate(data, chance)
         if chance.random() < 0.5:
-            data = repaired(data)
+            data = repaired(data, chance)
         path = os.path.join(folder, f'mutated{ending}')
         with open(path, 'wb') as file:
             file.write(data)
@@ -154,6 +165,34 @@ def keep(folder, data, ending, error):
     with open(os.path.join(folder, f'crash{len(os.listdir(folder))}{ending}'), 'wb') as file:
         file.write(data)
     print(error)
+
+
+# Chunks of a PNG with a palette, by their numbers in its right order: IHDR, PLTE, IDAT, IEND.
+@pytest.mark.parametrize(
+    'order', [(0, 0, 1, 2, 3), (0, 1, 1, 2, 3), (0, 1, 2, 1, 3), (0, 1, 2, 0, 3), (1, 0, 2, 3), (0, 2, 1, 3)]
+)
+def test_a_png_whose_chunks_repeat_or_are_out_of_order_is_refused_in_words(tmp_path, order):
+    """libpng refuses it too, but the version for Python 3.7 then ends the process."""
+    stream = io.BytesIO()
+    Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).convert('P').save(stream, 'PNG')
+    chunks = list(png.chunks_of(stream.getvalue()))
+    assert [name for name, _ in chunks] == [b'IHDR', b'PLTE', b'IDAT', b'IEND']
+    path = tmp_path / 'a.png'
+    path.write_bytes(png.SIGNATURE + b''.join(png._chunk(*chunks[number]) for number in order))
+    with pytest.raises(ValueError, match='(out of order|header is damaged)$'):
+        reader.read_picture(str(path))
+
+
+@pytest.mark.parametrize('lost', range(1, 7))
+def test_a_png_that_lacks_the_end_of_its_compressed_rows_is_refused_in_words(tmp_path, lost):
+    """All rows are there; the checksum after them, or the end of the last block, is not."""
+    stream = io.BytesIO()
+    Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4)).save(stream, 'PNG')
+    chunks = [(name, data[:-lost] if name == b'IDAT' else data) for name, data in png.chunks_of(stream.getvalue())]
+    path = tmp_path / 'a.png'
+    path.write_bytes(png.SIGNATURE + b''.join(png._chunk(*chunk) for chunk in chunks))
+    with pytest.raises(ValueError, match='is cut off'):
+        reader.read_picture(str(path))
 
 
 @pytest.mark.slow

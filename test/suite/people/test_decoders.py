@@ -1,4 +1,4 @@
-"""Decoders in processes of their own, and names of files that no library in C sees."""
+"""Decoders in worker processes, and file names, which no C library sees."""
 
 import io
 import os
@@ -60,21 +60,21 @@ NEWER = ('JPEG XL', 'AVIF', 'HEIF')
 
 @pytest.fixture
 def no_workers():
-    """No worker process at the beginning and the end of a test."""
+    """Start and end a test without worker processes."""
     decoders.end_all()
     yield
     decoders.end_all()
 
 
 def workers_of_this_process():
-    """The process numbers of the workers that run."""
+    """Return the process numbers of the workers that run."""
     return children_of(os.getpid())
 
 
 def children_of(number):
-    """The process numbers of the Python programs that a process started."""
+    """Return the process numbers of the Python programs that a process started."""
     command = ['ps', '-o', 'pid=,comm=', '--ppid', str(number)]
-    listed = subprocess.run(command, stdout=subprocess.PIPE).stdout.decode()  # status 1: there are none
+    listed = subprocess.run(command, stdout=subprocess.PIPE).stdout.decode()  # ps exits with 1 if there are none
     return [int(line.split()[0]) for line in listed.splitlines() if 'python' in line]
 
 
@@ -90,9 +90,9 @@ def wait_until(is_true):
 
 
 @pytest.mark.parametrize('each', registry.FORMATS, ids=lambda each: each.name)
-def test_a_name_that_is_not_utf8_is_read_in_every_format(tmp_path, each):
+def test_a_file_whose_name_is_not_utf8_is_read_in_every_format(tmp_path, each):
     if each.name in NEWER and not MODERN:
-        pytest.skip(f'no library of Python 3.7 reads {each.name}')
+        pytest.skip(f'no library for Python 3.7 reads {each.name}')
     made = tmp_path / f'a{each.endings[0]}'
     MAKERS[each.name](str(made), Image.new('RGB', (24, 16), (200, 100, 50)))
     path = os.path.join(str(tmp_path), NOT_UTF8 + each.endings[0])
@@ -105,8 +105,8 @@ def test_a_name_that_is_not_utf8_is_read_in_every_format(tmp_path, each):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
-def test_results_have_names_that_are_not_utf8_in_every_format(upscale, dtype):
-    """Of 16 bits, too, which another library writes."""
+def test_results_keep_names_that_are_not_utf8_in_every_format(upscale, dtype):
+    """The 16-bit results are written by other libraries than the 8-bit ones."""
     values = np.full((16, 24, 3), 200, dtype) * (257 if dtype == np.uint16 else 1)
     tifffile.imwrite(str(upscale.source / 'a.tif'), values, photometric='rgb')
     os.rename(str(upscale.source / 'a.tif'), os.path.join(str(upscale.source), NOT_UTF8 + '.tif'))
@@ -115,16 +115,16 @@ def test_results_have_names_that_are_not_utf8_in_every_format(upscale, dtype):
         path = os.path.join(str(upscale.target), f'{NOT_UTF8}_x2{ending}')
         with open(path, 'rb') as file:
             data = file.read()
-        if ending == '.jxl':  # which not every Pillow reads
+        if ending == '.jxl':  # not every Pillow can read it
             assert imagecodecs.jpegxl_decode(data).shape == (32, 48, 3)
         else:
             assert Image.open(io.BytesIO(data)).size == (48, 32), ending
 
 
-# --- processes
+# --- workers
 
 
-def test_only_formats_of_libraries_that_may_crash_start_a_process(tmp_path, no_workers):
+def test_only_formats_whose_decoders_may_crash_start_a_worker(tmp_path, no_workers):
     for name in ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'TGA', 'netpbm'):
         path = str(tmp_path / f'a{registry.BY_ENDING[_ending(name)].endings[0]}')
         MAKERS[name](path, Image.new('RGB', (4, 4)))
@@ -138,7 +138,7 @@ def _ending(name):
 
 
 @pytest.mark.slow
-def test_a_process_is_kept_for_the_next_picture(tmp_path, no_workers):
+def test_the_next_picture_uses_the_same_worker(tmp_path, no_workers):
     tifffile.imwrite(str(tmp_path / 'a.tif'), np.arange(24, dtype=np.uint16).reshape(4, 6) * 2000)
     for _ in range(2):
         picture = reader.read_picture(str(tmp_path / 'a.tif'))
@@ -148,7 +148,7 @@ def test_a_process_is_kept_for_the_next_picture(tmp_path, no_workers):
 
 
 @pytest.mark.slow
-def test_a_relative_path_is_read_from_where_this_process_is(tmp_path, monkeypatch, no_workers):
+def test_a_relative_path_starts_at_the_current_folder(tmp_path, monkeypatch, no_workers):
     for name, value in (('x', 10), ('y', 20)):
         (tmp_path / name).mkdir()
         tifffile.imwrite(str(tmp_path / name / 'a.tif'), np.full((4, 6), value, np.uint8))
@@ -157,7 +157,7 @@ def test_a_relative_path_is_read_from_where_this_process_is(tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_an_error_of_a_process_is_the_one_of_its_library(tmp_path, no_workers):
+def test_a_worker_passes_on_the_error_of_its_library(tmp_path, no_workers):
     (tmp_path / 'a.tif').write_bytes(b'II*\0' + b'\xff' * 50)
     with pytest.raises(ValueError, match=r'a\.tif: cannot be used as an image: .'):
         reader.read_picture(str(tmp_path / 'a.tif'))
@@ -195,7 +195,7 @@ decoder_worker.serve()
 
 @pytest.fixture
 def crashing(monkeypatch, no_workers):
-    """A function that reads a path by a decoder that crashes where its name says so."""
+    """Return a function whose decoder fails for some paths: `bad`, `once` (for a crash), `panic`, `slow`."""
     monkeypatch.setattr(decoders, 'PROGRAM', CRASHING.format(root=ROOT))
 
     def read(path):
@@ -206,7 +206,7 @@ def crashing(monkeypatch, no_workers):
     return read
 
 
-def test_a_crashed_process_is_replaced(crashing):
+def test_a_crashed_worker_is_replaced(crashing):
     crashing('/good')
     first = workers_of_this_process()
     with pytest.raises(ValueError, match=r'the decoder of TIFF crashed \(SIGSEGV\): open it in another program'):
@@ -216,7 +216,7 @@ def test_a_crashed_process_is_replaced(crashing):
     assert len(first) == 1 and first != workers_of_this_process()
 
 
-def test_a_page_whose_decoder_crashes_is_named(crashing, tmp_path):
+def test_the_error_names_the_page_whose_decoder_crashed(crashing, tmp_path):
     path = str(tmp_path / 'bad.tif')
     with tifffile.TiffWriter(path) as writer:
         for value in (1, 2):
@@ -226,25 +226,25 @@ def test_a_page_whose_decoder_crashes_is_named(crashing, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_picture_is_read_again_where_an_earlier_one_may_have_damaged_the_process(crashing, tmp_path):
+def test_a_crash_in_a_used_worker_is_retried_once_in_a_new_one(crashing, tmp_path):
     (tmp_path / 'once').write_bytes(b'')
     crashing('/good')
     crashing(str(tmp_path / 'once'))
     (tmp_path / 'once').write_bytes(b'')
     decoders.end_all()
-    with pytest.raises(ValueError, match='SIGSEGV'):  # a new process
+    with pytest.raises(ValueError, match='SIGSEGV'):  # a new worker crashes, too, so there is no second try
         crashing(str(tmp_path / 'once'))
 
 
 @pytest.mark.slow
-def test_a_panic_is_an_error_of_the_picture(crashing):
+def test_a_panic_makes_only_its_picture_fail(crashing):
     with pytest.raises(ValueError, match='a panic'):
         crashing('/panic')
     assert len(workers_of_this_process()) == 1
 
 
 @pytest.mark.slow
-def test_a_process_that_died_while_it_waited_is_replaced(crashing):
+def test_a_worker_that_died_while_idle_is_replaced(crashing):
     crashing('/good')
     for number in workers_of_this_process():
         os.kill(number, signal.SIGKILL)
@@ -252,14 +252,14 @@ def test_a_process_that_died_while_it_waited_is_replaced(crashing):
 
 
 @pytest.mark.slow
-def test_a_decoder_in_an_endless_loop_is_ended(crashing, monkeypatch):
+def test_a_decoder_in_an_endless_loop_is_stopped(crashing, monkeypatch):
     monkeypatch.setattr(decoders, 'SECONDS', 1)
     with pytest.raises(ValueError, match='the decoder of TIFF did not end within'):
         crashing('/slow')
 
 
 @pytest.mark.slow
-def test_an_interrupted_reading_ends_its_process(crashing):
+def test_an_interruption_stops_a_worker_that_reads(crashing):
     caught = []
 
     def read():
@@ -277,7 +277,7 @@ def test_an_interrupted_reading_ends_its_process(crashing):
 
 
 @pytest.mark.slow
-def test_threads_share_a_few_processes(crashing, monkeypatch):
+def test_threads_share_a_few_workers(crashing, monkeypatch):
     threads = [threading.Thread(target=crashing, args=('/good',)) for _ in range(12)]
     for thread in threads:
         thread.start()
@@ -287,7 +287,7 @@ def test_threads_share_a_few_processes(crashing, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_picture_whose_decoder_crashes_fails_and_the_others_are_done(upscale, monkeypatch, no_workers):
+def test_a_picture_whose_decoder_crashes_fails_and_the_others_succeed(upscale, monkeypatch, no_workers):
     values = np.full((8, 8, 3), 90, np.uint8)
     for name in 'a', 'bad', 'c':
         tifffile.imwrite(str(upscale.source / f'{name}.tif'), values, photometric='rgb')
@@ -317,14 +317,14 @@ decoders.read(registry.BY_ENDING['.tif'], '/slow', [])
 
 @pytest.mark.slow
 @pytest.mark.parametrize('sent', [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_processes_end_with_the_program_that_started_them(sent):
+def test_workers_end_with_the_program_that_started_them(sent):
     command = [sys.executable, '-c', HOLDER, ROOT, CRASHING.format(root=ROOT)]
     program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert program.stdout
     program.stdout.readline()
     wait_until(lambda: children_of(program.pid))
     (worker,) = children_of(program.pid)
-    time.sleep(0.5)  # until it serves
+    time.sleep(0.5)  # the worker needs a moment until it answers requests
     os.kill(program.pid, sent)
     program.wait()
     program.stdout.close()
@@ -332,8 +332,8 @@ def test_processes_end_with_the_program_that_started_them(sent):
 
 
 @pytest.mark.parametrize('layout', [{'tile': (16, 16)}, {'rowsperstrip': 2, 'compression': 'zlib'}])
-def test_a_tiff_whose_size_is_beyond_its_parts_is_refused_at_once(tmp_path, layout):
-    """Rather than filled with black for minutes."""
+def test_a_tiff_with_fewer_parts_than_its_size_needs_is_refused_at_once(tmp_path, layout):
+    """Without the check, tifffile would fill the missing parts with black for minutes."""
     tifffile.imwrite(str(tmp_path / 'a.tif'), np.ones((64, 32), np.uint8), **layout)
     assert reader.read_picture(str(tmp_path / 'a.tif')).pixels.shape == (64, 32, 1)
     with tifffile.TiffFile(str(tmp_path / 'a.tif'), mode='r+b') as tiff:

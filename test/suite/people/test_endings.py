@@ -1,4 +1,4 @@
-"""One format under several names, and a source's format that is not written."""
+"""File name endings: several endings of one format, and sources whose format cannot be written."""
 
 import io
 import sys
@@ -43,7 +43,7 @@ def test_a_bigtiff_is_read_and_keeps_its_ending(upscale, photo):
     assert reader.read_picture(str(upscale.target / 'a_x2.btf')).pixels.shape == (20, 24, 3)
 
 
-@pytest.mark.skipif(sys.version_info < (3, 10), reason='HEIC is read on Python 3.10 and later')
+@pytest.mark.skipif(sys.version_info < (3, 10), reason='reading HEIC needs Python 3.10 or later')
 def test_a_heic_becomes_png_and_the_note_names_a_smaller_format(upscale, photo):
     import pillow_heif
 
@@ -55,8 +55,8 @@ def test_a_heic_becomes_png_and_the_note_names_a_smaller_format(upscale, photo):
 
 
 @pytest.mark.skipif(not avif.CAN_WRITE, reason='this Pillow writes no AVIF')
-def test_an_avif_of_a_high_dynamic_range_stays_one(upscale, photo):
-    """libavif's own answer to what the file says of its colours is the judge."""
+def test_an_hdr_avif_stays_hdr(upscale, photo):
+    """The test looks for the H.273 numbers in the result's bytes, and libavif decodes its pixels."""
     values = np.asarray(photo)[:24, :32].astype(np.uint16) * 4
     (upscale.source / 'a.avif').write_bytes(
         imagecodecs.avif_encode(

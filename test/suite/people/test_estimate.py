@@ -1,4 +1,4 @@
-"""What RDN_upscale.py says before it starts: how many pictures and megapixels, and about how long."""
+"""The line before a run of RDN_upscale.py: how many pictures and megapixels, and about how long they take."""
 
 import time
 
@@ -13,7 +13,7 @@ from helpers import write_png
 
 
 class Standin(engines.Engine):
-    """An engine that doubles pixels and takes a known time for each pixel of its input, on a clock of its own."""
+    """An engine that doubles pixels; its own clock advances by a known time for each pixel of the input."""
 
     name, version, precision, path = 'a stand-in', None, 'fp32', 'standin'
 
@@ -30,7 +30,7 @@ class Standin(engines.Engine):
 
 @pytest.fixture
 def on_its_clock(monkeypatch):
-    """on_its_clock(engine): the estimate reads the stand-in's clock."""
+    """Return on_its_clock(engine), which makes the estimate read the engine's clock."""
 
     def use(engine):
         monkeypatch.setattr(estimate, 'clock', lambda: engine.now)
@@ -50,8 +50,8 @@ def said(engine, jobs, **options):
     return estimate.describe(load, estimate.expected_seconds(load))
 
 
-def test_pictures_of_known_size_on_an_engine_of_known_speed(tmp_path, on_its_clock):
-    """Two of 456 x 342 pixels by tiles of 114 that share 16: 5 x 4 tiles each, 519,840 pixels in all."""
+def test_the_estimate_follows_from_the_sizes_and_the_speed(tmp_path, on_its_clock):
+    """Two pictures of 456 x 342 pixels have 5 x 4 tiles of 114 each, with an overlap of 16: 519,840 pixels in all."""
     jobs = [job(tmp_path, f'{number}.png', (456, 342)) for number in range(2)]
     engine = on_its_clock(Standin(120 / 519840, side=114))
     assert said(engine, jobs) == '2 pictures, 0.31 megapixels, about 2 minutes on this machine (a stand-in)'
@@ -73,8 +73,8 @@ def test_alpha_and_the_self_ensemble_count(tmp_path, on_its_clock, mode, options
     assert f'about {times} hour{"" if times == 1 else "s"} on' in one if times > 1 else 'about 60 minutes on' in one
 
 
-def test_the_pixels_that_tiles_share_and_mirror_count(tmp_path, on_its_clock):
-    """98 new pixels for each further tile of 114; a picture of one pixel is a whole tile."""
+def test_overlapping_and_mirrored_pixels_count(tmp_path, on_its_clock):
+    """Each further tile of 114 adds 98 new pixels; a picture of one pixel takes a whole tile."""
     engine = on_its_clock(Standin(1 / 114**2, side=114))
     for size, tiles in (((1, 1), 1), ((114, 114), 1), ((115, 114), 2), ((212, 115), 4), ((213, 1), 3)):
         assert f'about {tiles} second' in said(engine, [job(tmp_path, 'a.png', size)])
@@ -86,9 +86,9 @@ def test_a_batch_that_is_not_full_takes_as_long_as_a_full_one(tmp_path, on_its_c
 
 
 def test_a_model_of_any_size_is_timed_on_a_tile_that_takes_a_moment(tmp_path, on_its_clock):
-    """Of a network as slow as 20 seconds a tile, too; what the first run of a size takes longer does not count.
+    """This holds for a network that takes 20 seconds a tile too; the extra time of the first run does not count.
 
-    9 x 7 tiles, all as small as so many can be.
+    There are 9 x 7 tiles, each as small as this number of tiles allows.
     """
     picture = job(tmp_path, 'a.png', (2000, 1500))
     for rate in (1e-7, 1e-5, 3e-4):
@@ -111,7 +111,7 @@ def test_a_picture_of_one_tile_does_not_use_all_streams(tmp_path):
     assert 0.05 <= (estimate.expected_seconds(load) or 0) < 0.09
 
 
-def test_what_is_done_before_takes_no_time_and_is_counted(tmp_path, on_its_clock):
+def test_results_of_earlier_runs_take_no_time(tmp_path, on_its_clock):
     jobs = [job(tmp_path, f'{number}.png', (114, 114)) for number in range(3)]
     with open(jobs[0].target, 'w'):
         engine = on_its_clock(Standin(5 / 114**2, side=114))
@@ -122,8 +122,8 @@ def test_what_is_done_before_takes_no_time_and_is_counted(tmp_path, on_its_clock
     assert said(engine, jobs, resume=True) == 'nothing to enlarge: 3 results there already'
 
 
-def test_of_very_many_pictures_only_some_headers_are_read(tmp_path, on_its_clock, monkeypatch):
-    """11 x 5 tiles each, a hundredth of a second a tile: 55,000 seconds."""
+def test_only_some_headers_of_very_many_pictures_are_read(tmp_path, on_its_clock, monkeypatch):
+    """Each picture has 11 x 5 tiles, and a tile takes a hundredth of a second: 55,000 seconds in all."""
     one = job(tmp_path, 'a.png', (1000, 500))
     read = []
 
@@ -138,16 +138,16 @@ def test_of_very_many_pictures_only_some_headers_are_read(tmp_path, on_its_clock
     assert len(read) <= 1000
 
 
-def test_a_size_that_no_header_says_is_that_of_the_others(tmp_path, on_its_clock):
+def test_pictures_of_unknown_size_count_as_the_mean_of_the_others(tmp_path, on_its_clock):
     known, unknown = job(tmp_path, 'a.png', (114, 114)), tmp_path / 'b.png'
     unknown.write_bytes(b'no picture')
     other = processing.PictureJob(str(unknown), 'b.png', 'x')
     engine = on_its_clock(Standin(2 / 114**2, side=114))
     assert said(engine, [known, other]).startswith('2 pictures, about 0.026 megapixels, about 4 seconds on')
-    assert said(engine, [other]) == '1 picture, of a size that its header does not say'
+    assert said(engine, [other]) == '1 picture, size unknown'
 
 
-def test_a_model_that_fails_on_a_tile_leaves_the_time_out(tmp_path):
+def test_the_line_has_no_time_if_the_model_fails_on_a_tile(tmp_path):
     class Failing(Standin):
         def _run(self, batch):
             raise MemoryError
@@ -181,7 +181,7 @@ def test_a_palette_with_transparency_has_alpha(tmp_path):
         (400 * 86400, 'about 400 days'),
     ],
 )
-def test_a_time_in_words(seconds, words):
+def test_times_are_rounded_and_given_in_words(seconds, words):
     assert estimate.in_words(seconds) == words
 
 
@@ -189,9 +189,9 @@ def test_a_time_in_words(seconds, words):
     'megapixels, words',
     [(0.0002, '0.0002'), (0.31, '0.31'), (3.84, '3.8'), (99.9, '99.9'), (123.4, '123'), (54321, '54,321')],
 )
-def test_megapixels_in_words(megapixels, words):
+def test_megapixels_have_two_or_more_significant_digits(megapixels, words):
     assert estimate.megapixels_in_words(megapixels) == words
 
 
-def test_arrays_of_the_stand_in_are_doubled():
+def test_the_stand_in_doubles_arrays():
     assert Standin(1)(np.ones((1, 3, 2, 2), np.float32)).shape == (1, 3, 4, 4)

@@ -1,4 +1,4 @@
-"""external_sort.py: sorted() with the memory of a part."""
+"""external_sort.py sorts like sorted(), but with little memory."""
 
 import gc
 import weakref
@@ -10,7 +10,7 @@ import pytest
 
 
 @pytest.mark.parametrize('count', [0, 1, 9, 10, 11, 20, 997])
-def test_items_come_as_sorted_gives_them(count):
+def test_items_are_in_the_order_of_sorted(count):
     random = np.random.RandomState(0)
     names = [''.join(random.choice(list('ab\n\0图\udcff .'), 5)) for _ in range(count)]
     assert list(external_sort(iter(names), held=10)) == sorted(names)

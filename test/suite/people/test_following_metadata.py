@@ -1,4 +1,4 @@
-"""Metadata follows the picture's turn and size; what no longer holds goes. Each kind against a computation of its own."""
+"""Metadata follows the picture's turn and size, or is removed. The tests compute the expected values independently."""
 
 import json
 import struct
@@ -24,7 +24,7 @@ def small(photo):
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_a_place_turns_as_the_pixel_there_does(orientation):
+def test_a_place_turns_with_its_pixel(orientation):
     picture = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
     picture[10, 20] = 255
     row, column = np.argwhere(pixels.upright(picture, orientation)[:, :, 0])[0]
@@ -39,14 +39,14 @@ def test_a_place_turns_as_the_pixel_there_does(orientation):
 
 
 def block_with_note(note, before=0):
-    """EXIF whose maker's note lies behind a value of some bytes, and its offset."""
+    """Return EXIF whose maker's note follows a value of 8 + `before` bytes, and the note's offset."""
     camera = {0x9101: exif.Value(7, 8 + before, bytes(8 + before)), 0x927C: exif.Value(7, len(note), note)}
     block = exif.serialise(exif.Tags('>', {}, {exif.EXIF_IFD: exif.Tags('>', camera, {})}))
     return block, block.index(note)
 
 
 @pytest.mark.parametrize('before', [0, 50, 20_000])
-def test_a_maker_note_stays_at_its_offset_whatever_else_grows(before):
+def test_a_makers_note_keeps_its_offset_when_other_values_grow(before):
     block, offset = block_with_note(b'SONY CAM ' * 9, before)
     tags = exif.parse(block)
     camera = tags.children[exif.EXIF_IFD]
@@ -58,7 +58,7 @@ def test_a_maker_note_stays_at_its_offset_whatever_else_grows(before):
         assert again[0x9101].data == b'x' * size and again[0x927C].data == b'SONY CAM ' * 9
 
 
-def test_a_note_that_cannot_stay_is_dropped_with_a_note_and_one_that_may_move_is_not():
+def test_a_makers_note_is_dropped_if_it_can_neither_stay_nor_move():
     for note, is_kept in ((b'SONY CAM ' * 9, False), (b'Nikon\0\2' + bytes(60), True)):
         tags = exif.parse(block_with_note(note, 59_990)[0])
         notes = []
@@ -66,7 +66,7 @@ def test_a_note_that_cannot_stay_is_dropped_with_a_note_and_one_that_may_move_is
         assert (0x927C in kept.values) == is_kept == (not notes)
 
 
-def test_apple_claims_about_a_video_and_a_gain_map_go_and_the_rest_of_the_note_stays():
+def test_apples_entries_about_a_video_and_a_gain_map_are_removed_and_the_rest_stays():
     entries = [(0x0001, 9, 1, 14), (0x0011, 2, 37, 100), (0x0021, 10, 1, 140), (0x0040, 2, 9, 150)]
     table = b''.join(struct.pack('>HHII', *entry) for entry in entries)
     note = b'Apple iOS\0\0\1MM' + struct.pack('>H', len(entries)) + table + bytes(4) + b'rest of the note'
@@ -80,12 +80,12 @@ def test_apple_claims_about_a_video_and_a_gain_map_go_and_the_rest_of_the_note_s
 # --- XMP
 
 
-def test_a_packet_that_nothing_changes_keeps_its_bytes():
+def test_an_unchanged_packet_keeps_its_bytes():
     data = b'<?xpacket begin="\xef\xbb\xbf"?>' + PACKET.format('x', "b = 'c'").encode() + b'  \n<?xpacket end="w"?>'
     assert xmp_pixels.follow(data, change.Change(1, (9, 9), (18, 18)), []) == data
 
 
-def test_line_breaks_and_signs_in_attributes_survive_a_change():
+def test_line_breaks_and_special_characters_in_attributes_survive_a_change():
     data = PACKET.format('http://ns.adobe.com/tiff/1.0/', 'ImageWidth="9" a:Note="1&#10;2 &lt;&quot;&amp;\'"').encode()
     followed = xmp_pixels.follow(data, change.Change(1, (9, 9), (18, 18)), [])
     said = {name: found.text for _, name, found in xmp.Packet(followed or b'').properties() if found.is_simple}
@@ -105,13 +105,20 @@ def test_line_breaks_and_signs_in_attributes_survive_a_change():
         b'',
     ],
 )
-def test_xmp_that_is_damaged_or_a_bomb_is_dropped_with_a_note(data):
+def test_damaged_or_malicious_xmp_is_dropped_with_a_note(data):
     notes = []
     assert xmp_pixels.follow(data, change.Change(1, (9, 9), (18, 18)), notes) is None
     assert notes == ['without its XMP: its XMP is damaged']
 
 
-def test_regions_that_speak_of_the_upright_picture_already_are_not_turned_again():
+@pytest.mark.parametrize('packet', [b'', b'<x', b'<a/>', b'\xff<x:xmpmeta/>'])
+def test_a_damaged_packet_that_names_an_extension_is_left_for_the_note_on_damage(packet):
+    notes = []
+    data = packet + b'xmpNote:HasExtendedXMP'
+    assert xmp.without_extension(data, {}, notes) == data and notes == []
+
+
+def test_regions_of_the_upright_picture_are_not_turned_again():
     properties = (
         'x="1"><r:Regions xmlns:r="http://www.metadataworkinggroup.com/schemas/regions/" '
         'xmlns:d="http://ns.adobe.com/xap/1.0/sType/Dimensions#" xmlns:s="http://ns.adobe.com/xmp/sType/Area#" '
@@ -124,14 +131,14 @@ def test_regions_that_speak_of_the_upright_picture_already_are_not_turned_again(
     assert followed and b's:x="0.25" s:y="0.5" s:w="0.1" s:h="0.2"' in followed and b'd:w="128" d:h="192"' in followed
 
 
-def test_an_extension_that_is_missing_or_broken_leaves_no_claim():
+def test_a_missing_or_broken_extension_leaves_no_reference_to_it():
     data = PACKET.format(xmp.NOTE, f'{xmp.DIGEST}="AB"').encode()
     for parts in ({}, {'AB': b'<broken'}, {'CD': data}):
         notes = []
         assert b'HasExtended' not in xmp.without_extension(data, parts, notes) and len(notes) == 1
 
 
-def test_xmp_too_large_for_a_segment_of_jpeg_comes_back_whole(tmp_path, small):
+def test_xmp_too_large_for_a_segment_of_jpeg_is_read_back_complete(tmp_path, small):
     text = 'x' * 150_000
     said = metadata.Metadata(xmp=PACKET.format('http://a/', f'b="{text}"').encode())
     with open(str(tmp_path / 'a.jpg'), 'wb') as file:
@@ -145,14 +152,14 @@ def test_xmp_too_large_for_a_segment_of_jpeg_comes_back_whole(tmp_path, small):
 # --- others
 
 
-def test_iptc_whose_bytes_a_program_turned_in_a_big_endian_tiff_is_put_right():
+def test_iptc_with_reversed_bytes_in_a_tiff_is_corrected():
     right = b'\x1c\2\x78\0\3abc'
     turned = right[:4][::-1] + right[4:][::-1]
     assert photoshop.iptc_of_tiff(turned) == right == photoshop.iptc_of_tiff(right)
 
 
 @pytest.mark.parametrize('order', '<>')
-def test_iptc_goes_through_tiffs_of_both_byte_orders(tmp_path, small, order):
+def test_iptc_is_kept_in_tiffs_of_both_byte_orders(tmp_path, small, order):
     records = b'\x1c\2\x78\0\3abc'
     tifffile.imwrite(str(tmp_path / 'a.tif'), np.asarray(small), photometric='rgb', byteorder=order,
                      extratags=[(33723, 'B', 8, records, True)])  # fmt: skip
@@ -162,8 +169,8 @@ def test_iptc_goes_through_tiffs_of_both_byte_orders(tmp_path, small, order):
 
 
 @pytest.mark.parametrize('is_point', [False, True])
-def test_geotiff_says_of_each_corner_and_centre_what_it_said_before(is_point):
-    """A place on Earth of raster coordinates (x, y) before is that of the enlarged ones afterwards."""
+def test_geotiff_maps_each_corner_and_centre_to_its_old_place(is_point):
+    """Enlarged raster coordinates have the place on Earth that the old ones had."""
     keys = struct.pack('<8H', 1, 1, 0, 1, geotiff.RASTER_TYPE, 0, 1, 2 if is_point else 1)
     matrix = (3.0, 0.5, 0.0, 100.0, -0.25, -2.0, 0.0, 200.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -185,18 +192,18 @@ def test_geotiff_says_of_each_corner_and_centre_what_it_said_before(is_point):
         )  # fmt: skip
 
     half = 0.5 if is_point else 0
-    for x, y in ((0, 0), (10, 10), (3, 7)):  # from the corner of the picture, in pixels
+    for x, y in ((0, 0), (10, 10), (3, 7)):  # in pixels from the picture's corner
         before = placed(exif.Tags('<', values, {}), x - half, y - half)
         assert placed(followed, x * 3 - half, y * 2.5 - half) == pytest.approx(before)
 
 
-def test_a_turned_geotiff_loses_its_place_with_a_note(tmp_path, small):
+def test_a_turned_geotiff_loses_its_place_on_earth_with_a_note(tmp_path, small):
     tags = [(33550, 'd', 3, (10.0, 10.0, 0.0), True), (274, 'H', 1, 6, True)]
     tifffile.imwrite(str(tmp_path / 'a.tif'), np.asarray(small), photometric='rgb', extratags=tags)
     assert any('place on Earth' in note for note in enlarge(tmp_path / 'a.tif', tmp_path / 'b.tif'))
 
 
-def test_the_shape_that_tifffile_writes_goes_and_what_else_it_wrote_stays(tmp_path, small):
+def test_tifffiles_shape_is_removed_and_its_other_metadata_stay(tmp_path, small):
     for extra, expected in ({}, None), ({'lens': 'a'}, {'lens': 'a'}):
         tifffile.imwrite(str(tmp_path / 'a.tif'), np.asarray(small), photometric='rgb', metadata=extra)
         assert not enlarge(tmp_path / 'a.tif', tmp_path / 'b.tif')
@@ -213,7 +220,7 @@ def test_ome_of_a_stack_is_dropped_with_a_note(tmp_path, small):
     ]
 
 
-def test_segments_that_nobody_here_knows_are_named(tmp_path, small):
+def test_unknown_segments_are_named(tmp_path, small):
     small.save(str(tmp_path / 'a.jpg'))
     data = (tmp_path / 'a.jpg').read_bytes()
     (tmp_path / 'a.jpg').write_bytes(data[:20] + b'\xff\xeb\0\x06JP\0\1' + b'\xff\xe1\0\x07FLIR\0' + data[20:])
@@ -227,7 +234,7 @@ def test_a_comment_of_a_gif_stays(tmp_path, small):
         assert image.text['Comment'] == 'a comment'
 
 
-def test_a_raw_profile_turns_its_picture(tmp_path, small):
+def test_a_picture_is_turned_by_the_orientation_in_its_raw_profile(tmp_path, small):
     from test_kept_metadata import with_chunks
 
     block = exif.serialise(exif.Tags('>', {0x0112: exif.Value(3, 1, b'\0\6')}, {}))
@@ -241,7 +248,7 @@ def test_a_raw_profile_turns_its_picture(tmp_path, small):
     assert picture.pixels.shape[:2] == (WIDTH, HEIGHT) and not picture.notes
 
 
-@pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow of Python 3.7 writes none')
+@pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow on Python 3.7 cannot write MPO')
 def test_a_damaged_mpo_is_its_first_picture_with_a_note(tmp_path, small):
     small.save(str(tmp_path / 'a.jpg'), 'MPO', save_all=True, append_images=[small])
     data = (tmp_path / 'a.jpg').read_bytes()
@@ -258,8 +265,8 @@ def test_a_damaged_mpo_is_its_first_picture_with_a_note(tmp_path, small):
         assert any('pictures in the file' in note or 'damaged' in note for note in picture.notes), picture.notes
 
 
-@pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow of Python 3.7 writes none')
-def test_a_jpeg_with_a_gain_map_is_not_called_damaged_and_one_note_names_the_map(tmp_path, small):
+@pytest.mark.skipif('MPO' not in Image.SAVE_ALL, reason='Pillow on Python 3.7 cannot write MPO')
+def test_a_jpeg_with_a_gain_map_has_one_note_that_names_the_map(tmp_path, small):
     small.save(str(tmp_path / 'a.jpg'), 'MPO', save_all=True, append_images=[small])
     xmp = (
         b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '

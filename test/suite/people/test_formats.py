@@ -1,4 +1,4 @@
-"""Each picture format by its one way in: the numbers in the file are the numbers that come out, or it is refused."""
+"""Reading of each picture format: the pixels are exactly those in the file, or the file is refused."""
 
 import io
 import os
@@ -25,12 +25,12 @@ def read(path):
 
 @pytest.fixture
 def colour(photo):
-    """(127, 201, 3) uint8 of a photograph."""
+    """Return the pixels (127, 201, 3), uint8, of a photograph."""
     return np.asarray(photo)
 
 
 def full_scale(array, bits):
-    """Whole numbers of some bits as 8 or 16: the closed form, in floating point."""
+    """Return whole numbers of some bits scaled to 8 or 16 bits, computed in floating point."""
     full = 255 if bits <= 8 else 65535
     return np.floor(array.astype(np.float64) * full / ((1 << bits) - 1) + 0.5)
 
@@ -38,7 +38,7 @@ def full_scale(array, bits):
 # --- the registry
 
 
-def test_each_format_says_itself_under_which_endings_it_is_written():
+def test_each_format_lists_the_endings_with_which_it_is_written():
     usual = {'.png', '.apng', '.tif', '.tiff', '.btf', '.webp', '.bmp', '.dib', '.jxl'}
     usual |= {'.jpg', '.jpeg', '.jfif', '.jpe', '.jif', '.mpo'}
     assert set(registry.WRITABLE) == usual | ({'.avif', '.avifs'} if avif.CAN_WRITE else set())
@@ -47,8 +47,8 @@ def test_each_format_says_itself_under_which_endings_it_is_written():
         assert set(each.written) <= set(each.endings) and (each.save or not each.written), each.name
 
 
-def test_a_format_unknown_to_the_writer_is_written_by_its_own_module(monkeypatch, colour):
-    """With PNG's chunks on colour where it says that it holds them, else with a profile of the same colours."""
+def test_the_writer_needs_no_change_for_a_new_format(monkeypatch, colour):
+    """A format with PNG's colour chunks receives them; another format receives a profile of the same colours."""
     saved = []
 
     def save(file, image, said, settings, notes):
@@ -73,7 +73,7 @@ def test_a_format_unknown_to_the_writer_is_written_by_its_own_module(monkeypatch
 
 @pytest.mark.parametrize('bits', [1, 2, 4, 8, 10, 12, 14, 16])
 @pytest.mark.parametrize('kind', ['minisblack', 'miniswhite'])
-def test_grey_tiff_of_any_depth(tmp_path, colour, bits, kind):
+def test_a_grey_tiff_of_any_depth_is_read_exactly(tmp_path, colour, bits, kind):
     values = (colour[:, :, 0].astype(np.uint32) * ((1 << bits) - 1) // 255).astype(np.uint8 if bits <= 8 else np.uint16)
     path = tmp_path / 'a.tif'
     if bits in (8, 16):
@@ -96,7 +96,7 @@ def test_grey_tiff_of_any_depth(tmp_path, colour, bits, kind):
 
 
 def write_tiff(path, data, shape, bits, photometric):
-    """A TIFF of one strip, by hand: TIFF 6.0, section 2."""
+    """Write a TIFF of one strip without a library (TIFF 6.0, section 2)."""
     entries = [(256, 4, shape[1]), (257, 4, shape[0]), (258, 3, bits[0]), (259, 3, 1), (262, 3, int(photometric))]
     entries += [(273, 4, 8), (277, 3, 1), (278, 4, shape[0]), (279, 4, len(data))]
     directory = struct.pack('<H', len(entries))
@@ -108,7 +108,7 @@ def write_tiff(path, data, shape, bits, photometric):
 @pytest.mark.parametrize('planar', ['contig', 'separate'])
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
 @pytest.mark.parametrize('compression', [None, 'zlib', 'packbits'] + (['lzw'] if sys.version_info >= (3, 8) else []))
-def test_colour_tiff_of_either_layout(tmp_path, colour, planar, dtype, compression):
+def test_a_colour_tiff_of_either_layout_is_read_exactly(tmp_path, colour, planar, dtype, compression):
     values = colour.astype(dtype) * (257 if dtype == np.uint16 else 1)
     path = tmp_path / 'a.tif'
     stored = np.moveaxis(values, 2, 0) if planar == 'separate' else values
@@ -117,7 +117,7 @@ def test_colour_tiff_of_either_layout(tmp_path, colour, planar, dtype, compressi
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
-def test_associated_alpha_is_divided_out(tmp_path, colour, dtype):
+def test_colours_are_divided_by_associated_alpha(tmp_path, colour, dtype):
     top = np.iinfo(dtype).max
     alpha = np.tile(np.linspace(0, top, 201).astype(dtype), (127, 1))
     plain = colour.astype(np.uint64) * (top // 255)
@@ -141,20 +141,22 @@ def test_grey_with_alpha_stays_grey_with_alpha(tmp_path, colour):
         assert np.array_equal(read(tmp_path / name).pixels, values)
 
 
-def test_palette_of_a_tiff(tmp_path, photo):
+def test_the_palette_of_a_tiff_is_applied(tmp_path, photo):
     indexed = photo.quantize(16)
     indexed.save(str(tmp_path / 'a.tif'))
     assert np.array_equal(read(tmp_path / 'a.tif').pixels, np.asarray(indexed.convert('RGB')))
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.int16, np.uint32])
-def test_numbers_that_are_no_pixels_are_refused(tmp_path, dtype):
+def test_a_tiff_of_signed_float_or_32_bit_numbers_is_refused(tmp_path, dtype):
     tifffile.imwrite(str(tmp_path / 'a.tif'), np.zeros((9, 9), dtype), photometric='minisblack')
-    with pytest.raises(ValueError, match='a.tif: cannot be used as an image: more than 16 bits'):
+    with pytest.raises(
+        ValueError, match='a.tif: cannot be used as an image: more than 16 bits a channel, signed or floating-point'
+    ):
         read(tmp_path / 'a.tif')
 
 
-def test_a_tiff_that_is_cut_off_is_refused(tmp_path, colour):
+def test_a_truncated_tiff_is_refused(tmp_path, colour):
     path = tmp_path / 'a.tif'
     tifffile.imwrite(str(path), colour, photometric='rgb', rowsperstrip=16)
     with tifffile.TiffFile(str(path)) as tiff:
@@ -168,7 +170,7 @@ def test_a_tiff_that_is_cut_off_is_refused(tmp_path, colour):
 # --- PNG
 
 
-def test_transparent_value_of_a_grey_png_of_16_bits_and_of_4(tmp_path):
+def test_the_transparent_value_of_a_grey_png_becomes_alpha(tmp_path):
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
     write_png(
         tmp_path / 'deep.png',
@@ -186,8 +188,8 @@ def test_transparent_value_of_a_grey_png_of_16_bits_and_of_4(tmp_path):
     assert np.array_equal(result[:, :, 0], shallow * 17) and np.array_equal(result[:, :, 1] == 0, shallow == 3)
 
 
-def test_still_image_of_an_animated_png_is_taken(tmp_path, photo):
-    """Of a palette, and not part of the animation: what every program shows."""
+def test_the_still_image_of_an_animated_png_is_read(tmp_path, photo):
+    """A still image with a palette, which is not part of the animation, and the first frame of another file."""
     indexed = photo.crop((0, 0, 40, 30)).quantize(8)
     palette = bytes(indexed.getpalette()[:24])
     rows = [bytes(row) for row in np.asarray(indexed)]
@@ -202,27 +204,27 @@ def test_still_image_of_an_animated_png_is_taken(tmp_path, photo):
     assert picture.notes == ['the first of 3 frames: --all-frames enlarges all']
 
 
-def test_animated_png_of_16_bits(tmp_path, colour):
+def test_an_animated_png_of_16_bits_is_read(tmp_path, colour):
     values = colour[:30, :40].astype(np.uint16) * 257
     rows = [row.astype('>u2').tobytes() for row in values]
     write_png(tmp_path / 'a.png', (40, 30, 16, 2), rows, (b'acTL', struct.pack('>II', 2, 0)))
     assert np.array_equal(read(tmp_path / 'a.png').pixels, values)
 
 
-def test_libraries_in_c_write_nothing_to_the_console(tmp_path, capfd):
+def test_c_libraries_write_nothing_to_the_console(tmp_path, capfd):
     coded = imagecodecs.png_encode(np.zeros((9, 9), np.uint8))
-    (tmp_path / 'a.png').write_bytes(coded[:50] + b'\0' + coded[51:])  # libpng says what it thinks of that
+    (tmp_path / 'a.png').write_bytes(coded[:50] + b'\0' + coded[51:])  # libpng prints an error
     with pytest.raises(ValueError, match='a.png'):
         read(tmp_path / 'a.png')
     assert capfd.readouterr() == ('', '')
 
 
-# --- netpbm, JPEG 2000, AVIF, and those of later Pythons
+# --- netpbm, JPEG 2000, AVIF, JPEG XL, HEIC
 
 
 @pytest.mark.parametrize('largest', [1, 100, 255, 1000, 65535])
 @pytest.mark.parametrize('kind', [2, 3, 5, 6])
-def test_netpbm_of_any_largest_value(tmp_path, colour, largest, kind):
+def test_netpbm_with_any_maximum_value_is_read_exactly(tmp_path, colour, largest, kind):
     channels = 3 if kind in (3, 6) else 1
     values = colour[:20, :30, :channels].astype(np.uint32) * largest // 255
     head = f'P{kind}# made by hand\n30 # wide\n20\n{largest}\n'.encode()
@@ -239,11 +241,11 @@ def test_netpbm_of_any_largest_value(tmp_path, colour, largest, kind):
         channels,
     )
     (tmp_path / 'a.pnm').write_bytes(head + body[: len(body) // 2])
-    with pytest.raises(ValueError, match='cut off'):
+    with pytest.raises(ValueError, match='the file is truncated'):
         read(tmp_path / 'a.pnm')
 
 
-def test_bitmaps_and_pam(tmp_path, colour):
+def test_bitmaps_and_pam_are_read_exactly(tmp_path, colour):
     black = colour[:20, :30, 0] < 100
     (tmp_path / 'a.pbm').write_bytes(b'P4 30 20\n' + np.packbits(black, axis=1).tobytes())
     (tmp_path / 'b.pbm').write_bytes(b'P1 30 20\n' + b''.join(b'01'[x : x + 1] for x in black.ravel().astype(int)))
@@ -257,7 +259,7 @@ def test_bitmaps_and_pam(tmp_path, colour):
 
 @pytest.mark.parametrize('bits', [8, 9, 12, 16])
 @pytest.mark.parametrize('channels', [1, 3])
-def test_jpeg_2000_of_any_depth(tmp_path, colour, bits, channels):
+def test_jpeg_2000_of_any_depth_is_read_exactly(tmp_path, colour, bits, channels):
     values = (colour[:, :, :channels].astype(np.uint32) * ((1 << bits) - 1) // 255).astype(
         np.uint8 if bits == 8 else np.uint16
     )
@@ -269,7 +271,7 @@ def test_jpeg_2000_of_any_depth(tmp_path, colour, bits, channels):
 
 
 @pytest.mark.skipif(not hasattr(imagecodecs, 'avif_encode') or not MODERN, reason='this imagecodecs writes no AVIF')
-def test_avif_of_10_bits_keeps_them(tmp_path, colour):
+def test_avif_keeps_10_bits(tmp_path, colour):
     values = (colour.astype(np.uint32) * 1023 // 255).astype(np.uint16)
     (tmp_path / 'a.avif').write_bytes(
         imagecodecs.avif_encode(values, level=100, bitspersample=10, pixelformat='444', speed=9)
@@ -279,18 +281,18 @@ def test_avif_of_10_bits_keeps_them(tmp_path, colour):
     assert np.abs(result - full_scale(values, 10)).mean() < 65535 * 0.003
 
 
-@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
+@pytest.mark.skipif(not MODERN, reason='reading it needs Python 3.10 or later')
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
-def test_jpeg_xl(tmp_path, colour, dtype):
+def test_jpeg_xl_is_read_exactly_with_its_profile(tmp_path, colour, dtype):
     values = colour.astype(dtype) * (257 if dtype == np.uint16 else 1)
     (tmp_path / 'a.jxl').write_bytes(imagecodecs.jpegxl_encode(values, lossless=True))
     picture = read(tmp_path / 'a.jxl')
     assert np.array_equal(picture.pixels, values) and picture.said.icc_profile
 
 
-@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
+@pytest.mark.skipif(not MODERN, reason='reading it needs Python 3.10 or later')
 @pytest.mark.parametrize('bits', [8, 10])
-def test_heic(tmp_path, colour, bits):
+def test_heic_of_8_and_10_bits_is_read(tmp_path, colour, bits):
     import pillow_heif
 
     values = colour if bits == 8 else (colour.astype(np.uint16) << 8)
@@ -306,17 +308,17 @@ def test_heic(tmp_path, colour, bits):
     ('pillow_heif', 'HEIC', b'\0\0\0\x18ftypheic\0\0\0\0heicmif1' + b'\0' * 50),
     ('pillow_jxl', 'JPEG XL', b'\xff\x0a' + b'\0' * 50),
 ])  # fmt: skip
-def test_what_has_no_library_on_this_python_is_refused_by_name(tmp_path, monkeypatch, module, name, content):
+def test_the_error_names_a_format_whose_library_is_missing(tmp_path, monkeypatch, module, name, content):
     monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / 'a.heic').write_bytes(content)
     found = registry.of_head(content)
     assert found
-    with pytest.raises(ValueError, match=f'{name} is read on Python 3.10 and later, with pillow-'):
-        found.read(str(tmp_path / 'a.heic'), [])  # without the process that other tests use
+    with pytest.raises(ValueError, match=f'{name} needs Python 3.10 or later and pillow-'):
+        found.read(str(tmp_path / 'a.heic'), [])  # in this process, because a worker has the module
 
 
 @pytest.mark.parametrize('kind', ['P5', 'P6'])
-def test_netpbm_of_16_bits_is_upscaled_as_such(tmp_path, colour, kind):
+def test_netpbm_of_16_bits_stays_16_bits(tmp_path, colour, kind):
     values = colour[:, :, : 1 if kind == 'P5' else 3].astype(np.uint16) * 257
     (tmp_path / 'a.ppm').write_bytes(f'{kind} 201 127 65535\n'.encode() + values.astype('>u2').tobytes())
     result = read(tmp_path / 'a.ppm').pixels
@@ -326,16 +328,16 @@ def test_netpbm_of_16_bits_is_upscaled_as_such(tmp_path, colour, kind):
 @pytest.mark.parametrize(
     'content', [b'P1 2 2\nabc0101', b'P1 2 2\n0121', b'P2 2 1 9\n1 x', b'P2 2 1 9\n1 -1', b'P1 2 2\n01']
 )
-def test_netpbm_of_other_things_than_numbers_is_refused(tmp_path, content):
+def test_netpbm_with_invalid_numbers_is_refused(tmp_path, content):
     (tmp_path / 'a.pnm').write_bytes(content)
     with pytest.raises(ValueError, match='a.pnm'):
         read(tmp_path / 'a.pnm')
 
 
-@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
+@pytest.mark.skipif(not MODERN, reason='reading it needs Python 3.10 or later')
 @pytest.mark.parametrize('bits', [4, 8, 10, 12, 16])
 @pytest.mark.parametrize('size', [(127, 201), (128, 200), (64, 64)])
-def test_jpeg_xl_of_any_depth(tmp_path, colour, bits, size):
+def test_jpeg_xl_of_any_depth_is_read_exactly(tmp_path, colour, bits, size):
     values = (colour[: size[0], : size[1]].astype(np.uint32) * ((1 << bits) - 1) // 255).astype(
         np.uint8 if bits <= 8 else np.uint16
     )
@@ -345,16 +347,16 @@ def test_jpeg_xl_of_any_depth(tmp_path, colour, bits, size):
     assert np.array_equal(read(tmp_path / 'a.jxl').pixels, full_scale(values, bits))
 
 
-@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
-def test_of_an_animated_jpeg_xl_the_first_frame_is_read(tmp_path, colour):
+@pytest.mark.skipif(not MODERN, reason='reading it needs Python 3.10 or later')
+def test_the_first_frame_of_an_animated_jpeg_xl_is_read(tmp_path, colour):
     frames = np.stack([colour, colour[::-1], 255 - colour])
     (tmp_path / 'a.jxl').write_bytes(imagecodecs.jpegxl_encode(frames, lossless=True))
     picture = read(tmp_path / 'a.jxl')
     assert np.array_equal(picture.pixels, colour) and picture.notes == ['the first of 3 frames']
 
 
-@pytest.mark.skipif(not MODERN, reason='of Python 3.10 and later')
-def test_premultiplied_heic_is_divided_by_its_alpha(tmp_path, colour):
+@pytest.mark.skipif(not MODERN, reason='reading it needs Python 3.10 or later')
+def test_the_colours_of_a_premultiplied_heic_are_divided_by_its_alpha(tmp_path, colour):
     import pillow_heif
 
     alpha = np.full((127, 201, 1), 128, np.uint8)
@@ -367,9 +369,9 @@ def test_premultiplied_heic_is_divided_by_its_alpha(tmp_path, colour):
 
 
 @pytest.mark.skipif(not hasattr(imagecodecs, 'avif_encode') or not MODERN, reason='this imagecodecs writes no AVIF')
-def test_colour_that_avif_says_by_numbers_is_kept(tmp_path, colour):
+def test_the_h273_numbers_of_an_avif_are_kept(tmp_path, colour):
     coded = unsaid = imagecodecs.avif_encode(colour, level=90, speed=9)
-    place = coded.index(b'colrnclx') + 8  # not every imagecodecs has flags for it
+    place = coded.index(b'colrnclx') + 8  # in the bytes, because not every imagecodecs has arguments for the numbers
     coded = coded[:place] + struct.pack('>HH', 9, 16) + coded[place + 4 :]
     (tmp_path / 'a.avif').write_bytes(coded)
     assert read(tmp_path / 'a.avif').said.png_colour == {b'cICP': b'\x09\x10\0\1'}
@@ -377,7 +379,7 @@ def test_colour_that_avif_says_by_numbers_is_kept(tmp_path, colour):
     assert not read(tmp_path / 'b.avif').said.png_colour
 
 
-def test_jpeg_2000_without_a_word_on_its_fourth_channel_is_refused(tmp_path, colour):
+def test_jpeg_2000_with_an_undefined_fourth_channel_is_refused(tmp_path, colour):
     coded = imagecodecs.jpeg2k_encode(np.dstack([colour, colour[:, :, 0]]), level=0, codecformat=0, reversible=True)
     (tmp_path / 'a.j2k').write_bytes(coded)
     with pytest.raises(ValueError, match='unknown meaning'):
@@ -385,7 +387,7 @@ def test_jpeg_2000_without_a_word_on_its_fourth_channel_is_refused(tmp_path, col
 
 
 @pytest.mark.parametrize('in_sub_ifd', [False, True])
-def test_a_tiff_that_begins_with_a_small_version_is_read_from_the_full_one(tmp_path, colour, in_sub_ifd):
+def test_the_full_page_of_a_tiff_that_starts_with_a_reduced_version_is_read(tmp_path, colour, in_sub_ifd):
     with tifffile.TiffWriter(str(tmp_path / 'a.tif')) as file:
         file.write(colour[::4, ::4], photometric='rgb', subfiletype=1, **({'subifds': 1} if in_sub_ifd else {}))
         file.write(colour, photometric='rgb', subfiletype=0)
@@ -394,8 +396,8 @@ def test_a_tiff_that_begins_with_a_small_version_is_read_from_the_full_one(tmp_p
 
 
 @pytest.mark.parametrize('bits', [4, 8])
-def test_a_bmp_of_two_colours_in_more_bits_is_refused_or_read_rightly(tmp_path, bits):
-    """Pillow takes it for one bit a pixel."""
+def test_a_bmp_with_two_colours_in_more_than_one_bit_is_refused_or_read_correctly(tmp_path, bits):
+    """Pillow assumes one bit per pixel."""
     indices = np.arange(16 * 8).reshape(8, 16) % 3 % 2
     rows = indices.astype(np.uint8) if bits == 8 else (indices[:, 0::2] << 4 | indices[:, 1::2]).astype(np.uint8)
     head = struct.pack('<IiiHHIIiiII', 40, 16, 8, 1, bits, 0, rows.size, 0, 0, 2, 0) + b'\0\0\0\0\xff\xff\xff\0'
@@ -422,11 +424,11 @@ def test_a_png_with_colours_that_its_palette_lacks_is_refused(tmp_path, largest)
             read(tmp_path / 'a.png')
 
 
-# --- what Pillow reads
+# --- formats that Pillow reads
 
 
 @pytest.mark.parametrize('progressive', [False, True])
-def test_a_jpeg_whose_data_end_early_gets_a_note(tmp_path, photo, progressive):
+def test_a_note_says_that_the_data_of_a_jpeg_end_early(tmp_path, photo, progressive):
     photo.save(str(tmp_path / 'a.jpg'), quality=90, progressive=progressive)
     data = (tmp_path / 'a.jpg').read_bytes()
     assert read(tmp_path / 'a.jpg').notes == []
@@ -434,7 +436,7 @@ def test_a_jpeg_whose_data_end_early_gets_a_note(tmp_path, photo, progressive):
     assert read(tmp_path / 'a.jpg').notes == ['its data are damaged: parts of it may look wrong']
 
 
-def test_a_first_frame_is_good_though_later_ones_are_broken(tmp_path, photo):
+def test_the_first_frame_is_read_even_if_later_ones_are_damaged(tmp_path, photo):
     frames = [photo.rotate(angle).quantize(64) for angle in (0, 90, 180)]
     frames[0].save(str(tmp_path / 'a.gif'), save_all=True, append_images=frames[1:])
     whole = read(tmp_path / 'a.gif').pixels
@@ -444,7 +446,7 @@ def test_a_first_frame_is_good_though_later_ones_are_broken(tmp_path, photo):
     assert np.array_equal(picture.pixels, whole) and 'frame' in picture.notes[0]
 
 
-def test_what_a_first_frame_of_a_gif_does_not_cover_is_transparent(tmp_path, photo):
+def test_the_area_that_the_first_frame_of_a_gif_does_not_cover_is_transparent(tmp_path, photo):
     frame = photo.crop((0, 0, 20, 10)).quantize(16)
     buffer = io.BytesIO()
     frame.save(buffer, 'GIF')
@@ -462,19 +464,19 @@ def test_a_pipe_and_a_device_are_refused_at_once(tmp_path):
             read(path)
 
 
-# --- the closed forms
+# --- conversions of pixels
 
 
 @pytest.mark.parametrize('largest', [1, 3, 7, 15, 100, 254, 255, 256, 511, 1023, 4095, 65534, 65535])
-def test_scaling_is_rounding_to_the_nearest(largest):
+def test_scaling_rounds_to_the_nearest(largest):
     values = np.arange(largest + 1, dtype=np.uint16 if largest > 255 else np.uint8)
     full = 255 if largest <= 255 else 65535
     assert np.array_equal(pixels.scale(values, largest), np.floor(values.astype(np.float64) * full / largest + 0.5))
-    with pytest.raises(ValueError, match='beyond its largest'):
+    with pytest.raises(ValueError, match='above its maximum'):
         pixels.scale(np.array([largest + 1], np.uint32), largest)
 
 
-def test_turning_is_what_pillow_does(photo):
+def test_pixels_are_turned_as_by_pillow(photo):
     array = np.asarray(photo)
     moves = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM, 5: Image.TRANSPOSE,
              6: Image.ROTATE_270, 7: Image.TRANSVERSE, 8: Image.ROTATE_90}  # fmt: skip
@@ -485,8 +487,8 @@ def test_turning_is_what_pillow_does(photo):
 
 
 @pytest.mark.parametrize('interlaced', [False, True])
-def test_a_png_that_is_damaged_anywhere_is_refused_or_right(tmp_path, photo, interlaced):
-    """Never another picture, and never the end of the process, which libpng of Python 3.7's time makes of errors."""
+def test_a_damaged_png_is_refused_or_read_correctly(tmp_path, photo, interlaced):
+    """Damage must not change the picture or end the process; the libpng for Python 3.7 ends it at an error."""
     small = photo.crop((0, 0, 23, 17)) if not interlaced else photo.crop((0, 0, 9, 9))
     small.save(str(tmp_path / 'a.png'))
     whole = read(tmp_path / 'a.png').pixels

@@ -1,6 +1,7 @@
-"""--all-frames: animations and files with pages, against Pillow's and tifffile's own reading of them."""
+"""--all-frames: animations and files with pages, compared with the frames that Pillow and tifffile read."""
 
 import io
+import os
 import struct
 
 from pictures.formats import apng, base, frames, gif, reader, tiff_pages, webp, writer
@@ -16,11 +17,11 @@ from helpers import assert_refused
 
 DURATIONS = [50, 100, 70, 40, 300]  # milliseconds
 HAS_CURRENT_PILLOW = int(PIL.__version__.split('.')[0]) >= 10
-with_judge = pytest.mark.skipif(not HAS_CURRENT_PILLOW, reason="old Pillow composes GIF's frames wrongly: no judge")
+with_judge = pytest.mark.skipif(not HAS_CURRENT_PILLOW, reason='this old Pillow composes the frames of a GIF wrongly')
 
 
 def moving(photo, has_alpha):
-    """Five frames of 48 x 40: a part of a photograph that moves, on the photograph or on nothing."""
+    """Return five frames of 48 x 40 pixels: a part of a photograph moves over the photograph or over transparency."""
     small, part = photo.resize((48, 40)).convert('RGBA'), photo.crop((60, 40, 80, 60)).convert('RGBA')
     found = []
     for index in range(5):
@@ -31,7 +32,7 @@ def moving(photo, has_alpha):
 
 
 def composed(path):
-    """What Pillow shows: [(RGBA, milliseconds)], and the loop."""
+    """Return the frames that Pillow shows, [(RGBA, milliseconds)], and its loop number."""
     with Image.open(str(path)) as image:
         loop = image.info.get('loop')
         shown = [
@@ -48,7 +49,7 @@ def opened(path):
 
 
 def visible_difference(a, b):
-    """Largest difference of two RGBA arrays; what is invisible in both has no colour."""
+    """Return the largest difference of two RGBA arrays; the colours of invisible pixels do not count."""
     a, b = (np.where(x[:, :, 3:] == 0, 0, x).astype(int) for x in (a, b))
     return np.abs(a - b).max()
 
@@ -67,7 +68,7 @@ def rewritten(module, sequence, path, **settings):
 @with_judge
 @pytest.mark.parametrize('has_alpha', [False, True])
 @pytest.mark.parametrize('disposal', [0, 1, 2])
-def test_gif_is_composed_as_pillow_does(tmp_path, photo, has_alpha, disposal):
+def test_gif_frames_are_composed_as_by_pillow(tmp_path, photo, has_alpha, disposal):
     save_by_pillow(tmp_path / 'a.gif', moving(photo, has_alpha), loop=3, disposal=disposal)
     expected, loop = composed(tmp_path / 'a.gif')
     sequence = opened(tmp_path / 'a.gif')
@@ -77,8 +78,8 @@ def test_gif_is_composed_as_pillow_does(tmp_path, photo, has_alpha, disposal):
         assert visible_difference(frame.pixels, shown) == 0 and frame.milliseconds == duration
 
 
-def test_gif_frames_are_restored_to_what_was_there_before(tmp_path):
-    """A file made here, byte by byte: red; a green frame that goes; a blue one in a corner, on red again."""
+def test_a_gif_frame_with_disposal_3_is_removed_after_it_was_shown(tmp_path):
+    """The file has a red frame, a green one that is removed, and a blue one in a corner; the rest is red again."""
     red, green, blue = (bytes(x) for x in ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 
     def part(left, top, width, height, index, disposal):
@@ -93,7 +94,7 @@ def test_gif_frames_are_restored_to_what_was_there_before(tmp_path):
     palette = (red + green + blue).ljust(768, b'\7')
     content = b'GIF89a' + struct.pack('<HHBBB', 4, 4, 0xF7, 0, 0) + palette
     content += part(0, 0, 4, 4, 0, 1) + part(1, 1, 2, 2, 1, 3) + part(0, 0, 1, 1, 2, 1)
-    (tmp_path / 'a.gif').write_bytes(content)  # and no trailer, as some programs leave it
+    (tmp_path / 'a.gif').write_bytes(content)  # without a trailer, which some programs omit
     first, second, third = (frame.pixels for frame in opened(tmp_path / 'a.gif').frames())
     assert (first == (255, 0, 0, 255)).all()
     assert (second[1:3, 1:3] == (0, 255, 0, 255)).all() and (second[0] == (255, 0, 0, 255)).all()
@@ -102,15 +103,16 @@ def test_gif_frames_are_restored_to_what_was_there_before(tmp_path):
 
 @with_judge
 @pytest.mark.parametrize('has_alpha', [False, True])
-def test_written_gif_shows_in_pillow_what_it_was_made_of(tmp_path, photo, has_alpha):
+def test_pillow_reads_the_frames_of_a_written_gif(tmp_path, photo, has_alpha):
     save_by_pillow(tmp_path / 'a.gif', moving(photo, has_alpha), loop=0, comment=b'by hand', disposal=2)
     sequence = opened(tmp_path / 'a.gif')
     assert rewritten(gif, sequence, tmp_path / 'b.gif') == []
     shown, loop = composed(tmp_path / 'b.gif')
     assert loop == 0 and [duration for _, duration in shown] == DURATIONS
     for frame, (result, _) in zip(sequence.frames(), shown):
-        assert np.array_equal(frame.pixels[:, :, 3], result[:, :, 3])  # of 1 bit
-        assert np.abs(frame.pixels.astype(int) - result)[frame.pixels[:, :, 3] > 0].mean() < 1  # of a few colours more
+        assert np.array_equal(frame.pixels[:, :, 3], result[:, :, 3])  # 1 bit in both
+        # Not equal, because some frames have a few colours more than a palette.
+        assert np.abs(frame.pixels.astype(int) - result)[frame.pixels[:, :, 3] > 0].mean() < 1
     with Image.open(str(tmp_path / 'b.gif')) as image:
         assert image.info['comment'] == b'by hand'
 
@@ -129,7 +131,7 @@ def test_gif_of_few_colours_stays_exact_and_soft_edges_become_hard(tmp_path):
 
 
 def test_delays_of_a_gif_do_not_drift(tmp_path, photo):
-    """Of 16 ms each, which hundredths of a second do not hold."""
+    """A GIF stores hundredths of a second, so delays of 16 ms are rounded."""
     those = [np.asarray(photo.crop((i, 0, i + 16, 16))) for i in range(25)]
     made = [frames.Frame(each, metadata.Metadata(), 16) for each in those]
     sequence = frames.Sequence(frames.ANIMATION, [(16, 16)] * 25, lambda: iter(made))
@@ -140,7 +142,7 @@ def test_delays_of_a_gif_do_not_drift(tmp_path, photo):
 
 
 @pytest.mark.parametrize('has_alpha', [False, True])
-def test_webp_goes_through_without_loss(tmp_path, photo, has_alpha):
+def test_lossless_webp_frames_stay_exact(tmp_path, photo, has_alpha):
     save_by_pillow(tmp_path / 'a.webp', moving(photo, has_alpha), loop=2, lossless=True)
     expected, loop = composed(tmp_path / 'a.webp')
     sequence = opened(tmp_path / 'a.webp')
@@ -169,7 +171,7 @@ def test_webp_of_low_quality_is_smaller_and_no_longer_lossless(tmp_path, photo):
 @pytest.mark.parametrize('has_alpha', [False, True])
 @pytest.mark.parametrize('disposal', [0, 1, 2])
 @pytest.mark.parametrize('blend', [0, 1])
-def test_apng_is_composed_as_pillow_does_and_goes_through_exactly(tmp_path, photo, has_alpha, disposal, blend):
+def test_apng_frames_are_composed_as_by_pillow_and_written_exactly(tmp_path, photo, has_alpha, disposal, blend):
     save_by_pillow(tmp_path / 'a.png', moving(photo, has_alpha), loop=4, disposal=disposal, blend=blend)
     expected, loop = composed(tmp_path / 'a.png')
     sequence = opened(tmp_path / 'a.png')
@@ -179,10 +181,10 @@ def test_apng_is_composed_as_pillow_does_and_goes_through_exactly(tmp_path, phot
     assert loop == 4 and len(again) == len(expected) == 5
     for frame, (shown, duration), (result, own) in zip(sequence.frames(), expected, again):
         plain = np.asarray(Image.fromarray(frame.pixels).convert('RGBA'))
-        if HAS_CURRENT_PILLOW and not (disposal == 2 and blend):  # it does not clear the first frame there
-            if not has_alpha:  # Pillow shows black where a picture without alpha is cleared
+        if HAS_CURRENT_PILLOW and not (disposal == 2 and blend):  # in this case Pillow does not clear the first frame
+            if not has_alpha:  # in a picture without alpha, Pillow clears to black
                 shown[:, :, 3] = plain[:, :, 3]
-            assert visible_difference(plain, shown) <= 1  # Pillow rounds what lies over another in its own way
+            assert visible_difference(plain, shown) <= 1  # Pillow rounds blended pixels differently
         assert visible_difference(plain, result) == 0 and own == duration == frame.milliseconds
 
 
@@ -229,7 +231,7 @@ def test_pages_of_a_tiff_keep_their_sizes_depths_and_tags(tmp_path, photo):
             assert page.tags['XResolution'].value == (100 + number, 1)
 
 
-def test_16_bits_are_said_to_be_lost_where_the_format_has_8(tmp_path):
+def test_a_note_says_that_a_format_with_8_bits_loses_16(tmp_path):
     array = np.full((4, 4, 3), 65535, np.uint16)
     sequence = frames.Sequence(
         frames.ANIMATION, [(4, 4)] * 2, lambda: iter(2 * [frames.Frame(array, metadata.Metadata(), 10)])
@@ -239,6 +241,37 @@ def test_16_bits_are_said_to_be_lost_where_the_format_has_8(tmp_path):
             'saved with 8 bits a channel: WEBP does not hold 16'
         ]
     assert composed(tmp_path / 'a.webp')[0][0][0].min() > 250
+
+
+def pq_code(light):
+    """The PQ value 0...1 of light in cd/m² (SMPTE ST 2084, equation 5.2)."""
+    power = (light / 10000) ** (2610 / 16384)
+    return ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+
+
+def test_hdr_frames_become_srgb_where_the_format_cannot_store_their_colours(tmp_path):
+    """White is 203 cd/m² (ITU-R BT.2408); 18 % of its light is the value 117.6 of 255 in sRGB (IEC 61966-2-1)."""
+    rows = [pq_code(203), pq_code(0.18 * 203), 0]
+    array = np.round(np.broadcast_to(np.reshape(rows, (3, 1, 1)) * 65535, (3, 4, 3))).astype(np.uint16)
+    said = metadata.Metadata(png_colour={b'cICP': bytes([9, 16, 0, 1])})
+    sequence = frames.Sequence(frames.ANIMATION, [(4, 3)] * 2, lambda: iter(2 * [frames.Frame(array, said, 10)]))
+    with open(str(tmp_path / 'a.webp'), 'w+b') as file:
+        notes = writer.save_frames(file, '.webp', sequence, base.Settings(lossless=True))
+    assert [note for note in notes if 'HDR colours converted to sRGB' in note]
+    for shown, _ in composed(tmp_path / 'a.webp')[0]:
+        assert np.abs(shown[:, 0, 0].astype(float) - [255, 117.6, 0]).max() <= 1
+
+
+@pytest.mark.parametrize('ending', ['.gif', '.webp', '.tif', '.png'])
+def test_the_error_for_a_damaged_file_of_frames_does_not_repeat_its_name(tmp_path, photo, ending):
+    path = str(tmp_path / f'a{ending}')
+    photo.crop((0, 0, 32, 32)).save(path, save_all=True, append_images=[photo.crop((8, 8, 40, 40))])
+    with open(path, 'rb+') as file:
+        file.truncate(os.path.getsize(path) // 3)
+    with pytest.raises(ValueError) as raised:
+        for _ in reader.read_frames(path).frames():
+            pass
+    assert str(raised.value).count(path) <= 1, raised.value  # sequences.py names it for a damaged page
 
 
 # --- the command
@@ -265,7 +298,7 @@ def test_all_frames_of_a_gif_become_an_animation(upscale, photo, flags, name, co
         assert [duration for _, duration in shown] == DURATIONS and loop == 0
         if HAS_CURRENT_PILLOW:
             for frame, (result, _) in zip(opened(upscale.source / 'a.gif').frames(), shown):
-                small = result.reshape(40, 2, 48, 2, 4).mean((1, 3))  # the network of the tests repeats pixels
+                small = result.reshape(40, 2, 48, 2, 4).mean((1, 3))  # the network of this test only repeats pixels
                 both = (frame.pixels[:, :, 3] > 0) & (small[:, :, 3] == 255)
                 assert both.mean() > 0.1 and np.abs(frame.pixels - small)[both].mean() < 12
 
@@ -294,16 +327,16 @@ def test_first_frame_is_the_default_and_the_note_names_the_flag(upscale, photo):
 
 
 @pytest.mark.slow
-def test_damaged_later_frame_leaves_no_half_result(upscale, photo):
+def test_a_damaged_later_frame_leaves_no_partial_result(upscale, photo):
     save_by_pillow(upscale.source / 'a.gif', moving(photo, False))
     content = (upscale.source / 'a.gif').read_bytes()
     (upscale.source / 'a.gif').write_bytes(content[: len(content) * 2 // 3])
-    assert_refused(upscale('--all-frames'), 'a.gif', 'cut off')
+    assert_refused(upscale('--all-frames'), 'a.gif', 'the file is truncated')
     assert not list(upscale.target.glob('*'))
     assert upscale().status == 0
 
 
 @pytest.mark.slow
-def test_all_pixels_are_counted_before_it_starts(upscale, photo):
+def test_the_estimate_counts_the_pixels_of_all_frames(upscale, photo):
     save_by_pillow(upscale.source / 'a.webp', [each.resize((200, 250)) for each in moving(photo, False)])
     assert '1 picture, 0.25 megapixels' in upscale('--all-frames').out

@@ -1,10 +1,10 @@
-"""AVIF and HEIC files of several items: the picture is the primary one, with its own properties alone."""
+"""AVIF and HEIC files with several items: only the primary item and its own properties are used."""
 
 import io
 import os
 
 from pictures import workload
-from pictures.formats import items, reader
+from pictures.formats import av1, items, reader
 
 import imagecodecs
 import numpy as np
@@ -13,16 +13,16 @@ from PIL import Image
 
 from heif_files import Item, auxiliary, build, clap, coded, grid, imir, irot, ispe, nclx
 
-pillow_heif = pytest.importorskip('pillow_heif', reason='needs Python 3.10 or later')
+pillow_heif = pytest.importorskip('pillow_heif', reason='pillow-heif needs Python 3.10 or later')
 
 WIDTH, HEIGHT = 96, 64
-TOLERANCE = 6  # of 255: the pictures are coded with little loss
+TOLERANCE = 6  # of 255, because the pictures are coded with a small loss
 PQ = {b'cICP': bytes([9, 16, 0, 1])}
 CASES = os.path.join(os.path.dirname(__file__), '..', '..', '..', '..', 'shared', 'cases', 'pictures')
 
 
 def smooth(seed=0):
-    """(HEIGHT, WIDTH, 3) uint8, different at each corner."""
+    """Return a picture (HEIGHT, WIDTH, 3), uint8, that is different at each corner."""
     y, x = np.mgrid[:HEIGHT, :WIDTH] / (WIDTH - 1)
     planes = (40 + 90 * x, 40 + 150 * y, 200 - 60 * x - 60 * y)
     return np.clip(np.dstack(planes) + 20 * seed, 0, 255).astype(np.uint8)
@@ -48,7 +48,7 @@ FORMATS = {'avif': (b'av01', as_avif), 'deep.avif': (b'av01', as_deep_avif), 'he
 
 
 class Maker:
-    """Makes items of one format, and reads files of them."""
+    """Makes items of one format, and reads files that contain them."""
 
     def __init__(self, name, folder):
         self.kind, self.encode = FORMATS[name]
@@ -59,7 +59,7 @@ class Maker:
         return Item(self.kind, content, (ispe(array.shape[1], array.shape[0]), *own, *properties), is_hidden)
 
     def read(self, items_, references=(), **layout):
-        """The picture that is read from a file of these items."""
+        """Return the picture that is read from a file with these items."""
         with open(self.path, 'wb') as file:
             file.write(build(items_, references, brand=b'heic' if self.kind == b'hvc1' else b'avif', **layout))
         return reader.read_picture(self.path)
@@ -76,7 +76,7 @@ def assert_shows(picture, expected):
     assert np.abs(shown - expected).max() <= TOLERANCE
 
 
-def test_a_hidden_gain_map_keeps_its_colours_and_depth_for_itself(make):
+def test_the_colours_and_depth_of_a_hidden_gain_map_are_ignored(make):
     picture = make.read(
         [
             make(smooth(), nclx(1, 13)),
@@ -90,14 +90,14 @@ def test_a_hidden_gain_map_keeps_its_colours_and_depth_for_itself(make):
     assert picture.said.png_colour == {} and picture.notes == ['without its gain map for HDR screens']
 
 
-def test_a_thumbnail_keeps_its_colours_for_itself(make):
+def test_the_colours_of_a_thumbnail_are_ignored(make):
     items_ = [make(smooth()[::2, ::2], nclx(9, 16)), make(smooth(), nclx(1, 13))]
     picture = make.read(items_, [(b'thmb', 1, [2])], primary=2)
     assert_shows(picture, smooth())
     assert picture.said.png_colour == {} and picture.notes == []
 
 
-def test_of_several_pictures_the_primary_one_is_used_and_the_others_are_noted(make):
+def test_the_primary_one_of_several_pictures_is_read_and_a_note_names_the_others(make):
     both = [make(smooth(), nclx(1, 13)), make(smooth(2), nclx(9, 16))]
     picture = make.read(both, primary=2)
     assert_shows(picture, smooth(2))
@@ -105,7 +105,7 @@ def test_of_several_pictures_the_primary_one_is_used_and_the_others_are_noted(ma
     assert make.read(both).said.png_colour == {}
 
 
-def test_a_depth_map_is_noted(make):
+def test_a_note_names_a_depth_map(make):
     depth = make(smooth(2), auxiliary(b'urn:mpeg:hevc:2015:auxid:2'))
     picture = make.read([make(smooth()), depth], [(b'auxl', 2, [1])])
     assert_shows(picture, smooth())
@@ -134,7 +134,7 @@ def test_a_crop_is_applied_before_the_turn(make, crop, rows, columns):
 @pytest.mark.parametrize('quarters', [None, 0, 1, 2, 3])
 @pytest.mark.parametrize('axis', [None, 0, 1])
 def test_turns_and_mirrors_are_applied_in_their_order(make, quarters, axis):
-    """Against ISO 23008-12, 6.5.10 and 6.5.12: a quarter turn is against the clock, axis 0 swaps top and bottom."""
+    """By ISO 23008-12, 6.5.10 and 6.5.12, a quarter turn is anticlockwise, and axis 0 swaps top and bottom."""
     properties = [] if quarters is None else [irot(quarters)]
     properties += [] if axis is None else [imir(axis)]
     expected = np.rot90(smooth(), quarters or 0)
@@ -142,18 +142,35 @@ def test_turns_and_mirrors_are_applied_in_their_order(make, quarters, axis):
     assert_shows(make.read([make(smooth(), *properties)]), expected)
 
 
-def test_a_turn_of_another_item_does_not_count(make):
+def test_the_turn_of_another_item_is_ignored(make):
     picture = make.read([make(smooth()), make(smooth(2), irot(1), clap(8, 8))], places_last=True)
     assert_shows(picture, smooth())
 
 
-def test_a_crop_outside_of_the_picture_is_refused(make):
+def test_a_crop_outside_the_picture_is_refused(make):
     with pytest.raises(ValueError, match='cannot be used as an image'):
         make.read([make(smooth(), clap(20, 10, 100, 0))])
 
 
-def test_a_grid_takes_colours_from_its_parts_and_they_are_no_pictures_of_their_own(make):
-    tile = smooth()  # a part has 64 pixels a side at least
+@pytest.mark.parametrize('numbers', [(9, 16), (9, 18), (12, 13), (1, 13)])
+@pytest.mark.parametrize('bits', [8, 10])
+def test_an_avif_without_a_colour_box_has_the_colours_of_its_bitstream(tmp_path, numbers, bits):
+    array = smooth() if bits == 8 else smooth().astype(np.uint16) * 4
+    whole = imagecodecs.avif_encode(
+        array, level=90, speed=9, pixelformat='444', bitspersample=bits, primaries=numbers[0], transfer=numbers[1]
+    )
+    assert whole.count(b'colr') == 1
+    pictures = []
+    for name, data in (('with.avif', whole), ('without.avif', whole.replace(b'colr', b'free'))):
+        (tmp_path / name).write_bytes(data)
+        pictures.append(reader.read_picture(str(tmp_path / name)))
+    assert pictures[0].said.png_colour == pictures[1].said.png_colour
+    expected = {} if numbers == (1, 13) else {b'cICP': bytes([*numbers, 0, 1])}
+    assert (pictures[1].said.png_colour or {}) == expected
+
+
+def test_a_grid_has_the_colours_of_its_parts_which_do_not_count_as_pictures(make):
+    tile = smooth()  # the sides of a part must have at least 64 pixels
     whole = Item(b'grid', grid(1, 2, 2 * tile.shape[1], tile.shape[0]), (ispe(2 * tile.shape[1], tile.shape[0]),))
     parts = [make(tile, nclx(9, 16), is_hidden=True), make(tile[::-1], nclx(9, 16), is_hidden=True)]
     picture = make.read([*parts, whole], [(b'dimg', 3, [1, 2])], primary=3)
@@ -161,34 +178,42 @@ def test_a_grid_takes_colours_from_its_parts_and_they_are_no_pictures_of_their_o
     assert picture.said.png_colour == PQ and picture.notes == []
 
 
-@pytest.mark.skipif(not os.path.isdir(CASES), reason='no folder of cases')
-def test_a_burst_names_its_other_picture():
+@pytest.mark.skipif(not os.path.isdir(CASES), reason='the folder shared/cases is missing')
+def test_a_note_names_the_other_picture_of_a_burst():
     picture = reader.read_picture(os.path.join(CASES, 'burst.heic'))
     assert picture.pixels.shape == (64, 96, 3)
     assert picture.notes == ['has 2 pictures: the main (primary) one is enlarged']
 
 
-def test_damaged_lists_of_items_end_in_an_answer_or_a_refusal():
+def test_a_damaged_list_of_items_is_read_or_refused():
     whole = build([Item(b'av01', b'', (ispe(4, 4), clap(2, 2), irot(1), nclx(9, 16)))])
     for place in range(20, len(whole)):
         for value in (0, 255):
             try:
                 found = items.of(whole[:place] + bytes([value]) + whole[place + 1 :])
-                found and (found.notes(), found.orientation(), found.size(), found.crop_for(4, 4))
+                found and (found.notes(), found.orientation(), found.size(), found.crop_for(4, 4), found.start())
             except ValueError:
                 pass
 
 
+def test_a_damaged_bitstream_is_read_without_an_error():
+    content, _ = as_avif(smooth())
+    for place in range(32):
+        for value in range(256):
+            av1.colours_of(content[:place] + bytes([value]) + content[place + 1 : 64])
+        av1.colours_of(content[:place])
+
+
 def sequence(photo):
-    """An animated AVIF of Pillow, without its list of items, so that the track alone says what the frames are."""
+    """Return an animated AVIF that Pillow wrote."""
     file = io.BytesIO()
     frames = [photo.crop((0, 0, 64, 64)), photo.crop((8, 8, 72, 72))]
     frames[0].save(file, 'AVIF', save_all=True, append_images=frames[1:], quality=90, icc_profile=b'')
     return file.getvalue()
 
 
-def test_a_sequence_says_its_colours_in_its_track(tmp_path, photo):
-    content = sequence(photo).replace(b'pitm', b'free')
+def test_the_colours_of_a_sequence_come_from_its_track(tmp_path, photo):
+    content = sequence(photo).replace(b'pitm', b'free')  # without a primary item, only the track describes the frames
     assert content.count(b'nclx\x00\x01\x00\x0d') >= 1
     (tmp_path / 'a.avif').write_bytes(content.replace(b'nclx\x00\x01\x00\x0d', b'nclx\x00\x09\x00\x10'))
     picture = reader.read_picture(str(tmp_path / 'a.avif'))

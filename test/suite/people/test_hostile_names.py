@@ -1,4 +1,4 @@
-"""RDN_upscale.py on names that would draw on the terminal, and on things in the place of results that are none."""
+"""RDN_upscale.py with file names that would control the terminal, and with other things in the places of results."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ def put(path, side=12):
 
 @pytest.fixture
 def made(tmp_path, narrow):
-    """made(resume=True): a worker of a cluster from in/ to out/."""
+    """made(resume=True) makes a worker of a cluster that reads from in/ and writes to out/."""
 
     def make(output=None, **flags):
         folders = [str(tmp_path / 'in'), str(output or tmp_path / 'out')]
@@ -47,7 +47,7 @@ def made(tmp_path, narrow):
 # --- names
 
 
-def test_a_hostile_name_is_one_line_and_stands_there_once(upscale, tmp_path):
+def test_a_hostile_name_is_shown_once_on_one_line(upscale, tmp_path):
     (upscale.source / f'{HOSTILE}.png').write_bytes(b'broken')
     (upscale.source / f'{HOSTILE}.txt').write_bytes(b'no picture')
     put(upscale.source / f'good{HOSTILE}.png')
@@ -61,7 +61,7 @@ def test_a_hostile_name_is_one_line_and_stands_there_once(upscale, tmp_path):
     assert opened(upscale.target / f'good{HOSTILE}_x2.png').size == (24, 24)
 
 
-def test_a_name_that_is_no_text_is_shown_by_its_bytes(upscale, tmp_path):
+def test_a_name_that_is_not_utf_8_is_shown_by_its_bytes(upscale, tmp_path):
     with open(os.path.join(os.fsencode(str(upscale.source)), b'caf\xe9.png'), 'wb') as file:
         file.write(b'broken')
     ended = upscale(f'--log={tmp_path / "log.txt"}')
@@ -78,7 +78,7 @@ def test_names_in_any_language_stay_as_they_are(upscale, tmp_path):
     assert [f'/{name}.png: ' in log for name in names] == [True] * len(names)
 
 
-def test_a_worker_says_of_a_hostile_name_what_one_machine_says(upscale, made, tmp_path):
+def test_a_worker_reports_a_hostile_name_like_a_single_machine(upscale, made, tmp_path):
     (upscale.source / f'{HOSTILE}.png').write_bytes(b'broken')
     upscale(f'--log={tmp_path / "log.txt"}')
     task = worker.PictureTask(f'{HOSTILE}.png', f'{HOSTILE}_x2.png')
@@ -89,12 +89,12 @@ def test_a_worker_says_of_a_hostile_name_what_one_machine_says(upscale, made, tm
     assert (tmp_path / 'log.txt').read_text() == (tmp_path / 'log2.txt').read_text()
 
 
-# --- what is no result
+# --- folders and empty files in the places of results
 
 
 @pytest.fixture
 def occupied(upscale):
-    """Three pictures, and in the places of their results a folder, an empty file and a result."""
+    """Make three pictures; in the places of their results are a folder, an empty file and a result."""
     (upscale.target / 'folder_x2.png').mkdir(parents=True)
     (upscale.target / 'empty_x2.png').write_bytes(b'')
     (upscale.target / 'whole_x2.png').write_bytes(b'mine')
@@ -104,7 +104,7 @@ def occupied(upscale):
 
 
 def outcomes(made, output=None, **options):
-    """Name of a picture -> what a worker of a cluster says of it."""
+    """Return a cluster worker's outcomes by the pictures' names."""
     one = made(output, **options)
     return {name: one.upscale(worker.PictureTask(f'{name}.png', f'{name}_x2.png')) for name in NAMES}
 
@@ -112,7 +112,7 @@ def outcomes(made, output=None, **options):
 NAMES = ('folder', 'empty', 'whole')
 
 
-def test_a_folder_or_an_empty_file_is_no_result_for_resume(occupied, made):
+def test_resume_does_not_take_a_folder_or_an_empty_file_for_a_result(occupied, made):
     said = outcomes(made, resume=True)
     assert [said[name].kind for name in NAMES] == ['failed', 'done', 'skipped']
     (occupied.target / 'empty_x2.png').write_bytes(b'')
@@ -125,7 +125,7 @@ def test_a_folder_or_an_empty_file_is_no_result_for_resume(occupied, made):
 
 
 @pytest.mark.parametrize('flag', [None, 'overwrite'])
-def test_a_folder_in_the_place_of_a_result_is_said_whatever_the_flag(occupied, made, flag):
+def test_a_folder_in_the_place_of_a_result_is_named_with_every_flag(occupied, made, flag):
     flags = {flag: True} if flag else {}
     said = outcomes(made, **flags)
     kinds = ['failed', 'done', 'done'] if flag else ['failed'] * 3
@@ -135,7 +135,7 @@ def test_a_folder_in_the_place_of_a_result_is_said_whatever_the_flag(occupied, m
     assert (f'{kinds.count("failed")} of 3 failed' in ended.err) and (occupied.target / 'folder_x2.png').is_dir()
 
 
-def test_a_url_has_no_result_in_a_folder_or_an_empty_file(flaky, upscale, made, tmp_path):
+def test_a_folder_or_an_empty_file_at_a_url_is_not_a_result(flaky, upscale, made, tmp_path):
     store = stores.open_store('flaky://results')
     for place, content in (('folder_x2.png/other', b'other'), ('empty_x2.png', b''), ('whole_x2.png', b'mine')):
         with store.writing(place, str(tmp_path)) as path, open(path, 'wb') as file:
@@ -153,7 +153,7 @@ def test_a_url_has_no_result_in_a_folder_or_an_empty_file(flaky, upscale, made, 
 
 @contextlib.contextmanager
 def largest_file(size):
-    """No file of this process can be larger than `size` bytes: a write beyond fails, as on a full disk, and names no file."""
+    """Limit files of this process to `size` bytes: writing more fails without a file name, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -194,9 +194,9 @@ def test_a_disk_that_is_full_at_the_report_is_not_blamed_on_a_result(upscale, tm
     assert 'a_x2.png' not in ended.err and (upscale.target / 'a_x2.png').exists()
 
 
-def test_a_full_disk_on_a_cluster_is_named_by_the_result(upscale, made, monkeypatch):
+def test_a_full_disk_on_a_cluster_is_reported_with_the_result(upscale, made, monkeypatch):
     put(upscale.source / 'a.png')
     one = made()
     monkeypatch.setattr(os, 'fsync', full)
     outcome = one.upscale(worker.PictureTask('a.png', 'a_x2.png'))
-    assert outcome == worker.Outcome('hopeless', f'{upscale.target}/a_x2.png: No space left on device')
+    assert outcome == worker.Outcome('fatal', f'{upscale.target}/a_x2.png: No space left on device')

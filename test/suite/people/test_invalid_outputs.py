@@ -1,4 +1,4 @@
-"""A model whose output is no picture makes none: it is refused by name at its first tile, or with the picture it fails on."""
+"""A model with invalid outputs is refused at its first tile, or fails the picture on which they appear."""
 
 import os
 
@@ -26,7 +26,7 @@ ONE_VALUE = {'black': lambda output: output * 0, 'white': lambda output: output 
 
 @pytest.fixture
 def computes(monkeypatch):
-    """computes(change): every model repeats each pixel, and does that to its output."""
+    """Return computes(change), which makes every model repeat each pixel and apply `change` to its output."""
 
     def call(change):
         monkeypatch.setattr(
@@ -38,7 +38,7 @@ def computes(monkeypatch):
 
 @pytest.fixture
 def two(upscale):
-    """Two pictures to enlarge; the second one is bright."""
+    """Make two pictures to enlarge; the second one is bright."""
     noise = np.random.RandomState(0).randint(0, 100, (40, 40, 3)).astype(np.uint8)
     Image.fromarray(noise).save(str(upscale.source / 'a.png'))
     Image.fromarray(noise + 150).save(str(upscale.source / 'b.png'))
@@ -46,7 +46,7 @@ def two(upscale):
 
 
 @pytest.mark.parametrize('kind', [*WRONG, *ONE_VALUE])
-def test_a_model_that_makes_no_pictures_is_refused_before_the_first(two, narrow, computes, kind):
+def test_a_model_with_invalid_outputs_is_refused_before_the_first_picture(two, narrow, computes, kind):
     computes({**WRONG, **ONE_VALUE}[kind])
     assert_refused(two(), narrow[1], 'the output of this model', 'use another model')
     assert not os.path.exists(str(two.target)) or not os.listdir(str(two.target))
@@ -62,13 +62,13 @@ def test_a_picture_on_which_a_model_fails_is_named_with_the_model(two, narrow, c
     assert list(snapshot(two.target)) == ['a_x2.png']
 
 
-def test_a_picture_of_one_colour_is_no_fault_of_the_model(upscale, computes):
+def test_a_picture_of_one_colour_is_not_blamed_on_the_model(upscale, computes):
     computes(lambda output: output)
     Image.new('RGB', (40, 40), (0, 0, 0)).save(str(upscale.source / 'a.png'))
     assert upscale().status == 0
 
 
-def test_the_python_door_and_the_scale_refuse_it_too(narrow, computes):
+def test_the_python_interface_and_scale_of_refuse_such_a_model_too(narrow, computes):
     computes(WRONG['0...255'])
     with pytest.raises(ValueError, match='narrow.onnx: the output of this model has values from'):
         api.Upscaler(narrow[1])
@@ -77,7 +77,7 @@ def test_the_python_door_and_the_scale_refuse_it_too(narrow, computes):
 
 
 @pytest.mark.parametrize('value, is_wrong', [(-0.9, False), (1.9, False), (-1.1, True), (2.1, True)])
-def test_what_a_network_may_overshoot_is_no_fault(value, is_wrong):
+def test_a_small_overshoot_is_valid(value, is_wrong):
     output = np.full((1, 3, 4, 4), 0.5, np.float32)
     output[0, 1, 2, 3] = value
     assert bool(sanity.wrong_reason(output)) == is_wrong

@@ -1,4 +1,4 @@
-"""JPEG XL: its header says what its channels are. The headers are written here bit by bit (ISO 18181-1, annex D)."""
+"""The header of JPEG XL and the meaning of its channels. The tests write headers bit by bit (ISO 18181-1, annex D)."""
 
 import os
 import sys
@@ -13,31 +13,31 @@ from PIL import Image
 from helpers import ROOT
 
 RAMP = os.path.join(ROOT, os.pardir, 'shared', 'cases', 'pictures', 'xyb_lstar_ramp.jxl')
-modern = pytest.mark.skipif(sys.version_info < (3, 10), reason='of Python 3.10 and later')
+modern = pytest.mark.skipif(sys.version_info < (3, 10), reason='reading JPEG XL needs Python 3.10 or later')
 SIZE_20_BY_40 = '0' + '00' + '110010000' + '000' + '00' + '111001000'  # 20 high, 40 wide: the lowest bit first
 SIZE_20_BY_40_BY_RATIO = SIZE_20_BY_40[:12] + '111'
-WHOLE_8_BITS = '0' + '00' + '1'  # whole numbers, 8 bits, for which 16 bits are enough to compute with
-ORIGINAL_SRGB = '0' + '1'  # no XYB, sRGB
+WHOLE_8_BITS = '0' + '00' + '1'  # whole numbers of 8 bits, which a decoder can decode with 16-bit buffers
+ORIGINAL_SRGB = '0' + '1'  # not XYB, sRGB
 
 
 def number(value, bits):
-    """A number's bits, the lowest first."""
+    """Return a number's bits, the lowest first."""
     return ''.join(str(value >> place & 1) for place in range(bits))
 
 
 def codestream(fields, rest=b''):
-    """A header of these bits, and what follows it."""
+    """Return a codestream with these bits as its header, followed by `rest`."""
     fields += '0' * (-len(fields) % 8)
     return b'\xff\x0a' + bytes(int(fields[i : i + 8][::-1], 2) for i in range(0, len(fields), 8)) + rest
 
 
 def extra(kind, premultiplied=''):
-    """An extra channel of 8 bits without a name."""
+    """Return the bits of an extra channel with 8 bits and no name."""
     kinds = {0: '00', 1: '10', 4: '01' + number(2, 4), 16: '01' + number(14, 4)}
     return '0' + kinds[kind] + '0' + '00' + '00' + '00' + premultiplied
 
 
-def test_size_and_depth():
+def test_size_and_depth_are_read():
     header = jpegxl_header.parse(codestream(SIZE_20_BY_40 + '0' + '0' + WHOLE_8_BITS + '00' + ORIGINAL_SRGB))
     assert header[:3] == (40, 20, 8) and not (header.is_float or header.extras or header.is_xyb or header.has_profile)
     turned = '1' + number(5, 3) + '0' + '0' + '0'
@@ -50,20 +50,20 @@ def test_size_and_depth():
 
 
 @pytest.mark.parametrize('ratio, width', [(1, 64), (2, 76), (3, 85), (4, 96), (5, 113), (6, 80), (7, 128)])
-def test_a_width_by_its_ratio_to_the_height(ratio, width):
+def test_the_width_is_computed_from_its_ratio_to_the_height(ratio, width):
     header = jpegxl_header.parse(codestream('1' + number(7, 5) + number(ratio, 3) + '1'))
     assert header[:2] == (width, 64) and header.is_xyb
 
 
-def test_extra_channels():
-    channels = '01' + number(0, 4) + '1' + extra(4)  # two, the first an alpha as usual
+def test_extra_channels_are_read():
+    channels = '01' + number(0, 4) + '1' + extra(4)  # two channels; the first is alpha with default values
     header = jpegxl_header.parse(codestream(SIZE_20_BY_40 + '0' + '0' + WHOLE_8_BITS + channels + ORIGINAL_SRGB))
     assert [each.kind for each in header.extras] == [jpegxl_header.ALPHA, jpegxl_header.BLACK]
     assert header.alpha and not header.alpha.is_premultiplied
 
 
-def test_a_header_that_is_cut_off_is_an_error():
-    with pytest.raises(ValueError, match='cut off'):
+def test_a_truncated_header_is_an_error():
+    with pytest.raises(ValueError, match='the file is truncated'):
         jpegxl_header.parse(codestream(SIZE_20_BY_40))
     for data in (b'', b'\xff', b'\0\0\0\x0cJXL \r\n\x87\n'):
         with pytest.raises(ValueError, match='without pixels'):
@@ -72,7 +72,7 @@ def test_a_header_that_is_cut_off_is_an_error():
 
 @pytest.fixture
 def coded(tmp_path):
-    """coded(kind, premultiplied): colours 100 and an alpha of 0 to 250 with a header that says another extra channel."""
+    """Return coded(kind, premultiplied): colours of 100, alpha from 0 to 234, another extra channel in the header."""
     values = np.full((20, 40, 4), 100, np.uint8)
     values[:, :, 3] = np.arange(40) * 6
 
@@ -90,7 +90,7 @@ def coded(tmp_path):
 
 
 @modern
-def test_premultiplied_colours_are_divided(coded):
+def test_premultiplied_colours_are_divided_by_alpha(coded):
     picture = reader.read_picture(coded(0, '1'))
     alpha = np.arange(40) * 6
     expected = np.minimum(255, (100 * 255 + alpha // 2) // np.maximum(alpha, 1)) * (alpha > 0)
@@ -101,28 +101,28 @@ def test_premultiplied_colours_are_divided(coded):
 
 @modern
 def test_cmyk_is_refused(coded):
-    with pytest.raises(ValueError, match='JPEG XL in CMYK is not read'):
+    with pytest.raises(ValueError, match='JPEG XL in CMYK is not supported'):
         reader.read_picture(coded(4))
 
 
 @modern
 @pytest.mark.parametrize('kind', [1, 16])
-def test_a_channel_of_another_meaning_is_no_transparency(coded, kind):
-    """It is left out with a note, or the file is refused."""
+def test_a_channel_of_another_type_is_not_used_as_alpha(coded, kind):
+    """A note says that the channel is left out, or the file is refused."""
     try:
         picture = reader.read_picture(coded(kind))
     except ValueError as error:
-        assert 'of these channels' in str(error)
+        assert 'with these channels' in str(error)
     else:
         assert picture.pixels.shape == (20, 40, 3) and (picture.pixels == 100).all()
         assert picture.notes == ['without channels of unknown meaning']
 
 
 @modern
-@pytest.mark.skipif(not os.path.exists(RAMP), reason='needs the file beside the project')
+@pytest.mark.skipif(not os.path.exists(RAMP), reason='the folder shared/cases is missing')
 def test_a_colour_space_that_libjxl_cannot_name_becomes_srgb():
-    """As libjxl's linear light of 8 bits, which it dithers, within both roundings; the dark levels stay apart."""
-    import pillow_jxl  # noqa: F401 - Pillow knows JPEG XL then
+    """The result matches libjxl's dithered linear light of 8 bits within rounding errors, with more dark values."""
+    import pillow_jxl  # noqa: F401 - registers JPEG XL with Pillow
 
     picture = reader.read_picture(RAMP)
     with Image.open(RAMP) as image:

@@ -1,4 +1,4 @@
-"""JPEG XL written, as libjxl reads it: pixels, colours, EXIF and XMP."""
+"""Writing JPEG XL: libjxl reads the same pixels, colours, EXIF and XMP."""
 
 import io
 import sys
@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from helpers import opened
 
 MODERN = sys.version_info >= (3, 10)
-needs_reader = pytest.mark.skipif(not MODERN, reason='pillow-jxl-plugin, which reads the profile, needs Python 3.10')
+needs_reader = pytest.mark.skipif(not MODERN, reason='pillow-jxl-plugin needs Python 3.10 or later')
 USUAL_SHAPES = [(3, np.uint8), (2, np.uint16)]
 OTHER_SHAPES = [(1, np.uint8), (2, np.uint8), (4, np.uint8), (1, np.uint16), (3, np.uint16), (4, np.uint16)]
 SHAPES = [*USUAL_SHAPES, *(pytest.param(*shape, marks=pytest.mark.slow) for shape in OTHER_SHAPES)]
@@ -25,7 +25,7 @@ ADOBE = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 
 @pytest.fixture
 def pixels(photo):
-    """pixels(channels, type): (60, 90, channels) of a photograph, 16 bits with more than 8 in use."""
+    """Return pixels(channels, dtype), a part (60, 90, channels) of a photograph; 16-bit pixels use more than 8 bits."""
 
     def make(channels, kind):
         colours = np.asarray(photo)[:60, :90].astype(np.uint16)
@@ -47,14 +47,14 @@ def written(array, said=NOTHING, settings=LOSSLESS):
 
 
 def profile_in(content):
-    import pillow_jxl  # noqa: F401 - Pillow knows JPEG XL then
+    import pillow_jxl  # noqa: F401 - registers JPEG XL with Pillow
 
     with Image.open(io.BytesIO(content)) as image:
         return image.info.get('icc_profile')
 
 
 def seen(array, icc_profile):
-    """(H, W, 3) uint8: the colours in sRGB by littleCMS."""
+    """Return the colours (H, W, 3), 0 to 255, that littleCMS converts to sRGB."""
     values = array if array.dtype == np.uint8 else np.rint(array / 257).astype(np.uint8)
     image = Image.fromarray(values[:, :, 0] if values.shape[2] < 3 else values[:, :, :3])
     source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
@@ -70,7 +70,7 @@ def profile_of(channels, gamma=2.2):
 
 
 @pytest.mark.parametrize(('channels', 'kind'), SHAPES)
-def test_pixels_without_loss(pixels, channels, kind):
+def test_lossless_pixels_are_exact(pixels, channels, kind):
     array = pixels(channels, kind)
     content, notes = written(array)
     decoded = imagecodecs.jpegxl_decode(content)
@@ -81,7 +81,7 @@ def test_pixels_without_loss(pixels, channels, kind):
 @needs_reader
 @pytest.mark.parametrize(('channels', 'kind'), SHAPES)
 def test_a_picture_without_a_profile_is_srgb(pixels, channels, kind):
-    """libjxl takes 16 bits for linear light, unless it is told otherwise."""
+    """Without a colour space in the header, libjxl assumes linear light for 16 bits."""
     array = pixels(channels, kind)
     for settings in (LOSSLESS, base.Settings(quality=95)):
         content, _ = written(array, settings=settings)
@@ -104,14 +104,14 @@ def test_a_profile_is_kept_to_the_last_byte(pixels, channels, kind, settings):
 @pytest.mark.parametrize(
     ('numbers', 'name'), [((9, 16), 'Rec2100PQ'), ((9, 18), 'Rec2100HLG'), ((12, 13), 'DisplayP3')]
 )
-def test_colours_by_numbers_are_those_of_libjxl(pixels, numbers, name):
+def test_libjxl_reads_the_h273_numbers(pixels, numbers, name):
     said = metadata.Metadata(png_colour={cicp.CHUNK: bytes([*numbers, 0, 1])})
     content, notes = written(pixels(3, np.uint16), said)
     profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_in(content)))
     assert ImageCms.getProfileDescription(profile).strip() == name and notes == []
 
 
-def test_quality_makes_smaller_files_that_are_near(pixels):
+def test_lower_quality_makes_smaller_files_with_limited_loss(pixels):
     array, sizes = pixels(3, np.uint8), []
     for quality, limit in ((99, 1.5), (95, 2.5), (50, 8)):
         content, _ = written(array, settings=base.Settings(quality=quality))
@@ -121,8 +121,8 @@ def test_quality_makes_smaller_files_that_are_near(pixels):
 
 
 @pytest.mark.parametrize(('quality', 'distance'), [(90, 1.0), (100, 0.1), (30, 6.4), (10, 15.267)])
-def test_the_distance_is_libjxls(quality, distance):
-    """Values that cjxl --verbose prints for -q."""
+def test_the_distance_for_a_quality_is_that_of_libjxl(quality, distance):
+    """cjxl --verbose prints these values for -q."""
     assert jpegxl_writer.distance_of(quality) == pytest.approx(distance, abs=0.001)
 
 
@@ -134,7 +134,7 @@ def test_exif_and_xmp_are_kept(pixels, kind, tmp_path):
     (tmp_path / 'a.jxl').write_bytes(content)
     said = reader.read_picture(str(tmp_path / 'a.jxl')).said
     assert said.exif == tags and said.xmp == b'<x:xmpmeta/>' and notes == []
-    import pillow_jxl  # noqa: F401 - Pillow knows JPEG XL then
+    import pillow_jxl  # noqa: F401 - registers JPEG XL with Pillow
 
     with Image.open(io.BytesIO(content)) as image:
         assert image.getexif()[0x010F] == 'maker'
@@ -142,7 +142,7 @@ def test_exif_and_xmp_are_kept(pixels, kind, tmp_path):
 
 @pytest.mark.slow
 @needs_reader
-def test_a_file_without_loss_stays_so(upscale, photo, narrow):
+def test_a_lossless_file_stays_lossless(upscale, photo, narrow):
     small = photo.crop((0, 0, 40, 30))
     small.save(str(upscale.source / 'a.png'))
     (upscale.source / 'b.jxl').write_bytes(imagecodecs.jpegxl_encode(np.asarray(small), lossless=True))
@@ -155,9 +155,9 @@ def test_a_file_without_loss_stays_so(upscale, photo, narrow):
     assert np.array_equal(imagecodecs.jpegxl_decode((upscale.target / 'a_x2.jxl').read_bytes()), exact)
 
 
-def test_a_header_of_another_kind_is_refused(pixels):
+def test_an_unexpected_header_is_refused(pixels):
     content, _ = written(pixels(3, np.uint8), settings=base.Settings(quality=80))
     with pytest.raises(ValueError, match='XYB'):
         jpegxl_colour.with_colour(jpegxl_writer.codestream_of(content), None, (1, 13))
-    with pytest.raises(ValueError, match='cut off'):
+    with pytest.raises(ValueError, match='the file is truncated'):
         jpegxl_colour.with_colour(b'\xff\x0a\x01', None, (1, 13))

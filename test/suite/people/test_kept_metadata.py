@@ -1,4 +1,4 @@
-"""The table of metadata in docs/pictures.md: each cell is tried, read back by other means than the project's."""
+"""Check every cell of the table of metadata in docs/pictures.md; independent libraries read the results."""
 
 import io
 import json
@@ -24,7 +24,7 @@ from PIL import Image, ImageCms, IptcImagePlugin
 from helpers import ROOT
 
 try:
-    import pillow_jxl  # noqa: F401 - Pillow reads JPEG XL then
+    import pillow_jxl  # noqa: F401 - with it Pillow reads JPEG XL
 
     UNSEEN: 'tuple[str, ...]' = ()
 except ImportError:  # on Python 3.7
@@ -34,7 +34,7 @@ ENDINGS = {'JPEG': 'jpg', 'PNG': 'png', 'TIFF': 'tif', 'WEBP': 'webp', 'AVIF': '
 
 
 def other_profile() -> bytes:
-    """The profile of sRGB with another green, so that it is of no colour space that has a name."""
+    """Return sRGB's profile with another green, which matches no named colour space."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes())
     place = struct.unpack('>I', profile[profile.index(b'gXYZ') + 4 :][:4])[0]
     profile[place + 8 : place + 20] = struct.pack('>3i', *(int(x * 65536) for x in (0.3, 0.66, 0.1)))
@@ -74,8 +74,14 @@ IPTC_REGION = (
 class Case(NamedTuple):
     """A row of the table.
 
-    make: writes a file that has it; seen: what a result's file has of it; kept, converted: what that has to be;
-    word: of the note where it is dropped; orientation: of the source; judge: tags of exiftool, where it is kept or converted.
+    Attributes:
+        ending: of the source file.
+        make: writes a source with this metadata.
+        seen: reads the metadata from a result; None if it is missing.
+        kept: the expected value in formats that keep the metadata.
+        converted: the expected value in formats that convert it.
+        word: a regular expression for the note in formats that drop it.
+        judge: the tags that exiftool has to find if the metadata is kept or converted.
     """
 
     ending: str
@@ -95,7 +101,7 @@ def plain(ending: str, **options: Any) -> Callable[..., None]:
 
 
 def with_tags(**given: Any) -> Callable[..., None]:
-    """A JPEG, in orientation 6, with tags of EXIF: first=..., camera=..."""
+    """Return a function that writes a JPEG in orientation 6 with EXIF tags: first={tag: value}, camera={tag: value}."""
 
     def make(path: str, photo: Image.Image) -> None:
         values = {0x0112: exif.Value(3, 1, struct.pack('>H', 6)), **given.get('first', {})}
@@ -107,7 +113,7 @@ def with_tags(**given: Any) -> Callable[..., None]:
 
 
 def with_density(across: int, down: int, unit: int) -> Callable[..., None]:
-    """A JPEG, in orientation 6, with JFIF's density."""
+    """Return a function that writes a JPEG in orientation 6 with a density in its JFIF header."""
 
     def make(path: str, photo: Image.Image) -> None:
         with_tags()(path, photo)
@@ -212,7 +218,7 @@ def orientation_and_sizes(path: str) -> Any:
 
 
 def note(content: bytes) -> Callable[[str], Any]:
-    """The place of a maker's note, from the beginning of the tags."""
+    """Return a function that returns a maker's note's offset from the start of the tags; for NIKON only True."""
 
     def seen(path: str) -> Any:
         with open(path, 'rb') as file:
@@ -227,7 +233,7 @@ def note(content: bytes) -> Callable[[str], Any]:
 
 
 def xmp(*names: str) -> Callable[[str], Any]:
-    """The texts of properties, as attributes or as elements; None where there is none of them."""
+    """Return a function that reads the texts of XMP properties, attributes or elements; None if all are missing."""
 
     def seen(path: str) -> Any:
         with open(path, 'rb') as file:
@@ -255,7 +261,7 @@ def iptc(path: str) -> Any:
 
 
 def profile(path: str) -> Any:
-    """The ICC profile of a file; of a BMP by its BITMAPV5HEADER, which Pillow does not read."""
+    """Return the ICC profile of a file; for a BMP from its BITMAPV5HEADER, where Pillow does not look."""
     if path.endswith('.bmp'):
         with open(path, 'rb') as file:
             data = file.read()
@@ -266,7 +272,7 @@ def profile(path: str) -> Any:
 
 
 def green(path: str) -> Any:
-    """Whether the green primary is AdobeRGB's, as a chunk of PNG or as a profile says it."""
+    """Return where the file has AdobeRGB's green primary: in a 'chunk' of PNG or in a 'profile'."""
     with open(path, 'rb') as file:
         if b'cHRM' + GREEN_PRIMARIES in file.read():
             return 'chunk'
@@ -341,7 +347,7 @@ CAMERA = {
 }
 CANON_CAMERA = {0x927C: exif.Value(7, len(CANON), CANON)}
 NIKON_CAMERA = {0x927C: exif.Value(7, len(NIKON), NIKON)}
-CANON_PLACE = 8 + (2 + 12 * 2 + 4) + (2 + 12 + 4)  # behind both directories
+CANON_PLACE = 8 + (2 + 12 * 2 + 4) + (2 + 12 + 4)  # after both directories
 EXIF = 'EXIF'
 GEO = [
     (33550, 'd', 3, (10.0, 10.0, 0.0), True),
@@ -353,7 +359,7 @@ CASES = {
     'EXIF: orientation and sizes': Case(
         'jpg', with_tags(camera=CAMERA), orientation_and_sizes, None, (1, 96, 144), EXIF, {'ExifImageWidth': 96}
     ),
-    # Orientation 6: what was left is on top, what was on top is right.
+    # Orientation 6 turns the left side to the top, and the top to the right.
     'EXIF: subject area': Case(
         'jpg', with_tags(camera=CAMERA), tag(0x9214), None, (60, 36, 48, 18), EXIF, {'SubjectArea': '60 36 48 18'}
     ),
@@ -442,7 +448,7 @@ CASES = {
 
 
 def table() -> 'tuple[list[str], dict[str, list[str]]]':
-    """The formats, and the verdicts of each row, of the table in docs/pictures.md."""
+    """Return the formats and the verdicts (kept, converted, dropped) of each row of the table in docs/pictures.md."""
     with open(os.path.join(ROOT, 'docs', 'pictures.md'), encoding='utf-8') as file:
         part = file.read().partition('## Metadata')[2]
     lines = [
@@ -459,18 +465,18 @@ CELLS = [(row, name, verdict) for row, cells in VERDICTS.items() for name, verdi
 
 @pytest.fixture
 def small(photo, monkeypatch):
-    """A small photograph without metadata of its own; results need not outlive a crash of this machine."""
+    """Return a small photograph without metadata; files are not flushed to the disk, to save time."""
     monkeypatch.setattr(os, 'fsync', lambda file: None)
     return Image.fromarray(np.asarray(photo.resize((WIDTH, HEIGHT))))
 
 
-def test_the_table_has_every_case_and_every_format_that_is_written():
+def test_the_table_has_every_case_and_every_writable_format():
     assert list(VERDICTS) == list(CASES)
     written = {each.name for each in registry.FORMATS if each.written}
     assert written <= set(FORMATS) <= set(ENDINGS)
 
 
-SLOW = ('AVIF',)  # to write
+SLOW = ('AVIF',)  # formats that are slow to write
 ROWS = [
     pytest.param(row, [cell for cell in CELLS if cell[0] == row and (cell[1] in SLOW) == is_slow], marks=marks, id=row)
     for is_slow, marks in ((False, ()), (True, pytest.mark.slow))
@@ -479,14 +485,14 @@ ROWS = [
 
 
 @pytest.mark.parametrize('row, cells', ROWS)
-def test_metadata_is_what_the_table_says(tmp_path, small, row, cells):
+def test_metadata_is_kept_as_in_the_table(tmp_path, small, row, cells):
     case = CASES[row]
     source = str(tmp_path / f'a.{case.ending}')
     case.make(source, small)
     picture = reader.read_picture(source)
     for _, name, verdict in cells:
         if '.' + ENDINGS[name] not in registry.WRITABLE or name in UNSEEN:
-            continue  # AVIF and JPEG XL, by an old Pillow
+            continue  # an old Pillow has no AVIF or JPEG XL
         target = str(tmp_path / f'b.{ENDINGS[name]}')
         notes, seen = '; '.join(enlarging.write_enlarged(picture, target)), case.seen(target)
         if verdict == 'dropped':
@@ -499,7 +505,7 @@ def test_metadata_is_what_the_table_says(tmp_path, small, row, cells):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which('exiftool'), reason='exiftool is not installed')
-def test_exiftool_sees_what_the_table_says(tmp_path, small):
+def test_exiftool_finds_the_metadata_of_the_table(tmp_path, small):
     expected = {}
     for row, name, verdict in CELLS:
         case = CASES[row]

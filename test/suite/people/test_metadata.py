@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels: kept from format to format, and right for the enlarged picture."""
+"""Metadata is kept from format to format, and true for the enlarged picture."""
 
 import io
 import struct
@@ -22,12 +22,12 @@ XMP = (
     b'tiff:Orientation="6" exif:PixelXDimension="127"><tiff:ImageWidth>127</tiff:ImageWidth><dc:title>\xe7\x85\xa7</dc:title>'
     b'</rdf:Description></rdf:RDF></x:xmpmeta>'
 )
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()  # with the time of its making
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()  # contains the time of its creation
 MAKER, COPYRIGHT = 'a maker', 'someone, 2026'
 
 
 def tags_of(width=127, height=201, orientation=6, order='<'):
-    """EXIF with what cameras write: texts, sizes, a sub-directory with a maker's note, a place."""
+    """Return EXIF like a camera's: texts, sizes, a sub-directory with a maker's note, a place on Earth."""
 
     def short(value):
         return exif.Value(3, 1, struct.pack(order + 'H', value))
@@ -45,7 +45,7 @@ def tags_of(width=127, height=201, orientation=6, order='<'):
 
 
 def without_place(tags):
-    """Tags that do not say where the maker's note lay."""
+    """Return tags without the offset of the maker's note."""
     camera = tags.children[exif.EXIF_IFD]
     assert camera.values[0x927C].place
     note = camera.values[0x927C]._replace(place=None)
@@ -55,7 +55,7 @@ def without_place(tags):
 
 
 @pytest.mark.parametrize('order', ['<', '>'])
-def test_tags_are_written_as_pillow_reads_them_and_read_back(order):
+def test_written_tags_are_read_by_pillow_and_read_back(order):
     tags = tags_of(order=order)
     block = exif.serialise(tags)
     assert without_place(exif.parse(block)) == tags == without_place(exif.parse(exif.HEADER + block))
@@ -65,7 +65,7 @@ def test_tags_are_written_as_pillow_reads_them_and_read_back(order):
     assert [float(x) for x in theirs.get_ifd(exif.GPS_IFD)[2]] == [48, 51, 29.96]
 
 
-def test_tags_in_the_other_byte_order_say_the_same():
+def test_tags_keep_their_values_in_the_other_byte_order():
     for a, b in (('<', '>'), ('>', '<'), ('<', '<')):
         assert exif.convert(tags_of(order=a), b) == tags_of(order=b)
 
@@ -81,7 +81,7 @@ def test_damaged_exif_is_an_error(cut):
         exif.parse(bytes(loop))
 
 
-def test_damaged_exif_costs_the_exif_not_the_picture(upscale, photo):
+def test_a_jpeg_with_damaged_exif_loses_only_its_exif(upscale, photo):
     photo.save(str(upscale.source / 'a.jpg'), exif=exif.HEADER + b'II*\0' + b'\xff' * 30)
     ended = upscale()
     assert ended.status == 0 and 'without its EXIF' in ended.out, ended.err
@@ -89,7 +89,7 @@ def test_damaged_exif_costs_the_exif_not_the_picture(upscale, photo):
 
 
 def save(photo, path):
-    """A turned photograph with EXIF, XMP, a profile and a resolution, in the format of the path's ending."""
+    """Save a turned photograph with EXIF, XMP, a profile and a resolution, in the format of the path's ending."""
     block, profile = exif.HEADER + exif.serialise(tags_of()), PROFILE
     stored, ending = photo.transpose(Image.ROTATE_90), str(path).rpartition('.')[2]
     if ending in ('jpg', 'webp'):
@@ -115,12 +115,12 @@ def save(photo, path):
 
 @pytest.mark.parametrize('source', ['jpg', 'png', 'tif', 'webp'])
 @pytest.mark.parametrize('target', ['jpg', 'png', 'tif', 'webp'])
-def test_exif_xmp_and_profile_go_from_every_format_to_every_format(upscale, photo, source, target):
+def test_exif_xmp_and_profile_are_kept_from_every_format_to_every_format(upscale, photo, source, target):
     save(photo, upscale.source / f'a.{source}')
     ended = upscale(f'--ext={target}')
     assert ended.status == 0 and 'without' not in ended.out, ended.out + ended.err
     path = upscale.target / f'a_x2.{target}'
-    picture = reader.read_picture(str(path))  # a second turn would be seen by its size
+    picture = reader.read_picture(str(path))  # if it were turned twice, its size would differ
     assert picture.pixels.shape[:2] == (254, 402)
     result = opened(path)
     theirs = result.tag_v2 if target == 'tif' else result.getexif()  # Pillow's own reading
@@ -140,9 +140,9 @@ def test_exif_xmp_and_profile_go_from_every_format_to_every_format(upscale, phot
 
 
 @pytest.mark.parametrize('dpi', [(7e257, 7e257), (4e9, 4e9), (0, 300), (float('nan'), 1), (-1, -1), 'x', (1,)])
-def test_a_resolution_that_cannot_be_is_dropped_with_a_note(dpi):
+def test_an_invalid_resolution_is_dropped_with_a_note(dpi):
     notes = []
-    assert metadata.read_dpi(dpi, notes) is None and notes == ['without its resolution, which is not a possible one']
+    assert metadata.read_dpi(dpi, notes) is None and notes == ['without its resolution, which is invalid']
 
 
 def test_absurd_resolutions_do_not_end_the_run(upscale, photo):
@@ -178,7 +178,7 @@ def test_colour_chunks_of_a_png_are_kept(upscale, photo):
 
 
 def test_a_png_with_a_gamma_keeps_its_brightness_as_jpeg(upscale, photo):
-    """By a profile, whose meaning littlecms knows: 1/2.2-encoded and linear numbers look alike."""
+    """Little CMS shows the picture through its profile: linear numbers look like those encoded by 1/2.2."""
     linear = np.rint(255 * (np.asarray(photo) / 255.0) ** 2.2).astype(np.uint8)
     rows = [bytes(row) for row in linear.reshape(127, -1)]
     write_png(upscale.source / 'a.png', (201, 127, 8, 2), rows, (b'gAMA', GAMMA))
@@ -187,7 +187,7 @@ def test_a_png_with_a_gamma_keeps_its_brightness_as_jpeg(upscale, photo):
     source = ImageCms.ImageCmsProfile(io.BytesIO(result.info['icc_profile']))
     seen = ImageCms.profileToProfile(result, source, ImageCms.createProfile('sRGB'))
     small = np.asarray(seen.resize(photo.size)).astype(float)
-    bright = np.asarray(photo).min(2) > 60  # where 8 bits of linear numbers say enough
+    bright = np.asarray(photo).min(2) > 60  # in darker parts 8 bits are too coarse for linear numbers
     assert abs(small[bright].mean() - np.asarray(photo)[bright].mean()) < 6
 
 
@@ -196,8 +196,8 @@ def test_a_png_with_a_gamma_keeps_its_brightness_as_jpeg(upscale, photo):
     (1.0, [0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06]),
     (1.8, [0.3457, 0.3585, 0.7347, 0.2653, 0.1595, 0.8404, 0.0366, 0.0001]),
 ])  # fmt: skip
-def test_a_profile_says_what_gamma_and_chromaticities_say(gamma, chromaticities):
-    """Against the closed form: XYZ of a colour by its primaries, adapted to D50, as littlecms computes Lab from."""
+def test_a_profile_matches_its_gamma_and_chromaticities(gamma, chromaticities):
+    """Little CMS computes Lab by the profile, and the test by the formula: XYZ from primaries, adapted to D50."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(colour.make_profile(gamma, chromaticities)))
     image = Image.new('RGB', (1, 1), (200, 120, 40))
     lab = ImageCms.profileToProfile(image, profile, ImageCms.createProfile('LAB'), outputMode='LAB').getpixel((0, 0))
@@ -211,7 +211,7 @@ def test_a_profile_says_what_gamma_and_chromaticities_say(gamma, chromaticities)
     assert np.abs(np.array([lab[0] / 2.55, lab[1] - 128, lab[2] - 128]) - expected).max() < 1.5
 
 
-def test_srgb_needs_no_profile_and_a_colour_space_that_cannot_be_said_is_noted(upscale, photo):
+def test_srgb_needs_no_profile_and_a_colour_space_without_a_profile_is_noted(upscale, photo):
     assert colour.profile_of_png({b'gAMA': struct.pack('>I', 45455)}) is None
     assert colour.profile_of_png({b'sRGB': b'\0', b'gAMA': GAMMA}) is None
     assert cicp.profile_of((1, 13)) is None
@@ -221,7 +221,7 @@ def test_srgb_needs_no_profile_and_a_colour_space_that_cannot_be_said_is_noted(u
     assert ended.status == 0 and 'without its colour space (cICP)' in ended.out
 
 
-def test_a_deep_tiff_is_compressed_as_a_shallow_one_is(upscale, photo):
+def test_a_16_bit_tiff_is_compressed_like_an_8_bit_one(upscale, photo):
     smooth = cv2.GaussianBlur(np.asarray(photo, np.float32) * 257, (0, 0), 3).astype(np.uint16)
     tifffile.imwrite(str(upscale.source / 'a.tif'), smooth, photometric='rgb')
     photo.save(str(upscale.source / 'b.tif'))
@@ -231,8 +231,8 @@ def test_a_deep_tiff_is_compressed_as_a_shallow_one_is(upscale, photo):
             assert tiff.pages[0].compression in (8, 32946)
 
 
-def test_values_that_overlap_without_end_are_damaged_exif():
-    """A small block whose many tags share one large value would grow without bound."""
+def test_exif_whose_values_overlap_is_damaged():
+    """Otherwise a small block whose tags share one large value would need any amount of memory."""
     count, size = 1000, 12_000
     start = 8 + 2 + 12 * count + 4
     entries = b''.join(struct.pack('<HHII', 0xC000 + i, 7, size, start) for i in range(count))
@@ -240,14 +240,14 @@ def test_values_that_overlap_without_end_are_damaged_exif():
         exif.parse(b'II*\0\x08\0\0\0' + struct.pack('<H', count) + entries + bytes(4 + size))
 
 
-def test_damaged_exif_costs_a_webp_its_exif_only(upscale, photo):
+def test_a_webp_with_damaged_exif_loses_only_its_exif(upscale, photo):
     photo.save(str(upscale.source / 'a.webp'), exif=exif.HEADER + b'II*\0' + b'\xff' * 30, quality=90)
     ended = upscale()
     assert ended.status == 0 and 'without its EXIF' in ended.out, ended.err
 
 
 @pytest.mark.parametrize('source', ['jpg', 'png', 'webp'])
-def test_a_picture_that_only_xmp_says_is_turned_is_turned(upscale, photo, source):
+def test_a_picture_is_turned_if_only_xmp_has_its_orientation(upscale, photo, source):
     path = upscale.source / f'a.{source}'
     if source == 'png':
         info = PngImagePlugin.PngInfo()
@@ -264,7 +264,7 @@ def test_a_picture_that_only_xmp_says_is_turned_is_turned(upscale, photo, source
     assert result.pixels.shape[:2] == (402, 254) and b'Orientation="1"' in (result.said.xmp or b'')
 
 
-def test_xmp_among_the_exif_tags_is_corrected_and_stands_once(upscale, photo):
+def test_xmp_among_the_exif_tags_is_corrected_and_written_once(upscale, photo):
     tags = tags_of()
     tags = tags._replace(values={**tags.values, exif.XMP: exif.Value(1, len(XMP), XMP)})
     photo.save(str(upscale.source / 'a.jpg'), exif=exif.HEADER + exif.serialise(tags), quality=90)
@@ -283,8 +283,8 @@ def test_cicp_is_kept_beside_a_profile(upscale, photo):
     assert chunk in (upscale.target / 'a_x2.png').read_bytes()
 
 
-def test_a_profile_is_of_the_channels_that_the_file_has(upscale, photo):
-    """A viewer cannot use another, and some refuse the picture."""
+def test_a_profile_fits_the_channels_of_the_file(upscale, photo):
+    """Viewers cannot use another profile, and some refuse the picture."""
     grey = np.asarray(photo.convert('L'))[:20]
     write_png(upscale.source / 'a.png', (201, 20, 8, 0), [bytes(row) for row in grey], (b'gAMA', GAMMA))
     assert upscale('--ext=jpg').status == 0
@@ -304,10 +304,10 @@ def test_a_profile_is_of_the_channels_that_the_file_has(upscale, photo):
             (Image.fromarray(np.dstack([steps] * 3)), in_rgb),
         )
     ]
-    assert np.abs(shown[0] - shown[1])[:, 16:].max() <= 1  # littleCMS rounds the darkest of grey
+    assert np.abs(shown[0] - shown[1])[:, 16:].max() <= 1  # Little CMS rounds the darkest greys
 
 
-def test_primaries_that_span_nothing_are_noted(upscale, photo):
+def test_primaries_that_span_no_colour_space_are_noted(upscale, photo):
     rows = [bytes(row) for row in np.asarray(photo)[:20].reshape(20, -1)]
     chromaticities = struct.pack('>8I', 31270, 32900, *[30000, 30000] * 3)
     write_png(upscale.source / 'a.png', (201, 20, 8, 2), rows, (b'gAMA', GAMMA), (b'cHRM', chromaticities))

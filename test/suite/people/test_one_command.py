@@ -1,4 +1,4 @@
-"""RDN_upscale.py photo.jpg: where results go that nobody named a place for, which weights, and which files are results."""
+"""RDN_upscale.py photo.jpg: places of results without --output, the default weights, earlier results among the inputs."""
 
 import glob
 import os
@@ -15,13 +15,13 @@ from helpers import FULL, LITE, ROOT, assert_refused, opened, run_python, snapsh
 
 @pytest.fixture
 def run(script, narrow, tmp_path, monkeypatch):
-    """run('photo.jpg', flag, ...): in an empty folder, with a small network instead of the compact weights."""
+    """Return run('photo.jpg', flag, ...), which runs the script in an empty folder with a small network."""
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: script('RDN_upscale', *arguments, f'--model={narrow[1]}')
 
 
 def put(photo, *paths):
-    """A small picture at each path, in its format."""
+    """Write a small picture to each path, in its format."""
     for path in paths:
         os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
         photo.crop((0, 0, 20, 10)).save(path)
@@ -34,7 +34,7 @@ def pictures_in(folder):
 # --- places
 
 
-def test_a_result_lies_beside_its_picture(run, photo, tmp_path):
+def test_a_result_is_next_to_its_picture(run, photo, tmp_path):
     put(photo, 'photo.jpg', 'deep/other.png')
     ended = run('photo.jpg', 'deep/other.png')
     assert ended.status == 0, ended.err
@@ -43,7 +43,7 @@ def test_a_result_lies_beside_its_picture(run, photo, tmp_path):
 
 
 @pytest.mark.parametrize('given', ['photos', 'photos/', './photos', 'photos/../photos', '{here}/photos'])
-def test_a_folder_becomes_a_folder_beside_it_with_its_structure(run, photo, tmp_path, given):
+def test_the_results_of_a_folder_are_in_a_folder_next_to_it_with_the_same_structure(run, photo, tmp_path, given):
     put(photo, 'photos/a.jpg', 'photos/trip/b.png')
     ended = run(given.format(here=tmp_path))
     assert ended.status == 0, ended.err
@@ -55,7 +55,7 @@ def test_a_folder_becomes_a_folder_beside_it_with_its_structure(run, photo, tmp_
     ]
 
 
-def test_the_current_folder_becomes_one_beside_it(run, photo, tmp_path, monkeypatch):
+def test_the_results_of_the_current_folder_are_in_a_folder_next_to_it(run, photo, tmp_path, monkeypatch):
     put(photo, 'photos/a.jpg', 'photos/trip/b.jpg')
     monkeypatch.chdir(tmp_path / 'photos')
     assert run('.').status == 0 and (tmp_path / 'photos_x2' / 'trip' / 'b_x2.jpg').exists()
@@ -64,7 +64,7 @@ def test_the_current_folder_becomes_one_beside_it(run, photo, tmp_path, monkeypa
     assert pictures_in(tmp_path / 'photos') == ['a.jpg', 'trip/b.jpg']
 
 
-def test_files_and_folders_together_and_behind_the_flag(run, photo, tmp_path):
+def test_files_and_folders_can_be_arguments_or_values_of_input(run, photo, tmp_path):
     put(photo, 'a.jpg', 'b.png', 'photos/c.jpg')
     assert run('a.jpg', 'photos', '--input', 'b.png').status == 0
     assert {'a_x2.jpg', 'b_x2.png', 'photos_x2/c_x2.jpg'} < set(pictures_in(tmp_path))
@@ -75,10 +75,10 @@ def test_files_and_folders_together_and_behind_the_flag(run, photo, tmp_path):
 def test_a_picture_that_is_named_twice_is_enlarged_once(run, photo):
     put(photo, 'a.jpg')
     ended = run('a.jpg', './a.jpg', '--input', 'a.jpg')
-    assert ended.status == 0 and '1 done, in a_x2.jpg' in ended.out, ended
+    assert ended.status == 0 and '1 done; result: a_x2.jpg' in ended.out, ended
 
 
-def test_the_suffix_and_the_ending_name_what_is_made(run, photo, tmp_path):
+def test_suffix_and_ext_change_the_names_of_results(run, photo, tmp_path):
     put(photo, 'photos/a.jpg', 'b.jpg')
     assert run('photos', 'b.jpg', '--suffix=-large', '--ext=png').status == 0
     assert pictures_in(tmp_path) == ['b-large.png', 'b.jpg', 'photos-large/a-large.png', 'photos/a.jpg']
@@ -94,7 +94,7 @@ def test_without_a_picture_one_line_says_how_to_name_one(run, script):
     assert_refused(run('nothing.jpg'), 'nothing.jpg')
 
 
-def test_a_result_that_is_there_is_kept_unless_a_flag_says_otherwise(run, photo):
+def test_an_existing_result_is_kept_unless_a_flag_says_otherwise(run, photo):
     put(photo, 'photo.jpg')
     assert run('photo.jpg').status == 0
     with open('photo_x2.jpg', 'ab') as file:
@@ -110,8 +110,8 @@ def test_a_result_that_is_there_is_kept_unless_a_flag_says_otherwise(run, photo)
 # --- results are not enlarged again
 
 
-def test_the_second_run_over_a_folder_takes_no_result(run, photo, tmp_path):
-    """However the first results came there: beside their pictures, in another format, in folders beside folders."""
+def test_a_second_run_over_a_folder_enlarges_no_results(run, photo, tmp_path):
+    """The earlier results are next to their pictures, in another format, and in folders next to folders."""
     put(photo, 'photos/a.jpg', 'photos/trip/b.jpg', 'photos/trip/day/c.png')
     assert run('photos/a.jpg', 'photos/trip/day/c.png').status == 0
     assert run('photos/trip/b.jpg', '--ext=png').status == run('photos/trip/day').status == 0
@@ -127,20 +127,20 @@ def test_the_second_run_over_a_folder_takes_no_result(run, photo, tmp_path):
         )
 
 
-def test_results_of_another_scale_are_known_too(run, photo, tmp_path):
+def test_results_of_another_scale_are_recognized_too(run, photo, tmp_path):
     put(photo, 'photos/a.jpg', 'photos/a_x3.png', 'photos/trip/b.jpg', 'photos/trip_x4/b_x4.jpg', 'photos/c_x3.jpg')
     assert run('photos').status == 0
     assert pictures_in(tmp_path / 'photos_x2') == ['a_x2.jpg', 'c_x3_x2.jpg', 'trip/b_x2.jpg']
 
 
-def test_a_result_that_is_named_alone_is_taken(run, photo):
+def test_a_result_that_the_user_names_is_enlarged(run, photo):
     put(photo, 'photo.jpg')
     assert run('photo.jpg').status == run('photo_x2.jpg').status == 0
     assert opened('photo_x2_x2.jpg').size == (80, 40)
 
 
-def test_all_files_of_a_folder_by_their_names_are_taken_once(run, photo, tmp_path):
-    """As the shell makes it of `*`, the second time."""
+def test_all_files_named_by_a_wildcard_are_enlarged_once(run, photo, tmp_path):
+    """In the second run, the shell expands `*` to pictures and results."""
     put(photo, 'photo.jpg', 'photos/a.jpg')
     for _ in range(2):
         ended = run(*sorted(glob.glob('*')), '--overwrite')
@@ -160,8 +160,8 @@ def test_a_name_that_only_looks_like_a_result_is_a_picture(tmp_path, photo, monk
 
 
 @pytest.mark.slow
-def test_without_a_model_the_compact_weights_of_the_repository_are_taken(photo, tmp_path):
-    """From any folder; and neither there nor in the repository anything else is written."""
+def test_without_a_model_the_compact_weights_of_the_repository_are_used(photo, tmp_path):
+    """This works from any folder; nothing but the result is written there or in the repository."""
     put(photo, str(tmp_path / 'photo.png'))
     (tmp_path / 'rdn_x2.onnx').write_text('an earlier default')
     weights = files.digest(LITE)
@@ -176,7 +176,7 @@ def test_without_a_model_the_compact_weights_of_the_repository_are_taken(photo, 
     }
 
 
-def test_weights_are_a_model_as_their_export_is(script, narrow, photo, tmp_path, monkeypatch):
+def test_weights_give_the_same_result_as_their_onnx_export(script, narrow, photo, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photo.save('a.png')
     for model, folder in zip(narrow, ('weights', 'exported')):
@@ -185,8 +185,8 @@ def test_weights_are_a_model_as_their_export_is(script, narrow, photo, tmp_path,
     assert max(abs(x - y) for one, other in zip(a, b) for x, y in zip(one, other)) <= 1
 
 
-def test_a_model_is_told_by_its_digest_on_the_console_and_on_the_page(script, narrow, photo, tmp_path, monkeypatch):
-    """Since ours may have the public file's name."""
+def test_the_digest_of_a_model_is_on_the_console_and_on_the_page(script, narrow, photo, tmp_path, monkeypatch):
+    """Different models may have the same file name."""
     monkeypatch.chdir(tmp_path)
     put(photo, 'a.png')
     shutil.copy(narrow[1], 'rdn_x2.onnx')

@@ -1,4 +1,4 @@
-"""People's picture files through RDN_upscale.py: modes, depths, alpha, orientation and metadata of every format."""
+"""RDN_upscale.py with users' pictures: modes, depths, alpha, orientation and metadata of every format."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ from helpers import difference, opened, reference, reference_unclipped, snapshot
 
 
 def result_of(upscale, ending):
-    """The path of the result of a.png, a.deep.png, ..."""
+    """Return the path of the result of a.png, a.deep.png and so on."""
     stem, dot, last = ('a.' + ending).rpartition('.')
     return upscale.target / (stem + '_x2.' + last)
 
@@ -32,7 +32,7 @@ def test_grey_stays_grey(upscale, photo, narrow):
 
 
 @pytest.mark.parametrize('ending', ['png', 'tif'])
-def test_16_bits_stay_16_bits_of_real_depth(upscale, photo, narrow, ending):
+def test_16_bits_stay_16_bits_and_are_used(upscale, photo, narrow, ending):
     fine = cv2.GaussianBlur(np.asarray(photo, np.float32) * 257, (0, 0), 3).astype(np.uint16)
     cv2.imwrite(str(upscale.source / ('a.' + ending)), fine[:, :, ::-1])
     assert upscale().status == 0
@@ -48,7 +48,7 @@ def read_16_bits(path):
 
 
 def write_png16(path, planes):
-    """A 16-bit PNG, grey with alpha too, which no library here writes: RFC 2083, by hand."""
+    """Write a 16-bit PNG by RFC 2083, because no library here can write grey with alpha."""
 
     def chunk(kind, data):
         return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
@@ -61,7 +61,7 @@ def write_png16(path, planes):
 
 
 @pytest.mark.parametrize('ending, channels', [('png', 1), ('png', 2), ('png', 4), ('tif', 1), ('tif', 4)])
-def test_16_bits_of_grey_and_with_alpha(upscale, photo, channels, ending):
+def test_16_bits_are_kept_in_grey_and_with_alpha(upscale, photo, channels, ending):
     colour = np.moveaxis(np.asarray(photo, np.uint16) * 257, 2, 0)
     alpha = np.tile(np.linspace(0, 65535, 201).astype(np.uint16), (127, 1))
     planes = (list(colour) if channels > 2 else [colour[0]]) + [alpha] * (channels in (2, 4))
@@ -83,7 +83,7 @@ def test_16_bits_of_grey_and_with_alpha(upscale, photo, channels, ending):
 
 
 def cut_out(photo):
-    """A photograph, opaque in a disk, and black where it is invisible, as drawing programs save it."""
+    """Return a photograph that is opaque in a disk; invisible pixels are black, as drawing programs save them."""
     y, x = np.mgrid[: photo.height, : photo.width]
     alpha = np.where((y - 60) ** 2 + (x - 100) ** 2 < 50**2, 255, 0).astype(np.uint8)
     return Image.fromarray(np.dstack([np.asarray(photo) * (alpha[:, :, None] > 0), alpha]).astype(np.uint8))
@@ -99,7 +99,7 @@ def test_alpha_is_enlarged_and_edges_have_no_dark_fringe(upscale, narrow):
     assert alpha[120, 200] > 235 and alpha[5, 5] < 20
     plain = np.asarray(images.to_image(reference(narrow, np.asarray(white) / 255).transpose(2, 0, 1))).astype(int)
     seen = alpha > 0
-    assert np.abs(result[:, :, :3] - plain)[seen].max() <= 1  # as if the white went on beyond the edge
+    assert np.abs(result[:, :, :3] - plain)[seen].max() <= 1  # as if the white continued beyond the edge
 
 
 def test_bleeding_takes_the_nearest_visible_colour():
@@ -112,7 +112,7 @@ def test_bleeding_takes_the_nearest_visible_colour():
     assert channel_roles.bleed(colour, alpha * 0) is colour
 
 
-def test_palette_and_bilevel_and_cmyk(upscale, photo):
+def test_palette_bilevel_and_cmyk_pictures_are_enlarged(upscale, photo):
     photo.quantize(64).save(str(upscale.source / 'palette.png'))
     transparent = photo.quantize(64)
     transparent.save(str(upscale.source / 'clear.gif'), transparency=3)
@@ -128,7 +128,7 @@ def test_palette_and_bilevel_and_cmyk(upscale, photo):
 
 
 @pytest.mark.parametrize('mode', ['L', 'P', 'RGBX'])
-def test_turned_tiff_of_every_mode_comes_out_upright(upscale, photo, mode):
+def test_a_turned_tiff_of_every_mode_becomes_upright(upscale, photo, mode):
     stored = photo.transpose(Image.ROTATE_90).convert('RGB' if mode == 'RGBX' else mode).convert(mode)
     stored.save(str(upscale.source / 'a.tif'), tiffinfo={0x0112: 6})
     assert upscale('--ext=png').status == 0
@@ -137,7 +137,7 @@ def test_turned_tiff_of_every_mode_comes_out_upright(upscale, photo, mode):
 
 
 @pytest.mark.parametrize('ending', ['jpg', 'tif'])
-def test_turned_cmyk_comes_out_upright_and_without_the_tags_of_its_old_pixels(upscale, photo, ending):
+def test_turned_cmyk_becomes_upright_and_loses_the_tags_of_its_old_pixels(upscale, photo, ending):
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = photo.transpose(Image.ROTATE_90).convert('CMYK')
@@ -149,7 +149,7 @@ def test_turned_cmyk_comes_out_upright_and_without_the_tags_of_its_old_pixels(up
     assert np.abs(small - np.asarray(photo)).mean() < 20
 
 
-def test_first_frame_of_an_animation_is_taken_and_said(upscale, photo):
+def test_a_note_says_that_only_the_first_frame_is_enlarged(upscale, photo):
     photo.save(str(upscale.source / 'a.gif'), save_all=True, append_images=[photo.rotate(90), photo.rotate(180)])
     ended = upscale()
     assert ended.status == 0 and 'the first of 3 frames' in ended.out
@@ -157,7 +157,7 @@ def test_first_frame_of_an_animation_is_taken_and_said(upscale, photo):
 
 @pytest.mark.parametrize('orientation', range(1, 9))
 @pytest.mark.parametrize('ending', ['jpg', 'png', 'deep.png', 'tif', 'deep.tif'])
-def test_turned_photo_comes_out_upright_once(upscale, photo, orientation, ending):
+def test_a_turned_photo_is_turned_upright_once(upscale, photo, orientation, ending):
     undo = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM, 5: Image.TRANSPOSE,
             6: Image.ROTATE_90, 7: Image.TRANSVERSE, 8: Image.ROTATE_270}  # fmt: skip
     stored = photo.transpose(undo[orientation]) if orientation > 1 else photo
@@ -223,7 +223,7 @@ def test_profile_and_metadata_are_kept(upscale, photo, ending):
 
 @pytest.mark.parametrize('ending', ['bmp', 'jpg', 'png', 'tif', 'webp'])
 @pytest.mark.parametrize('kind', ['RGB', 'RGBA', 'L', 'LA', 'deep'])
-def test_every_kind_goes_into_every_format(upscale, photo, ending, kind):
+def test_every_kind_of_pixels_is_written_in_every_format(upscale, photo, ending, kind):
     if kind == 'deep':
         cv2.imwrite(str(upscale.source / 'a.png'), np.asarray(photo, np.uint16) * 257)
     else:

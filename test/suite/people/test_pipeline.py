@@ -1,4 +1,4 @@
-"""pictures/pipeline.py: reading, upscaling and writing overlap, and a person sees the same as if they did not."""
+"""pictures/pipeline.py: reading, upscaling and writing overlap, but the results and their order do not change."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ class Doubling(engines.Engine):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """run(count) brings so many pictures of 20 x 10 pixels through on two cores; returns (job, outcome) of each."""
+    """Return run(count), which upscales `count` 20 x 10 pictures on two cores and returns (job, outcome) of each."""
     monkeypatch.setattr(cpu, 'available_cores', lambda: 2)
     (tmp_path / 'out').mkdir()
 
@@ -56,7 +56,7 @@ def run(tmp_path, monkeypatch):
 
 
 def slow(function, seconds, monkeypatch, module, name):
-    """Let a function of a module take so many seconds longer, or as many as a function of its arguments gives."""
+    """Make a function of a module slower by `seconds`, a number or a function of the arguments."""
 
     def slower(*arguments):
         time.sleep(seconds(*arguments) if callable(seconds) else seconds)
@@ -65,7 +65,7 @@ def slow(function, seconds, monkeypatch, module, name):
     monkeypatch.setattr(module, name, slower)
 
 
-def test_outcomes_come_in_the_order_of_the_jobs_though_the_first_is_written_last(run, monkeypatch):
+def test_outcomes_come_in_the_order_of_the_jobs_even_if_the_first_is_written_last(run, monkeypatch):
     slow(processing.save, lambda job, *_: 0.2 * job.source.endswith('0.png'), monkeypatch, processing, 'save')
     finished = run(4)
     assert [job.place for job, _ in finished] == ['0.png', '1.png', '2.png', '3.png']
@@ -74,8 +74,8 @@ def test_outcomes_come_in_the_order_of_the_jobs_though_the_first_is_written_last
         assert (np.asarray(opened(job.target)) == (number, 0, 0)).all() and opened(job.target).size == (40, 20)
 
 
-def test_a_picture_is_read_and_one_written_while_one_is_upscaled(run, monkeypatch):
-    """Each of the three waits for the other two: one after another they would wait until the barrier breaks."""
+def test_one_picture_is_read_and_one_written_while_a_third_is_upscaled(run, monkeypatch):
+    """Each of the three steps waits for the other two. If they ran one after another, the barrier would break."""
     all_three = threading.Barrier(3, timeout=20)
     read, upscale, save = reader.read_picture, processing.upscale_picture, processing.save
 
@@ -94,8 +94,8 @@ def test_a_picture_is_read_and_one_written_while_one_is_upscaled(run, monkeypatc
 
 
 @pytest.mark.parametrize('megapixels, most', [(0.1, 2 + pipeline.AHEAD), (0, 4), (20, 2), (100, 1)])
-def test_few_pictures_and_megapixels_are_on_their_way_before_a_slow_writer(run, monkeypatch, megapixels, most):
-    """0: of a header that does not say it."""
+def test_a_slow_writer_limits_the_pictures_and_megapixels_in_memory(run, monkeypatch, megapixels, most):
+    """0 megapixels mean that the header does not contain the size."""
     underway, counts, lock = set(), [], threading.Lock()
     pixels = np.broadcast_to(np.uint8(0), (1000, int(1000 * (megapixels or 1)), 3))
 
@@ -125,7 +125,7 @@ def test_few_pictures_and_megapixels_are_on_their_way_before_a_slow_writer(run, 
     (processing, 'save'),
 ])  # fmt: skip
 @pytest.mark.parametrize('error', [ValueError('broken'), OSError(errno.EIO, 'broken'), MemoryError()])
-def test_a_failure_anywhere_is_the_failure_of_its_picture_alone(run, monkeypatch, module, name, error):
+def test_a_failure_in_any_step_affects_only_its_picture(run, monkeypatch, module, name, error):
     function = getattr(module, name)
 
     def fails(first, *arguments):
@@ -139,8 +139,8 @@ def test_a_failure_anywhere_is_the_failure_of_its_picture_alone(run, monkeypatch
     assert sorted(os.listdir(str(run.target))) == ['0.png', '2.png', '3.png']
 
 
-def test_what_finish_raises_ends_the_run_within_the_next_picture(tmp_path, upscale, photo, monkeypatch):
-    """A disk that is full for the first picture, seen while the second is upscaled, is not the second one's failure."""
+def test_a_full_disk_ends_the_run_during_the_next_picture(tmp_path, upscale, photo, monkeypatch):
+    """The disk is full when the first picture is written; the second, upscaled meanwhile, does not count as failed."""
     for name in 'abcdefgh':
         photo.save(str(upscale.source / f'{name}.png'))
     full, second = threading.Event(), threading.Event()
@@ -170,7 +170,7 @@ def test_what_finish_raises_ends_the_run_within_the_next_picture(tmp_path, upsca
 
 
 @pytest.mark.parametrize('stop, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_run_that_is_stopped_leaves_whole_files_alone(upscale, photo, monkeypatch, stop, status):
+def test_a_stopped_run_leaves_only_complete_files(upscale, photo, monkeypatch, stop, status):
     for name in 'abcdefgh':
         photo.save(str(upscale.source / f'{name}.png'))
     writing = threading.Event()
@@ -197,7 +197,7 @@ def test_a_run_that_is_stopped_leaves_whole_files_alone(upscale, photo, monkeypa
     assert list(snapshot(upscale.target)) == ['a_x2.png'] and opened(upscale.target / 'a_x2.png').size == (402, 254)
 
 
-def test_the_shares_of_a_picture_are_the_whole_of_it(run):
+def test_the_progress_of_a_picture_adds_up_to_one(run):
     counted = []
     run(3, size=(600, 300), advance=lambda *pair: counted.append(pair))
     for name in ('0.png', '1.png', '2.png'):
@@ -205,14 +205,14 @@ def test_the_shares_of_a_picture_are_the_whole_of_it(run):
         assert len(shares) > 1 and abs(sum(shares) - 1) < 1e-9
 
 
-def test_the_bar_arrives_while_a_library_is_kept_silent(capfd):
+def test_the_bar_is_shown_while_the_output_of_libraries_is_discarded(capfd):
     with stderr_capture.console() as console, stderr_capture.libraries():
         os.write(2, b'a library')
         print('the bar', file=console, flush=True)
     assert capfd.readouterr().err == 'the bar\n'
 
 
-def test_tiles_far_smaller_than_a_run_are_handed_over_together(monkeypatch):
+def test_small_tiles_are_passed_on_in_groups(monkeypatch):
     handed = []
     in_order = cpu.map_in_order
     monkeypatch.setattr(cpu, 'map_in_order', lambda function, items, workers: in_order(function, noted(items), workers))
@@ -231,7 +231,7 @@ def test_tiles_far_smaller_than_a_run_are_handed_over_together(monkeypatch):
     assert sum(handed) > 200 and len(handed) < 5
 
 
-def test_the_benchmarks_network_is_bicubic(tmp_path, photo):
+def test_the_network_of_the_benchmark_is_bicubic(tmp_path, photo):
     bench_files.write_bicubic(str(tmp_path / 'bicubic.onnx'))
     session = onnxruntime.InferenceSession(str(tmp_path / 'bicubic.onnx'), providers=['CPUExecutionProvider'])
     planes = [plane.convert('F') for plane in photo.split()]

@@ -1,4 +1,4 @@
-"""pictures/formats/png_rows.py: what is written is what Pillow and OpenCV read, in as few bytes as Pillow's."""
+"""pictures/formats/png_rows.py: Pillow and OpenCV read the same pixels, and files are about as small as Pillow's."""
 
 import io
 
@@ -12,14 +12,14 @@ import pytest
 from PIL import Image, ImageDraw
 
 
-def written(array, compression='fast', said=metadata.Metadata()):  # noqa: B008 - cannot change
+def written(array, compression='fast', said=metadata.Metadata()):  # noqa: B008 - a NamedTuple cannot change
     file = io.BytesIO()
     png.write(file, array, said, base.Settings(compression=compression))
     return file.getvalue()
 
 
 def pixels_of(shape, dtype, seed=0):
-    """Random pixels, some of them alike, so that all neighbours come to be the nearest."""
+    """Return random pixels, some of them equal, so that each neighbour is the nearest one somewhere."""
     random = np.random.RandomState(seed)
     return (random.randint(0, 7, shape) * (np.iinfo(dtype).max // 6)).astype(dtype)
 
@@ -48,22 +48,23 @@ def test_grey_of_16_bits_with_alpha_is_read_back():
 
 
 @pytest.mark.parametrize('large', [1, 1 << 40])
-def test_bands_join_and_all_cores_write_the_same(monkeypatch, large):
+def test_bands_join_to_the_same_picture_on_one_core_and_on_several(monkeypatch, large):
     monkeypatch.setattr(cpu, 'available_cores', lambda: 3)
     monkeypatch.setattr(png_rows, 'LARGE_BYTES', large)
     monkeypatch.setattr(png_rows, 'BAND_BYTES', 1000)
     array = pixels_of((50, 70, 3), np.uint8)
-    turned = array[::-1].transpose(1, 0, 2)  # pixels that do not lie one after the other
+    turned = array[::-1].transpose(1, 0, 2)  # pixels that are not contiguous in memory
     for each in (array, turned):
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(written(each)))), each)
 
 
-def test_the_guess_is_that_of_the_specification():
-    """PNG, third edition, 9.4, in whole numbers."""
+def test_the_paeth_filter_follows_the_specification():
+    """PNG, third edition, 9.4, computed with more than eight bits."""
     left, up, corner = (x.ravel() for x in np.meshgrid(*[np.arange(0, 256, 5)] * 3))
     sums = left + up - corner
     distances = np.abs(np.stack([left, up, corner]) - sums)
-    expected = np.stack([left, up, corner])[distances.argmin(0), np.arange(len(sums))]  # the first of equals
+    # argmin returns the first of equals.
+    expected = np.stack([left, up, corner])[distances.argmin(0), np.arange(len(sums))]
     found = png_rows.paeth(*(x.astype(np.uint8) for x in (left, up, corner)))
     assert np.array_equal(found, expected)
 

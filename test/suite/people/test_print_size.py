@@ -1,4 +1,4 @@
-"""The resolution of results: the source's own, turned; --dpi; --keep-print-size; in Python."""
+"""The resolution of results: the source's own, turned; --dpi; --keep-print-size; the same in Python."""
 
 import os
 
@@ -21,14 +21,14 @@ def save(photo, path, dpi=(204, 98), orientation=6):
 
 
 def dots(path):
-    """The resolutions in a file's header and in its EXIF."""
+    """Return the resolutions in a file's header and in its EXIF."""
     tags = exif_of(path)
     pairs = opened(path).info['dpi'], (tags.get(X_RESOLUTION, 0), tags.get(X_RESOLUTION + 1, 0))
     return [tuple(round(float(x)) for x in pair) for pair in pairs]
 
 
 @pytest.mark.parametrize('ending', ['jpg', 'png', 'tif'])
-def test_a_resolution_turns_and_grows_or_is_replaced_wherever_it_stands(tmp_path, photo, ending):
+def test_a_resolution_is_turned_and_scaled_or_replaced_everywhere_in_the_file(tmp_path, photo, ending):
     save(photo, tmp_path / 'a.jpg')
     for options, expected in (
         ({}, (98, 204)),
@@ -39,7 +39,7 @@ def test_a_resolution_turns_and_grows_or_is_replaced_wherever_it_stands(tmp_path
         assert dots(tmp_path / f'b.{ending}') == [expected, expected]
 
 
-def test_a_print_size_that_is_not_known_is_noted(tmp_path, photo):
+def test_an_unknown_print_size_is_noted(tmp_path, photo):
     photo.save(str(tmp_path / 'a.png'))
     assert (
         '--keep-print-size changes nothing' in enlarge(tmp_path / 'a.png', tmp_path / 'b.png', keep_print_size=True)[0]
@@ -48,7 +48,7 @@ def test_a_print_size_that_is_not_known_is_noted(tmp_path, photo):
     assert dots(tmp_path / 'b.png')[0] == (150, 150)
 
 
-def test_the_flags_reach_the_result_and_refuse_what_cannot_be(upscale, photo):
+def test_the_flags_reach_the_result_and_refuse_invalid_values(upscale, photo):
     save(photo, upscale.source / 'a.jpg')
     assert upscale('--keep-print-size').status == 0
     assert dots(upscale.target / 'a_x2.jpg') == [(196, 408)] * 2
@@ -60,7 +60,7 @@ def test_the_flags_reach_the_result_and_refuse_what_cannot_be(upscale, photo):
 
 
 @pytest.mark.slow
-def test_a_picture_in_python_has_the_resolution_that_is_asked_for(tmp_path, photo, narrow):
+def test_a_picture_in_python_has_the_requested_resolution(tmp_path, photo, narrow):
     save(photo, tmp_path / 'a.jpg')
     enlarger = Upscaler(narrow[0])
     for options, expected in (({}, (98, 204)), ({'keep_print_size': True}, (196, 408)), ({'dpi': 300}, (300, 300))):

@@ -1,4 +1,4 @@
-"""The door for Python: pictures in memory as RDN_upscale.py enlarges files, arrays through a model."""
+"""The Python interface: Upscaler enlarges pictures in memory as RDN_upscale.py enlarges files; engines run arrays."""
 
 import os
 import re
@@ -58,7 +58,7 @@ def test_palettes_cmyk_and_turned_images_are_made_plain(enlarge, photo):
     assert enlarge(deep).mode == 'I;16'
 
 
-def test_profile_and_resolution_go_along(enlarge, photo):
+def test_profile_and_resolution_are_kept(enlarge, photo):
     image = photo.copy()
     image.info.update(icc_profile=b'profile', dpi=(300, 300))
     assert enlarge(image).info == {'icc_profile': b'profile', 'dpi': (300, 300)}
@@ -69,7 +69,7 @@ def test_profile_and_resolution_go_along(enlarge, photo):
     [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 5), np.uint8), np.zeros((2, 4, 4, 3), np.uint8)]
     + [np.zeros((0, 4), np.uint8), Image.new('F', (4, 4)), Image.new('I', (4, 4))],
 )
-def test_what_is_no_picture_is_refused(enlarge, picture):
+def test_unsupported_arrays_and_modes_are_refused(enlarge, picture):
     with pytest.raises(ValueError, match='expected|convert it'):
         enlarge(picture)
     assert enlarge(np.zeros((4, 4, 3), np.uint8)).shape == (8, 8, 3)
@@ -84,7 +84,7 @@ def test_a_model_runs_arrays(narrow, prepared):
         model(inputs[:, :1])
 
 
-def test_importing_the_packages_changes_nothing_in_the_program_that_does():
+def test_importing_the_packages_changes_nothing_in_the_importing_program():
     code = (
         'import signal, sys; hook, handler = sys.excepthook, signal.getsignal(signal.SIGINT)\n'
         'import rdn, pictures; from rdn import cli, engines; from pictures import Upscaler\n'
@@ -98,8 +98,8 @@ def test_importing_the_packages_changes_nothing_in_the_program_that_does():
 
 
 @pytest.mark.slow
-def test_the_readmes_lines_work_as_they_stand(house):
-    """Both doors, after run.sh: pictures in the README, the network alone in the guide."""
+def test_the_python_examples_of_the_pages_work(house):
+    """The README uses Upscaler, and the guide only the network, after run.sh."""
     lines = []
     for page in ('README.md', os.path.join('docs', 'guide.md')):
         with open(os.path.join(ROOT, page), encoding='utf-8') as file:

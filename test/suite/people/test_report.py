@@ -1,4 +1,4 @@
-"""The page of report.py and its views: whole or not at all, whatever the names; SSIM."""
+"""The report and its views: complete or not written, with any names; SSIM."""
 
 import concurrent.futures
 import itertools
@@ -19,17 +19,17 @@ from report_pages import NAMES, SIZES, Links, crop, read, views, write
 
 @pytest.fixture
 def page(tmp_path, photos):
-    """Path of a report on three pictures: of two the original is known, one is large."""
+    """Write a report on three pictures, two with originals and one large, and return its path."""
     return write(tmp_path / 'out', photos)
 
 
 def assert_whole(path):
-    """The page's views are there, and can be read."""
+    """Assert that all views of a page exist and can be read."""
     for name in views(path):
         Image.open(os.path.join(os.path.dirname(path), 'index_views', name)).load()
 
 
-def test_page_holds_thumbnails_and_refers_to_its_views_alone(page):
+def test_the_page_contains_thumbnails_and_refers_only_to_its_views(page):
     links = Links(page)
     assert sorted(os.listdir(os.path.dirname(page))) == ['index.html', 'index_views']
     assert sorted(os.listdir(os.path.join(os.path.dirname(page), 'index_views'))) == sorted(views(page))
@@ -50,7 +50,7 @@ def test_names_are_text_and_figures_are_shown(page):
     )
 
 
-def test_views_are_the_pixels(page, photos):
+def test_views_have_the_pixels_of_the_pictures(page, photos):
     folder = os.path.join(os.path.dirname(page), 'index_views')
     pictures = [Image.open(os.path.join(folder, name)) for name in views(page)]
     for index, picture in enumerate(pictures[:3]):
@@ -61,8 +61,8 @@ def test_views_are_the_pixels(page, photos):
     assert np.abs(np.asarray(pictures[-2].convert('RGB')).astype(int) - np.asarray(fine)).mean() < 3
 
 
-def test_views_say_nothing_of_profiles_and_orientation(tmp_path, photos):
-    """The pixels are sRGB, upright; what an image brought with it would turn or tint them again."""
+def test_views_contain_no_profile_and_no_orientation(tmp_path, photos):
+    """The pixels are sRGB and upright already: a profile would change the colours again, an orientation the turn."""
     rough, fine = crop(photos, 0, (1000, 800))
     exif = Image.Exif()
     exif[274] = 6
@@ -92,7 +92,7 @@ def test_names_of_views_never_clash(tmp_path, photos):
         '😀',
         'n' * 900,
     ]
-    names += ['a/x.png', '\udcff.png', '$' + '{x}$pictures', 'a\nb']  # twice the same; bytes that are no UTF-8
+    names += ['a/x.png', '\udcff.png', '$' + '{x}$pictures', 'a\nb']  # a repeated name; bytes that are not UTF-8
     with report.writing(str(tmp_path)) as page:
         for index, name in enumerate(names):
             fine = crop(photos, 0, (200, 120))[1].crop((index, 0, 60 + index, 40))
@@ -101,13 +101,13 @@ def test_names_of_views_never_clash(tmp_path, photos):
     assert len(found) == len({name.lower() for name in found}) == 2 * len(names)
     for name in found:
         assert report.VIEW_PATTERN.fullmatch(name) and len(name) < 100
-    with open(page.path, encoding='utf-8') as file:  # it is UTF-8 whatever the names are
+    with open(page.path, encoding='utf-8') as file:  # it is UTF-8 with any names
         text = file.read()
     assert '<bdi>$' + '{x}$pictures</bdi>' in text and r'<bdi>\xff.png</bdi>' in text
 
 
-def test_300_pictures_are_less_than_25_megabytes(tmp_path, photos):
-    """The views are not held: an entry is its thumbnail, here of the photograph with most detail."""
+def test_a_page_of_300_pictures_is_smaller_than_25_megabytes(tmp_path, photos):
+    """An entry keeps only its thumbnail in memory, not the views; here it is of the photograph with the most detail."""
     fine = Image.open(photos[3]).convert('RGB').resize((320, 320))
     tiny = fine.resize((8, 8))
     with report.writing(str(tmp_path)) as page:
@@ -138,7 +138,7 @@ def test_same_pictures_make_the_same_files(tmp_path, photos):
     assert set(os.listdir(str(tmp_path / 'a' / 'index_views'))) == set(before)
 
 
-def test_earlier_views_go_and_what_is_not_ours_stays(tmp_path, photos):
+def test_earlier_views_are_removed_and_other_files_stay(tmp_path, photos):
     folder = tmp_path / 'out' / 'index_views'
     earlier = views(write(tmp_path / 'out', photos))
     (tmp_path / 'out' / 'mine.png').write_bytes(b'mine')
@@ -162,12 +162,12 @@ def test_a_failure_leaves_the_old_page_and_its_views(tmp_path, photos):
     assert read(path) == before and set(os.listdir(os.path.dirname(path))) == {'index.html', 'index_views'}
     assert set(os.listdir(str(tmp_path / 'out' / 'index_views'))) == kept
     with report.writing(str(tmp_path / 'out')) as page:
-        pass  # all skipped, say
+        pass  # as if all pictures were skipped
     assert read(path) == before and not page.entries
 
 
 def stop_at(step, stop, patch):
-    """Let the step-th change of names on the disk call `stop` instead."""
+    """Call `stop` before change number `step` of names on the disk."""
     steps = itertools.count(1)
 
     def stopping(function):
@@ -187,7 +187,7 @@ def interrupt():
 
 
 def is_done_before(step, folder, photos, monkeypatch, is_killed):
-    """Write a report that is stopped at a step; whether it ended before."""
+    """Write a report that is stopped at a step; return whether it was complete before."""
     if is_killed:
         child = os.fork()
         if child:
@@ -207,7 +207,7 @@ def is_done_before(step, folder, photos, monkeypatch, is_killed):
 @pytest.mark.slow
 @pytest.mark.parametrize('is_killed', [False, True])
 def test_a_page_is_never_without_its_views(tmp_path, photos, monkeypatch, is_killed):
-    """Stopped at each step the page in place, old or new, is whole; the next run clears up."""
+    """If a run is stopped at any step, the page, old or new, has all its views. The next run removes the rest."""
     path = write(tmp_path / 'out', photos)
     step = 1
     while not is_done_before(step, tmp_path / 'out', photos, monkeypatch, is_killed):
@@ -229,7 +229,7 @@ def test_a_first_page_that_fails_leaves_nothing(tmp_path, photos, monkeypatch):
     assert os.listdir(str(tmp_path / 'out')) == []
 
 
-def test_two_at_once_leave_one_whole_page(tmp_path, photos):
+def test_reports_written_at_once_leave_one_complete_page(tmp_path, photos):
     with concurrent.futures.ThreadPoolExecutor(4) as executor:
         for done in [executor.submit(write, tmp_path, photos, [f'x{n}', f'y{n}']) for n in range(8)]:
             done.result()
@@ -237,7 +237,7 @@ def test_two_at_once_leave_one_whole_page(tmp_path, photos):
     assert set(os.listdir(str(tmp_path / 'index_views'))) == set(views(str(tmp_path / 'index.html')))
 
 
-def test_upscaled_pictures_stand_on_the_page_with_their_folders(upscale, photo):
+def test_upscaled_pictures_are_on_the_page_with_their_folders(upscale, photo):
     for name in ('b.png', 'a/x.png', 'a/b c/x.jpg'):
         (upscale.source / name).parent.mkdir(parents=True, exist_ok=True)
         photo.crop((0, 0, 30, 20)).save(str(upscale.source / name))
@@ -248,7 +248,7 @@ def test_upscaled_pictures_stand_on_the_page_with_their_folders(upscale, photo):
     assert_whole(path)
     again = upscale(f'--report={upscale.target}', '--resume')
     assert again.status == 0 and '3 skipped' in again.out
-    assert {'b.png', 'a/x.png', 'a/b c/x.jpg'} <= set(Links(path).text)  # what was done before, too
+    assert {'b.png', 'a/x.png', 'a/b c/x.jpg'} <= set(Links(path).text)  # the results of the first run too
     assert_whole(path)
 
 
@@ -260,17 +260,17 @@ def test_a_link_in_the_way_is_refused_at_once(tmp_path, photos, name):
         pytest.fail('the work was begun')
 
 
-def test_pictures_that_do_not_go_together_are_refused(tmp_path, photos):
+def test_views_of_different_sizes_are_refused(tmp_path, photos):
     rough, fine = crop(photos, 0, (90, 60))
     with report.writing(str(tmp_path)) as page:
-        with pytest.raises(ValueError, match=r'x\.png: images of several sizes'):
+        with pytest.raises(ValueError, match=r'x\.png: the views differ in size'):
             page.add('x.png', report.Views(rough, fine.crop((0, 0, 89, 60))))
         page.add('y.png', report.Views(rough, fine))
         assert len(page.entries) == 1
     assert os.path.exists(page.path)
 
 
-def test_what_cannot_be_measured_is_shown_as_such(tmp_path, photos):
+def test_figures_that_cannot_be_measured_are_shown_as_such(tmp_path, photos):
     """Equal images have no finite PSNR, tiny ones no SSIM."""
     fine = crop(photos, 0, (20, 20))[1]
     with report.writing(str(tmp_path)) as page:
@@ -284,7 +284,7 @@ def test_what_cannot_be_measured_is_shown_as_such(tmp_path, photos):
     assert 'PSNR ∞ → ∞ dB, SSIM – → –' in text and '<td>30.00</td><td>∞</td><td>+∞</td>' in text and 'nan' not in text
 
 
-def test_ssim_is_that_of_the_paper_on_luma(prepared):
+def test_ssim_is_the_papers_on_luma(prepared):
     hr = prepared[1]['coffee']
     sr = np.clip(hr + np.random.RandomState(0).normal(0, 0.03, hr.shape), 0, 1).astype(np.float32)
     a, b = (16 + np.tensordot([64.738, 129.057, 25.064], x[:, 2:-2, 2:-2] * 255.0, 1) / 256 for x in (sr, hr))
@@ -294,7 +294,7 @@ def test_ssim_is_that_of_the_paper_on_luma(prepared):
     assert np.isnan(metrics.sr_ssim(hr[:, :12, :12], hr[:, :12, :12], 2))
 
 
-def test_links_are_relative_and_hold_names_that_are_not_utf_8(tmp_path):
+def test_links_are_relative_and_may_contain_names_that_are_not_utf_8(tmp_path):
     folder = str(tmp_path / 'a' / 'page')
     assert report.link_to(str(tmp_path / 'a' / 'caf\udce9 "1".jpg'), folder) == '../caf%E9%20%221%22.jpg'
     assert report.link_to(os.path.join(folder, 'javascript:x.png'), folder) == 'javascript%3Ax.png'

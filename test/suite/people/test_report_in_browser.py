@@ -1,4 +1,4 @@
-"""The page of report.py in a real browser, where there is one: on three widths, light and dark, with mouse, keys, fingers."""
+"""The report in a real browser, if one is installed: in three widths, light and dark, with mouse, keys and fingers."""
 
 import os
 import time
@@ -12,16 +12,16 @@ from PIL import Image
 import browser
 from report_pages import NAMES, SIZES, crop, views, write
 
-WIDE, DESKTOP, PHONE = (2560, 1440), (1440, 900), (390, 844, 3, True)  # as of Browser.emulate
+WIDE, DESKTOP, PHONE = (2560, 1440), (1440, 900), (390, 844, 3, True)  # arguments of Browser.emulate
 
 
 @pytest.fixture
 def page(tmp_path, photos):
-    """Path of a report on three pictures: of two the original is known, one is large."""
+    """Write a report on three pictures, two with originals and one large, and return its path."""
     return write(tmp_path / 'out', photos)
 
 
-# In the page: what is seen of a figure, in CSS pixels of the window.
+# A function of the page that returns the visible state of a figure, in CSS pixels of the window.
 SEEN = """(number => {
   const figure = document.getElementById('p' + number), part = name => figure.querySelector(name);
   const box = element => { const b = element.getBoundingClientRect(); return {left: b.left, right: b.right, top: b.top,
@@ -53,25 +53,25 @@ def look(chromium, number):
 
 
 def bring(chromium, number):
-    """Scroll to a figure; returns what is seen of it."""
+    """Scroll to a figure, and return its visible state."""
     chromium.run(f'document.getElementById("p{number}").scrollIntoView()')
     chromium.settle()
     return look(chromium, number)
 
 
 def press(chromium, number, zoom):
-    """Press a figure's button for a zoom; 0: fit."""
+    """Press a figure's button for a zoom; 0 is Fit."""
     chromium.run(f"""document.querySelector('#p{number} .zooms button[value="{zoom}"]').click()""")
 
 
 def point_of(seen, x, y):
-    """What of the picture is at a point of the window, as fractions of its sides."""
+    """Return the point of the picture that is at a point of the window, as fractions of the picture's sides."""
     stack = seen['stack']
     return (x - stack['left']) / stack['width'], (y - stack['top']) / stack['height']
 
 
 def assert_agreeing(seen):
-    """Divider, thumb and the pictures' border are at one place, at the slider's fraction of the visible part."""
+    """Assert that divider, thumb and the border of the pictures are where the slider's value puts them."""
     left = max(seen['view']['left'], seen['stack']['left'])
     right = min(seen['view']['right'], seen['stack']['right'])
     wanted = left + seen['value'] / 100 * (right - left)
@@ -86,7 +86,7 @@ def assert_agreeing(seen):
 @pytest.mark.slow
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 @pytest.mark.parametrize('screen', [PHONE, DESKTOP, WIDE])
-def test_picture_and_controls_fit_into_the_window(chromium, page, screen, scheme):
+def test_the_picture_and_its_controls_fit_into_the_window(chromium, page, screen, scheme):
     chromium.emulate(*screen, scheme=scheme)
     chromium.open(page)
     width, height = screen[:2]
@@ -109,7 +109,7 @@ def test_picture_and_controls_fit_into_the_window(chromium, page, screen, scheme
 
 @pytest.mark.slow
 @pytest.mark.parametrize('screen', [PHONE, DESKTOP])
-def test_names_in_the_table_are_words_and_the_chart_fits(chromium, page, screen):
+def test_names_in_table_and_chart_stay_on_one_line_and_the_chart_fits(chromium, page, screen):
     chromium.emulate(*screen)
     chromium.open(page)
     widths = chromium.run(
@@ -126,12 +126,12 @@ def test_names_in_the_table_are_words_and_the_chart_fits(chromium, page, screen)
 
 @pytest.mark.slow
 @pytest.mark.parametrize('ratio', [1, 1.25, 2, 3])
-def test_fit_never_enlarges_and_pixels_are_squares_beyond(chromium, page, ratio):
+def test_fit_never_enlarges_and_larger_zooms_show_square_pixels(chromium, page, ratio):
     chromium.emulate(1000, 700, ratio)
     chromium.open(page)
     for number in (1, 2, 3):
         seen = bring(chromium, number)
-        pixels = seen['stack']['width'] * ratio / seen['natural']  # of the screen, an image pixel
+        pixels = seen['stack']['width'] * ratio / seen['natural']  # the screen pixels of an image pixel
         assert pixels <= int(ratio) + 0.01 and seen['stack']['width'] <= seen['natural'] + 0.01
         assert (seen['rendering'] == 'pixelated') == (pixels > 1.001)
         if seen['shown'] == '100 %':
@@ -206,7 +206,7 @@ def test_divider_and_thumb_agree_after_zoom_and_scroll(chromium, page, tmp_path)
         seen = look(chromium, 3)
         assert seen['stack']['width'] > 2000 and seen['value'] == value
         assert_agreeing(seen)
-        # The thumb as it is drawn: the accent's colour, in the slider's middle row.
+        # Find the thumb in a screenshot by its colour, the accent's, in the slider's middle row.
         chromium.screenshot(str(tmp_path / 'shot.png'))
         row = np.asarray(Image.open(str(tmp_path / 'shot.png')).convert('RGB'))[
             round((seen['slider']['top'] + seen['slider']['bottom']) / 2)
@@ -229,7 +229,7 @@ def test_mouse_and_keys_move_the_divider(chromium, page):
     moved = look(chromium, 2)
     assert moved['value'] == pytest.approx(75, abs=0.3) and moved['focus'] and moved['stack'] == stack
     assert look(chromium, 1)['value'] == 50
-    chromium.drag(stack['left'] + 50, y, 5, 5)  # and out of the picture
+    chromium.drag(stack['left'] + 50, y, 5, 5)  # the drag ends outside the picture
     assert look(chromium, 2)['value'] == 0
     for key, value in (('ArrowRight', 0.5), ('ArrowUp', 1), ('ArrowLeft', 0.5), ('ArrowDown', 0), ('ArrowLeft', 0)):
         chromium.key(key)
@@ -243,7 +243,7 @@ def test_mouse_and_keys_move_the_divider(chromium, page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('screen', [DESKTOP, PHONE])
-def test_buttons_zoom_to_what_they_say(chromium, page, screen):
+def test_buttons_zoom_to_their_label(chromium, page, screen):
     chromium.emulate(*screen)
     chromium.open(page)
     fitting = bring(chromium, 3)
@@ -262,7 +262,7 @@ def test_buttons_zoom_to_what_they_say(chromium, page, screen):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('screen, has_wheel', [(DESKTOP, True), (PHONE, False)])
-def test_words_are_for_the_pointer_that_is_there(chromium, page, screen, has_wheel):
+def test_the_hint_fits_the_kind_of_pointer(chromium, page, screen, has_wheel):
     chromium.emulate(*screen)
     chromium.open(page)
     text = chromium.run('document.body.innerText')
@@ -359,11 +359,11 @@ def test_the_original_is_shown_on_the_left_when_it_is_chosen(chromium, page):
         assert kind in chosen[kind]['labels'][0]['text'] and f'_{kind}.' in chosen[kind]['source']
         label = chromium.run("document.querySelector('#p1 .slider').getAttribute('aria-label')")
         assert label == f'{NAMES[0]}: {kind} left of here, RDN right of it'
-    assert not chromium.run("document.querySelector('#p3 select')")  # not known
+    assert not chromium.run("document.querySelector('#p3 select')")  # its original is unknown
 
 
 @pytest.mark.slow
-def test_views_are_loaded_when_they_are_looked_at(chromium, tmp_path, photos):
+def test_views_are_loaded_when_the_user_scrolls_to_them(chromium, tmp_path, photos):
     path = write(tmp_path, photos, [f'{index}.png' for index in range(12)])
     chromium.emulate(*DESKTOP)
     del chromium.requested[:]
@@ -377,7 +377,7 @@ def test_views_are_loaded_when_they_are_looked_at(chromium, tmp_path, photos):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('language, wanted', [('zh-CN', 'zh'), ('zh-TW', 'zh'), ('en-GB', 'en'), ('de', 'en')])
-def test_page_speaks_the_language_of_its_reader(chromium, page, language, wanted):
+def test_the_page_uses_the_readers_language(chromium, page, language, wanted):
     chromium.emulate(*PHONE, language=language)
     chromium.open(page)
     assert chromium.run('document.documentElement.lang') == wanted
@@ -397,8 +397,8 @@ def test_a_page_without_its_views_says_so(chromium, page):
     chromium.emulate(*DESKTOP)
     chromium.open(page)
     bring(chromium, 1)
-    assert 'index_views belongs beside this page' in chromium.run('document.getElementById("p1").innerText')
-    assert look(chromium, 1)['labels'][0]['width'] == 0  # the thumbnail is neither
+    assert 'copy the folder index_views next to this page' in chromium.run('document.getElementById("p1").innerText')
+    assert look(chromium, 1)['labels'][0]['width'] == 0  # the thumbnail is neither before nor after
     del chromium.wrong[:]
 
 

@@ -1,4 +1,4 @@
-"""Results and what is there already: clashes, dates, results in place of their sources, records of earlier runs."""
+"""Results and existing files: clashes, dates, results in place of their sources, records of earlier runs."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from helpers import ROOT, assert_refused, opened, snapshot
 
 @pytest.fixture
 def small(photo):
-    """Parts of a photograph, 12 x 9 pixels, by number."""
+    """Return small(number), which returns a part of a photograph of 12 x 9 pixels."""
     return lambda number: photo.crop((5 * number, 0, 5 * number + 12, 9))
 
 
@@ -29,7 +29,7 @@ def names(folder):
 
 
 def shows(path, image):
-    """Whether a result is of a picture, and of no other one."""
+    """Return whether a result was made from this picture."""
     return abs(reader.read_picture(str(path)).pixels[::2, ::2, :3].astype(int) - image_pixels(image)).mean() < 12
 
 
@@ -100,7 +100,7 @@ def enlarge_in_place(script, narrow, *flags):
     return script('RDN_upscale', '--in-place', f'--model={narrow[1]}', *flags)
 
 
-def test_a_picture_is_replaced_and_kept_and_not_enlarged_a_second_time(script, tmp_path, narrow, small):
+def test_a_picture_is_replaced_with_a_backup_and_not_enlarged_a_second_time(script, tmp_path, narrow, small):
     path = tmp_path / 'photo.JPG'
     small(1).save(str(path), 'JPEG')
     path.chmod(0o640)
@@ -113,7 +113,7 @@ def test_a_picture_is_replaced_and_kept_and_not_enlarged_a_second_time(script, t
         ended = enlarge_in_place(script, narrow, path, *flags)
         assert_refused(ended, 'already enlarged in place', f'rename {path}.orig back to {path}')
     ended = enlarge_in_place(script, narrow, path)
-    assert ended.status == 0 and '1 skipped: done before; to do one again, rename its .orig back' in ended.out, ended
+    assert ended.status == 0 and '1 skipped: done before; to repeat one, rename its .orig back' in ended.out, ended
     ended = enlarge_in_place(script, narrow, path, '--resume', f'--report={tmp_path / "page"}')
     assert ended.status == 0 and '1 skipped' in ended.out and 'page' in ended.out, ended
     shutil.rmtree(str(tmp_path / 'page'))
@@ -138,7 +138,7 @@ def test_without_a_backup_the_record_prevents_a_second_time(script, tmp_path, na
     assert opened(path).size == (48, 36)
 
 
-def test_a_second_run_sees_what_another_one_replaced_since_it_began(tmp_path, small):
+def test_a_run_notices_pictures_that_another_run_replaced_meanwhile(tmp_path, small):
     """Without that, two runs at once would enlarge a picture twice."""
     for name in ('a.png', 'b.png'):
         small(1).save(str(tmp_path / name))
@@ -152,7 +152,7 @@ def test_a_second_run_sees_what_another_one_replaced_since_it_began(tmp_path, sm
         assert in_place.is_done(path, first, overwrite=False, resume=True)
 
 
-def test_what_a_killed_run_left_beside_a_finished_result_goes_when_it_is_skipped(upscale, small):
+def test_the_lock_of_a_killed_run_is_removed_when_its_result_is_skipped(upscale, small):
     small(1).save(str(upscale.source / 'p.png'))
     assert upscale().status == 0
     before = snapshot(upscale.target)
@@ -161,7 +161,7 @@ def test_what_a_killed_run_left_beside_a_finished_result_goes_when_it_is_skipped
     assert snapshot(upscale.target) == before
 
 
-def test_a_picture_whose_result_has_less_is_kept_even_without_a_backup(script, tmp_path, narrow, small):
+def test_the_original_is_kept_despite_no_backup_if_the_result_lost_something(script, tmp_path, narrow, small):
     path = tmp_path / 'a.tif'
     small(1).save(str(path), save_all=True, append_images=[small(2)])
     original = path.read_bytes()
@@ -171,7 +171,7 @@ def test_a_picture_whose_result_has_less_is_kept_even_without_a_backup(script, t
     )
 
 
-def test_what_cannot_be_replaced_rightly_is_refused_and_stays(script, tmp_path, narrow, small):
+def test_pictures_that_cannot_be_replaced_are_refused_and_unchanged(script, tmp_path, narrow, small):
     (tmp_path / 'pictures').mkdir()
     folder = tmp_path / 'pictures'
     small(1).save(str(folder / 'anim.gif'))
@@ -184,9 +184,9 @@ def test_what_cannot_be_replaced_rightly_is_refused_and_stays(script, tmp_path, 
     before = snapshot(tmp_path)
     for name, words in [
         ('anim.gif', ['GIF is only written with --all-frames', 'without --in-place']),
-        ('tga.tga', ['TGA is not written', 'without --in-place']),
-        ('really.jpg', ['is no JPEG file']),
-        ('taken.png', ['taken.png.orig is there already', 'move it elsewhere']),
+        ('tga.tga', ['TGA cannot be written', 'leave out --in-place']),
+        ('really.jpg', ['not a JPEG file', 'rename it']),
+        ('taken.png', ['taken.png.orig exists, but is not a backup', 'move it elsewhere']),
         ('link.png', ['a symbolic link']),
     ]:
         assert_refused(enlarge_in_place(script, narrow, folder / name), name, *words)
@@ -204,7 +204,7 @@ def test_a_gif_is_replaced_with_all_its_frames(script, tmp_path, narrow, small):
     assert (tmp_path / 'anim.gif.orig').read_bytes() == original
 
 
-def test_backups_are_not_counted_as_files_that_are_no_pictures(script, tmp_path, narrow, small):
+def test_backups_are_not_counted_as_skipped_files(script, tmp_path, narrow, small):
     small(1).save(str(tmp_path / 'a.png'))
     (tmp_path / 'b.txt').write_text('no picture')
     (tmp_path / 'c.orig').write_text('no picture')
@@ -220,7 +220,7 @@ def test_flags_that_contradict_in_place_are_refused(script, tmp_path, narrow, fl
     assert_refused(ended, '--in-place')
 
 
-def test_flags_that_a_cluster_does_not_honour_are_refused(script):
+def test_flags_that_a_cluster_does_not_support_are_refused(script):
     for flag in ('--keep-dates', '--on-clash=number'):
         assert_refused(script('RDN_upscale', '--cluster', '--input=a', '--output=b', flag), flag.split('=')[0])
     assert_refused(script('RDN_upscale', 'a.png', '--no-backup'), '--in-place')
@@ -230,7 +230,7 @@ STEPS = ['open', 'link', 'fchmod', 'fsync', 'replace', 'remove', 'write', 'close
 
 
 def killed_at(number, monkeypatch, do):
-    """Whether a process that does something was killed before its call of that number to the system."""
+    """Run `do` in a process that is killed before its system call of that number; return whether it was killed."""
     child = os.fork()
     if not child:
         calls = iter(range(number))
@@ -251,9 +251,7 @@ def killed_at(number, monkeypatch, do):
 
 
 @pytest.mark.parametrize('has_links', [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_killed_at_any_step_the_original_is_under_its_name_or_beside_the_complete_result(
-    tmp_path, monkeypatch, has_links
-):
+def test_after_a_kill_at_any_step_the_original_exists_under_its_name_or_as_a_backup(tmp_path, monkeypatch, has_links):
     path, backup = tmp_path / 'photo.jpg', tmp_path / 'photo.jpg.orig'
     seen = set()
 
@@ -279,7 +277,7 @@ def test_killed_at_any_step_the_original_is_under_its_name_or_beside_the_complet
         if found[0] == b'the original':
             assert found[1] in (None, b'the original')
             assert not in_place.is_done(str(path), history.History(), False, False)
-            enlarge()  # goes on from there
+            enlarge()  # continues from there
         assert (path.read_bytes(), backup.read_bytes()) == (b'the large one', b'the original')
         if not was_killed:
             break
@@ -297,7 +295,7 @@ def test_a_result_that_fails_leaves_no_backup(tmp_path):
     assert snapshot(tmp_path) == {'a.png': b'the original'}
 
 
-def test_a_copy_that_someone_made_before_stays_whatever_happens(tmp_path):
+def test_a_copy_that_the_user_made_is_never_removed(tmp_path):
     path = tmp_path / 'a.png'
     for name in ('a.png', 'a.png.orig'):
         (tmp_path / name).write_bytes(b'the original')
@@ -310,7 +308,7 @@ def test_a_copy_that_someone_made_before_stays_whatever_happens(tmp_path):
 # --- records
 
 
-def test_the_same_command_again_says_what_is_done_before_and_makes_the_rest(upscale, small):
+def test_the_same_command_again_skips_finished_results_and_makes_the_rest(upscale, small):
     small(1).save(str(upscale.source / 'a.png'))
     assert upscale().status == 0
     small(2).save(str(upscale.source / 'b.png'))
@@ -342,13 +340,13 @@ def test_the_same_command_after_ctrl_c_makes_the_rest(tmp_path, photo, narrow):
 
 
 @pytest.mark.parametrize('flag', ['--quality=80', '--wrap'])
-def test_results_of_other_settings_are_there_already(upscale, small, flag):
+def test_results_of_other_settings_are_not_replaced(upscale, small, flag):
     small(1).save(str(upscale.source / 'a.png'))
     assert upscale().status == 0
-    assert_refused(upscale(flag), 'a_x2.png', 'is there already')
+    assert_refused(upscale(flag), 'a_x2.png', 'exists already')
 
 
-def test_a_record_proves_only_what_is_unchanged(upscale, small, narrow):
+def test_a_record_is_valid_only_for_unchanged_files(upscale, small, narrow):
     source, target = upscale.source / 'a.png', upscale.target / 'a_x2.png'
     small(1).save(str(source))
 
@@ -356,17 +354,17 @@ def test_a_record_proves_only_what_is_unchanged(upscale, small, narrow):
         assert upscale('--overwrite').status == 0 and upscale().status == 0
         change()
         before = target.read_bytes()
-        assert_refused(upscale(), 'a_x2.png', 'is there already')
+        assert_refused(upscale(), 'a_x2.png', 'exists already')
         assert target.read_bytes() == before
 
     check(lambda: small(2).save(str(source)))
     check(lambda: target.write_bytes(target.read_bytes() + b'edited'))
     check(lambda: shutil.copy(str(source), str(target)))
     check(lambda: (upscale.target / history.NAME).unlink())
-    assert_refused(upscale(f'--model={narrow[0]}'), 'is there already')
+    assert_refused(upscale(f'--model={narrow[0]}'), 'exists already')
 
 
-def test_a_record_that_was_cut_short_or_edited_loses_only_what_it_no_longer_says(tmp_path):
+def test_corrupt_lines_of_a_record_do_not_affect_the_others(tmp_path):
     for name in ('source', 'a', 'b'):
         (tmp_path / name).write_text(name)
     past, path = history.History('now'), tmp_path / history.NAME
@@ -387,13 +385,13 @@ def test_a_record_that_was_cut_short_or_edited_loses_only_what_it_no_longer_says
     assert entry['source'] == 'source' and entry['result_state'][0] == 1
 
 
-def test_a_record_follows_no_link_and_the_result_is_written_all_the_same(upscale, small, tmp_path):
+def test_a_record_that_is_a_link_is_not_followed_and_the_result_is_written(upscale, small, tmp_path):
     small(1).save(str(upscale.source / 'a.png'))
     upscale.target.mkdir()
     (tmp_path / 'mine.txt').write_text('mine')
     (upscale.target / history.NAME).symlink_to(tmp_path / 'mine.txt')
     assert upscale().status == 0 and (tmp_path / 'mine.txt').read_text() == 'mine'
-    assert_refused(upscale(), 'is there already')
+    assert_refused(upscale(), 'exists already')
 
 
 def test_folders_that_move_together_keep_their_record(upscale, small, tmp_path):

@@ -1,4 +1,4 @@
-"""--scale, --width and the like: the exact size, the float path between the passes, and what a person reads of it."""
+"""--scale, --width and the like: the exact size, the float pixels between the passes, and the notes for the user."""
 
 import errno
 import math
@@ -36,7 +36,7 @@ class Repeating(engines.Engine):
 
 
 def lanczos(planes_last, size):
-    """(H, W, C) of floats by Pillow's own LANCZOS in its mode F, a plane at a time and whole."""
+    """Resize (H, W, C) of floats with Pillow's LANCZOS in mode F, a whole plane at a time."""
     planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(planes_last, 2, 0)]
     return np.dstack([np.asarray(plane.resize(size, LANCZOS)) for plane in planes])
 
@@ -98,7 +98,7 @@ def test_the_network_runs_as_often_as_needed_and_not_once_more(wanted, times, pa
     assert (plan.passes, plan.is_reduced) == (passed, is_reduced)
 
 
-def test_a_model_that_does_not_enlarge_reaches_no_size():
+def test_a_model_that_does_not_enlarge_cannot_reach_a_size():
     passes.check(1, None)
     with pytest.raises(ValueError, match='--model'):
         passes.check(1, TargetSize('scale', 2))
@@ -107,8 +107,8 @@ def test_a_model_that_does_not_enlarge_reaches_no_size():
 # --- the pixels
 
 
-def test_lanczos_in_bands_is_pillows_on_the_whole(photo, monkeypatch):
-    """Also where the bands' edges lie between pixels. Half of a thousandth of a step of 8 bits."""
+def test_lanczos_in_bands_equals_pillows_on_the_whole_picture(photo, monkeypatch):
+    """The edges of bands may be between pixels; the tolerance is half a thousandth of a step of 8 bits."""
     monkeypatch.setattr(reduction, 'BAND_PIXELS', 3000)
     floats = np.asarray(photo, np.float32) / 255
     for size in ((150, 97), (201, 31), (7, 127), (1, 1), (200, 126)):
@@ -126,8 +126,8 @@ def test_lanczos_in_bands_is_pillows_on_the_whole(photo, monkeypatch):
         pytest.param('--width=500', (500, 316), marks=pytest.mark.slow),
     ],
 )
-def test_two_passes_in_float_then_lanczos(upscale, photo, narrow, flag, size):
-    """Against the whole picture through PyTorch twice, clipped to 0...1 between, then Pillow's LANCZOS in mode F."""
+def test_two_passes_in_float_are_followed_by_lanczos(upscale, photo, narrow, flag, size):
+    """The reference runs the whole picture through PyTorch twice, clips to 0...1 between, and uses LANCZOS in mode F."""
     photo.save(str(upscale.source / 'a.png'))
     ended = upscale(flag, '--suffix=')
     assert ended.status == 0, ended.err
@@ -138,7 +138,7 @@ def test_two_passes_in_float_then_lanczos(upscale, photo, narrow, flag, size):
 
 
 def test_nothing_is_rounded_between_the_passes():
-    """A network that adds a fifth of a step of 8 bits each time: three such fifths are more than half a step."""
+    """The network adds a fifth of a step of 8 bits each time; three fifths are more than half a step."""
 
     class Adding(Repeating):
         def _run(self, batch):
@@ -153,7 +153,7 @@ def test_nothing_is_rounded_between_the_passes():
 def test_16_bits_are_computed_exactly_in_every_pass():
     class Rough(Repeating):
         def _run(self, batch):
-            raise AssertionError('not the exact one')
+            raise AssertionError('the model that is not exact was used')
 
     class Exact(Repeating):
         def _run(self, batch):
@@ -171,7 +171,7 @@ def test_16_bits_are_computed_exactly_in_every_pass():
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
 @pytest.mark.parametrize('channels', [1, 2, 3, 4])
-def test_grey_alpha_and_16_bits_come_to_an_exact_size(channels, dtype):
+def test_grey_alpha_and_16_bits_are_enlarged_to_an_exact_size(channels, dtype):
     top = np.iinfo(dtype).max
     pixels = np.random.RandomState(channels).randint(0, top + 1, (50, 70, channels)).astype(dtype)
     if channels in (2, 4):
@@ -180,8 +180,8 @@ def test_grey_alpha_and_16_bits_come_to_an_exact_size(channels, dtype):
     assert difference(enlarged(pixels, TargetSize('scale', 3)), expected, top) < (0.51 if top == 255 else 0.6)
 
 
-def test_what_is_invisible_does_not_colour_the_edges_of_a_reduced_picture():
-    """White on black under alpha 0: Pillow weighs colours by alpha, too."""
+def test_invisible_pixels_do_not_colour_the_edges_of_a_reduced_picture():
+    """The picture is white on invisible black; Pillow weights colours by alpha too."""
     pixels = np.zeros((40, 40, 4), np.uint8)
     pixels[10:30, 10:30] = 255
     result = enlarged(pixels, TargetSize('width', 30))
@@ -206,7 +206,7 @@ def test_a_picture_of_that_size_stays_as_it_is_and_a_larger_one_is_only_reduced(
 
 
 @pytest.mark.slow
-def test_a_turned_picture_has_the_width_that_a_person_sees(upscale, photo):
+def test_width_is_that_of_the_upright_picture(upscale, photo):
     exif = Image.Exif()
     exif[0x0112] = 6
     photo.save(str(upscale.source / 'a.jpg'), exif=exif)
@@ -217,7 +217,7 @@ def test_a_turned_picture_has_the_width_that_a_person_sees(upscale, photo):
 # --- memory and disk
 
 
-def test_what_is_too_much_for_memory_goes_to_a_file_that_nobody_sees(photo, tmp_path, monkeypatch):
+def test_pixels_that_are_too_large_for_memory_go_to_an_unnamed_file(photo, tmp_path, monkeypatch):
     pixels = np.asarray(photo)[:40, :60]
     expected = enlarged(pixels, TargetSize('scale', 5))
     monkeypatch.setattr(spill, 'HELD_BYTES', 1000)
@@ -234,7 +234,7 @@ def test_what_is_too_much_for_memory_goes_to_a_file_that_nobody_sees(photo, tmp_
     assert kinds == [np.memmap] * 2 and not os.listdir(str(tmp_path))
 
 
-def test_a_disk_without_room_is_said_before_the_network_runs(upscale, photo, monkeypatch):
+def test_too_little_disk_space_is_an_error_before_the_network_runs(upscale, photo, monkeypatch):
     photo.save(str(upscale.source / 'a.png'))
     monkeypatch.setattr(spill, 'HELD_BYTES', 1000)
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: shutil._ntuple_diskusage(1, 1, 1_000_000))
@@ -245,7 +245,7 @@ def test_a_disk_without_room_is_said_before_the_network_runs(upscale, photo, mon
     assert snapshot(upscale.target) == {}
 
 
-def test_a_result_in_a_folder_that_is_not_there_yet_spills_above_it(upscale, photo, monkeypatch):
+def test_the_file_between_passes_is_above_a_folder_that_does_not_exist_yet(upscale, photo, monkeypatch):
     (upscale.source / 'deep').mkdir()
     photo.crop((0, 0, 20, 10)).save(str(upscale.source / 'deep' / 'a.png'))
     monkeypatch.setattr(spill, 'HELD_BYTES', 1000)
@@ -254,8 +254,8 @@ def test_a_result_in_a_folder_that_is_not_there_yet_spills_above_it(upscale, pho
     assert list(snapshot(upscale.target)) == ['deep', 'deep/a_x3.png']
 
 
-def test_a_result_larger_than_the_memory_is_refused_in_words(tmp_path):
-    """Of a line of 500 pixels, to be wide."""
+def test_a_result_larger_than_the_memory_is_refused(tmp_path):
+    """The picture is a column of 500 pixels, and the result would be 384,000 pixels wide."""
     job = processing.PictureJob('line.png', 'line.png', str(tmp_path / 'line.png'))
     picture = reader.Picture(np.zeros((500, 1, 3), np.uint8), metadata.Metadata(), False, [])
     options = processing.Options(size=TargetSize('width', 384000))
@@ -263,21 +263,21 @@ def test_a_result_larger_than_the_memory_is_refused_in_words(tmp_path):
         processing.upscale_picture(job, picture, Repeating(), 2, options, lambda _: None)
 
 
-def test_a_disk_that_fills_up_meanwhile_is_an_error_of_the_picture(tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_meanwhile_fails_the_picture(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(spill, 'HELD_BYTES', 1000)
     monkeypatch.setattr(os, 'posix_fallocate', full, raising=False)
-    with pytest.raises(ValueError, match='no room'):
+    with pytest.raises(ValueError, match='no space'):
         spill.new_planes((3, 100, 100), str(tmp_path))
     assert not os.listdir(str(tmp_path))
 
 
-def test_the_room_is_that_of_two_passes_that_follow_each_other(monkeypatch):
+def test_the_disk_space_is_that_of_two_successive_passes(monkeypatch):
     monkeypatch.setattr(spill, 'HELD_BYTES', 0)
     plan = passes.make_plan(10, 10, 2, TargetSize('scale', 7))  # 20, 40, 80, then 70
-    assert passes.room_needed(plan, 3) == 12 * (20 * 20 + 40 * 40)  # the last pass is reduced as it comes
+    assert passes.room_needed(plan, 3) == 12 * (20 * 20 + 40 * 40)  # the last pass is reduced band by band
     exact = passes.make_plan(10, 10, 2, TargetSize('scale', 8))  # 20, 40, and 80 is the result
     assert passes.room_needed(exact, 3) == 12 * (20 * 20 + 40 * 40)
     assert passes.room_needed(passes.make_plan(10, 10, 2, None), 3) == 0
@@ -298,7 +298,7 @@ def test_the_room_is_that_of_two_passes_that_follow_each_other(monkeypatch):
         (TargetSize('megapixels', 24.5), '_mp24.5'),
     ],
 )
-def test_a_result_of_each_size_is_known_again(tmp_path, wanted, suffix):
+def test_results_of_each_size_are_recognized(tmp_path, wanted, suffix):
     assert target_size.suffix_of(wanted, 2) == suffix
     for name in ('a.jpg', f'a{suffix}.png', f'b{suffix}.png'):
         Image.new('RGB', (3, 3)).save(str(tmp_path / name))
@@ -309,7 +309,7 @@ def test_a_result_of_each_size_is_known_again(tmp_path, wanted, suffix):
 
 
 @pytest.mark.slow
-def test_a_scale_that_the_network_cannot_fill_is_noted(upscale, photo):
+def test_a_very_large_scale_is_noted(upscale, photo):
     photo.crop((0, 0, 20, 10)).save(str(upscale.source / 'a.png'))
     assert 'beyond x4 the network adds little detail' in upscale('--scale=5').out
     assert opened(upscale.target / 'a_x5.png').size == (100, 50)
@@ -338,7 +338,7 @@ def test_report_and_self_ensemble_work_with_a_size(upscale, photo, tmp_path):
     photo.crop((0, 0, 40, 30)).save(str(upscale.source / 'a.png'))
     ended = upscale('--width=101', '--self-ensemble', f'--report={tmp_path / "page"}')
     assert ended.status == 0 and 'page' in ended.out, ended
-    assert '8 times as long by --self-ensemble' in ended.out
+    assert '8 times as long with --self-ensemble' in ended.out
     assert opened(upscale.target / 'a_w101.png').size == (101, 76)
     views = [name for name in os.listdir(str(tmp_path / 'page' / 'index_views')) if not name.startswith('.')]
     assert {opened(tmp_path / 'page' / 'index_views' / name).size for name in views if name.endswith('png')} == {
@@ -348,7 +348,7 @@ def test_report_and_self_ensemble_work_with_a_size(upscale, photo, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_python_door_takes_a_size(narrow, photo, tmp_path):
+def test_the_python_interface_takes_a_size(narrow, photo, tmp_path):
     enlarge = Upscaler(narrow[1], precision='fp32')
     expected = np.clip(lanczos(reference(narrow, reference(narrow, np.asarray(photo) / 255)), (603, 381)), 0, 1)
     assert difference(enlarge(photo, scale=3), expected) < 0.51
@@ -363,7 +363,7 @@ def test_the_python_door_takes_a_size(narrow, photo, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_network_that_triples_runs_once_for_three_times(photo, tmp_path):
+def test_a_network_of_scale_3_runs_once_for_scale_3(photo, tmp_path):
     save(tmp_path / 'x3.pth', tiny_rdn(3))
     enlarge = Upscaler(str(tmp_path / 'x3.pth'), precision='fp32', engine='pytorch', device='cpu')
     small = photo.crop((0, 0, 30, 20))

@@ -16,13 +16,13 @@ from helpers import assert_refused, difference, opened, reference, reference_unc
 
 
 def middle_of_nine(narrow, rgb):
-    """(H, W, 3) 0...1 -> (2H, 2W, 3): the network on the picture repeated three times each way, the core of that."""
+    """Repeat the picture (H, W, 3), 0...1, three times each way, run the network, and return the middle (2H, 2W, 3)."""
     height, width = rgb.shape[:2]
     return reference(narrow, np.tile(rgb, (3, 3, 1)))[2 * height : 4 * height, 2 * width : 4 * width]
 
 
 def whole(narrow):
-    """Flags for a model that takes pictures of any size."""
+    """Return flags for a model that accepts pictures of any size."""
     return [f'--model={narrow[0]}', '--engine=pytorch']
 
 
@@ -81,7 +81,7 @@ def test_a_wrapped_picture_of_another_size_is_the_middle_of_its_repetition_too(u
 
 @pytest.fixture
 def texture():
-    """Pixels (90, 120, 4), smooth noise, whose alpha is 0 in the left half and far from flat in the right one."""
+    """Return pixels (90, 120, 4) of smooth noise; alpha is 0 in the left half and varies in the right half."""
     noise = cv2.resize(np.random.RandomState(0).rand(30, 40, 4), (120, 90), interpolation=cv2.INTER_CUBIC)
     pixels = (noise.clip(0, 1) * 255).astype(np.uint8)
     pixels[:, :60, 3] = 0
@@ -89,12 +89,12 @@ def texture():
     return pixels
 
 
-def test_colours_far_from_what_is_visible_stay_what_they_are(upscale, texture, narrow):
+def test_colours_far_from_visible_pixels_are_enlarged_unchanged(upscale, texture, narrow):
     Image.fromarray(texture).save(str(upscale.source / 'a.png'))
     assert upscale(*whole(narrow)).status == 0
     result = np.asarray(opened(upscale.target / 'a_x2.png'))[:, :, :3]
     plain = reference(narrow, texture[:, :, :3] / 255)
-    far = 60 - tiles.OVERLAP - 7  # the network of this test sees 6 pixels far
+    far = 60 - tiles.OVERLAP - 7  # a result of this test's network depends on pixels up to 6 away
     assert difference(result[:, : 2 * far], plain[:, : 2 * far]) < 0.51
     bled = texture.copy()
     bled[:, :60] = texture[:, 60:61]
@@ -115,9 +115,10 @@ def test_alpha_as_data_leaves_four_independent_channels(upscale, texture, narrow
 
 
 @pytest.mark.skipif(
-    'exact' not in inspect.getsource(WebPImagePlugin), reason='this Pillow drops colours that alpha hides from WebP'
+    'exact' not in inspect.getsource(WebPImagePlugin),
+    reason='this Pillow drops the colours of invisible pixels in WebP',
 )
-def test_webp_without_loss_keeps_colours_that_alpha_hides(upscale, texture):
+def test_lossless_webp_keeps_colours_where_alpha_is_0(upscale, texture):
     Image.fromarray(texture).save(str(upscale.source / 'a.png'))
     for ending in ('png', 'webp'):
         assert upscale('--alpha=data', '--lossless', f'--ext={ending}').status == 0
@@ -125,9 +126,9 @@ def test_webp_without_loss_keeps_colours_that_alpha_hides(upscale, texture):
     assert np.array_equal(png, webp)
 
 
-def test_alpha_as_data_is_refused_by_a_format_without_alpha(upscale, texture):
+def test_alpha_as_data_is_refused_for_a_format_without_alpha(upscale, texture):
     Image.fromarray(texture).save(str(upscale.source / 'a.png'))
-    assert_refused(upscale('--alpha=data', '--ext=jpg'), 'a_x2.jpg', 'no alpha', '--ext=png')
+    assert_refused(upscale('--alpha=data', '--ext=jpg'), 'a_x2.jpg', 'cannot store the alpha', '--ext=png')
     Image.fromarray(texture[:, :, :3]).save(str(upscale.source / 'a.png'))
     assert upscale('--alpha=data', '--ext=jpg').status == 0
 
@@ -170,11 +171,11 @@ def test_one_pixel_of_colour_makes_a_colour_picture(upscale, photo, narrow):
     assert difference(opened(upscale.target / 'a_x2.png'), reference(narrow, pixels / 255)) < 0.51
 
 
-# --- in bands, as a cluster cuts large pictures
+# --- bands, into which a cluster cuts large pictures
 
 
 @pytest.mark.parametrize('mode, options', [('L', {}), ('RGBA', {'alpha': 'data', 'wrap': True})])
-def test_bands_of_a_texture_are_those_of_the_whole(tmp_path, photo, narrow, mode, options):
+def test_joined_bands_of_a_texture_equal_the_whole_picture(tmp_path, photo, narrow, mode, options):
     for name in ('in', 'out'):
         (tmp_path / name).mkdir()
     picture = photo.resize((30, 300)).convert('L').convert('RGB' if mode == 'L' else mode)

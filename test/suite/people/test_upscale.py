@@ -1,4 +1,4 @@
-"""RDN_upscale.py: people's files, of every kind, in; the same kind, twice as large, out."""
+"""RDN_upscale.py: files of every kind become files of the same kind, twice as large."""
 
 import fcntl
 import io
@@ -22,7 +22,7 @@ from PIL import Image
 from helpers import ROOT, assert_refused, difference, opened, reference, reference_unclipped, snapshot, tiny_rdn
 
 
-def test_picture_equals_the_whole_image_through_pytorch(upscale, photo, narrow):
+def test_a_result_equals_the_whole_picture_through_pytorch(upscale, photo, narrow):
     photo.save(str(upscale.source / 'photo.png'))
     ended = upscale()
     assert ended.status == 0 and not ended.err, ended.err
@@ -32,7 +32,7 @@ def test_picture_equals_the_whole_image_through_pytorch(upscale, photo, narrow):
 
 
 @pytest.mark.parametrize('batch_size', [3, 4])
-def test_batches_and_the_fixed_ones_of_a_model_change_nothing(upscale, photo, batch_size):
+def test_the_batch_size_does_not_change_the_result(upscale, photo, batch_size):
     photo.save(str(upscale.source / 'a.png'))
     upscale()
     first = np.asarray(opened(upscale.target / 'a_x2.png')).astype(int)
@@ -55,7 +55,7 @@ def test_self_ensemble_is_the_mean_over_eight_turns_and_flips(upscale, photo, na
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 500), (500, 1), (113, 113), (114, 114), (115, 2)])
-def test_pictures_of_every_size(upscale, size):
+def test_pictures_of_every_size_are_enlarged(upscale, size):
     Image.new('RGB', size, (200, 100, 50)).save(str(upscale.source / 'a.png'))
     assert upscale().status == 0
     assert opened(upscale.target / 'a_x2.png').size == (size[0] * 2, size[1] * 2)
@@ -93,7 +93,7 @@ def test_bad_files_do_not_stop_the_others_and_are_named_at_the_end(upscale, phot
     assert list(snapshot(upscale.target)) == ['good_x2.png'] and '1 done' in ended.out
 
 
-def test_existing_results_are_kept_unless_told(upscale, photo):
+def test_existing_results_are_kept_unless_a_flag_says_otherwise(upscale, photo):
     small = photo.crop((0, 0, 30, 30))
     small.save(str(upscale.source / 'a.png'))
     small.save(str(upscale.source / 'b.png'))
@@ -108,7 +108,7 @@ def test_existing_results_are_kept_unless_told(upscale, photo):
     assert_refused(upscale('--overwrite', '--resume'), '--resume')
 
 
-def test_two_pictures_of_one_result_are_an_error_for_the_second(upscale, photo):
+def test_a_second_picture_with_the_same_result_is_an_error(upscale, photo):
     small = photo.crop((0, 0, 30, 30))
     small.save(str(upscale.source / 'a.png'))
     small.save(str(upscale.source / 'a.jpg'))
@@ -116,7 +116,7 @@ def test_two_pictures_of_one_result_are_an_error_for_the_second(upscale, photo):
 
 
 @pytest.mark.parametrize('place', ['in', 'in/results'])
-def test_results_are_not_taken_for_sources_the_next_time(upscale, photo, tmp_path, place):
+def test_results_are_not_enlarged_by_the_next_run(upscale, photo, tmp_path, place):
     photo.crop((0, 0, 30, 30)).save(str(upscale.source / 'a.png'))
     for _ in range(2):
         assert upscale(f'--output={tmp_path / place}', '--overwrite').status == 0
@@ -125,7 +125,7 @@ def test_results_are_not_taken_for_sources_the_next_time(upscale, photo, tmp_pat
     )
 
 
-def test_wrong_use_is_one_line(upscale, photo, tmp_path, lite_onnx):
+def test_wrong_use_ends_with_one_line(upscale, photo, tmp_path, lite_onnx):
     assert_refused(upscale(), 'no pictures')
     photo.crop((0, 0, 9, 9)).save(str(upscale.source / 'a.png'))
     assert_refused(upscale(f'--input={tmp_path / "nothing"}'), 'nothing')
@@ -145,7 +145,7 @@ def test_scale_comes_from_the_model(script, tmp_path, photo):
 
 
 def test_model_is_run_tile_by_tile(narrow, monkeypatch):
-    monkeypatch.setattr(upscaler, 'RUN_PIXELS', 1)  # otherwise some small tiles are taken together
+    monkeypatch.setattr(upscaler, 'RUN_PIXELS', 1)  # otherwise a thread takes several small tiles at a time
     model, seen = engines.OnnxRuntime(narrow[1]), []
     run = model._run
 
@@ -162,7 +162,7 @@ def test_model_is_run_tile_by_tile(narrow, monkeypatch):
 
 
 def test_bar_on_a_terminal_has_megapixels_and_no_warning(tmp_path, photo, narrow):
-    photo.resize((228, 344)).save(str(tmp_path / 'a.png'))  # the sum of whose tiles is a rounding more than the whole
+    photo.resize((228, 344)).save(str(tmp_path / 'a.png'))  # its tiles' shares add up to a little more than 1
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 30, 100, 0, 0))
     command = [

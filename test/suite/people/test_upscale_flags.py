@@ -1,4 +1,4 @@
-"""RDN_upscale.py: what people ask for by flags, runs that fail or are stopped, models of any size."""
+"""RDN_upscale.py: flags, runs that fail or are stopped, models of any size."""
 
 import errno
 import os
@@ -50,7 +50,7 @@ def test_quality_makes_files_smaller(upscale, photo, ending):
         assert_refused(upscale(f'--quality={wrong}'), '--quality')
 
 
-def test_what_was_without_loss_stays_so_and_lossless_asks_for_it(upscale, photo):
+def test_lossless_sources_stay_lossless_and_the_flag_makes_all_results_lossless(upscale, photo):
     photo.save(str(upscale.source / 'a.png'))
     photo.save(str(upscale.source / 'b.webp'), lossless=True)
     photo.save(str(upscale.source / 'c.webp'), quality=100)
@@ -63,7 +63,7 @@ def test_what_was_without_loss_stays_so_and_lossless_asks_for_it(upscale, photo)
     assert b'VP8L' in (upscale.target / 'c_x2.webp').read_bytes()[:64] and (upscale.target / 'd_x2.png').exists()
 
 
-def test_a_format_that_is_not_written_becomes_png_with_a_note(upscale, photo):
+def test_a_format_that_cannot_be_written_becomes_png_with_a_note(upscale, photo):
     photo.crop((0, 0, 30, 30)).save(str(upscale.source / 'a.gif'))
     photo.crop((0, 0, 30, 30)).save(str(upscale.source / 'b.ppm'))
     ended = upscale()
@@ -86,7 +86,7 @@ def test_an_output_that_cannot_be_written_is_noticed_before_the_first_picture(up
         assert_refused(upscale(flag), flag.partition('=')[2].rpartition('/')[0])
 
 
-def test_a_full_disk_ends_the_run_at_once_with_its_name(upscale, photo, monkeypatch):
+def test_a_full_disk_ends_the_run_at_once_and_names_the_file(upscale, photo, monkeypatch):
     for name in 'abc':
         photo.crop((0, 0, 30, 30)).save(str(upscale.source / f'{name}.png'))
 
@@ -119,7 +119,7 @@ def test_a_pipe_among_the_pictures_is_refused_at_once(upscale, photo):
     assert (upscale.target / 'good_x2.png').exists()
 
 
-def test_a_page_of_a_resumed_run_shows_what_was_done_before_too(upscale, photo, tmp_path):
+def test_the_report_of_a_resumed_run_shows_earlier_results_too(upscale, photo, tmp_path):
     for name in ('a.png', 'b.jpg', 'deep/c.png'):
         (upscale.source / name).parent.mkdir(exist_ok=True)
         photo.crop((0, 0, 60, 40)).save(str(upscale.source / name))
@@ -132,7 +132,7 @@ def test_a_page_of_a_resumed_run_shows_what_was_done_before_too(upscale, photo, 
 
 
 def test_colours_on_the_page_are_those_of_the_profile(upscale, photo, tmp_path):
-    """Linear numbers with a profile that says so look as the photograph does."""
+    """Linear values with a linear profile look like the photograph."""
     linear = np.rint(255 * (np.asarray(photo) / 255.0) ** 2.2).astype(np.uint8)
     profile = colour.make_profile(1.0, [x / 1e5 for x in colour.SRGB_CHROMATICITIES])
     Image.fromarray(linear).save(str(upscale.source / 'a.png'), icc_profile=profile)
@@ -149,18 +149,18 @@ def test_a_result_of_another_picture_is_named_and_the_page_shows_the_others(upsc
     upscale.target.mkdir()
     Image.new('RGB', (20, 30)).save(str(upscale.target / 'a_x2.png'))
     ended = upscale('--resume', f'--report={tmp_path / "page"}')
-    assert_refused(ended, f'{upscale.target}/a_x2.png: 20 x 30 pixels, not 402 x 254')
+    assert_refused(ended, f'{upscale.target}/a_x2.png: 20 x 30 pixels, expected 402 x 254')
     assert (tmp_path / 'page' / 'index.html').read_text().count('>b.png<') == 1
 
 
 @pytest.mark.parametrize('flag', ['--threads=-1', '--overlap=-1', '--tile-size=0', '--device-id=-1'])
-def test_numbers_that_cannot_be_are_the_flags_errors(upscale, flag):
+def test_numbers_out_of_range_are_usage_errors(upscale, flag):
     ended = upscale(flag)
     assert_refused(ended, flag.partition('=')[0])
     assert ended.status == 2
 
 
-def test_gif_is_a_format_of_results_with_all_frames_alone(upscale, photo):
+def test_results_are_gif_only_with_all_frames(upscale, photo):
     photo.crop((0, 0, 12, 9)).save(str(upscale.source / 'a.png'))
     assert_refused(upscale('--ext=gif'), '--ext=gif', '--all-frames')
     assert_refused(upscale(f'--output={upscale.target}/a.gif'), 'a.gif', 'only written with --all-frames')
@@ -168,7 +168,7 @@ def test_gif_is_a_format_of_results_with_all_frames_alone(upscale, photo):
     assert opened(upscale.target / 'a_x2.gif').format == 'GIF'
 
 
-def test_ctrl_c_leaves_one_line_that_says_how_to_go_on(upscale, photo, monkeypatch):
+def test_ctrl_c_leaves_one_line_that_says_how_to_continue(upscale, photo, monkeypatch):
     photo.save(str(upscale.source / 'a.png'))
 
     def interrupt(*_):
@@ -180,7 +180,7 @@ def test_ctrl_c_leaves_one_line_that_says_how_to_go_on(upscale, photo, monkeypat
     assert ended.status == 130
 
 
-def test_a_failure_that_does_not_say_of_which_picture_gets_its_name(upscale, photo, monkeypatch):
+def test_a_failure_without_a_path_names_the_picture(upscale, photo, monkeypatch):
     photo.save(str(upscale.source / 'a.png'))
 
     def fail(*_):
@@ -190,13 +190,13 @@ def test_a_failure_that_does_not_say_of_which_picture_gets_its_name(upscale, pho
     assert_refused(upscale(), f'{upscale.source}/a.png: not enough memory')
 
 
-def test_libraries_warn_nobody(upscale, photo):
+def test_warnings_of_libraries_are_not_shown(upscale, photo):
     exif = Image.Exif()
     exif[0x010F] = 'maker'
     photo.save(str(upscale.source / 'a.jpg'), exif=exif.tobytes()[:-6])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
-        # What an earlier test left open may be collected here.
+        # Files that an earlier test left open may be collected here.
         warnings.simplefilter('ignore', ResourceWarning)
         upscale()
     assert [str(warning.message) for warning in caught] == []
@@ -216,9 +216,7 @@ def narrow_of_any_size(narrow, tmp_path_factory):
 
 @pytest.mark.parametrize('size', [(201, 127), (201, 5), (9, 5), (1, 1)])
 @pytest.mark.parametrize('tile_size', [64, 192, 1000])
-def test_a_model_of_any_size_gives_what_the_whole_picture_gives(
-    upscale, photo, narrow, narrow_of_any_size, size, tile_size
-):
+def test_tiles_give_the_same_result_as_the_whole_picture(upscale, photo, narrow, narrow_of_any_size, size, tile_size):
     small = photo.crop((0, 0, *size))
     small.save(str(upscale.source / 'a.png'))
     ended = upscale(f'--model={narrow_of_any_size}', f'--tile-size={tile_size}')
@@ -233,8 +231,8 @@ def test_an_overlap_as_large_as_a_tile_is_refused(upscale, photo, narrow_of_any_
     assert_refused(upscale(f'--model={narrow_of_any_size}', '--tile-size=16'), 'overlap 16', '16 pixels')
 
 
-def test_alpha_far_from_an_edge_is_exactly_what_it_was(upscale, photo, lite_onnx):
-    """Of the trained network, whose answer to 255 is not 255 to the last bit."""
+def test_alpha_far_from_an_edge_keeps_its_exact_value(upscale, photo, lite_onnx):
+    """The trained network's output for 255 is not exactly 255."""
     alpha = np.zeros((127, 201), np.uint8)
     alpha[30:90, 40:150] = 255
     alpha[100:, :] = 77
@@ -258,7 +256,7 @@ def test_a_file_that_other_flags_contradict_is_refused(upscale, photo, tmp_path,
     assert not (tmp_path / flags[0][9:]).exists()
 
 
-def test_broken_files_and_dangling_links_do_not_stop_the_others(upscale, photo):
+def test_corrupt_files_and_broken_links_do_not_stop_the_others(upscale, photo):
     photo.crop((0, 0, 20, 20)).save(str(upscale.source / 'a.png'))
     (upscale.source / 'b.tif').write_bytes(b'II*\0\0\0\0\0')
     os.symlink('nowhere', str(upscale.source / 'c.jpg'))
@@ -274,7 +272,7 @@ def test_the_self_ensemble_takes_oblong_pictures_whole(upscale, photo, narrow_of
     assert opened(upscale.target / 'a_x2.png').size == (120, 80)
 
 
-def test_the_log_is_written_though_the_run_ends(upscale, photo, tmp_path, monkeypatch):
+def test_the_log_is_written_even_if_the_run_ends_early(upscale, photo, tmp_path, monkeypatch):
     (upscale.source / 'a.png').write_bytes(b'broken')
     photo.crop((0, 0, 20, 20)).save(str(upscale.source / 'b.png'))
 

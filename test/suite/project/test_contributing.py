@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md stays true: its worked example works, and its table of changes names what exists."""
+"""CONTRIBUTING.md stays true: its worked example works, and the names in its table of changes exist."""
 
 import glob
 import inspect
@@ -36,7 +36,7 @@ def load(name, source, monkeypatch):
 
 
 def registered(source):
-    """choice.py after the changes that the page shows."""
+    """Return choice.py after the changes that the page shows."""
     lines = DIFF.splitlines()
     for old, new in zip(lines[::2], lines[1::2]):
         assert (old[0], new[0]) == ('-', '+')
@@ -58,7 +58,7 @@ def test_the_worked_example_passes_its_own_tests(name, request, monkeypatch):
     names[name](**{fixture: request.getfixturevalue(fixture) for fixture in fixtures})
 
 
-def test_the_example_promises_as_many_tests_as_it_has():
+def test_the_example_states_its_number_of_tests():
     assert f'test_acme.py    # {len(re.findall("^def test_", TEST, re.MULTILINE))} passed' in PAGE
 
 

@@ -1,4 +1,4 @@
-"""The house keeps its plan: arrows between the rooms go one way, and no script imports another."""
+"""The structure of the project: packages import only from the allowed ones, and no script imports another."""
 
 import ast
 import os
@@ -14,7 +14,8 @@ PORT = tuple(
 )
 PICTURES = ('pictures', 'pictures.formats', 'pictures.metadata', 'pictures.report', 'pictures.cluster')
 ROOMS = (*PORT, *PICTURES)
-# What a room may use beside itself and the modules at the top of rdn/, which use nothing but each other.
+# The packages that a package may import from, besides itself and the modules at the top of rdn/. Those modules import
+# only each other.
 MAY_USE = {
     'rdn.engines': {'rdn.network'},
     'rdn.devices': {'rdn.data', 'rdn.network'},
@@ -25,10 +26,10 @@ MAY_USE = {
     'rdn.quantization': {'rdn.accuracy', 'rdn.engines', 'rdn.network'},
     **dict.fromkeys(PICTURES, {'rdn.engines', *PICTURES}),
 }
-# They stand at the top, and show and run what the others have.
+# These modules at the top may import from all packages, because they run everything.
 WALKS = {'rdn.walk', 'rdn.walk_steps', 'rdn.mode_comparison'}
 SCRIPTS = sorted(name[:-3] for name in os.listdir(ROOT) if name.endswith('.py') and name != 'models.py')
-# What a script of the guide may use beside the modules at the top of rdn/.
+# The packages that a script may import from, besides the modules at the top of rdn/.
 SCRIPT_MAY_USE = {
     'RDN_compare': {
         'rdn.accuracy',
@@ -53,9 +54,9 @@ SCRIPT_MAY_USE = {
     'test/batches': {'rdn.acceptance'},
     'test/parse': {'rdn.acceptance'},
 }
-# Modules that start processes: the walk those of the guide, a runner those of the vendor, decoders their workers.
+# Modules that start processes: the walk starts scripts, a runner the vendor's tools, decoders their workers.
 STARTERS = {'rdn.walk', 'rdn.walk_steps', 'rdn.devices.runner', 'pictures.formats.decoders'}
-# Modules that name a script in order to start it; host.py gives the name to the walk.
+# Modules that contain the name of a script to start; rdn_infer.py passes it to the walk.
 NAMERS = {*WALKS, 'rdn.devices.rdn_infer'}
 
 
@@ -65,7 +66,7 @@ def parsed(path):
 
 
 def imports_of(path):
-    """Names of the modules that a source imports, at its top and inside functions: 'rdn.profiling.msprof', 'os.path'."""
+    """Return the names that a source imports, also inside functions: 'rdn.profiling.msprof', 'os.path'."""
     names = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
@@ -76,14 +77,14 @@ def imports_of(path):
 
 
 def module_paths():
-    """Name of a module of the project -> its path."""
+    """Return the paths of the project's modules by their names."""
     paths = {}
     for package in ('rdn', 'pictures'):
         for folder, _, names in os.walk(os.path.join(ROOT, package)):
             for name in names:
                 path = os.path.relpath(os.path.join(folder, name), ROOT)
                 dotted = path[:-3].replace(os.sep, '.')
-                if name == '__init__.py' and dotted != 'rdn.__init__':  # a room's door
+                if name == '__init__.py' and dotted != 'rdn.__init__':  # the package itself
                     paths[dotted[: -len('.__init__')]] = path
                 elif name.endswith('.py') and name != '__init__.py':
                     paths[dotted] = path
@@ -91,30 +92,31 @@ def module_paths():
 
 
 def modules():
-    """Name -> names of the modules of the project that it imports."""
+    """Return, for each module of the project, the modules of the project that it imports."""
     paths = module_paths()
     return {name: uses_of(path, paths) for name, path in paths.items()}
 
 
 def uses_of(path, paths):
-    """The names of the modules of the project that a source imports."""
+    """Return the names of the project's modules that a source imports."""
     return {used for used in map(owner(paths), imports_of(path)) if used}
 
 
 def owner(known):
-    """A function from an imported name to the module that holds it: 'rdn.cpu.has_bf16' -> 'rdn.cpu'."""
+    """Return a function that finds an imported name's module: 'rdn.cpu.has_bf16' -> 'rdn.cpu'; None if foreign."""
     return lambda name: next((part for part in (name, name.rpartition('.')[0]) if part in known), None)
 
 
 def room_of(name):
-    if name in ROOMS:  # its door
+    """Return the package of a module."""
+    if name in ROOMS:  # the package itself
         return name
     room = name.rpartition('.')[0]
     assert room in (TOP, *ROOMS), name
     return room
 
 
-def test_arrows_between_the_rooms_go_one_way():
+def test_packages_import_only_from_allowed_packages():
     for name, used in modules().items():
         if name in WALKS:
             continue
@@ -122,7 +124,7 @@ def test_arrows_between_the_rooms_go_one_way():
         assert {other for other in used if room_of(other) not in allowed} == set(), name
 
 
-def test_scripts_use_the_rooms_of_their_step_alone():
+def test_scripts_import_only_the_packages_of_their_step():
     scripts = {
         *SCRIPTS,
         *(f'test/{name[:-3]}' for name in os.listdir(os.path.join(ROOT, 'test')) if name[-3:] == '.py'),
@@ -152,14 +154,14 @@ STARTING_FUNCTIONS = {
     'os': {'system', 'popen', 'posix_spawn', 'posix_spawnp'}
     | {f'{kind}{ending}' for kind in ('exec', 'spawn') for ending in ('l', 'le', 'lp', 'lpe', 'v', 've', 'vp', 'vpe')},
     'runpy': {'run_path', 'run_module'},
-    'importlib': {'import_module'},  # of a script by its name, which imports_of does not see
+    'importlib': {'import_module'},  # it could import a script by name, which imports_of does not see
     'pty': {'spawn'},
     'asyncio': {'create_subprocess_exec', 'create_subprocess_shell'},
 }
 
 
 def starts_of(tree):
-    """'subprocess.run' and its like: the functions that a source uses to start a program or a script."""
+    """Return the functions that a source uses to start a program or script, for example 'subprocess.run'."""
     found, names = set(), {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -175,7 +177,7 @@ def starts_of(tree):
 
 
 def script_names_of(tree):
-    """Texts of a source that are a script's path or begin a command with one; prose that names one is none."""
+    """Return the texts of a source that are a script's path or a command with one; other texts may name scripts."""
     files = {os.path.basename(f'{script}.py') for script in SCRIPT_MAY_USE}
     found = set()
     for node in ast.walk(tree):
@@ -189,11 +191,11 @@ def script_names_of(tree):
     return found
 
 
-def test_starts_are_seen_under_any_name():
+def test_starts_of_processes_are_found_under_any_name():
     assert starts_of(STARTING) == {'subprocess.Popen', 'subprocess.run', 'os.system', 'runpy.run_path'}
 
 
-def test_names_of_scripts_are_seen_in_commands_and_not_in_prose():
+def test_names_of_scripts_are_found_in_commands_but_not_in_prose():
     commands = (
         "f('RDN_infer.py'); g('-u', f'{ROOT}/test/parse.py'); f('python3 RDN_train.py a'); 'RDN_upscale.py --model x'"
     )
@@ -202,7 +204,7 @@ def test_names_of_scripts_are_seen_in_commands_and_not_in_prose():
     assert script_names_of(ast.parse(prose)) == set()
 
 
-def test_the_walks_alone_start_the_projects_scripts():
+def test_only_the_walks_start_the_projects_scripts():
     paths = module_paths()
     starting = {name: starts_of(parsed(path)) for name, path in paths.items()}
     assert {name for name, found in starting.items() if found} == STARTERS
@@ -213,7 +215,7 @@ def test_the_walks_alone_start_the_projects_scripts():
 
 
 def functions_of(path):
-    """(name, parameters, names that it assigns) of each function of a source; and the modules of ours that it imports."""
+    """Return ([(name, parameters, assigned names) of each function of a source], the project's modules it imports)."""
     tree = parsed(path)
     imported = {
         alias.asname or alias.name
@@ -233,7 +235,7 @@ def functions_of(path):
 
 
 def sources():
-    """The paths of the product's sources."""
+    """Yield the paths of all sources except the tests."""
     for package in ('', 'rdn', 'pictures', 'tools'):
         for folder, folders, names in os.walk(os.path.join(ROOT, package)):
             if not package:
@@ -251,7 +253,7 @@ def test_functions_take_few_parameters_and_no_name_hides_a_module():
             assert not names & imported, (path, name)
 
 
-def test_no_two_rooms_have_a_class_of_one_name():
+def test_no_two_packages_have_classes_of_the_same_name():
     rooms = {}
     for path in sources():
         for node in ast.walk(parsed(path)):
@@ -261,7 +263,7 @@ def test_no_two_rooms_have_a_class_of_one_name():
     assert {name: sorted(found) for name, found in rooms.items() if len(found) > 1} == {}
 
 
-def test_no_module_is_used_by_what_it_uses():
+def test_imports_have_no_cycles():
     arrows = modules()
 
     def reach(name, path):
@@ -273,7 +275,7 @@ def test_no_module_is_used_by_what_it_uses():
         reach(name, [])
 
 
-def test_the_network_imports_torch_alone():
+def test_the_network_imports_only_torch():
     assert {name.split('.')[0] for name in imports_of('models.py')} == {'__future__', 'torch'}
 
 

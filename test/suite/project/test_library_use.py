@@ -1,4 +1,4 @@
-"""rdn and pictures as libraries of another program: importing them sets nothing there."""
+"""rdn and pictures as libraries of another program: importing them changes no global state."""
 
 import os
 
@@ -37,7 +37,7 @@ def ours():
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):
             __import__(module.name)
 """
-# What ours load of others is loaded first: that may set what it likes.
+# The foreign modules that ours import are imported first, because they may change global state.
 OTHERS = """
 ours()
 print(json.dumps([name for name in sys.modules if name.split('.')[0] not in ('rdn', 'pictures', 'models', '__main__')]))
@@ -57,8 +57,8 @@ print({name: (before[name], after[name]) for name in before if before[name] != a
 
 
 @pytest.mark.slow
-def test_importing_every_module_sets_nothing(tmp_path):
-    """In a process whose program is not ours."""
+def test_importing_every_module_changes_no_global_state(tmp_path):
+    """The process runs another program."""
     environment = dict(os.environ, PYTHONPATH=ROOT)
     others = run_python('-c', STATE + OTHERS, cwd=str(tmp_path), env=environment)
     assert others.returncode == 0, others.stderr

@@ -1,4 +1,4 @@
-"""A page and its translation say the same: commands, numbers, code names, links; and CONTRIBUTING.md names what is there."""
+"""A page and its translation have the same commands, numbers, code names and links. Pages name only existing files."""
 
 import glob
 import os
@@ -18,7 +18,7 @@ TRANSLATED = [name.replace(CHINESE, '.md') for name in PAGES if name.endswith(CH
 UNITS = {'million': 10**6, 'megapixel': 10**6, 'billion': 10**9, '万': 10**4, '百万': 10**6, '千万': 10**7, '亿': 10**8}
 UNIT = '|'.join(sorted(UNITS, key=len, reverse=True))
 WITH_UNIT = re.compile(rf'(?<![\w.,])(an?|\d[\d,]*(?:\.\d+)?)[ -]?({UNIT})', re.ASCII)
-# Numbers that can be wrong: with a decimal point, or of two digits and more.
+# Numbers to compare: those with a decimal point, or with two or more digits.
 NUMBER = re.compile(r'(?<![\w.])[+−-]?\d[\d,]*(?:\.\d+)+|(?<![\w.])\d[\d,]*\d(?!\w|\.\w)', re.ASCII)
 
 
@@ -29,7 +29,7 @@ def read(name):
 
 @pytest.fixture(scope='module', params=TRANSLATED)
 def both(request):
-    """The English and the Chinese text of a page."""
+    """Return the English and the Chinese text of a page."""
     return read(request.param), read(request.param.replace('.md', CHINESE))
 
 
@@ -43,7 +43,7 @@ def uncommented(block):
 
 
 def code_names(text):
-    """Everything in back quotes: flags, files, commands."""
+    """Return everything in back quotes: flags, files, commands."""
     return sorted(set(re.findall(r'`([^`\n]+)`', text)))
 
 
@@ -52,19 +52,19 @@ def comments(block):
 
 
 def sections(text):
-    """The text of each section without its code blocks, in order."""
+    """Return the text of each section without its code blocks, in order."""
     plain = re.sub(r'^```.*?^```$', '', text, flags=re.DOTALL | re.MULTILINE)
     return re.split(r'^#+ ', plain, flags=re.MULTILINE)[1:]
 
 
 def in_full(match):
-    """A number with a unit of its language as digits: '1200 万' and '12 million' are '12000000'."""
+    """Return a number with a unit of its language as digits: '1200 万' and '12 million' become '12000000'."""
     count = '1' if match.group(1) in ('a', 'an') else match.group(1).replace(',', '')
     return f'{(Decimal(count) * UNITS[match.group(2)]).normalize():f} '
 
 
 def numbers(text):
-    """The numbers in a text that can be wrong, sorted, without separators of thousands."""
+    """Return the numbers of a text to compare, sorted, without thousands separators."""
     return sorted(number.replace(',', '') for number in NUMBER.findall(WITH_UNIT.sub(in_full, text)))
 
 
@@ -73,7 +73,7 @@ def table_rows(section):
 
 
 def references(text):
-    """What names a source in any language: 'instg_0035', '#1875', 'EE1001', 'Ascend/tools'."""
+    """Return the names of sources, the same in any language: 'instg_0035', '#1875', 'EE1001', 'Ascend/tools'."""
     shown = re.sub(r'\]\([^)]*\)', ']', text)
     return sorted(re.findall(r'\w*[a-z]_\w+|#\d+|\bE\w*\d{4,}|\w+(?:-\w+)*/\w+(?:-\w+)*', shown, re.ASCII))
 
@@ -99,16 +99,16 @@ def test_a_number_may_have_the_unit_of_its_language(english, chinese):
     'english, chinese',
     [('12 megapixels', '12 万像素'), ('12 megapixels', '120 万像素'), ('4 megapixels', '4 像素'), ('15 s', '约51秒')],
 )
-def test_a_wrong_number_is_noticed_whatever_its_unit(english, chinese):
+def test_a_wrong_number_is_noticed_in_any_unit(english, chinese):
     assert numbers(english) != numbers(chinese)
 
 
-def test_the_pages_that_have_a_translation():
+def test_four_pages_have_a_translation():
     assert TRANSLATED == ['README.md', 'docs/accuracy.md', 'docs/ascend.md', 'docs/guide.md']
 
 
 def test_commands_and_printed_figures_are_the_same(both):
-    """Only comments in a block of commands may be translated."""
+    """In a block of commands only comments may be translated."""
     english, chinese = map(blocks, both)
     assert [uncommented(block) for block in english] == [uncommented(block) for block in chinese]
     for ours, theirs in zip(english, chinese):
@@ -149,7 +149,7 @@ def test_code_names_are_the_same(both):
 
 
 @pytest.mark.parametrize('name', TRANSLATED)
-def test_each_links_the_other(name):
+def test_a_page_and_its_translation_link_each_other(name):
     for page, other in ((name, name.replace('.md', CHINESE)), (name.replace('.md', CHINESE), name)):
         assert f'({os.path.basename(other)})' in read(page).split('## ')[0]
 
@@ -159,7 +159,7 @@ def headings(text):
 
 
 @pytest.mark.parametrize('name', PAGES)
-def test_every_link_leads_somewhere(name):
+def test_every_link_has_a_target(name):
     for target in re.findall(r'\]\(([^)]+)\)', read(name)):
         if target.startswith('http'):
             continue
@@ -174,9 +174,9 @@ def slug(heading):
 
 
 @pytest.mark.parametrize('name', PAGES)
-def test_every_file_that_is_named_exists(name):
-    made = {'transpose.py', 'set_env.sh', 'index.html'}  # by someone else, or by a run
-    made.update({'RDN_step.py', 'test_step.py', 'acme.py', 'test_acme.py'})  # by readers of CONTRIBUTING.md
+def test_every_file_that_a_page_names_exists(name):
+    made = {'transpose.py', 'set_env.sh', 'index.html'}  # made by another program, or by a run
+    made.update({'RDN_step.py', 'test_step.py', 'acme.py', 'test_acme.py'})  # made by readers of CONTRIBUTING.md
     for found in set(re.findall(r'`(?:python3 |bash )?([\w./]+\.(?:py|sh|html|toml))\b', read(name))):
         if os.path.basename(found) in made:
             continue
@@ -206,7 +206,7 @@ def test_a_readme_is_short(page):
     assert len(read(page).splitlines()) <= 150
 
 
-def test_every_module_stands_in_the_tree_of_contributing():
+def test_every_module_is_in_the_tree_of_contributing():
     tree = dict(blocks(read('CONTRIBUTING.md')))['']
     for package in ('rdn', 'pictures'):
         for folder, _, names in os.walk(os.path.join(ROOT, package)):
@@ -215,7 +215,7 @@ def test_every_module_stands_in_the_tree_of_contributing():
                     assert name in tree, os.path.join(folder, name)
 
 
-def test_every_test_file_stands_in_the_page_on_testing():
+def test_every_test_file_is_in_the_page_on_testing():
     named = read('docs/testing.md')
     names = [name for _, _, names in os.walk(os.path.join(ROOT, 'test', 'suite')) for name in names]
     assert [name for name in names if name.startswith('test_') and f'`{name}`' not in named] == []

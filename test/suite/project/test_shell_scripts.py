@@ -1,4 +1,4 @@
-"""The shell scripts as a newcomer meets them: their help, the wrong shell, an environment for each Python."""
+"""The shell scripts' first use: their help, the wrong shell, an environment for each Python."""
 
 import itertools
 import os
@@ -21,7 +21,7 @@ SCRIPTS = (
 
 
 def start(*command, folder=ROOT, **variables):
-    """(status, stdout, stderr) of a command in an environment that holds nothing but these variables."""
+    """Run a command with only these environment variables, and return (status, stdout, stderr)."""
     done = subprocess.run(
         command,
         cwd=str(folder),
@@ -44,7 +44,7 @@ def test_help_is_shown_without_an_installation(tmp_path, script, flag):
     assert os.listdir(str(tmp_path)) == [copy.name]
 
 
-# Scripts without a guard against another shell -> a line of their help.
+# Scripts that do not check the shell: a line of their help.
 OTHERS = {
     'env.sh': '    source env.sh',
     'setup_venv.sh': 'Functions for run.sh and test/run_tests.sh, which source this file',
@@ -54,7 +54,7 @@ OTHERS = {
 
 @pytest.mark.parametrize('script', list(OTHERS))
 @pytest.mark.parametrize('flag', ['--help', '-h'])
-def test_help_of_what_is_sourced_and_of_the_check_is_its_head_alone(tmp_path, script, flag):
+def test_help_of_a_sourced_file_and_of_the_checks_is_their_first_comment(tmp_path, script, flag):
     copy = tmp_path / 'house' / script
     copy.parent.mkdir(parents=True)
     shutil.copy(os.path.join(ROOT, script), str(copy))
@@ -66,7 +66,7 @@ def test_help_of_what_is_sourced_and_of_the_check_is_its_head_alone(tmp_path, sc
     assert os.listdir(str(copy.parent)) == [copy.name]
 
 
-def test_sourced_with_help_among_the_arguments_a_script_does_its_work(tmp_path):
+def test_a_script_sourced_with_help_among_the_arguments_still_works(tmp_path):
     (tmp_path / 'cann').mkdir()
     (tmp_path / 'cann' / 'set_env.sh').write_text('export FOUND=yes\n')
     command = 'source ./env.sh --help && source ./setup_venv.sh -h && echo "$FOUND" && type -t find_python'
@@ -78,7 +78,7 @@ def test_sourced_with_help_among_the_arguments_a_script_does_its_work(tmp_path):
 
 @pytest.mark.skipif(not shutil.which('dash'), reason='dash is not installed')
 @pytest.mark.parametrize('script', SCRIPTS)
-def test_another_shell_is_sent_to_bash(script):
+def test_another_shell_prints_the_command_for_bash(script):
     status, out, err = start('dash', script)
     assert status == 2 and not out
     assert err == f'{os.path.basename(script)}: needs bash: bash {script}\n'
@@ -96,7 +96,7 @@ esac
 
 @pytest.fixture
 def pythons(tmp_path):
-    """pythons('3.7.17', 'python3.7'): a Python that makes environments without packages; the house is tmp_path."""
+    """pythons('3.7.17', 'python3.7') makes a Python whose environments are empty; tmp_path is the project's folder."""
     (tmp_path / 'bin').mkdir()
     for name in ('setup_venv.sh', 'requirements.txt'):
         shutil.copy(os.path.join(ROOT, name), str(tmp_path))
@@ -125,26 +125,26 @@ def made(house):
     return sorted(name for name in os.listdir(str(house)) if name.startswith('.venv'))
 
 
-def test_every_python_that_is_named_has_an_environment_of_its_own(tmp_path, pythons):
+def test_every_named_python_has_its_own_environment(tmp_path, pythons):
     pythons('3.7.17', 'python3.7')
     pythons('3.11.7', 'python3')
     assert 'Setting up .venv-3.7' in set_up(tmp_path, PYTHON='python3.7')
     assert 'Setting up .venv (' in set_up(tmp_path)
     assert made(tmp_path) == ['.venv', '.venv-3.7']
-    assert set_up(tmp_path, PYTHON='python3.7') == set_up(tmp_path) == ''  # both are whole
+    assert set_up(tmp_path, PYTHON='python3.7') == set_up(tmp_path) == ''  # both are complete
 
 
 def test_an_active_environment_of_ours_is_used(tmp_path, pythons):
     pythons('3.7.17', 'python3.7')
     pythons('3.11.7', 'python3')
     set_up(tmp_path, PYTHON='python3.7')
-    pythons('3.7.17', 'python3')  # as activation puts it first
+    pythons('3.7.17', 'python3')  # activation puts the environment's Python first
     assert set_up(tmp_path, VIRTUAL_ENV=str(tmp_path / '.venv-3.7')) == ''
     assert made(tmp_path) == ['.venv-3.7']
     assert 'Setting up .venv (' in set_up(tmp_path, VIRTUAL_ENV='/somewhere/.venv-3.7')
 
 
-def test_what_is_replaced_is_said(tmp_path, pythons):
+def test_the_replacement_of_an_environment_is_announced(tmp_path, pythons):
     pythons('3.11.7', 'python3')
     set_up(tmp_path)
     pythons('3.12.1', 'python3')

@@ -1,4 +1,4 @@
-"""A new environment gets the PyTorch that fits the machine, from an index that answers; pip's configuration is kept."""
+"""A new environment has the PyTorch that fits the machine, from an index that answers; pip's configuration is kept."""
 
 import functools
 import http.server
@@ -15,7 +15,7 @@ import pytest
 
 from helpers import BARE_PATH, ROOT
 
-# A Python whose pip notes what it was asked for, and finds nothing where FAILS says so.
+# A Python whose pip logs its arguments, and fails if FAILS is one of them.
 PYTHON = """#!/bin/sh
 case "$*" in
     "-m pip "*)
@@ -35,12 +35,12 @@ esac
 LINES = """torch==1.5.0 ; python_version < "3.8"
 torchvision==0.6.0 ; python_version < "3.8"
 """
-CONFIGURED = 'pip --no-deps --retries 0 torch==1.5.0+cpu'  # what pip's own index is asked for
+CONFIGURED = 'pip --no-deps --retries 0 torch==1.5.0+cpu'  # the request to pip's configured index
 
 
 @pytest.fixture
 def machine(tmp_path):
-    """machine(...): (status, lines printed, what pip was asked for, stderr) of the choice on such a machine."""
+    """machine(...) runs install_torch on such a machine, and returns (status, printed lines, pip's log, stderr)."""
     log = tmp_path / 'pip.log'
 
     def program(name, text):
@@ -70,7 +70,7 @@ def machine(tmp_path):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """A server on a free port; its address, and the paths that it was asked for."""
+    """A server on a free port, with its address and the requested paths."""
 
     def __init__(self, handler):
         super().__init__(('127.0.0.1', 0), handler)
@@ -80,7 +80,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 @pytest.fixture
 def server(tmp_path):
-    """Serves the folder tmp_path/served."""
+    """Serve the folder tmp_path/served."""
     served = tmp_path / 'served'
     served.mkdir()
 
@@ -128,19 +128,19 @@ def test_the_guides_torch_comes_from_the_page_that_has_its_cpu_wheel(tmp_path, m
         ('Darwin x86_64', (3, 8), 'exit 9', 'less than 2 GB'),
     ],
 )  # fmt: skip
-def test_where_pypis_wheel_fits_the_machine_pip_is_left_alone(machine, system, python, gpu, words):
+def test_pip_needs_no_index_if_pypis_wheel_fits_the_machine(machine, system, python, gpu, words):
     status, lines, asked, err = machine(system, python, gpu)
     assert (status, asked, err, len(lines)) == (0, [], '', 1)
     assert words in lines[0]
 
 
-def test_where_the_configured_index_has_cpu_wheels_no_other_is_asked(machine, server):
+def test_no_other_index_is_asked_if_the_configured_one_has_cpu_wheels(machine, server):
     status, lines, asked, _ = machine(index=server.address)
     assert (status, asked, server.asked) == (0, [CONFIGURED], [])
     assert lines == ["  PyTorch without CUDA's libraries, from pip's configured index: less than 2 GB"]
 
 
-def test_where_the_index_is_absent_a_line_says_so_and_pips_own_is_taken(machine):
+def test_an_index_that_does_not_answer_is_named_and_pips_own_is_used(machine):
     status, lines, asked, err = machine(FAILS='--retries')
     assert (status, asked, err) == (0, [CONFIGURED], '')
     assert lines[0].startswith('  http://127.0.0.1:9 does not answer: ') and "6 to 8 GB with CUDA's" in lines[0]
@@ -148,8 +148,8 @@ def test_where_the_index_is_absent_a_line_says_so_and_pips_own_is_taken(machine)
 
 
 @pytest.mark.slow
-def test_an_index_that_hangs_costs_five_seconds(machine):
-    with socket.socket() as silent:  # takes a connection, and never says anything
+def test_an_index_that_hangs_takes_five_seconds(machine):
+    with socket.socket() as silent:  # accepts a connection, but never answers
         silent.bind(('127.0.0.1', 0))
         silent.listen(1)
         began = time.monotonic()
@@ -158,7 +158,7 @@ def test_an_index_that_hangs_costs_five_seconds(machine):
     assert (status, asked, len(lines)) == (0, [CONFIGURED], 2) and 'does not answer' in lines[0]
 
 
-def test_an_index_without_the_wheel_is_named_and_pips_own_is_taken(tmp_path, machine, server):
+def test_an_index_without_the_wheel_is_named_and_pips_own_is_used(tmp_path, machine, server):
     (tmp_path / 'served' / 'torch').mkdir()
     status, lines, asked, err = machine(index=server.address, FAILS='--no-deps')
     assert (status, len(asked)) == (0, 2) and 'No matching distribution' in err
@@ -174,26 +174,26 @@ def test_an_index_without_the_wheel_is_named_and_pips_own_is_taken(tmp_path, mac
         ('/', '--no-index --find-links /'),
     ],
 )
-def test_an_index_that_is_named_is_taken_on_any_machine(machine, system, named, flags):
+def test_a_named_index_is_used_on_any_machine(machine, system, named, flags):
     status, lines, asked, _ = machine(system, gpu='echo GPU 0', RDN_TORCH_INDEX=named)
     assert (status, asked) == (0, [f'pip --no-deps {flags} torch==1.5.0 torchvision==0.6.0'])
     assert len(lines) == 1 and named in lines[0]
 
 
-def test_a_named_index_that_has_nothing_ends_the_set_up_with_what_to_do(machine):
+def test_a_named_index_without_pytorch_ends_the_setup_with_a_remedy(machine):
     status, _, _, err = machine(RDN_TORCH_INDEX='https://mirror.example', FAILS='--no-deps')
     assert status == 1
     assert err.splitlines()[1].startswith('run.sh: RDN_TORCH_INDEX=https://mirror.example: pip could not install')
     assert err.endswith('correct the address, or unset the variable\n')
 
 
-def test_an_empty_name_leaves_pip_alone(machine):
+def test_an_empty_name_leaves_pytorch_to_pips_own_index(machine):
     status, lines, asked, _ = machine(RDN_TORCH_INDEX='')
     assert (status, asked, len(lines)) == (0, [], 1) and 'because RDN_TORCH_INDEX is empty' in lines[0]
 
 
 def make_wheel(folder, name, version):
-    """A wheel that holds nothing but its name, in the page of its project."""
+    """Write an empty wheel into its project's folder."""
     (folder / name).mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(str(folder / name / f'{name}-{version}-py3-none-any.whl'), 'w') as wheel:
         info = f'{name}-{version}.dist-info'
@@ -203,8 +203,8 @@ def make_wheel(folder, name, version):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.version_info < (3, 8), reason='its torch comes from a page')
-def test_pip_takes_pytorch_from_the_one_index_and_all_else_from_the_users(tmp_path, server):
+@pytest.mark.skipif(sys.version_info < (3, 8), reason="Python 3.7's torch comes from a page of links")
+def test_pytorch_comes_from_its_index_and_all_else_from_the_users_index(tmp_path, server):
     for name in ('torch', 'torchvision'):
         make_wheel(tmp_path / 'served' / 'cpu', name, '99.1+cpu')
     for name in ('torch', 'torchvision', 'tqdm'):

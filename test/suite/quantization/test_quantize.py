@@ -1,4 +1,7 @@
-"""RDN_quantize.py: the standard form of eight bits, exact rounding, and the command line. Scales and the choice of layers: test_selection.py."""
+"""RDN_quantize.py: the standard form of eight bits, exact rounding, and the command line.
+
+test_selection.py tests the scales and the choice of layers.
+"""
 
 import json
 import os
@@ -14,7 +17,7 @@ import pytest
 
 from helpers import INFER, LITE, assert_refused
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='refused there, which another test checks')
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='Python 3.7 is refused; another test checks this')
 
 if sys.version_info >= (3, 8):
     from rdn.quantization import calibration, qdq
@@ -52,7 +55,7 @@ def scales(lite, trials):
 
 
 def chain(weight, bias):
-    """A model of one convolution that concatenates its input to what it makes of it, and convolves that."""
+    """Return a model that concatenates its input with a convolution of it, and convolves both."""
     helper, array = onnx.helper, onnx.numpy_helper.from_array
     float32 = onnx.TensorProto.FLOAT
     nodes = [
@@ -76,12 +79,12 @@ def test_rounding_is_exact_on_the_scale_and_clips_outside():
     assert scale.round(np.array([-100, 100, 0.3])).tolist() == [-0.75, 63.0, 0.25]
 
 
-def test_a_convolution_in_eight_bits_computes_what_whole_numbers_give():
+def test_a_convolution_in_eight_bits_equals_integer_arithmetic():
     weight, bias = np.full((1, 1, 1, 1), 0.3, np.float32), np.full(1, 0.2, np.float32)
     model = chain(weight, bias)
     scales = {'image': qdq.Scale(1 / 255, 0), 'both': qdq.Scale(1 / 100, 20)}
     image = np.array([[[[0, 0.5], [0.25, 1]]]], np.float32)
-    # 'image' is read as a part of 'both': one scale for what lies side by side
+    # 'image' is read as a part of 'both': concatenated tensors share one scale
     x = scales['both'].round(image)
     a_step = 0.3 / 127
     y = np.rint(0.3 / a_step) * a_step * x + np.rint(0.2 / (a_step / 100)) * (a_step / 100)
@@ -170,7 +173,7 @@ def test_eight_bits_lose_less_than_a_tenth_of_a_decibel_on_photographs(quantize,
     assert all(psnr['exact'] - value < 0.1 for value in psnr.values()), psnr
 
 
-def test_the_precision_stays_with_the_figures(script, quantize, dataset, narrow):
+def test_records_and_reports_of_outputs_name_the_precision(script, quantize, dataset, narrow):
     assert quantize(narrow[1], '--max-loss=3').status == 0
     ended = script('RDN_infer', '-om_path=int8.onnx', *INFER)
     assert ended.status == 0, ended.err
@@ -180,7 +183,7 @@ def test_the_precision_stays_with_the_figures(script, quantize, dataset, narrow)
     assert 'int8' in script('RDN_postprocess', *flags).out
 
 
-def test_a_model_says_its_precision_and_refuses_another(script, quantize, dataset, narrow):
+def test_another_precision_than_the_models_is_refused(script, quantize, dataset, narrow):
     assert quantize(narrow[1], '--max-loss=3').status == 0
     for precision in ('fp32', 'bf16'):
         assert_refused(script('RDN_infer', '-om_path=int8.onnx', f'-precision={precision}', *INFER), 'eight bits')
@@ -188,7 +191,7 @@ def test_a_model_says_its_precision_and_refuses_another(script, quantize, datase
     assert_refused(quantize('int8.onnx', '--output-file=again.onnx'), 'int8.onnx', 'eight bits already')
 
 
-def test_on_a_processor_without_the_instructions_eight_bits_are_rounded_the_same(quantize, narrow, trials, monkeypatch):
+def test_eight_bits_are_rounded_the_same_on_a_processor_without_the_instructions(quantize, narrow, trials, monkeypatch):
     assert quantize(narrow[1], '--max-loss=3').status == 0
     monkeypatch.setattr(cpu, 'has_int8', lambda: False)
     model = engines.open_model('int8.onnx')
@@ -222,14 +225,14 @@ def test_photographs_that_are_too_small_are_skipped_with_a_count(quantize, narro
     assert_refused(refused, '5 of 25 photographs', '228 x 228', '10 are needed', 'add 5 more')
 
 
-def test_a_budget_that_is_used_up_is_said_and_the_model_keeps_the_loss(quantize, narrow):
+def test_a_used_up_budget_is_reported_and_the_model_still_keeps_the_loss(quantize, narrow):
     ended = quantize(narrow[1], '--max-loss=0.05', '--budget=1e-9')
     assert ended.status == 0, ended.err
     assert '1e-09 s used up after 1 of 4 photographs estimated' in ended.out and 'larger --budget' in ended.out
     assert float(ended.out.split('loss ')[1].split()[0]) <= 0.05
 
 
-def test_what_cannot_be_quantized_is_refused_and_nothing_written(quantize, narrow, image_folder, tmp_path):
+def test_unusable_models_and_flags_are_refused_and_nothing_is_written(quantize, narrow, image_folder, tmp_path):
     (tmp_path / 'none').mkdir()
     (tmp_path / 'text.onnx').write_text('no model')
     assert_refused(quantize(narrow[1], '--images=40'), 'images', '5 of 5 photographs', '228 x 228', '50', 'add 45 more')

@@ -1,4 +1,4 @@
-"""RDN_quantize.py's choices: scales that lose least, estimated errors, the layers that stay in float32, the budget."""
+"""RDN_quantize.py's choices: the best scales, estimated errors, the layers that stay in float32, and the budget."""
 
 import itertools
 import sys
@@ -10,7 +10,7 @@ import torch
 
 from helpers import tiny_rdn
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='refused there, which another test checks')
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 8), reason='Python 3.7 is refused; another test checks this')
 
 if sys.version_info >= (3, 8):
     from rdn.network import exporter
@@ -25,7 +25,7 @@ def histogram_of(*arrays):
 
 
 def exported(path, dense):
-    """(network, model) of a tiny network, whose model takes 24 x 24 pixels."""
+    """Return (network, exported model) of a tiny network for inputs of 24 x 24 pixels."""
     network = tiny_rdn()
     with torch.no_grad():
         network.output.bias += 0.5  # in the middle of 0...1, so that nothing is clipped
@@ -39,17 +39,17 @@ def images():
     return [random.rand(1, 3, 24, 24).astype(np.float32) for _ in range(8)]
 
 
-def test_the_scale_of_evenly_spread_values_takes_in_all_of_them():
+def test_the_scale_of_evenly_spread_values_covers_all_of_them():
     scale = histogram_of(np.linspace(-1, 3, 1 << 16)).best_scale()
     assert scale.step == pytest.approx(4 / 255, rel=0.03) and scale.zero == pytest.approx(64, abs=2)
 
 
-def test_the_scale_of_many_values_and_a_lonely_one_cuts_that_off():
+def test_the_scale_of_many_values_clips_a_single_outlier():
     scale = histogram_of(np.linspace(0, 0.5, 1 << 20), [1]).best_scale()
     assert scale.step == pytest.approx(0.5 / 255, rel=0.05) and scale.zero == 0
 
 
-def test_a_histogram_counts_the_same_whatever_the_order_of_its_values():
+def test_a_histogram_does_not_depend_on_the_order_of_its_values():
     small, large = np.linspace(-0.01, 0.01, 999), np.array([-7.5, 3, 8])
     first, second = histogram_of(small, large), histogram_of(large, small)
     assert (first.counts == second.counts).all() and first.counts.sum() == 1002
@@ -68,7 +68,7 @@ def test_values_that_are_not_finite_are_refused():
 
 @pytest.mark.parametrize('dense', ['concat', 'split'])
 @pytest.mark.slow
-def test_estimated_errors_are_those_of_a_layer_that_alone_is_rounded(tmp_path, images, dense):
+def test_estimated_errors_are_those_of_rounding_one_layer_only(tmp_path, images, dense):
     network, model = exported(tmp_path / 'tiny.onnx', dense)
     scales = calibration.measure_scales(model, images)
     rounded = sensitivity.round_layers(qdq.parts_of(model, scales))
@@ -97,7 +97,7 @@ def test_the_estimate_of_an_output_layer_is_its_exact_error(images):
     assert errors.own['0'] == pytest.approx(exact, rel=0.4)
 
 
-def test_layers_go_to_float32_by_their_error_for_their_work_and_a_block_when_all_of_it_pays():
+def test_layers_move_to_float32_by_error_per_work_and_a_block_moves_if_all_of_it_pays():
     own = dict(a=8.0, b=1.0, c=0.5, d=2.0)
     work = dict(a=2, b=1, c=1, d=4)
     errors = selection.sensitivity.Errors(own, {'block': 4.5}, {'block': ['b', 'c']})
@@ -131,7 +131,7 @@ def test_the_search_ends_even_if_the_estimates_are_useless():
 
 
 class KnownErrors:
-    """Stands for the trials: each layer in eight bits adds its own error."""
+    """A replacement for Trials: each layer in eight bits adds its known error."""
 
     def __init__(self, errors):
         self.errors, self.calls = errors, 0
@@ -142,7 +142,7 @@ class KnownErrors:
 
 
 @pytest.mark.parametrize('finished', [True, False])
-def test_a_choice_keeps_the_loss_also_if_its_trials_end_early(finished):
+def test_a_choice_keeps_the_loss_even_if_its_trials_end_early(finished):
     own = {f'layer{i}': 2.0**-i for i in range(20)}
     work = dict.fromkeys(own, 1)
     trials: Any = KnownErrors(own)
@@ -150,7 +150,9 @@ def test_a_choice_keeps_the_loss_also_if_its_trials_end_early(finished):
     choice = selection.choose(trials, sensitivity.Errors(own, {}, {}), work, 0.01, stage)
     limit = 255**2 / 10**3.8 * (10**0.001 - 1)
     kept = next(k for k in range(20) if sum(list(own.values())[k:]) <= limit)
-    assert choice.kept == list(own)[: kept + (0 if finished else 1)]  # half the error is one layer more
+    assert (
+        choice.kept == list(own)[: kept + (0 if finished else 1)]
+    )  # LATE_MARGIN halves the limit, which costs one more layer
     assert choice.loss <= 0.01 and trials.calls == (3 if finished else 2)
     assert choice.share == pytest.approx(1 - len(choice.kept) / 20)
 
@@ -162,13 +164,13 @@ def test_no_layer_in_float32_needs_one_trial():
     assert search.errors == {0: 0.05} and search.passes == 0
 
 
-def test_a_loss_and_its_error_are_two_views_of_one_number():
+def test_the_loss_of_an_error_and_the_error_of_a_loss_are_inverse():
     theirs = 255**2 / 10**3.8  # the mean squared error at 38 dB
     assert selection.loss_of(theirs) == pytest.approx(10 * np.log10(2))
     assert selection.error_of(selection.loss_of(0.3)) == pytest.approx(0.3)
 
 
-def test_a_stage_ends_with_its_part_of_the_budget_and_says_after_how_many():
+def test_a_stage_ends_with_its_part_of_the_budget_and_notes_how_many_items_it_did():
     now = [0.0]
     limit = budget.Budget(20, 10, lambda: now[0])
 
@@ -185,6 +187,6 @@ def test_a_stage_ends_with_its_part_of_the_budget_and_says_after_how_many():
     assert limit.notes == ['6 of 15 photographs calibrated', '2 of 3 photographs estimated', '3 trials']
 
 
-def test_what_a_stage_needs_is_done_after_the_budget():
+def test_the_minimum_of_a_stage_is_done_even_after_the_budget():
     limit = budget.Budget(1e-9, 10)
     assert list(limit.stage('trials', [1, 2, 3], 1, at_least=2)) == [1, 2]

@@ -1,4 +1,4 @@
-"""cli.py: a progress bar while the wall clock jumps."""
+"""rdn/cli.py: a progress bar while the wall clock jumps."""
 
 import io
 import itertools
@@ -11,7 +11,7 @@ import pytest
 
 
 class Terminal(io.StringIO):
-    """A console that keeps what is drawn."""
+    """A terminal that records its output."""
 
     def isatty(self):
         return True
@@ -25,7 +25,7 @@ def test_a_bar_shows_no_jump_of_the_wall_clock(monkeypatch, step):
     console = Terminal()
     with cli.bar(4, file=console) as bar:
         for _ in range(3):
-            time.sleep(0.15)  # longer than tqdm waits between two pictures of the bar
+            time.sleep(0.15)  # longer than tqdm waits before it draws the bar again
             bar.update(1)
     shown = console.getvalue()
     assert '75%' in shown and '-' not in shown, shown

@@ -1,4 +1,4 @@
-"""rdn/cpu.py: the order, the errors and the memory of one after another, on all cores."""
+"""rdn/cpu.py: work on all cores has the order, the errors and the memory of a plain loop."""
 
 import gc
 import os
@@ -26,10 +26,10 @@ def test_results_come_in_the_order_of_the_items():
 
 def test_several_run_at_once():
     both = threading.Barrier(2, timeout=20)
-    assert len(list(cpu.map_in_order(lambda _: both.wait(), range(2), 2))) == 2  # neither passes alone
+    assert len(list(cpu.map_in_order(lambda _: both.wait(), range(2), 2))) == 2  # each waits for the other
 
 
-def test_the_first_error_in_order_is_raised_and_the_rest_is_not_begun():
+def test_the_first_error_in_order_is_raised_and_later_items_are_not_started():
     begun = []
 
     def fails(x):
@@ -43,7 +43,7 @@ def test_the_first_error_in_order_is_raised_and_the_rest_is_not_begun():
     assert len(begun) < 20
 
 
-def test_no_more_than_two_results_a_worker_wait():
+def test_at_most_two_results_per_worker_are_held():
     done = []
     results = cpu.map_in_order(done.append, range(1000), 3)
     next(results)
@@ -61,7 +61,7 @@ def kill_itself():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_other_processes_return_and_raise_what_the_call_does():
+def test_other_processes_return_results_and_raise_errors_like_a_plain_call():
     with cpu.other_processes(2) as call:
         quotient, process = call(divide, 1, 4)
         assert quotient == 0.25 and process != os.getpid()
@@ -70,13 +70,13 @@ def test_other_processes_return_and_raise_what_the_call_does():
         assert call(divide, 1, 2)[0] == 0.5
 
 
-def test_a_killed_process_is_an_error_and_not_a_wait_for_ever():
+def test_a_killed_process_raises_an_error_instead_of_waiting_forever():
     with cpu.other_processes(1) as call:
         with pytest.raises(ValueError, match='killed'):
             call(kill_itself)
 
 
-@pytest.mark.skipif(sys.platform != 'linux', reason='elsewhere they are not forked')
+@pytest.mark.skipif(sys.platform != 'linux', reason='processes are forked only on Linux')
 def test_other_processes_end_with_a_parent_that_is_killed():
     code = """
 import os, signal
@@ -90,10 +90,10 @@ with cpu.other_processes(2) as call:
         if not os.path.exists(f'/proc/{worker}') or open(f'/proc/{worker}/stat').read().split()[2] == 'Z':
             return
         time.sleep(0.1)
-    pytest.fail('still there')
+    pytest.fail(f'process {worker} still runs 10 s after its parent was killed')
 
 
-@pytest.mark.skipif(not hasattr(os, 'sched_setaffinity'), reason='this system binds no process to cores')
+@pytest.mark.skipif(not hasattr(os, 'sched_setaffinity'), reason='this system cannot bind a process to cores')
 def test_a_process_that_is_bound_to_one_core_uses_one():
     code = 'import os; from rdn import cpu; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); print(cpu.available_cores())'
     assert run_python('-c', code, cwd=ROOT).stdout == '1\n'
@@ -101,8 +101,9 @@ def test_a_process_that_is_bound_to_one_core_uses_one():
 
 
 def test_labels_are_read_by_many_threads_at_once(tmp_path):
-    """Python 3.11 may fail, or crash, where two threads are in numpy's header parser: here the finalizer of some
-    garbage lets the second one in.
+    """Python 3.11 may fail or crash if two threads are in numpy's header parser.
+
+    Here the finalizer of a garbage object makes the parser switch to another thread.
     """
 
     class Garbage:
@@ -128,7 +129,7 @@ def test_labels_are_read_by_many_threads_at_once(tmp_path):
         sys.setswitchinterval(switch)
 
 
-@pytest.mark.skipif(sys.platform != 'linux', reason='Linux alone ends a process with its parent')
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux ends a process with its parent')
 def test_a_process_whose_parent_died_before_it_began_ends_at_once():
     code = 'import os; from rdn import cpu; cpu._begin_process(os.getppid() + {}); print("works")'
     ended = [run_python('-c', code.format(other), cwd=ROOT) for other in (0, 1)]

@@ -1,4 +1,4 @@
-"""Text from outside on a console, in a log and in an error: nothing of it is obeyed, and no letter is lost."""
+"""Text from outside on the console, in logs and in errors: the terminal obeys none of it, and no letter is lost."""
 
 import glob
 import io
@@ -35,7 +35,7 @@ LANGUAGES = [
 
 
 def is_unsafe(character):
-    """By Unicode's own tables: what controls, separates lines or turns directions, and what is no character."""
+    """Return whether Unicode's tables list a character as a control, line separator, direction mark or surrogate."""
     direction = unicodedata.bidirectional(character)
     is_mark = character in '\u061c\u200e\u200f'
     return (
@@ -45,7 +45,7 @@ def is_unsafe(character):
     )
 
 
-def test_just_the_unsafe_characters_of_unicode_are_escaped():
+def test_exactly_the_unsafe_characters_of_unicode_are_escaped():
     everything = [chr(code) for code in range(0x10000)]
     kept = [character for character in everything if not is_unsafe(character)]
     assert escaping.escape(''.join(kept)) == ''.join(kept)
@@ -58,7 +58,7 @@ def test_just_the_unsafe_characters_of_unicode_are_escaped():
     [
         (HOSTILE, SHOWN),
         ('a\nb\r\nc\td', r'a\nb\r\nc\td'),
-        (os.fsdecode(b'caf\xe9 \x9b.png'), r'caf\xe9 \x9b.png'),  # bytes that are no text
+        (os.fsdecode(b'caf\xe9 \x9b.png'), r'caf\xe9 \x9b.png'),  # bytes that are not UTF-8
         ('\ud800', r'\ud800'),
         ('a\u2028b\x85c', r'a\u2028b\u0085c'),
         (12, '12'),
@@ -70,11 +70,11 @@ def test_an_unsafe_character_is_shown_by_its_number(text, shown):
 
 
 @pytest.mark.parametrize('name', LANGUAGES)
-def test_names_in_any_language_stay_as_they_are(name):
+def test_names_in_any_language_are_not_changed(name):
     assert escaping.escape(name) == name
 
 
-def test_bash_understands_a_quoted_argument_as_what_it_was():
+def test_bash_reads_a_quoted_argument_as_the_original():
     arguments = [HOSTILE.replace('\0', ''), 'two\nlines\\', "it's\t$HOME", os.fsdecode(b'\xff\xfe a'), *LANGUAGES]
     line = ' '.join(map(escaping.quote, arguments))
     assert escaping.escape(line) == line
@@ -107,7 +107,7 @@ def parse_an_unknown_flag():
 
 
 @pytest.mark.parametrize('main', [end_in_an_error, end_in_a_missing_file, write_anything, parse_an_unknown_flag])
-def test_nothing_that_a_script_prints_is_obeyed_by_the_terminal(main, capsys, monkeypatch):
+def test_the_terminal_obeys_nothing_that_a_script_prints(main, capsys, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['script.py'])
     monkeypatch.setattr('signal.signal', lambda *_: None)
     with pytest.raises(SystemExit):
@@ -122,8 +122,8 @@ def test_nothing_that_a_script_prints_is_obeyed_by_the_terminal(main, capsys, mo
 
 
 @pytest.mark.parametrize('folder', ['', 'test', 'rdn', 'rdn/acceptance', 'rdn/devices', 'pictures'])
-def test_every_program_runs_where_all_that_it_prints_is_escaped(folder):
-    """tools/ is for developers, whose files are their own."""
+def test_every_program_escapes_all_its_output(folder):
+    """Programs in tools/ are left out: developers run them on their own files."""
     for path in glob.glob(os.path.join(ROOT, folder, '*.py')):
         with open(path, encoding='utf-8') as file:
             _, guard, ending = file.read().partition("\nif __name__ == '__main__':\n")
@@ -139,12 +139,12 @@ def test_an_operator_of_a_profile_is_one_line_of_its_table(script, tmp_path):
     assert ended.out.count(r'Cast\x1b[2J\nAdd') == 2
 
 
-def test_a_table_is_aligned_by_what_is_shown():
+def test_a_table_is_aligned_after_escaping():
     rows = cli.format_table([['operator', 'us'], ['Conv\x1b[2J', '1'], ['Add', '22']]).splitlines()
     assert rows == ['operator     us', r'Conv\x1b[2J   1', 'Add          22']
 
 
-def test_a_terminal_of_ascii_alone_shows_numbers_of_letters(tmp_path):
+def test_an_ascii_terminal_shows_letters_as_numbers(tmp_path):
     table = tmp_path / 'op_statistic_0_1.csv'
     table.write_text(f'{HEADER}\nm,图Ünion,AI Core,1,10,10,10,10,100\n', encoding='utf-8')
     environment = dict(os.environ, LC_ALL='C', PYTHONCOERCECLOCALE='0', PYTHONUTF8='0')
@@ -185,7 +185,7 @@ def test_a_closed_stream_becomes_dev_null(closed, nulls):
     )
 
 
-def test_a_full_disk_behind_the_output_is_named():
+def test_the_error_of_a_full_disk_names_the_output_stream():
     with open('/dev/full', 'wb', buffering=0) as full, pytest.raises(OSError) as raised:
         escaping.Stream(io.TextIOWrapper(full, write_through=True), 'standard output', '').write('text')
     assert cli.describe_error(raised.value) == 'standard output: No space left on device'

@@ -1,4 +1,4 @@
-"""files.py: results that are there whole or not at all."""
+"""rdn/files.py: results are complete or missing, never partial."""
 
 import errno
 import os
@@ -17,11 +17,11 @@ from helpers import ROOT, snapshot
 
 
 class Stop(BaseException):
-    """As Ctrl-C: no Exception."""
+    """An error that, like KeyboardInterrupt, is not an Exception."""
 
 
 @pytest.mark.parametrize('before', [None, b'old'])
-def test_file_is_the_old_one_until_the_new_one_is_whole(tmp_path, before):
+def test_a_file_stays_the_old_one_until_the_new_one_is_complete(tmp_path, before):
     path = tmp_path / 'sub' / 'result'
     if before:
         path.parent.mkdir()
@@ -38,7 +38,7 @@ def test_file_is_the_old_one_until_the_new_one_is_whole(tmp_path, before):
     assert snapshot(path.parent) == {'result': b'new'}
 
 
-def test_folder_in_the_place_of_a_file_is_an_error_that_names_it(tmp_path):
+def test_a_folder_at_the_path_of_a_file_is_an_error_that_names_it(tmp_path):
     (tmp_path / 'result').mkdir()
     with pytest.raises(IsADirectoryError, match='result'):
         with files.atomic_file(str(tmp_path / 'result')) as file:
@@ -46,7 +46,7 @@ def test_folder_in_the_place_of_a_file_is_an_error_that_names_it(tmp_path):
     assert os.listdir(str(tmp_path)) == ['result']
 
 
-def test_folder_is_the_old_one_until_the_new_one_is_whole(tmp_path):
+def test_a_folder_stays_the_old_one_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / 'out'
     path.mkdir()
     (path / 'ours').write_text('old')
@@ -62,11 +62,11 @@ def test_folder_is_the_old_one_until_the_new_one_is_whole(tmp_path):
     assert snapshot(tmp_path) == {'out': None, 'out/more': b'new', 'out/note': b'mine'}
 
 
-def test_foreign_file_of_a_results_name_is_not_overwritten(tmp_path):
+def test_a_foreign_file_with_the_name_of_a_result_is_not_overwritten(tmp_path):
     path = tmp_path / 'out'
     path.mkdir()
     (path / 'x').write_text('mine')
-    with pytest.raises(FileExistsError, match='in the way'):
+    with pytest.raises(FileExistsError, match='has the name of a new result'):
         with files.atomic_folder(str(path), []) as new:
             open(os.path.join(new, 'x'), 'w').close()
     assert snapshot(tmp_path) == {'out': None, 'out/x': b'mine'}
@@ -76,7 +76,7 @@ def full(*_):
     raise OSError(errno.ENOSPC, 'No space left on device')
 
 
-def test_a_full_disk_is_named_by_the_file_that_was_to_be(tmp_path, monkeypatch):
+def test_the_error_of_a_full_disk_names_the_file_to_be_written(tmp_path, monkeypatch):
     with pytest.raises(OSError) as raised, files.atomic_file(str(tmp_path / 'result')):
         monkeypatch.setattr(os, 'fsync', full)
     assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(tmp_path / 'result'))
@@ -94,14 +94,14 @@ def test_an_error_on_another_file_keeps_its_name(tmp_path):
     assert raised.value.filename == str(tmp_path / 'source')
 
 
-def test_a_full_disk_below_a_new_folder_is_named_by_the_place_in_it(tmp_path, monkeypatch):
+def test_the_error_of_a_full_disk_inside_a_new_folder_names_the_final_path(tmp_path, monkeypatch):
     with pytest.raises(OSError) as raised, files.atomic_folder(str(tmp_path / 'out'), []) as new:
         monkeypatch.setattr(os, 'fsync', full)
         files.write_text(os.path.join(new, 'sub', 'x.bin'), 'text')
     assert raised.value.filename == str(tmp_path / 'out' / 'sub' / 'x.bin')
 
 
-def test_an_array_that_does_not_fit_on_the_disk_is_named_by_its_folder(tmp_path):
+def test_the_error_for_an_array_that_does_not_fit_on_the_disk_names_its_folder(tmp_path):
     with pytest.raises(OSError, match='not written completely') as raised:
         with files.atomic_folder(str(tmp_path / 'out'), []), open('/dev/full', 'wb') as file:
             np.zeros(99999, np.float32).tofile(file)
@@ -109,7 +109,7 @@ def test_an_array_that_does_not_fit_on_the_disk_is_named_by_its_folder(tmp_path)
 
 
 @pytest.mark.parametrize('link', [False, True])
-def test_a_file_is_filled_empty_or_not_there_and_a_folder_is_none(tmp_path, link):
+def test_is_filled_tells_full_empty_and_missing_files_apart_and_refuses_folders(tmp_path, link):
     (tmp_path / 'real').mkdir()
     (tmp_path / 'real' / 'full').write_bytes(b'x')
     (tmp_path / 'real' / 'empty').write_bytes(b'')
@@ -127,7 +127,7 @@ def test_a_file_is_filled_empty_or_not_there_and_a_folder_is_none(tmp_path, link
         files.is_filled(os.devnull)
 
 
-def test_file_in_the_place_of_a_folder_stays(tmp_path):
+def test_a_file_at_the_path_of_a_folder_is_kept(tmp_path):
     (tmp_path / 'out').write_text('mine')
     with pytest.raises(OSError):
         with files.atomic_folder(str(tmp_path / 'out'), []):
@@ -136,7 +136,7 @@ def test_file_in_the_place_of_a_folder_stays(tmp_path):
 
 
 def killed(tmp_path, body):
-    """Run lines of Python that end in SIGKILL of themselves."""
+    """Run lines of Python that kill their own process with SIGKILL."""
     lines = f'import os, signal; from rdn import files\n{body}\n'
     process = subprocess.run([sys.executable, '-c', lines], cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT))
     assert process.returncode == -9
@@ -145,7 +145,7 @@ def killed(tmp_path, body):
 DIE = 'os.kill(os.getpid(), signal.SIGKILL)'
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+def test_the_next_process_removes_the_partial_results_of_a_killed_one(tmp_path):
     killed(tmp_path, f'with files.atomic_file("result") as file:\n    file.write(b"half"); file.flush(); {DIE}')
     killed(tmp_path, f'with files.atomic_folder("out", []) as new:\n    os.mkdir(new + "/x"); {DIE}')
     assert not (tmp_path / 'result').exists() and os.listdir(str(tmp_path))
@@ -156,7 +156,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
     assert snapshot(tmp_path) == {'result': b'new', 'out': None}
 
 
-def test_folder_of_a_process_killed_between_two_renames_returns(tmp_path):
+def test_a_folder_returns_if_a_process_was_killed_between_two_renames(tmp_path):
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / 'note').write_text('mine')
     lines = f"""
@@ -186,8 +186,8 @@ def test_a_living_process_keeps_its_file(tmp_path):
 
 
 @pytest.mark.parametrize('moment', [1, 2])
-def test_stopped_between_two_renames_the_old_result_returns(tmp_path, monkeypatch, moment):
-    """Where the kernel swaps no names: Ctrl-C just after the first rename, or instead of the second."""
+def test_the_old_result_returns_if_the_process_is_stopped_between_two_renames(tmp_path, monkeypatch, moment):
+    """Without swapping of names: Ctrl-C comes just after the first rename, or instead of the second."""
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / 'result').write_text('old')
     rename, calls = os.rename, []
@@ -221,7 +221,7 @@ def test_a_folder_is_replaced_with_or_without_a_kernel_that_swaps_names(tmp_path
 
 
 def test_there_is_no_moment_without_the_folder(tmp_path):
-    """Where the kernel swaps names: a reader that looks all the time finds the old or the new result."""
+    """If the kernel swaps names, a reader that looks all the time finds the old or the new result."""
     if not files.exchange_names(*[str(make(tmp_path / name)) for name in 'ab']):
         pytest.skip('this file system does not swap names')
     seen, stop = set(), threading.Event()
@@ -259,7 +259,7 @@ def write(tmp_path, text):
     not shutil.which('unshare') or os.getuid() != 0, reason='makes a PID namespace: needs unshare, as root'
 )
 def test_in_containers_where_every_process_is_number_1_the_next_one_cleans_up(tmp_path):
-    """After a kill the next container's process has the same number as the dead one."""
+    """After a kill, the process in the next container has the same number as the killed one."""
 
     def in_container(body):
         lines = f'import os, signal; from rdn import files; assert os.getpid() == 1\n{body}\n'
@@ -272,7 +272,7 @@ def test_in_containers_where_every_process_is_number_1_the_next_one_cleans_up(tm
          'import os, time; from rdn import files\n' + write.format('print(flush=True); time.sleep(60)')],
         cwd=str(tmp_path), env=dict(os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE)  # fmt: skip
     assert process.stdout and process.stdout.readline()
-    assert in_container(write.format('pass')).returncode == 0  # beside a living one of the same number
+    assert in_container(write.format('pass')).returncode == 0  # while a process with the same number still runs
     process.kill()
     process.communicate()
     deadline = time.time() + 20
@@ -282,7 +282,7 @@ def test_in_containers_where_every_process_is_number_1_the_next_one_cleans_up(tm
     assert snapshot(tmp_path) == {'out': None, 'out/result': b''}
 
 
-def test_a_name_as_long_as_a_name_may_be_can_be_written(tmp_path):
+def test_a_name_of_the_maximum_length_can_be_written(tmp_path):
     for name in ('a' * 251 + '.txt', 'ö' * 125 + '.json'):
         with files.atomic_file(str(tmp_path / name)) as file:
             file.write(b'x')
@@ -291,7 +291,7 @@ def test_a_name_as_long_as_a_name_may_be_can_be_written(tmp_path):
     assert len(os.listdir(str(tmp_path))) == 4
 
 
-def test_a_folder_of_very_many_files_is_not_listed_for_each_that_is_written(tmp_path, monkeypatch):
+def test_a_large_folder_is_not_listed_for_every_written_file(tmp_path, monkeypatch):
     monkeypatch.setattr(files, 'MANY_NAMES', 3)
     listed, real = [], os.listdir
 
@@ -300,7 +300,7 @@ def test_a_folder_of_very_many_files_is_not_listed_for_each_that_is_written(tmp_
         return real(folder)
 
     monkeypatch.setattr(os, 'listdir', listdir)
-    (tmp_path / '.5.0123abcd.partial').write_text('half')  # of a process that is no more
+    (tmp_path / '.5.0123abcd.partial').write_text('half')  # of a process that has ended
     (tmp_path / '.5.0123abcd.partial.lock').write_text('')
     for number in range(20):
         files.write_text(str(tmp_path / str(number)), 'whole')
@@ -308,7 +308,7 @@ def test_a_folder_of_very_many_files_is_not_listed_for_each_that_is_written(tmp_
     assert 1 <= len(listed) < 9
 
 
-def test_what_is_half_written_is_looked_for_anew_where_that_is_asked(tmp_path, monkeypatch):
+def test_clean_up_lists_a_large_folder_again(tmp_path, monkeypatch):
     monkeypatch.setattr(files, 'MANY_NAMES', 3)
     for number in range(9):
         files.write_text(str(tmp_path / str(number)), 'whole')

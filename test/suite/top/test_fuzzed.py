@@ -1,4 +1,4 @@
-"""Inputs that fuzzing (fuzz.py) found to raise something else than the documented error."""
+"""Inputs found by fuzzing (fuzz.py) that raised another error than the documented one."""
 
 from rdn.profiling import whitelist
 
@@ -8,7 +8,7 @@ import pytest
 @pytest.mark.parametrize(
     'source',
     [
-        # ast reads it, tokenize does not: a comment that is no UTF-8.
+        # A comment that is not UTF-8: ast reads it, tokenize does not.
         b'# -*- cod\xe9ng: latin-1 -*-\r\ndef _by_dynamic_static_union_version():\r\n\twhite_list_shape = []\r\n',
     ],
 )
@@ -19,7 +19,8 @@ def test_sources_that_cannot_be_changed_are_refused_as_documented(source):
 
 def test_rows_without_an_operator_type_are_shown_as_such(script, tmp_path):
     path = tmp_path / 'op_statistic_0.csv'
-    path.write_text('OP Type,Count,Total Time(us)\nConv2D,2,50\n,2,50\n,1,50\n')  # equal times compared the types
+    # Equal times: sorting once compared the types then, and failed if one was missing.
+    path.write_text('OP Type,Count,Total Time(us)\nConv2D,2,50\n,2,50\n,1,50\n')
     for kind, arguments in (('table', [path]), ('comparison', [path, '--after', path])):
         ended = script('RDN_profile', *arguments)
         assert ended.status == 0 and 'N/A' in ended.out, kind

@@ -1,4 +1,4 @@
-"""Whatever is read or written, for any input: round trips, nothing else changed, and no error but the documented ones."""
+"""Properties of readers and writers for any input: round trips, and no errors except the documented ones."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
 def written(content):
-    """The path of a temporary file of that content; the caller's `with` removes it."""
+    """Write a temporary file. Return its folder, which the caller's `with` removes, and its path."""
     folder = tempfile.TemporaryDirectory()
     path = os.path.join(folder.name, 'file')
     with open(path, 'wb') as file:

@@ -1,4 +1,4 @@
-"""Properties of tiles and their layouts, for any size that hypothesis makes."""
+"""Properties of tiles and their layouts for any size, by hypothesis."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 
 @given(st.integers(1, 700), st.integers(1, 120), st.integers(0, 119))
-def test_tiles_give_every_pixel_once_from_inside_themselves(length, size, overlap):
+def test_every_pixel_comes_once_from_the_inside_of_a_tile(length, size, overlap):
     assume(overlap < size)
     spans = tiles.spans(length, size, overlap)
     given_by = [pixel for span in spans for pixel in range(span.core_start, span.core_stop)]
@@ -24,14 +24,14 @@ def test_tiles_give_every_pixel_once_from_inside_themselves(length, size, overla
         assert span.start <= span.core_start < span.core_stop <= min(span.stop, length)
     for left, right in zip(spans, spans[1:]):
         assert left.stop - right.start >= overlap
-        # Away from the picture's edges each pixel comes from half an overlap inside its tile.
+        # Except at the picture's edges, each pixel is at least half an overlap away from its tile's border.
         assert left.stop - left.core_stop >= overlap // 2 and right.core_start - right.start >= overlap // 2
     if length >= size:
         assert spans[-1].stop == length
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(2, 4), st.integers(1, 20), st.integers(0, 9))
-def test_cut_and_joined_is_the_picture_for_every_size(height, width, scale, size, overlap):
+def test_cutting_and_joining_returns_the_picture_for_every_size(height, width, scale, size, overlap):
     assume(overlap < size)
     picture = np.random.RandomState(0).rand(3, height, width).astype(np.float32)
     layout = tiles.Layout(height, width, [size, size], overlap, scale)

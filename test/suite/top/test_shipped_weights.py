@@ -1,4 +1,4 @@
-"""The weights that a walk takes, and the names of those that the repository ships."""
+"""rdn/shipped_weights.py: which weights a walk uses, and the short names of the repository's weights."""
 
 import os
 
@@ -12,7 +12,7 @@ from helpers import FULL, LITE, ROOT
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An empty folder in place of the project's."""
+    """An empty folder that replaces the project's folder."""
     monkeypatch.setattr(rdn, 'ROOT', str(tmp_path))
     return tmp_path
 
@@ -32,7 +32,7 @@ def test_a_device_takes_the_guides_network_and_a_processor_the_compact_one(proje
 
 
 @pytest.mark.parametrize('name, path', [('lite', LITE), ('full', FULL)])
-def test_a_name_stands_for_a_file_of_this_repository_wherever_one_works(name, path, tmp_path, monkeypatch):
+def test_a_short_name_means_the_repositorys_file_in_any_working_folder(name, path, tmp_path, monkeypatch):
     chosen = shipped_weights.choose(name, True).path
     monkeypatch.chdir(tmp_path)
     assert os.path.samefile(shipped_weights.locate(name), path)

@@ -1,4 +1,4 @@
-"""A missing file of the walk: the message names the step that makes it."""
+"""rdn/steps.py: the message about a missing file of the walk names the step that writes it."""
 
 from rdn import cli, steps
 

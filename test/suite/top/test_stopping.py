@@ -1,4 +1,4 @@
-"""stopping.py: signals during a call of a library that never returns, and what is left after them."""
+"""rdn/stopping.py: signals during a call of a library that never returns, and the files that remain after them."""
 
 import os
 import signal
@@ -14,10 +14,10 @@ from PIL import Image
 
 from helpers import ROOT, run_python, snapshot
 
-pytestmark = pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='needs /proc, to see that a process computes')
+pytestmark = pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='needs /proc to measure processor time')
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-# Writes a file and a folder, and is in a call of C for hours meanwhile.
+# Writes a file and a folder; meanwhile a call of a C function takes hours.
 STUCK = """
 import hashlib, os, sys
 from rdn import cli, files
@@ -29,7 +29,7 @@ def main():
         hashlib.pbkdf2_hmac('sha256', b'', b'', (1 << 31) - 1)
 cli.run(main)
 """
-# Swallows what unwinds it, and fails with an error of its own, as libraries do.
+# Swallows the exception of a signal and raises another error, as libraries do.
 SWALLOWING = """
 import time
 from rdn import cli
@@ -44,13 +44,13 @@ cli.run(main)
 
 
 def restore_signals():
-    """In a process that begins: no signal is ignored, as a shell's background or nohup has it."""
+    """Reset signals in a new process, because a background shell or nohup ignores some of them."""
     for number in STATUS:
         signal.signal(number, signal.SIG_DFL)
 
 
 def begin(arguments, folder):
-    """A Python process in a folder, with its output in a pipe."""
+    """Start a Python process in a folder, with pipes for its output."""
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=str(folder),
@@ -63,13 +63,13 @@ def begin(arguments, folder):
 
 
 def busy_seconds(process):
-    """The time that a process has computed, by Linux."""
+    """Return the processor time of a process in seconds, from /proc."""
     with open(f'/proc/{process.pid}/stat') as file:
         return sum(map(int, file.read().rpartition(')')[2].split()[11:13])) / os.sysconf('SC_CLK_TCK')
 
 
 def wait_for_work(process, seconds=0.2):
-    """Wait until a process has computed for so long from now on."""
+    """Wait until a process has used this much more processor time."""
     start = busy_seconds(process)
     while busy_seconds(process) < start + seconds:
         assert process.poll() is None, process.communicate()
@@ -77,7 +77,7 @@ def wait_for_work(process, seconds=0.2):
 
 
 def begun(arguments, folder, word):
-    """A Python process that has printed a line with this word."""
+    """Start a Python process, and return it when it has printed a line with this word."""
     process = begin(arguments, folder)
     while True:
         line = process.stdout.readline()
@@ -106,7 +106,7 @@ def test_a_second_signal_ends_a_call_that_never_returns_and_leaves_nothing_half_
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize('error', ['SystemExit(1)', 'ValueError', 'RuntimeError', 'KeyboardInterrupt', 'SystemExit(0)'])
-def test_the_status_is_that_of_the_signal_whatever_a_library_makes_of_it(tmp_path, number, error):
+def test_the_exit_status_is_the_signals_even_if_a_library_raises_another_error(tmp_path, number, error):
     process = begun(['-c', SWALLOWING.format(error=error)], tmp_path, 'begun')
     process.send_signal(number)
     assert process.wait(10) == STATUS[number]
@@ -114,8 +114,8 @@ def test_the_status_is_that_of_the_signal_whatever_a_library_makes_of_it(tmp_pat
 
 
 @pytest.mark.slow
-def test_two_signals_that_mean_one_let_the_process_tidy_up(tmp_path):
-    """As `timeout` sends them: to the process, and to its group."""
+def test_two_signals_for_one_request_let_the_process_tidy_up(tmp_path):
+    """`timeout` sends one signal to the process and one to its group."""
     code = SWALLOWING.replace('raise {error}', "time.sleep(0.3); print('tidy', flush=True)")
     process = begun(['-c', code], tmp_path, 'begun')
     for _ in range(2):
@@ -147,7 +147,7 @@ def test_a_forked_process_does_not_hand_its_signals_to_its_parent(tmp_path):
 
 @pytest.fixture(scope='module')
 def endless(tmp_path_factory):
-    """The path of a model that doubles a picture after 2^40 rounds of a Loop."""
+    """The path of a model that enlarges a picture by 2 after 2^40 rounds of a Loop."""
     value = helper.make_tensor_value_info
     picture, number, truth = ['n', 3, 'h', 'w'], TensorProto.INT64, TensorProto.BOOL
     body = helper.make_graph(
@@ -178,7 +178,7 @@ def endless(tmp_path_factory):
 
 
 def infer(model, folder, engine):
-    """RDN_infer.py while a model runs."""
+    """Start RDN_infer.py, and return its process while the model runs."""
     flags = [f'-om_path={model}', f'-engine={engine}', '-round=1', '-input_width=40', '-input_height=30']
     process = begun([os.path.join(ROOT, 'RDN_infer.py'), *flags], folder, 'batches of 1')
     wait_for_work(process)
@@ -186,7 +186,7 @@ def infer(model, folder, engine):
 
 
 def upscale(model, folder, engine):
-    """RDN_upscale.py while a model runs, before anything is printed."""
+    """Start RDN_upscale.py, and return its process while the model runs; nothing is printed yet."""
     Image.new('RGB', (40, 30)).save(str(folder / 'a.png'))
     flags = ['a.png', f'--model={model}', f'--engine={engine}']
     process = begin([os.path.join(ROOT, 'RDN_upscale.py'), *flags], folder)
@@ -195,7 +195,7 @@ def upscale(model, folder, engine):
         with open(f'/proc/{process.pid}/maps') as file:
             loaded = file.read()
         assert process.poll() is None, process.communicate()
-    wait_for_work(process, 2)  # the rest of the libraries, and what is checked of a model
+    wait_for_work(process, 2)  # for loading the other libraries and checking the model
     return process
 
 
@@ -218,7 +218,7 @@ def test_a_model_that_never_ends_is_stopped_by_the_first_signal(tmp_path, endles
 def test_a_model_that_openvino_never_ends_is_stopped_by_the_second_signal(tmp_path, endless, number):
     pytest.importorskip('openvino')
     process = infer(endless, tmp_path, 'openvino')
-    wait_for_work(process, 1)  # it may still be compiled
+    wait_for_work(process, 1)  # the model may still be compiled
     process.send_signal(number)
     time.sleep(1)
     assert process.poll() is None
@@ -228,7 +228,7 @@ def test_a_model_that_openvino_never_ends_is_stopped_by_the_second_signal(tmp_pa
     assert not [name for name in snapshot(tmp_path) if 'partial' in name]
 
 
-# A step of a walk that writes a file, for a minute.
+# A step of a walk that takes a minute to write a file.
 STEP = """
 import time
 from rdn import cli, files
@@ -244,7 +244,7 @@ cli.run(main)
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_step_of_a_walk_ends_with_it_and_leaves_nothing_half_written(tmp_path, number):
-    """The signal comes to the walk alone, as kill sends it; where it is killed, Linux ends the step."""
+    """Only the walk receives the signal, as from `kill`. If the walk is killed, Linux ends the step."""
     (tmp_path / 'step.py').write_text(STEP)
     (tmp_path / 'result').write_text('old')
     before = snapshot(tmp_path)
@@ -252,8 +252,5 @@ def test_a_step_of_a_walk_ends_with_it_and_leaves_nothing_half_written(tmp_path,
     process = begun(['-c', walk], tmp_path, 'begun')
     process.send_signal(number)
     assert process.wait(20) == STATUS.get(number, -number)
-    deadline = time.monotonic() + 10
-    while snapshot(tmp_path) != before and time.monotonic() < deadline:
-        time.sleep(0.05)
+    process.communicate(timeout=10)  # the step holds the pipes until it ends
     assert snapshot(tmp_path) == before
-    process.communicate()  # the step holds the pipes as long as it lives

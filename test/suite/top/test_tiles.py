@@ -1,4 +1,4 @@
-"""rdn/tiles.py and the tiled walk: every pixel once, whole pictures without seams."""
+"""rdn/tiles.py and a walk with tiles: every pixel comes from one tile, and whole pictures have no seams."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from helpers import ROOT, assert_refused, judge, run_python, snapshot
 
 
 @pytest.mark.parametrize('size, overlap', [(114, 0), (114, 16), (114, 113), (7, 3), (2, 1), (1, 0)])
-def test_spans_cover_every_length_once_and_lie_inside(size, overlap):
+def test_cores_cover_every_length_once_and_are_inside_their_tiles(size, overlap):
     for length in list(range(1, 3 * size + 5)) + [997]:
         found = tiles.spans(length, size, overlap)
         given = [x for span in found for x in range(span.core_start, span.core_stop)]
@@ -39,7 +39,7 @@ def test_pixels_next_to_an_inner_border_have_half_the_overlap_around_them():
 
 
 @pytest.mark.parametrize('largest, overlap', [(114, 16), (192, 16), (20, 16), (5, 0)])
-def test_fitted_tiles_are_as_few_and_as_small_as_can_be(largest, overlap):
+def test_fitted_tiles_are_as_few_and_as_small_as_possible(largest, overlap):
     for length in (1, 5, 113, 114, 115, 212, 213, 1000, 4001):
         size = tiles.fitted_size(length, largest, overlap)
         count = len(tiles.spans(length, size, overlap))
@@ -87,7 +87,7 @@ def test_layouts_are_read_back_and_other_content_is_refused(tmp_path):
 
 
 def walk(script, folder, model, *flags):
-    """Steps 4.2 to 5.2 with tiles, in the current folder."""
+    """Run steps 4.2 to 5.2 with tiles, in the current folder."""
     assert script('RDN_preprocess', f'--src-path={folder}', '--save-path=prep', '--tile', *flags).status == 0
     assert script('gen_dataset_info', 'bin', 'prep/data', 'tiles.info', 114, 114).status == 0
     ended = script('RDN_infer', f'-om_path={model}', '-input_text_path=tiles.info', '-output_binary=True')
@@ -96,7 +96,7 @@ def walk(script, folder, model, *flags):
 
 @pytest.fixture
 def two_photos(tmp_path, photos, monkeypatch):
-    """A folder with two photographs, one of odd size; the current folder beside it."""
+    """A folder with two photographs, one of odd size; its parent is the current folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'photos').mkdir()
     shutil.copy(photos[1], str(tmp_path / 'photos' / 'chelsea.v1.png'))  # 451 x 300
@@ -109,7 +109,7 @@ def whole_image(model, lr):
         return model(torch.from_numpy(lr)[None])[0].numpy()
 
 
-def test_tiled_walk_gives_the_psnr_of_the_whole_image(script, two_photos, narrow):
+def test_a_tiled_walk_has_the_psnr_of_the_whole_image(script, two_photos, narrow):
     weights, onnx_path = narrow
     walk(script, two_photos, onnx_path)
     ended = judge(script, '--save-images=out', labels='prep/label')
@@ -122,7 +122,7 @@ def test_tiled_walk_gives_the_psnr_of_the_whole_image(script, two_photos, narrow
         line = [line.split() for line in ended.out.splitlines() if line.startswith(name[:-4] + ' ')][0]
         assert abs(float(line[2]) - metrics.sr_psnr(sr, images.to_chw(hr), 2)) < 0.0051
         picture = np.asarray(Image.open(f'out/{name[:-4]}_x2.png')).astype(int)
-        assert np.abs(picture - np.asarray(images.to_image(sr))).max() <= 1  # a rounding at .5
+        assert np.abs(picture - np.asarray(images.to_image(sr))).max() <= 1  # values near .5 may be rounded differently
 
 
 def test_without_label_the_image_itself_is_enlarged(script, two_photos, narrow):
@@ -180,4 +180,4 @@ def test_the_measurement_of_the_overlap_can_be_repeated(tmp_path, photos, narrow
     done = run_python('-m', 'tools.overlap', tmp_path / 'photos', *flags, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     rows = {int(line.split()[0]): line.split() for line in done.stdout.splitlines() if line.split()[0].isdigit()}
-    assert float(rows[0][2]) > 0.1 and float(rows[16][2]) < 0.001  # 255ths; this network sees 6 pixels far
+    assert float(rows[0][2]) > 0.1 and float(rows[16][2]) < 0.001  # in units of 1/255; this network sees 6 pixels far

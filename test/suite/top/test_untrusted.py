@@ -1,4 +1,4 @@
-"""Files from others: refused with one clear line, in bounded memory and time, and without running or reading more."""
+"""Hostile files are refused with one clear line, in bounded memory and time; their code never runs."""
 
 import contextlib
 import io
@@ -116,7 +116,7 @@ def test_an_info_file_that_names_other_files_is_refused(limited, narrow, path):
 
 
 def png_bomb(path, width, height):
-    """A PNG of black pixels, all of it compressed a thousandfold."""
+    """Write a PNG of black pixels, which is compressed a thousandfold."""
 
     def chunk(kind, data):
         return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
@@ -130,7 +130,7 @@ def png_bomb(path, width, height):
 
 
 def tiff_bomb(path, width, height):
-    """A TIFF whose header promises more than any file holds."""
+    """Write a TIFF whose header claims more pixels than the file has."""
     tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
     tags += [(277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, 4)]
     directory = struct.pack('<H', len(tags)) + b''.join(struct.pack('<HHII', *tag) for tag in tags) + bytes(4)
@@ -154,7 +154,7 @@ def test_decompression_bombs_are_refused(limited, narrow, bomb, name):
 
 
 def test_a_result_that_is_a_link_is_refused(tmp_path):
-    """Also /dev/stdout is one: root would have replaced it."""
+    """/dev/stdout is also a link: root would have replaced it."""
     (tmp_path / 'precious').write_text('old')
     for target in ('precious', 'nowhere'):
         path = str(tmp_path / ('link to ' + target))
@@ -171,11 +171,11 @@ def test_a_device_is_not_replaced_by_a_file(limited, labelled):
     assert stat.S_ISFIFO(os.stat('result.json').st_mode)
 
 
-def test_a_link_that_waits_under_the_temporary_name_is_not_followed(tmp_path, monkeypatch):
+def test_a_link_at_the_temporary_name_is_not_followed(tmp_path, monkeypatch):
     (tmp_path / 'precious').write_text('old')
     for ending in ('', '.lock'):
         os.symlink('precious', str(tmp_path / f'.result.json.{"a" * 8}.partial{ending}'))
-        monkeypatch.setattr(secrets, 'token_hex', lambda count: 'a' * 2 * count)  # as if it could be foreseen
+        monkeypatch.setattr(secrets, 'token_hex', lambda count: 'a' * 2 * count)  # as if an attacker could predict it
         with contextlib.suppress(OSError), files.atomic_file(str(tmp_path / 'result.json')) as file:
             file.write(b'new')
         assert (tmp_path / 'precious').read_text() == 'old'
@@ -191,7 +191,7 @@ def test_an_output_folder_that_is_a_link_is_refused(tmp_path):
     assert sorted(os.listdir(str(tmp_path))) == ['dump', 'theirs']
 
 
-def test_a_manifest_of_any_size_or_depth_is_refused(limited):
+def test_a_huge_deeply_nested_or_malformed_manifest_is_refused(limited):
     os.makedirs('prep/data')
     np.zeros((3, 2, 2), np.float32).tofile('prep/data/a.bin')
     for content in ('[' * 100000, json.dumps({'flags': {}, 'sha256': {'data/a.bin': 7}})):

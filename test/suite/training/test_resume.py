@@ -1,4 +1,4 @@
-"""RDN_train.py over time: stopped, killed, resumed, and what counts as training."""
+"""RDN_train.py: runs that are stopped, killed and resumed, and the time that a run takes."""
 
 import collections
 import os
@@ -18,7 +18,7 @@ import torch
 import models
 from helpers import ROOT, TINY, assert_refused, assert_same, run_python, snapshot, weights
 
-# Sends itself a signal: in a process of its own, since handlers are the whole process's.
+# Sends itself a signal. It runs in a process of its own, because signal handlers apply to a whole process.
 STOPPED = """
 import os, signal, RDN_train
 import rdn.cli as cli, rdn.cpu as cpu, rdn.training.trainer as trainer
@@ -35,7 +35,7 @@ cli.run(RDN_train.main)
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name, status', [('SIGTERM', 143), ('SIGINT', 130), ('SIGHUP', 129)])
-def test_stopped_and_resumed_is_the_run_that_was_never_stopped(train, tmp_path, image_folder, name, status):
+def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(train, tmp_path, image_folder, name, status):
     assert train('--steps=6', output='whole.pth').status == 0
     flags = ['--train-path', image_folder, f'--output-file={tmp_path / "out.pth"}', *TINY, '--steps=6']
     ended = run_python('-c', STOPPED.format(name=name), *flags, cwd=ROOT)
@@ -43,21 +43,21 @@ def test_stopped_and_resumed_is_the_run_that_was_never_stopped(train, tmp_path, 
     ended = train('--steps=6', '--resume')
     assert ended.status == 0 and 'resumed at step 3' in ended.out
     assert_same(weights(tmp_path / 'whole.pth'), weights(tmp_path / 'out.pth'))
-    if sys.version_info >= (3, 8):  # torch 1.5 writes addresses of its memory
+    if sys.version_info >= (3, 8):  # torch 1.5 writes memory addresses into the file
         assert (tmp_path / 'whole.pth').read_bytes() == (tmp_path / 'out.pth').read_bytes()
 
 
-def test_weights_that_are_there_are_replaced_only_when_asked(train, tmp_path):
+def test_existing_weights_are_replaced_only_on_request(train, tmp_path):
     (tmp_path / 'out.pth').write_text('precious')
     assert_refused(train('--steps=1'), 'out.pth', '--overwrite')
-    assert_refused(train('--steps=1', '--resume'), 'out.pth', '--overwrite')  # there is nothing to go on with
+    assert_refused(train('--steps=1', '--resume'), 'out.pth', '--overwrite')  # there is no checkpoint to continue
     assert (tmp_path / 'out.pth').read_text() == 'precious'
     assert train('--steps=1', '--overwrite').status == 0
     assert 'sfe1.weight' in weights(tmp_path / 'out.pth')
 
 
-def test_measuring_counts_into_the_minutes(train, image_folder, monkeypatch):
-    """Measuring that would take more than the run is done at its end alone, and the announced time holds it."""
+def test_the_minutes_of_a_run_include_measuring(train, image_folder, monkeypatch):
+    """If measuring takes long, it is done only at the end, and the announced time includes it."""
 
     def slow_score(*_, **__):
         time.sleep(0.3)
@@ -74,7 +74,7 @@ def test_measuring_counts_into_the_minutes(train, image_folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_where_measuring_takes_most_of_the_run_it_is_said(train, image_folder, monkeypatch):
+def test_a_run_says_so_if_measuring_takes_most_of_its_time(train, image_folder, monkeypatch):
     monkeypatch.setattr(validation.Evaluation, 'estimate_seconds', lambda *_: 63.0)
     ended = train('--minutes=0.05', '--eval-path', image_folder)
     assert ended.status == 0 and 'with measuring, 1:04 minutes' in ended.out or 'with measuring, 1:05' in ended.out
@@ -82,9 +82,9 @@ def test_where_measuring_takes_most_of_the_run_it_is_said(train, image_folder, m
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(torch, 'compile'), reason='this torch records no CUDA graphs')
+@pytest.mark.skipif(not hasattr(torch, 'compile'), reason='this torch cannot record CUDA graphs')
 def test_a_run_continues_from_one_device_to_another(tmp_path, photos):
-    """From the way of a GPU to the plain one and back: weights, averages, Adam's moments and the loss come along."""
+    """From GraphSteps to PlainSteps and back: weights, averages, Adam's moments and the loss are kept."""
     pairs = [patches.load_pair(photos[0], 2, 16)]
     settings = dict(learning_rate=1e-3, seed=0, minutes=None, steps=100, batch_size=2)
     device, path = torch.device('cpu'), str(tmp_path / 'checkpoint')
@@ -112,11 +112,11 @@ def test_a_run_continues_from_one_device_to_another(tmp_path, photos):
         for ours, theirs in zip(run.steps.keep().adam, other.steps.keep().adam):
             assert set(ours) == set(theirs) and all(float((ours[key] - theirs[key]).abs().max()) == 0 for key in ours)
         run = other
-    assert run.step == 42  # the way of a GPU takes ten at once
+    assert run.step == 42  # GraphSteps does ten steps in one call
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_goes_on_from_the_last_checkpoint(tmp_path, image_folder, train):
+def test_a_killed_run_leaves_a_checkpoint_for_the_same_schedule(tmp_path, image_folder, train):
     output = tmp_path / 'out.pth'
     flags = ['--train-path', str(image_folder), f'--output-file={output}', '--minutes=60'] + TINY
     code = 'import sys, RDN_train; from rdn import cli; RDN_train.CHECKPOINT_SECONDS = 0; cli.run(RDN_train.main)'
@@ -128,7 +128,7 @@ def test_killed_and_resumed_goes_on_from_the_last_checkpoint(tmp_path, image_fol
     process.wait()
     state = checkpoint.load_plain(str(kept))
     assert state['step'] > 0 and 0 < state['seconds'] < 60
-    assert_refused(train('--steps=1', '--resume'), 'minutes')  # another schedule
+    assert_refused(train('--steps=1', '--resume'), 'minutes')  # the schedule would be another one
     assert kept.exists()
 
 
@@ -158,7 +158,7 @@ def test_a_run_that_measured_until_its_time_was_over_needs_no_checkpoint(train, 
 
 
 @pytest.mark.slow
-def test_minutes_are_what_the_run_takes(train, tmp_path):
+def test_a_run_takes_as_many_minutes_as_it_was_given(train, tmp_path):
     start = time.time()
     ended = train('--minutes=0.05', '--report-minutes=0.01')
     assert ended.status == 0 and 3 <= time.time() - start < 30
@@ -182,7 +182,7 @@ def test_a_checkpoint_is_neither_overwritten_nor_mixed(train, tmp_path, monkeypa
 
 @pytest.mark.slow
 def test_a_full_disk_at_a_checkpoint_is_one_line_and_leaves_the_old_one(train, tmp_path, monkeypatch):
-    """torch closes its archive after a failed write, and fails at that with an error of its own."""
+    """torch closes its archive after a failed write, which raises an error of its own."""
     monkeypatch.setattr(trainer.Trainer, 'write_weights', lambda *_: (_ for _ in ()).throw(OSError(28, 'full')))
     assert_refused(train('--steps=2'), 'full')
     before = snapshot(tmp_path)

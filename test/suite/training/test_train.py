@@ -1,4 +1,4 @@
-"""RDN_train.py: patches that belong together, a start at bicubic, learning; the way of a GPU, on the CPU."""
+"""RDN_train.py: patches, a start at bicubic, learning, and a GPU's steps, which run on the CPU here."""
 
 import math
 import os
@@ -26,16 +26,16 @@ def interpolation(scale, shape=(8, 4, 2, 2)):
     return model.eval()
 
 
-needs_graphs = pytest.mark.skipif(not hasattr(torch, 'compile'), reason='this torch records no CUDA graphs')
+needs_graphs = pytest.mark.skipif(not hasattr(torch, 'compile'), reason='this torch cannot record CUDA graphs')
 
 
 def draw_on_host(pairs, scale, size, count, seed=0):
-    """uint8 (lr, hr) from numpy."""
+    """Draw patches with numpy: uint8 (lr, hr)."""
     return patches.HostPatches(pairs, scale, size).draw(count, seed)
 
 
 def draw_on_device(pairs, scale, size, count, seed=0):
-    """The same by tensors, on the CPU."""
+    """Draw patches with tensors, on the CPU: uint8 (lr, hr)."""
     torch.manual_seed(seed)
     drawn = patches.DevicePatches(pairs, scale, size, torch.device('cpu')).draw(count)
     assert all(part.dtype == torch.float32 for part in drawn)
@@ -54,14 +54,14 @@ def test_a_low_resolution_patch_is_cut_from_the_reduced_whole_picture(photos, dr
     for small, large in zip(lr, hr):
         own = np.asarray(Image.fromarray(large.transpose(1, 2, 0)).resize((24, 24), Image.BICUBIC)).transpose(2, 0, 1)
         assert np.abs(own[:, 4:-4, 4:-4].astype(int) - small[:, 4:-4, 4:-4]).max() <= 1
-        differs_at_the_border |= bool((own != small).any())  # where the patch alone does not know its surroundings
+        differs_at_the_border |= bool((own != small).any())  # reduced alone, a patch lacks the pixels around it
     assert differs_at_the_border
 
 
 @both_ways
 @pytest.mark.parametrize('scale', cli.SCALES)
-def test_patches_come_in_all_eight_symmetries(photos, scale, draw):
-    picture = images.read_rgb(photos[0]).crop((0, 0, 8 * scale, 8 * scale))  # only one place for a patch of 8
+def test_patches_are_drawn_in_all_eight_symmetries(photos, scale, draw):
+    picture = images.read_rgb(photos[0]).crop((0, 0, 8 * scale, 8 * scale))  # a patch of 8 has only one place in it
     pair = patches.Pair(np.asarray(images.bicubic_downsample(picture, scale)), np.asarray(picture))
     lr, hr = draw([pair], scale, 8, 200)
     for drawn, whole in ((lr, pair.lr), (hr, pair.hr)):
@@ -73,7 +73,7 @@ def test_patches_come_in_all_eight_symmetries(photos, scale, draw):
 
 @both_ways
 def test_patches_come_from_every_place_of_every_picture(draw):
-    """Each pixel has its picture and its place as its colour; some of 3000 patches lie at each corner."""
+    """The colour of each pixel is its picture and place; of 3000 patches, some are at each corner."""
     pairs = []
     for number, (height, width) in enumerate([(9, 11), (8, 8), (10, 8)]):
         place = np.stack(np.broadcast_arrays(np.arange(height)[:, None], np.arange(width), number), 2).astype(np.uint8)
@@ -93,7 +93,7 @@ def test_patches_come_from_every_place_of_every_picture(draw):
 def test_large_and_detailed_pictures_give_more_patches(draw):
     flat = np.zeros((32, 32, 3), np.uint8)  # detail 0 counts as 2
     stripes = flat.copy()
-    stripes[::2] = 8  # 8 from row to row, 0 along them
+    stripes[::2] = 8  # differs by 8 between rows, by 0 between columns
     large = np.full((64, 64, 3), 1, np.uint8)
     pairs = [patches.Pair(picture[::2, ::2], picture) for picture in (flat, stripes, large)]
     lr, _ = draw(pairs, 2, 8, 6000)
@@ -166,12 +166,12 @@ def test_the_average_forgets_its_beginning_first(photos):
     mean = run.steps.average.output.bias.clone()
     for step in range(3):
         run.learn()
-        keep = (step + 1) / (step + 10.0)  # the closed form of a mean that is still young
+        keep = (step + 1) / (step + 10.0)  # the share of the old average, in closed form
         mean = keep * mean + (1 - keep) * run.steps.model.output.bias.detach()
         assert torch.allclose(run.steps.average.output.bias, mean, atol=1e-7)
 
 
-def test_a_trial_leaves_no_trace(photos):
+def test_a_trial_does_not_change_the_run(photos):
     tried, untried = (run_of(plain_steps(interpolation(2), photos), 4) for _ in range(2))
     for _ in range(2):
         tried.learn(), untried.learn()
@@ -184,11 +184,11 @@ def test_a_trial_leaves_no_trace(photos):
 
 
 class Fixed(patches.DevicePatches, patches.HostPatches):
-    """Batches that both ways of drawing would give: one for each step, by turns."""
+    """The same batches for both ways of drawing, one for each step in turn."""
 
     device, batches = torch.device('cpu'), 3
 
-    def __init__(self, photos, size=16):  # no pictures of its own
+    def __init__(self, photos, size=16):  # does not take pictures, as its base classes do
         self.drawn = [draw_on_host([patches.load_pair(photos[0], 2, size)], 2, size, 2, n) for n in range(self.batches)]
         self.calls = 0
 
@@ -202,7 +202,7 @@ class Fixed(patches.DevicePatches, patches.HostPatches):
 
 @needs_graphs
 def test_both_ways_take_the_same_steps(photos):
-    """GraphSteps without its graph, in fp32, against PlainSteps: clipping, Adam and averages are the same."""
+    """GraphSteps without its graph, in fp32, has the same clipping, Adam and averages as PlainSteps."""
     plain = steps.PlainSteps(interpolation(2), Fixed(photos), 2, 0, torch.device('cpu'), False)
     device = graph.GraphSteps(interpolation(2), Fixed(photos), 2, fp16=False, compiled=False)
     before = [tensor.detach().clone() for tensor in plain.weights]
@@ -217,7 +217,7 @@ def test_both_ways_take_the_same_steps(photos):
 
 @needs_graphs
 @pytest.mark.slow
-def test_in_fp16_a_step_that_overflows_is_left_out(photos, monkeypatch):
+def test_in_fp16_a_step_that_overflows_is_skipped(photos, monkeypatch):
     device = graph.GraphSteps(interpolation(2), Fixed(photos), 2, fp16=True, compiled=False)
     computed = []
     device.model.output.register_forward_hook(lambda module, inputs, output: computed.append(output.dtype))
@@ -238,13 +238,13 @@ def test_in_fp16_a_step_that_overflows_is_left_out(photos, monkeypatch):
     assert float(device.optimizer.state[device.weights[0]]['step']) == counted
     assert float(device.scale) == pytest.approx(scale / 2, rel=1e-5) and float(device.loss) == loss
     device.run(4, 60, 1e-3)
-    assert device.is_failing()  # nothing but overflows
+    assert device.is_failing()  # all steps overflow
 
 
 @pytest.mark.slow
 @needs_graphs
-def test_fp16_learns_what_fp32_learns(photos):
-    """The loss of a network that learns three batches by heart, in both precisions."""
+def test_fp16_learns_as_well_as_fp32(photos):
+    """A network that memorizes three batches reaches about the same loss in both precisions."""
     losses = []
     for fp16 in (False, True):
         device = graph.GraphSteps(interpolation(2, (16, 8, 2, 3)), Fixed(photos), 2, fp16=fp16, compiled=False)
@@ -286,7 +286,7 @@ def test_a_run_that_has_only_spikes_ends(photos):
             assert 'back to the last good weights' in run.check()
 
 
-def test_what_computes_is_chosen_by_the_machine(monkeypatch):
+def test_the_way_to_compute_is_chosen_for_the_machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     monkeypatch.setattr(cpu, 'has_bf16', lambda: False)
     assert ways.choose() == ways.Way(torch.device('cpu'), 'fp32')
@@ -309,7 +309,7 @@ def test_what_computes_is_chosen_by_the_machine(monkeypatch):
 
 
 @needs_graphs
-def test_a_way_that_fails_leaves_the_next_one_with_a_line_on_it(photos, monkeypatch, capsys):
+def test_if_a_way_fails_the_next_one_runs_and_a_line_says_why(photos, monkeypatch, capsys):
     class Refused(graph.GraphSteps):
         error: Exception = RuntimeError('inductor:\nno such kernel')
 
@@ -323,7 +323,7 @@ def test_a_way_that_fails_leaves_the_next_one_with_a_line_on_it(photos, monkeypa
     assert isinstance(begun, steps.PlainSteps) and begun.precision == 'fp32'
     said = capsys.readouterr().out
     assert said.count('inductor: no such kernel') == 2 and 'compiling the blocks failed' in said
-    Refused.error = AssertionError()  # without a text
+    Refused.error = AssertionError()  # without a message
     ways.begin(way, interpolation(2), pairs, 16, 2, 0)
     assert 'AssertionError' in capsys.readouterr().out
     Refused.error = RuntimeError('CUDA out of memory. Tried to allocate 20.00 GiB')
@@ -331,7 +331,7 @@ def test_a_way_that_fails_leaves_the_next_one_with_a_line_on_it(photos, monkeypa
         ways.begin(way, interpolation(2), pairs, 16, 2, 0)
 
 
-# In bf16 150 steps gain less; torch computes it without the instructions too, only slowly.
+# In bf16, 150 steps gain less. torch computes bf16 even without the instructions, but slowly.
 @pytest.mark.slow
 @pytest.mark.parametrize('precision, gain', [('fp32', 0.2), pytest.param('bf16', 0.1, marks=pytest.mark.slow)])
 def test_training_learns_more_than_interpolation(train, tmp_path, image_folder, monkeypatch, precision, gain):
@@ -351,7 +351,7 @@ def test_training_learns_more_than_interpolation(train, tmp_path, image_folder, 
     whole, crops = (line.split() for line in ended.out.splitlines()[-3:-1])
     assert whole[-2:] == [f'{figure:.2f}' for figure in evaluation_of(model, image_folder)[:2]]
     assert crops == ['images', 'centre', 'crop', f'{mean.psnr:.2f}', f'{mean.bicubic_psnr:.2f}']
-    assert sorted(os.listdir(str(tmp_path))) == ['images', 'out.pth']  # the checkpoint went
+    assert sorted(os.listdir(str(tmp_path))) == ['images', 'out.pth']  # the checkpoint was removed
 
 
 @pytest.mark.slow
@@ -384,7 +384,7 @@ def evaluation_of(model, folder):
 
 
 @pytest.mark.slow
-def test_weights_to_start_from_say_the_architecture(train, tmp_path, image_folder):
+def test_initial_weights_determine_the_architecture(train, tmp_path, image_folder):
     ended = train('--steps=1', '--init=' + LITE, '--learning-rate=1e-9')
     assert ended.status == 0 and '648,067 parameters' in ended.out
     before, after = checkpoint.load(LITE).state_dict(), weights(tmp_path / 'out.pth')
@@ -425,7 +425,7 @@ def test_pictures_smaller_than_a_patch_are_skipped_and_counted(train, tmp_path, 
 
 
 @pytest.mark.slow
-def test_a_run_says_first_what_it_will_need(train, image_folder):
+def test_a_run_first_prints_the_time_and_memory_that_it_needs(train, image_folder):
     ended = train('--steps=30', '--eval-path', image_folder)
     lines = ended.out.splitlines()
     assert ended.status == 0 and 'parameters' in lines[0] and lines[1].startswith('5 pictures, 1.3 megapixels')
@@ -434,7 +434,7 @@ def test_a_run_says_first_what_it_will_need(train, image_folder):
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_ends_the_run(train, tmp_path):
+def test_a_loss_that_is_not_a_number_ends_the_run(train, tmp_path):
     assert_refused(train('--steps=40', '--learning-rate=1e30'), '--learning-rate')
     assert os.listdir(str(tmp_path)) == ['images']
 
@@ -442,8 +442,8 @@ def test_a_loss_that_is_no_number_ends_the_run(train, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir(SET5), reason='no Set5 here')
 @pytest.mark.parametrize('weights', [LITE, FULL])
-def test_the_cards_figures_come_out_of_its_command(weights):
-    """The tables of weights/README.md, for Set5: tools.evaluate prints the very lines that stand there."""
+def test_the_model_cards_figures_are_the_output_of_its_command(weights):
+    """tools.evaluate prints the lines of weights/README.md's tables for Set5."""
     done = run_python('-m', 'tools.evaluate', '--weights', weights, SET5, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     with open(os.path.join(ROOT, 'weights', 'README.md')) as file:

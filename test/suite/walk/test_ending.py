@@ -1,4 +1,4 @@
-"""The last lines of run.sh: what to do next."""
+"""The last lines of run.sh: the next commands."""
 
 import os
 import sys
@@ -36,18 +36,18 @@ def activated(monkeypatch):
 
 
 @pytest.mark.parametrize('weights', [shipped_weights.LITE, LITE])
-def test_the_last_line_enlarges_ones_own_photograph(activated, weights):
+def test_the_last_line_shows_how_to_enlarge_a_photograph(activated, weights):
     assert next_lines(weights) == ['source .venv/bin/activate && python3 RDN_upscale.py photo.jpg']
 
 
-def test_an_environment_elsewhere_is_named_whole(monkeypatch):
+def test_an_environment_elsewhere_has_its_full_path(monkeypatch):
     monkeypatch.setattr(sys, 'prefix', '/my environments/a')
     assert next_lines() == ["source '/my environments/a/bin/activate' && python3 RDN_upscale.py photo.jpg"]
     monkeypatch.setattr(sys, 'prefix', sys.base_prefix)
     assert next_lines() == ['python3 RDN_upscale.py photo.jpg']
 
 
-def test_other_weights_than_the_compact_ones_are_named(activated):
+def test_weights_are_named_unless_they_are_the_compact_ones(activated):
     assert next_lines('/my/rdn_x2.pth')[-1].endswith(' python3 RDN_upscale.py photo.jpg --model /my/rdn_x2.pth')
 
 
@@ -58,5 +58,5 @@ def test_on_a_device_the_comparison_with_the_gpu_comes_first(activated):
     assert len(next_lines(is_accelerator=True, steps='measure')) == 2
 
 
-def test_where_the_accuracy_is_lost_the_only_line_shows_where():
+def test_after_lost_accuracy_the_only_line_makes_a_report():
     assert next_lines(verdict=LOST) == ['python3 RDN_postprocess.py --report=result/report']

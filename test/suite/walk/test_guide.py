@@ -1,4 +1,4 @@
-"""The guide as people walk it: the pages' own lines, the acceptance scripts, run.sh."""
+"""Follow the guide like a user: the commands of the pages, the acceptance scripts, run.sh."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from vendor import CANN6, TENSORRT_7
 
 
 def run_blocks(blocks, folder):
-    """Run each block in a shell of its own, as a person may; returns what they printed, and what went to stderr."""
+    """Run each block in a new shell, as a user may, and return (their stdout, their stderr)."""
     out = err = ''
     for block in blocks:
         status, printed, complained = shell(f'set -e; deactivate() {{ :; }}\n{block}', folder)
@@ -24,7 +24,7 @@ def run_blocks(blocks, folder):
 
 
 @pytest.mark.slow
-def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
+def test_the_readmes_commands_run_unchanged(server, image_folder, tmp_path):
     trtexec = tmp_path / 'tools' / 'trtexec'
     trtexec.write_text(
         f"#!/bin/sh\n[ \"$*\" = '--onnx=rdn_x2.onnx --fp16 --shapes=image:1x3x114x114' ] || exit 1\ncat <<'END'\n{TENSORRT_7}END\n"
@@ -40,10 +40,10 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
     out, _ = run_blocks(blocks, server)
     assert abs(average(server) - 34.61) < 0.02  # the README's figure for these photographs
     assert '[1, 64, 2, 2, 114, 114] added' in out and 'outputs: RDN_infer.py' in out
-    # The last outputs of this walk are RDN_infer.py's: this machine's speed, and crops.
+    # RDN_infer.py wrote the last outputs, so the speed is this machine's, and the accuracy is that of crops.
     status, out, err = shell(last, server)
     assert status == 1, out + err
-    assert re.search(r'^host bs1 fps:[\d.]+$', out, re.MULTILINE) and "T4 bs1 fps:25.393 (trtexec's, as given)" in out
+    assert re.search(r'^host bs1 fps:[\d.]+$', out, re.MULTILINE) and 'T4 bs1 fps:25.393 (trtexec, no record)' in out
     assert re.search(r' 34\.61 \(centre crop\) +other images$', out, re.MULTILINE), out
     assert re.search(r' T4 25\.393 +host [\d.]+ +not met$', out, re.MULTILINE) and 'by RDN_infer.py' in out, out
     kernel = tmp_path / 'cann' / 'latest' / CANN6
@@ -51,23 +51,23 @@ def test_lines_of_the_readme_run_as_they_stand(server, image_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_lines_of_the_other_pages_run_as_they_stand(house):
+def test_the_other_pages_commands_run_unchanged(house):
     small = 'import sys; from PIL import Image; [Image.open(p).reduce(4).save(p) for p in sys.argv[1:]]'
     before = [
         'python3 sample_images.py sample_images',
         f'python3 RDN_pth2onnx.py --input-file={LITE} --output-file=rdn_x2.onnx',
-        f"python3 -c '{small}' sample_images/*",  # the suite has no time for whole photographs
+        f"python3 -c '{small}' sample_images/*",  # whole photographs would take too long
     ]
     pictures, profile = page_blocks('docs/pictures.md'), page_blocks('docs/performance.md')
     assert 'RDN_upscale.py' in ''.join(pictures) and '--tile' in ''.join(pictures) and '-profiling' in ''.join(profile)
     out, err = run_blocks(before + pictures + profile, house)
-    assert not err and '5 done, in enlarged' in out and 'report: ./result/index.html' in out
+    assert not err and '5 done; results: enlarged' in out and 'report: ./result/index.html' in out
     assert (house / 'enlarged' / 'index.html').exists() and (house / 'enlarged' / 'rocket_x2.jpg').exists()
     assert 'Transpose' in out
 
 
 @pytest.mark.slow
-def test_a_device_takes_the_guides_network_without_a_download(house, modern):
+def test_a_device_uses_the_guides_network_without_a_download(house, modern):
     modern('310P3')
     (house / 'rdn_x2.pth').unlink()
     shutil.copy(FULL, str(house / 'weights'))
@@ -102,7 +102,7 @@ def test_acceptance_scripts_convert_run_and_print_both_figures(server, image_fol
         ('bash run.sh --what', '--what'),
     ],
 )
-def test_wrong_use_of_a_shell_script_is_one_line(house, command, words):
+def test_wrong_use_of_a_shell_script_prints_one_line(house, command, words):
     status, _, err = shell(command, house)
     assert status not in (0, 127) and words in err and err.count('\n') == 1, err
 
@@ -118,7 +118,7 @@ def test_wrong_use_of_a_shell_script_is_one_line(house, command, words):
         ('python3.6', 'x86_64', ''),
     ],
 )
-def test_python_is_found_on_path_and_behind_pyenvs_names(house, tmp_path, asked, machine, found):
+def test_python_is_found_on_path_and_behind_pyenvs_shims(house, tmp_path, asked, machine, found):
     def program(path, version, works=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         body = f'import sys; sys.version_info = {version}; exec(sys.argv[2])'
@@ -139,7 +139,7 @@ def test_python_is_found_on_path_and_behind_pyenvs_names(house, tmp_path, asked,
 
 
 @pytest.mark.slow
-def test_run_sh_walks_with_onnx_runtime_where_there_is_no_device(house):
+def test_run_sh_uses_onnx_runtime_without_a_device(house):
     (house / 'rdn_x2.pth').unlink()
     before = set(snapshot(house))
     status, out, err = shell(f'cd / && bash {house}/run.sh', house)
@@ -149,7 +149,7 @@ def test_run_sh_walks_with_onnx_runtime_where_there_is_no_device(house):
     first = average(house)
     assert all(is_ignored(name) for name in set(snapshot(house)) - before)
 
-    # The commands that it shows give the same when copied.
+    # The commands that it prints give the same result when copied.
     shown = [line[2:] for line in out.splitlines() if line.startswith('$ ')]
     for name in ('result.json', 'rdn_x2.onnx'):
         (house / name).unlink()
@@ -163,7 +163,7 @@ def test_run_sh_walks_with_onnx_runtime_where_there_is_no_device(house):
     status, out, err = shell('cd test && bash ../run.sh --dataset="../my own"', house)
     assert status == 0, out + err
     named = [line.split()[0] for line in out.splitlines() if line.startswith(('coffee ', 'chelsea ', 'rocket '))]
-    assert named == 2 * ['chelsea', 'coffee']  # against PyTorch, and in the table of PSNRs
+    assert named == 2 * ['chelsea', 'coffee']  # in the comparison with PyTorch, and in the table of PSNRs
     assert 'verdict    accuracy kept: loss 0.00 dB' in out
     assert sorted(os.listdir(str(house / 'result' / 'images'))) == [
         'chelsea_sheet.png',
@@ -174,7 +174,7 @@ def test_run_sh_walks_with_onnx_runtime_where_there_is_no_device(house):
 
 
 @pytest.mark.slow
-def test_run_sh_uses_the_device_where_there_is_one(server):
+def test_run_sh_uses_the_device_if_there_is_one(server):
     os.makedirs(str(server / 'result' / 'dumpOutput_device0'))
     (server / 'result' / 'dumpOutput_device0' / 'stale_1.txt').write_text('1')
     status, out, err = shell('bash run.sh', server)
@@ -189,14 +189,14 @@ def test_a_figure_of_an_earlier_run_is_not_shown_when_the_tool_fails(server, nar
     perf = server / 'result' / 'perf_vision_batchsize_1_device_0.txt'
     perf.parent.mkdir()
     perf.write_text('[infer] Interface throughputRate: 9999\n')
-    (server / ('benchmark.' + os.uname().machine)).write_text('#!/bin/sh\n')  # and does not say so
+    (server / ('benchmark.' + os.uname().machine)).write_text('#!/bin/sh\n')  # ends with success, but runs nothing
     shutil.copy(narrow[0], str(server / 'rdn_x2.pth'))
     status, out, _ = shell('bash run.sh', server)
     assert status and './benchmark' in out and 'fps' not in out.split('./benchmark')[-1]
-    assert perf.read_text() == '[infer] Interface throughputRate: 9999\n'  # as it was: nothing half-new
+    assert perf.read_text() == '[infer] Interface throughputRate: 9999\n'  # unchanged
 
 
-INTERPOLATING = (  # weights of a scale that compute about what bicubic computes
+INTERPOLATING = (  # writes weights of a scale whose results resemble bicubic interpolation
     'import sys, torch, models; from rdn.training import trainer; scale = int(sys.argv[1]); '
     'network = models.RDN(scale, 3, 8, 8, 1, 1); trainer.begin_as_interpolation(network); '
     'torch.save(network.state_dict(), f"x{scale}.pth")'
@@ -205,8 +205,8 @@ INTERPOLATING = (  # weights of a scale that compute about what bicubic computes
 
 @pytest.mark.slow
 @pytest.mark.parametrize('scale, side', [(3, 76), (4, 57)])
-def test_run_sh_walks_with_the_scale_of_the_weights(server, scale, side):
-    """On the device's tools; the commands that it shows give the same when copied, with RDN_infer.py in their place."""
+def test_run_sh_uses_the_scale_of_the_weights(server, scale, side):
+    """The device's tools run the model. The printed commands, with RDN_infer.py for the tool, give the same result."""
     make = f'python3 -c {shlex.quote(INTERPOLATING)} {scale}'
     status, out, err = shell(f'{make} && bash run.sh --weights x{scale}.pth', server)
     assert status == 0, out + err
@@ -226,7 +226,7 @@ def test_run_sh_walks_with_the_scale_of_the_weights(server, scale, side):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.path.isdir(SET5), reason='no shared data here')
+@pytest.mark.skipif(not os.path.isdir(SET5), reason='the images of Set5 are missing')
 def test_set5_has_the_psnr_of_the_readme(house):
     status, out, err = shell(f'bash run.sh --dataset {os.path.abspath(SET5)}', house)
     assert status == 0, out + err

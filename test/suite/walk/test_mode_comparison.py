@@ -1,4 +1,4 @@
-"""run.sh --compare-modes: a row for each graph and mode, and the fastest one that keeps the accuracy."""
+"""run.sh --compare-modes: a row for each graph and mode, and the fastest one that keeps accuracy."""
 
 import os
 import re
@@ -37,27 +37,27 @@ def test_the_fastest_row_within_both_limits_is_marked():
     assert [cell[3:] for cell in cells[2:4]] == [('0.040', '0.090', '2', 'kept'), ('0.060', '0.060', '3', 'not kept')]
 
 
-def test_a_row_without_a_finite_loss_is_not_taken():
+def test_a_row_without_a_finite_loss_is_never_the_fastest():
     assert mode_comparison.fastest([row(float('nan'), 0.0, 9)]) is None
 
 
-def test_each_graph_is_compared_in_each_mode_and_what_does_not_depend_on_it_once():
+def test_each_graph_is_compared_in_each_mode_and_pytorch_only_once():
     pairs = mode_comparison.pairs_of(host.MODES)
     assert len(set(pairs)) == len(pairs) == 4 * 3 + 2
     assert [graph.name for graph, mode in pairs if mode.title == 'fp16, PyTorch'] == ['']
 
 
-def test_failed_rows_say_why_below_the_table_and_none_is_recommended():
+def test_the_reasons_of_failed_rows_follow_the_table_and_no_row_is_recommended():
     failed = mode_comparison.ModeRow(OTHER, FAST, reason='RDN_infer.py: no OpenVINO')
     lines = mode_comparison.describe(plan_of('w.pth'), [failed, row(-1.0, -2.0)])
     assert any(
         line.startswith('failed ') and line.endswith('deconv, concat | bf16, OpenVINO: RDN_infer.py: no OpenVINO')
         for line in lines
     )
-    assert 'none is within the limits' in lines[-1]
+    assert 'no mode is within the limits' in lines[-1]
 
 
-def test_a_command_that_fails_is_a_reason_and_ctrl_c_ends_all():
+def test_a_failed_command_is_a_rows_reason_and_ctrl_c_ends_the_comparison():
     def ended(status):
         return mode_comparison.attempt(lambda run: walk_steps.check(status))
 
@@ -67,28 +67,28 @@ def test_a_command_that_fails_is_a_reason_and_ctrl_c_ends_all():
 
 
 @pytest.mark.parametrize('status', [129, 143])
-def test_a_signal_to_end_is_no_row_that_failed(status):
+def test_a_signal_ends_the_comparison(status):
     def signalled(run):
-        sys.exit(status)  # as the handlers of SIGHUP and SIGTERM do, wherever the process is
+        sys.exit(status)  # like the handlers of SIGHUP and SIGTERM
 
     with pytest.raises(SystemExit) as ended:
         mode_comparison.attempt(signalled)
     assert ended.value.code == status
 
 
-def test_the_reason_is_the_last_line_that_a_command_wrote_to_stderr():
+def test_the_reason_is_the_last_line_of_the_commands_stderr():
     line = "import sys; print('a', file=sys.stderr); sys.exit('b: no such file')"
     assert mode_comparison.attempt(lambda run: walk_steps.check(run('python3', '-c', line))) == 'b: no such file'
 
 
-def test_the_time_left_follows_from_the_rows_so_far():
+def test_the_time_left_is_estimated_from_the_finished_rows():
     assert mode_comparison.describe_progress(0, 14, 0.0) == 'row 1 of 14'
     assert mode_comparison.describe_progress(2, 14, 120.0) == 'row 3 of 14, about 12 minutes left'
 
 
 @pytest.fixture
 def in_this_process(script, monkeypatch, tmp_path, photos):
-    """The walk's steps as calls of this process, in a folder with one photograph."""
+    """Run the walk's steps in this process, in a folder with one photograph."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'photos').mkdir()
     shutil.copy(photos[0], str(tmp_path / 'photos'))
@@ -104,9 +104,7 @@ def in_this_process(script, monkeypatch, tmp_path, photos):
 
 
 @pytest.mark.slow
-def test_a_comparison_on_this_machine_measures_what_runs_and_goes_on_after_what_does_not(
-    in_this_process, narrow, monkeypatch, capsys
-):
+def test_a_comparison_on_this_machine_continues_after_a_failed_row(in_this_process, narrow, monkeypatch, capsys):
     modes = (
         SLOW._replace(is_slow=True),
         base.Mode('impossible', 'impossible', ['-engine=onnxruntime', '-precision=fp16']),
@@ -128,7 +126,7 @@ def test_a_comparison_on_this_machine_measures_what_runs_and_goes_on_after_what_
 
 
 def rows_of(out):
-    """(graph, mode) -> the row's other cells: loss, worst image, images/s, accuracy; of the table in the last lines."""
+    """Return the rows of the last table: (graph, mode) -> [loss, worst image, images/s, accuracy]."""
     cells: Any = (re.split(r'  +', line[3:].strip()) for line in out.split('worst image')[-1].splitlines()[1:])
     return {(each[0], each[1]): each[2:] for each in cells if len(each) == 6}
 
@@ -153,9 +151,7 @@ def test_run_sh_compares_the_modes_of_an_old_toolkit(server, narrow, photos, tmp
 
 
 @pytest.mark.slow
-def test_modes_of_a_toolkit_of_today_that_the_chip_lacks_are_rows_that_say_so(
-    in_this_process, modern, narrow, monkeypatch, capsys
-):
+def test_modes_that_the_chip_lacks_are_failed_rows(in_this_process, modern, narrow, monkeypatch, capsys):
     modern()
     monkeypatch.setattr(mode_comparison, 'GRAPHS', (GRAPH,))
     machine = choice.find_machine('ais_bench', 0, None, 'all')

@@ -1,4 +1,4 @@
-"""run.sh, the acceptance scripts and the README's lines on a server of today: CANN 7 to 9, ais_bench, any chip, any batch."""
+"""run.sh, the acceptance scripts and the README's commands on a current server: CANN 7 to 9, ais_bench, any chip."""
 
 import json
 import os
@@ -29,7 +29,7 @@ from helpers import (
 )
 from vendor import list_chips, summary
 
-# --- what it runs on
+# --- the choice of chip and tool
 
 
 def machine(**given):
@@ -55,13 +55,13 @@ def test_chip_and_tool_are_found(modern, card, device, chip, soc_version, device
 
 
 @pytest.mark.parametrize('value', ['0', 'x', '-1'])
-def test_a_number_of_devices_that_cannot_be_is_named(modern, value):
+def test_an_invalid_number_of_devices_is_named(modern, value):
     modern('310P3', CHIPS=value)
     with pytest.raises(ValueError, match=f'CHIPS={value}: '):
         machine()
 
 
-def test_models_that_are_converted_are_measured_without_atc(modern):
+def test_converted_models_are_measured_without_atc(modern):
     folder = modern('310P3')
     (folder / 'atc').unlink()
     found = machine(steps='measure')
@@ -70,7 +70,7 @@ def test_models_that_are_converted_are_measured_without_atc(modern):
 
 
 @pytest.mark.parametrize('name', ['310B', '910'])
-def test_a_familys_name_asks_for_the_chip(modern, name):
+def test_a_family_is_refused_until_the_chip_is_named(modern, name):
     modern(name)
     with pytest.raises(ValueError, match=f"npu-smi shows only the chip's family, {name}.*--soc-version=Ascend"):
         machine()
@@ -94,13 +94,13 @@ def test_a_chip_that_the_toolkit_does_not_know_is_refused_before_anything_is_con
 
 
 @pytest.mark.parametrize('card, name', [('950PR', '950PR_9579'), ('910C', '910_9392')])
-def test_chips_whose_name_the_board_completes_are_found(modern, card, name):
+def test_chips_are_found_if_the_board_completes_their_name(modern, card, name):
     modern(card)
     found = machine()
     assert (found.device.name, found.chip.name, found.soc_version) == ('ais_bench', name, f'Ascend{name}')
 
 
-def test_atc_without_npu_smi_asks_for_the_chip_but_beside_benchmark(modern, monkeypatch, tmp_path):
+def test_atc_without_npu_smi_asks_for_the_chip_unless_benchmark_is_installed(modern, monkeypatch, tmp_path):
     folder = modern()
     (folder / 'npu-smi').unlink()
     with pytest.raises(ValueError, match='npu-smi is missing, so the chip is unknown'):
@@ -112,7 +112,7 @@ def test_atc_without_npu_smi_asks_for_the_chip_but_beside_benchmark(modern, monk
     assert (found.device.name, found.chip.name, found.soc_version) == ('benchmark', '310', 'Ascend310')
 
 
-def test_atc_without_a_tool_for_inference_is_not_silently_the_host(modern):
+def test_atc_without_an_inference_tool_falls_back_to_the_host_and_says_why(modern):
     folder = modern()
     (folder / 'python3').write_text('#!/bin/sh\nexit 1\n')
     found = machine()
@@ -120,14 +120,14 @@ def test_atc_without_a_tool_for_inference_is_not_silently_the_host(modern):
     assert 'atc is here, but no benchmark.' in found.describe([1]) and 'no ais_bench in' in found.describe([1])
 
 
-def test_the_chip_that_computes_is_recorded_whatever_atc_is_told(modern, capsys):
+def test_the_computing_chip_is_recorded_even_if_atc_converts_for_another(modern, capsys):
     modern('310P3')
     found = machine(soc_version='Ascend310P1')
     assert found.chip.name == '310P3' and found.soc_version == 'Ascend310P1'
     assert 'npu-smi shows 310P3; atc converts for Ascend310P1' in capsys.readouterr().out
 
 
-def test_devices_on_a_card_may_be_said(modern, monkeypatch):
+def test_the_user_can_give_the_number_of_devices_on_a_card(modern, monkeypatch):
     modern('310P3', CHIPS='2')
     assert machine().chip.card_devices == 2
 
@@ -139,14 +139,14 @@ def test_devices_on_a_card_may_be_said(modern, monkeypatch):
         ('--batch-size 1,x', '--batch-size'),
         ('--batch-size 0', '--batch-size'),
         ('--batch-size 4,4', 'twice'),
-        ('--device-id=-1', 'a whole number from 0 on'),
-        ('--batch-size 1,-4', 'whole numbers from 1 on'),
+        ('--device-id=-1', 'a whole number of at least 0'),
+        ('--batch-size 1,-4', 'whole numbers of at least 1'),
         ('--with gpu', '--with'),
         ('--with benchmark', '--with=benchmark: no benchmark'),
         ('--device-id 3', 'lists no device 3'),
     ],
 )
-def test_a_flag_that_is_wrong_is_named(house, modern, flags, words):
+def test_a_wrong_flag_is_named(house, modern, flags, words):
     modern('300I Duo')
     status, out, err = shell(f'bash run.sh {flags}', house)
     assert status not in (0, 127) and words in err and err.count('\n') == 1 and err.startswith('run.sh: '), out + err
@@ -196,7 +196,7 @@ def git_files(folder):
 
 
 @pytest.mark.slow
-def test_one_batch_size_ends_as_the_guide_does(house, modern, narrow, image_folder):
+def test_one_batch_size_ends_like_the_guide(house, modern, narrow, image_folder):
     modern('910B1')
     shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
     status, out, err = shell(f'bash run.sh --dataset {image_folder} --batch-size 4', house)
@@ -204,7 +204,7 @@ def test_one_batch_size_ends_as_the_guide_does(house, modern, narrow, image_fold
     assert 20 < average(house) < 40 and '| 910B1 | 4 |' in out and 'best' not in out
     status, out, _ = shell('python3 test/parse.py result/bs4/pure_summary.json', house)
     assert re.match(r'910B1 bs4 fps:[\d.]+\n$', out)
-    # The figures of an earlier walk on this machine's processor do not mix with these.
+    # The figures of the walk before, on a device, do not mix with those of this machine's processor.
     status, out, err = shell(f'bash run.sh --dataset {image_folder} --batch-size 4 --with host', house)
     assert status == 0 and not err, out + err
     assert '| host | 4 |' in out and '910B1' not in out.split('test/batches.py')[1]
@@ -212,7 +212,7 @@ def test_one_batch_size_ends_as_the_guide_does(house, modern, narrow, image_fold
 
 
 @pytest.mark.slow
-def test_a_second_walk_waits_its_turn_and_a_stale_result_is_not_left(house, modern, narrow, image_folder):
+def test_a_second_walk_in_a_folder_is_refused_and_stale_results_are_removed(house, modern, narrow, image_folder):
     modern('310P3')
     shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
     (house / 'result.json').write_text('{"value": [{"key": "Avg PSNR", "value": "99"}]}')
@@ -221,11 +221,11 @@ def test_a_second_walk_waits_its_turn_and_a_stale_result_is_not_left(house, mode
     status, out, err = shell(both, house)
     assert status == 1 and 'another walk runs in this folder' in err and 'RDN_pth2onnx' not in out, out + err
     assert '| 310P3 | 2 |' in (house / 'first.log').read_text()
-    assert not (house / 'result.json').exists()  # of a walk before: the new ones stand in result/bs1 and bs2
+    assert not (house / 'result.json').exists()  # it was an earlier walk's; the new ones are in result/bs1 and bs2
 
 
 @pytest.mark.slow
-def test_a_failing_tool_ends_the_walk_and_nothing_else_computes_instead(house, modern, narrow, image_folder):
+def test_a_failing_tool_ends_the_walk_without_a_fallback(house, modern, narrow, image_folder):
     folder = modern()
     shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
     python = folder / 'python3'
@@ -241,12 +241,12 @@ def test_a_failing_tool_ends_the_walk_and_nothing_else_computes_instead(house, m
 
 
 @pytest.mark.slow
-def test_the_acceptance_scripts_take_ais_bench_and_several_sizes(house, modern, narrow, image_folder, tmp_path):
+def test_the_acceptance_scripts_use_ais_bench_and_several_batch_sizes(house, modern, narrow, image_folder, tmp_path):
     modern('310B4')
     shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
     os.rename(str(image_folder), str(tmp_path / 'set5'))
     status, out, err = shell(f'bash test/eval_acc_perf.sh --datasets_path={tmp_path} --batch-size=1,4', house)
-    assert status == 1 and 'no rdn_x2_bs1.om: bash test/pth2om.sh makes it' in err
+    assert status == 1 and 'rdn_x2_bs1.om: no such file: bash test/pth2om.sh writes it' in err
     status, out, err = shell('bash test/pth2om.sh rdn_x2.pth --batch-size=1,4', house)
     assert status == 0 and out.endswith('rdn_x2_bs1.om, rdn_x2_bs4.om ready\n'), out + err
     status, out, err = shell(f'bash test/eval_acc_perf.sh --datasets_path={tmp_path} --batch-size=1,4', house)
@@ -259,8 +259,8 @@ def test_the_acceptance_scripts_take_ais_bench_and_several_sizes(house, modern, 
 
 
 @pytest.mark.slow
-def test_a_lost_accuracy_is_the_verdict_and_the_status(house, modern, narrow, image_folder, tmp_path):
-    """The model of one network is measured beside the weights of another."""
+def test_lost_accuracy_shows_in_the_verdict_and_the_status(house, modern, narrow, image_folder, tmp_path):
+    """A model is measured with the weights of another network as reference."""
     modern('310P3')
     shutil.copy(narrow[0], str(house / 'rdn_x2.pth'))
     os.rename(str(image_folder), str(tmp_path / 'set5'))
@@ -276,7 +276,7 @@ def test_a_lost_accuracy_is_the_verdict_and_the_status(house, modern, narrow, im
     assert status == 1 and 'made from rdn_x2.pth, which is missing or was changed since' in err
     status, out, err = shell(f'{measure} --no-reference', house)
     assert status == 0 and 'verdict    none: the outputs were not compared with PyTorch' in out, out + err
-    (house / 'rdn_x2_bs1.run.json').unlink()  # as where somebody called atc
+    (house / 'rdn_x2_bs1.run.json').unlink()  # as if the user had called atc
     assert 'verdict    none' in shell(measure, house)[1]
     status, out, err = shell(f'{measure} --weights={house}/other.pth', house)
     assert status == 3 and 'verdict    accuracy not kept: ' in out and '==== performance' in out, out + err
@@ -286,9 +286,9 @@ def test_a_lost_accuracy_is_the_verdict_and_the_status(house, modern, narrow, im
 
 
 @pytest.mark.slow
-def test_lines_of_the_readme_for_ais_bench_run_as_they_stand(house, modern, image_folder):
+def test_the_readmes_commands_for_ais_bench_run_unchanged(house, modern, image_folder):
     folder = modern('310P3')
-    toolkit = house.parent / 'home' / 'Ascend' / 'cann'  # which env.sh alone finds
+    toolkit = house.parent / 'home' / 'Ascend' / 'cann'  # only env.sh finds it
     (toolkit / 'bin').mkdir(parents=True)
     os.rename(str(folder / 'atc'), str(toolkit / 'bin' / 'atc'))
     (toolkit / 'set_env.sh').write_text(f'export PATH={toolkit}/bin:$PATH\n')
@@ -298,17 +298,17 @@ def test_lines_of_the_readme_for_ais_bench_run_as_they_stand(house, modern, imag
     wanted = ('RDN_pth2onnx', 'atc --f', 'RDN_preprocess', 'ais_bench')
     blocks = [block for block in text if any(word in block for word in wanted)]
     assert len(blocks) == len(wanted)
-    # As the page says: .venv is active, in a new shell for each block.
+    # As on the page, each block runs in a new shell with an active .venv.
     before = f'export PATH={folder}:{BARE_PATH} HOME={house.parent}/home; set -e; source {sys.prefix}/bin/activate'
     for block in blocks:
         block = block.replace('--soc_version=Ascend310)', '--soc_version=Ascend310P3)')
         status, out, err = shell(f'{before}\n{block}', house)
         assert status == 0, block + out + err
     assert abs(average(house) - 34.61) < 0.02  # the README's figure for these photographs
-    assert re.search(r"^NPU bs1 fps:[\d.]+ \(ais_bench's, as given\)$", out, re.MULTILINE), out
+    assert re.search(r'^NPU bs1 fps:[\d.]+ \(ais_bench, no record\)$', out, re.MULTILINE), out
 
 
-# --- pyACL, where there is neither benchmark nor ais_bench
+# --- pyACL, without benchmark and ais_bench
 
 
 PYACL = os.path.join(ROOT, 'test', 'standins', 'pyacl')
@@ -316,7 +316,7 @@ PYACL = os.path.join(ROOT, 'test', 'standins', 'pyacl')
 
 @pytest.fixture
 def bare_server(modern, monkeypatch):
-    """bare_server('310P3'): a server of today whose Python has no ais_bench; its toolkit's module acl is on PYTHONPATH."""
+    """bare_server('310P3'): a current server without ais_bench, whose toolkit's module acl is on PYTHONPATH."""
 
     def install(card='310P3'):
         folder = modern(card)
@@ -330,7 +330,7 @@ def bare_server(modern, monkeypatch):
 
 
 @pytest.mark.slow
-def test_pyacl_is_taken_where_the_other_tools_are_not_here(bare_server, monkeypatch):
+def test_pyacl_is_used_if_the_other_tools_are_missing(bare_server, monkeypatch):
     folder = bare_server()
     found = machine()
     assert (found.device.name, found.chip.name, found.soc_version) == ('acl', '310P3', 'Ascend310P3')
@@ -344,7 +344,7 @@ def test_pyacl_is_taken_where_the_other_tools_are_not_here(bare_server, monkeypa
     (folder / 'npu-smi').write_text('#!/bin/sh\necho dcmi module initialize failed. ret is -8005\nexit 1\n')
     assert machine().soc_version == 'Ascend310B4'
     (folder / 'npu-smi').unlink()
-    assert machine().soc_version == 'Ascend310B4'  # pyACL says it
+    assert machine().soc_version == 'Ascend310B4'  # from pyACL
     monkeypatch.setenv('STANDIN_ACL_OLD', '1')
     with pytest.raises(ValueError, match='npu-smi is missing, so the chip is unknown'):
         machine()
@@ -353,7 +353,7 @@ def test_pyacl_is_taken_where_the_other_tools_are_not_here(bare_server, monkeypa
     assert machine().device.name == 'host' and 'pyACL is here, but no atc on PATH' in machine().reason
 
 
-def test_pyacl_is_taken_before_the_processor_and_after_ais_bench(modern, monkeypatch):
+def test_pyacl_is_preferred_to_the_processor_but_not_to_ais_bench(modern, monkeypatch):
     modern()
     monkeypatch.setenv('PYTHONPATH', PYACL)
     assert machine().device.name == 'ais_bench' and machine(wanted='acl').device.name == 'acl'
@@ -377,7 +377,7 @@ def test_a_module_acl_that_does_not_load_is_named(bare_server, tmp_path, monkeyp
 
 @pytest.mark.slow
 @pytest.mark.parametrize('batch_size', ['1', '1,4'])
-def test_the_walk_by_pyacl_ends_with_the_devices_verdict_and_speed(
+def test_a_walk_with_pyacl_ends_with_the_devices_verdict_and_speed(
     house, bare_server, monkeypatch, narrow, image_folder, batch_size
 ):
     bare_server('300I Duo')
@@ -408,7 +408,7 @@ def test_the_walk_by_pyacl_ends_with_the_devices_verdict_and_speed(
 
 @pytest.fixture
 def measured(tmp_path, monkeypatch):
-    """measured(size, rate, chip='310P3'): a folder as run.sh leaves it; returns its name."""
+    """measured(size, rate, chip='310P3') makes a folder like run.sh, and returns its name."""
     monkeypatch.chdir(tmp_path)
 
     def make(size, rate, chip='310P3', psnr=38.27, outputs_of=None, name=None):
@@ -440,7 +440,7 @@ def test_the_table_is_sorted_and_marks_the_fastest(script, measured):
 
 
 @pytest.mark.parametrize('known_set, shown', [('set5', 'set5'), ('other', 'other images'), (None, 'images unknown')])
-def test_a_sets_name_stands_for_its_own_images_alone(script, measured, known_set, shown):
+def test_a_sets_name_is_shown_only_for_its_own_images(script, measured, known_set, shown):
     folder = measured(1, 47)
     origin = result.read_origin(f'{folder}/result.json')
     assert origin
@@ -456,7 +456,7 @@ def test_a_card_of_four_devices_has_four_times_the_rate(script, measured):
     assert '| host | 4 | images, centre crop | 38.27 | 5.000 | - |' in host
 
 
-def test_speed_and_accuracy_of_two_runs_are_not_put_together(script, measured):
+def test_speed_and_accuracy_of_different_runs_are_not_combined(script, measured):
     other = run_record.Record('RDN_infer.py', None, None, None, 'host', 4, DIGEST, None)
     assert_refused(
         script('batches', measured(4, 37, outputs_of=other)),
@@ -466,17 +466,17 @@ def test_speed_and_accuracy_of_two_runs_are_not_put_together(script, measured):
     )
     assert_refused(script('batches', measured(1, 47), measured(1, 40, name='again')), 'same batch size')
     os.remove('bs1/pure_summary.json')
-    assert_refused(script('batches', 'bs1'), 'bs1', 'no file in it')
+    assert_refused(script('batches', 'bs1'), 'bs1', 'no file with the speed')
     os.remove('bs1/result.json')
     assert_refused(script('batches', 'bs1'), 'bs1/result.json')
 
 
-def test_a_speed_of_another_network_is_not_put_beside_an_accuracy(script, measured):
+def test_speed_and_accuracy_of_different_networks_are_not_combined(script, measured):
     other = run_record.Record('ais_bench', None, None, None, '310P3', 4, OTHER_DIGEST, None)
     assert_refused(script('batches', measured(4, 37, outputs_of=other)), 'of two runs: model 222222222222')
 
 
-def test_rows_of_two_prepared_sets_are_refused(script, measured):
+def test_rows_of_different_prepared_sets_are_refused(script, measured):
     record = run_record.Record('ais_bench', None, None, None, '310P3', 1, DIGEST, DIGEST)
     folders = [
         measured(1, 47, outputs_of=record),
@@ -485,7 +485,7 @@ def test_rows_of_two_prepared_sets_are_refused(script, measured):
     assert_refused(script('batches', *folders), 'bs1 and bs4', 'two prepared sets')
 
 
-def test_parameters_are_named_only_of_what_was_measured(script, measured, narrow):
+def test_parameters_are_shown_only_for_the_measured_model(script, measured, narrow):
     folder = measured(1, 47)
     assert 'parameters' not in script('batches', folder, f'--model={narrow[1]}').out.split("vendor's 310P3: ")[0]
     digest = files.digest(narrow[1])
@@ -499,7 +499,7 @@ def test_the_published_figures_are_the_vendors():
 
 
 @pytest.mark.parametrize('what, of_speed', [('precision', 'bf16'), ('engine', 'OpenVINO in bf16'), ('version', 'OpenVINO 2023.1')])  # fmt: skip
-def test_a_speed_of_another_precision_engine_or_version_is_not_put_beside_an_accuracy(script, measured, what, of_speed):
+def test_speed_and_accuracy_of_different_engines_or_precisions_are_not_combined(script, measured, what, of_speed):
     known: dict = {'engine': 'CPUExecutionProvider', 'version': 'ONNX Runtime 1.22.0', 'precision': 'fp32'}
     record = run_record.Record('RDN_infer.py', chip='host', batch_size=1, model=DIGEST, manifest=None, **known)
     folder = measured(1, 47, outputs_of=record)
@@ -513,7 +513,7 @@ def test_a_speed_of_another_precision_engine_or_version_is_not_put_beside_an_acc
         assert_refused(script('batches', folder), f'{folder}/result.json', f'{folder}/pure_summary.json', said)
 
 
-def test_rows_of_two_precisions_are_told_apart(script, measured):
+def test_rows_of_different_precisions_are_distinguished(script, measured):
     for size, precision in ((1, 'fp32'), (4, 'bf16'), (8, 'bf16')):
         record = run_record.Record('RDN_infer.py', None, 'X', precision, 'host', size, DIGEST, None)
         run_record.write(f'{measured(size, 40, outputs_of=record)}/pure_summary.json', record)
@@ -521,7 +521,7 @@ def test_rows_of_two_precisions_are_told_apart(script, measured):
     assert 'batch 1: measured by RDN_infer.py (X, fp32)\nbatch 4, 8: measured by RDN_infer.py (X, bf16)\n' in out
 
 
-def test_a_figure_of_unknown_origin_is_told(script, measured):
+def test_a_figure_of_unknown_origin_is_marked(script, measured):
     folder = measured(1, 47)
     os.remove(f'{folder}/pure_summary.run.json')
     assert 'batch 1: measured by PSNR: ais_bench; images/s: origin unknown' in script('batches', folder).out
