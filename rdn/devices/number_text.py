@@ -22,10 +22,16 @@ MIDDLES, TAILS = _words('{:04}', 10000), _words('{:03} ', 1000)
 
 
 def format_text(array: np.ndarray) -> bytes:
-    """Write an array as numbers separated by white space, with a line for each row of the last axis.
+    """Format an array as numbers separated by white space, with a line for each row of the last axis.
 
     The numbers have 8 decimals. If any number is nan or has an absolute value of 9.9 or more, the slower `format_any`
-    writes the array.
+    formats the array.
+
+    Args:
+        array: of any shape, with at least one axis and one value.
+
+    Returns:
+        ASCII text; every line ends with a newline.
     """
     flat = np.asarray(array, np.float64).ravel()
     width = array.shape[-1]
@@ -45,7 +51,7 @@ def format_text(array: np.ndarray) -> bytes:
 
 
 def format_any(array: np.ndarray) -> bytes:
-    """Write any array like `format_text`, but with 9 significant digits, enough to restore every float32 exactly."""
+    """Format any array like `format_text`, but with 9 significant digits, enough to restore every float32 exactly."""
     rows = np.asarray(array, np.float64).reshape(-1, array.shape[-1]).tolist()
     return b''.join(' '.join([f'{x:.9g}' for x in row]).encode() + b'\n' for row in rows)
 

@@ -31,7 +31,14 @@ class Shape(NamedTuple):
     width: int | None
 
     def filled(self, trial: tuple[int, int, int] = TRIALS[0]) -> tuple[int, int, int]:
-        """Return (N, height, width), in which a trial's sizes replace the free ones."""
+        """Replace free sizes by those of a trial.
+
+        Args:
+            trial: (N, height, width), all fixed.
+
+        Returns:
+            (N, height, width), all fixed.
+        """
         batch, height, width = (size or other for size, other in zip(self, trial))
         return batch, height, width
 

@@ -41,7 +41,15 @@ class Deconv(nn.Module):
 
 
 def choose(asked: str, opset: int) -> str:
-    """Return the key of OPERATORS to export: the given one; but since opset 11, 'depth-to-space' for 'shuffle'."""
+    """Choose the operators to export.
+
+    Args:
+        asked: the user's choice, a key of OPERATORS.
+        opset: the opset of the export.
+
+    Returns:
+        A key of OPERATORS: the user's choice; but since opset 11, 'depth-to-space' for 'shuffle'.
+    """
     return 'depth-to-space' if asked == 'shuffle' and opset >= DEPTH_TO_SPACE_OPSET else asked
 
 

@@ -54,7 +54,7 @@ def test_weights_of_a_giant_network_are_refused_before_it_is_built(limited):
     torch.save({key: few.expand(shape) for key, shape in shapes.items()}, 'expanded.pth')
     assert os.path.getsize('expanded.pth') < 1 << 20
     ended = limited('RDN_pth2onnx.py', '--input-file=expanded.pth', '--output-file=a.onnx')
-    assert_refused(ended, 'expanded.pth', 'repeats')
+    assert_refused(ended, 'expanded.pth', 'an expanded tensor')
 
 
 def write_onnx(path, tensor, nodes=None):
