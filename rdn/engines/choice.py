@@ -213,7 +213,7 @@ def _open_onnx_runtime(request: Request) -> base.Engine:
 def _open_openvino(request: Request) -> base.Engine:
     """Open a model in OpenVINO."""
     if request.place.provider or request.trace_folder:
-        raise ValueError(f'{request.path}: OpenVINO has no providers and no profile here: leave out these flags')
+        raise ValueError(f'{request.path}: OpenVINO has no providers and no profile here: leave them out')
     _check_no_device(request)
     precision = request.own if request.precision == base.AUTO else request.precision
     if precision == 'fp16':
