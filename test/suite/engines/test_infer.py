@@ -179,7 +179,7 @@ def test_wrong_info_file_is_named_and_the_earlier_result_stays(script, dataset, 
 
 def test_input_of_the_wrong_size_is_named_and_leaves_nothing(script, dataset, lite_onnx, prepared):
     prepared[0]['coffee'].astype(np.float16).tofile('prep_dataset/data/coffee.bin')
-    assert_refused(infer(script, lite_onnx), 'coffee.bin', 'fp16')
+    assert_refused(infer(script, lite_onnx), 'coffee.bin', 'float16')
     assert snapshot('result') == {}
 
 

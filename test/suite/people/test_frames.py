@@ -265,7 +265,7 @@ def test_hdr_frames_become_srgb_where_the_format_cannot_store_their_colours(tmp_
 @pytest.mark.parametrize('ending', ['.gif', '.webp', '.tif', '.png'])
 def test_the_error_for_a_damaged_file_of_frames_does_not_repeat_its_name(tmp_path, photo, ending):
     path = str(tmp_path / f'a{ending}')
-    photo.crop((0, 0, 32, 32)).save(path, save_all=True, append_images=[photo.crop((8, 8, 40, 40))])
+    photo.crop((0, 0, 32, 32)).save(path, save_all=True, duration=20, append_images=[photo.crop((8, 8, 40, 40))])
     with open(path, 'rb+') as file:
         file.truncate(os.path.getsize(path) // 3)
     with pytest.raises(ValueError) as raised:
