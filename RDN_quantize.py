@@ -105,9 +105,8 @@ def main(argv=None):
     photographs = pick_images(args.calibration, args.images + trial_count, scale, size, args.seed)
     trial_images, images = photographs.inputs[:trial_count], photographs.inputs[trial_count:]
     crops = [cut_middle(image, ESTIMATE_SIDE_PIXELS) for image in images[:ESTIMATE_IMAGES]]
-    passes = (
-        sensitivity.PASSES * crops[0].size / images[0].size
-    )  # in units of one run of the network on one of `images`
+    # In units of one run of the network on one of `images`.
+    passes = sensitivity.PASSES * crops[0].size / images[0].size
     units = len(images) + len(crops) * passes + trial_count * selection.USUAL_TRIALS
     with budget.Budget(args.budget, units) as time:
         scales = calibration.measure_scales(model, time.stage('photographs calibrated', images, 1, 0.5, MIN_IMAGES))

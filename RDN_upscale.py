@@ -12,6 +12,7 @@ all flags.
 
 from __future__ import annotations
 
+import argparse
 import os
 import warnings
 
@@ -46,7 +47,7 @@ def main(argv=None):
     options = processing.Options(**{name: getattr(args, name) for name in processing.Options._fields})
     inputs = [*args.pictures, *args.input]
     asked = request.UpscaleRequest(inputs, args.output, model, args.suffix, args.ext, args.report, args.log, options)
-    again = 'the same command' if args.cluster is None else 'the same command with --resume'
+    again = command_for_the_rest(args)
     try:
         if args.cluster is None:
             target, page = upscale_here(asked, summary)
@@ -57,11 +58,17 @@ def main(argv=None):
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f'interrupted: finished results are kept; {again} continues')
     show_others(summary, options)
-    results = f'; {"result" if summary.done == 1 else "results"}: {target}' if summary.done else ''
-    cli.say(f'{summary.done} done{results}')
+    cli.say(f'{summary.done} done{f", in {target}" if summary.done else ""}')
     if page and page.entries:
         cli.say(f'report: {page.path}, for a browser')
     check_failures(summary, args.log, again)
+
+
+def command_for_the_rest(args: argparse.Namespace) -> str:
+    """Return which command enlarges the pictures that have no result yet, in words."""
+    if args.cluster is None:
+        return 'the same command without --overwrite' if args.overwrite else 'the same command'
+    return 'the same command with --resume' + (' in place of --overwrite' if args.overwrite else '')
 
 
 def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> tuple[str, report.Report | None]:

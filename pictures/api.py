@@ -50,7 +50,7 @@ class Upscaler:
                 `self.model.close()` is called or this object is deleted. 'lite' is the compact network and 'full' the
                 guide's, both with the weights of this repository; None means 'lite'.
             precision: 'fp32', 'fp16', 'bf16', 'int8' or 'auto'. 'auto' is the fastest that loses at most 0.05 dB, and
-                fp32 for pictures of more than 8 bits a channel.
+                fp32 for pictures of more than 8 bits a channel; if `engine` is named, the model's own precision.
             engine: 'onnxruntime', 'openvino', 'pytorch', 'om' or 'auto'. 'auto' is the fastest that is installed.
             device: the device for PyTorch, for example 'cuda:1'; None: the first that works.
             self_ensemble: whether to average over the eight flips and turns, which takes eight times as long.
@@ -59,19 +59,19 @@ class Upscaler:
                 `alpha`: 'opacity', or 'data' for an alpha channel that does not hide colours.
 
         Raises:
-            ValueError: the file is not such a model, this machine does not support the precision, or `alpha` is
-                unknown.
+            ValueError: the file is not such a model, this machine does not support the precision, `alpha` is unknown, or
+                the model does not accept tiles of this size and overlap.
             TypeError: `tiling` has an unknown name.
         """
         unknown = set(tiling) - {'tile_size', 'overlap', 'wrap', 'alpha'}
         if unknown:
             raise TypeError(f'{", ".join(sorted(unknown))}: expected only tile_size, overlap, wrap and alpha')
-        wanted = request.ChosenModel(model, engine, precision, engines.Place(device=device))
-        self.model = engines.open_model(wanted.file, engine, precision, wanted.busy_place())
-        self.scale = engines.scale_of(self.model, wanted.file)
         self.wrap, self.alpha = tiling.get('wrap', False), tiling.get('alpha', channel_roles.OPACITY)
         if self.alpha not in channel_roles.ALPHAS:
             raise ValueError(f'alpha {self.alpha}: expected one of {", ".join(channel_roles.ALPHAS)}')
+        wanted = request.ChosenModel(model, engine, precision, engines.Place(device=device))
+        self.model = engines.open_model(wanted.file, engine, precision, wanted.busy_place())
+        self.scale = engines.scale_of(self.model, wanted.file)
         self.tile_size = tiling.get('tile_size', processing.TILE_SIZE)
         self.overlap, self.self_ensemble = tiling.get('overlap', tiles.OVERLAP), self_ensemble
         upscaler.check_tiles(self.model, self.tile_size, self.overlap)

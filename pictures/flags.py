@@ -142,7 +142,7 @@ def add_model(parser: cli.Parser) -> None:
         choices=[AUTO, *engines.PRECISIONS],
         default=AUTO,
         help='fp32: exact; default auto: the fastest that loses at most 0.05 dB, and fp32 for pictures of more than 8 bits '
-        'a channel',
+        "a channel; with a named --engine, the model's own precision",
     )
     add(
         '--device',

@@ -406,7 +406,7 @@ def _note_of_png(own: str, is_lossless: bool) -> str:
 
 
 def failure_line(job: PictureJob, line: str) -> str:
-    """Return the reason of a failure, escaped, with the picture's path in front if the line names no path.
+    """Return the reason of a failure, escaped, with the picture's path in front if it names neither the picture nor its result.
 
     Args:
         job: the picture and its result.
@@ -468,7 +468,7 @@ def is_done(target: str, options: Options, is_filled: Callable[[str], bool | Non
     if options.overwrite or filled is None:
         return False
     if not options.resume:
-        raise ValueError(f'{target}: exists already: --overwrite replaces it, --resume skips it')
+        raise ValueError(f'{target}: already exists: --overwrite replaces it, --resume skips it')
     return filled
 
 

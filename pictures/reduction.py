@@ -16,7 +16,7 @@ from PIL import Image
 
 BAND_PIXELS = 1 << 22  # pixels of the source that are reduced at a time
 LANCZOS_RADIUS = 3  # pixels of the result
-VISIBLE = 1e-5  # an alpha below this is 0 even in 16 bits
+VISIBLE = 1e-5  # a lower alpha is less than one step of 16 bits
 
 
 def reduce(

@@ -84,7 +84,7 @@ class UpscaleRequest(NamedTuple):
     options: processing.Options
 
     def made(self) -> str:
-        """Return a digest of the model and of the settings that change the pixels of results."""
+        """Return a digest of the model and of the settings that change the files of results."""
         model = self.model
         chosen = files.digest(model.file), model.engine, model.precision
         return history.digest_of(*chosen, self.options._replace(**PLACES))

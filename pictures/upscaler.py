@@ -264,10 +264,8 @@ def _run_ensemble(model: engines.Engine, inputs: Iterable[np.ndarray], batch_siz
     Raises:
         ValueError: the inputs are not square, and the model does not take turned inputs.
     """
-    halves = (
-        SYMMETRIES[0::4] + SYMMETRIES[1::4],
-        SYMMETRIES[2::4] + SYMMETRIES[3::4],
-    )  # within each half, all turned inputs have the same shape
+    # Within each half, all turned inputs have the same shape.
+    halves = SYMMETRIES[0::4] + SYMMETRIES[1::4], SYMMETRIES[2::4] + SYMMETRIES[3::4]
     for x in inputs:
         if x.shape[1] != x.shape[2] and None not in model.shape[1:]:
             raise ValueError('the self-ensemble turns the tiles: the model must take squares')

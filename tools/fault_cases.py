@@ -227,12 +227,7 @@ def read(path: str) -> bytes | None:
 
 def leftovers(folder: str) -> list[str]:
     """Return the names of unfinished files and folders, and of locks, below a folder."""
-    return sorted(
-        name
-        for _, folders, names in os.walk(folder)
-        for name in folders + names
-        if is_unfinished(name)
-    )
+    return sorted(name for _, folders, names in os.walk(folder) for name in folders + names if is_unfinished(name))
 
 
 def is_unfinished(name: str) -> bool:

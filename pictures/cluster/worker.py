@@ -21,7 +21,9 @@ from rdn import cli, engines, escaping, files, tiles
 import numpy as np
 
 CLEANING_SECONDS = 1.5  # to remove the files of workers that are ending
-LARGE_MEGAPIXELS = 16  # larger pictures are cut into bands for several workers; measured: docs/measurements.md
+LARGE_MEGAPIXELS = (
+    16  # pictures of this size or larger are cut into bands for several workers; measured: docs/measurements.md
+)
 
 
 class Setup(NamedTuple):

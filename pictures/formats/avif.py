@@ -56,7 +56,7 @@ def read(path: str, notes: list[str]) -> base.Content:
 def _colours_of_bitstream(data: bytes, config: bytes, found: items.Items | None) -> list[bytes]:
     """Return contents for a missing box colr, made from the AV1 bitstream (AV1 in ISOBMFF, 2.3.4)."""
     start = found.start() if found else items.start_of_track(data)
-    named = av1.colours_of(config[4:]) or av1.colours_of(data[start:] if start else b'')
+    named = av1.colours_of(config[4:]) or av1.colours_of(data[start : start + av1.MOST_BYTES] if start else b'')
     return [b'nclx' + struct.pack('>HHHB', *named, 0)] if named else []
 
 

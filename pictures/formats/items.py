@@ -222,8 +222,11 @@ def start_of_track(data: bytes) -> int | None:
     Returns:
         The offset; None if it is unknown.
     """
-    table = boxes.content_of(data, b'moov', b'trak', b'mdia', b'minf', b'stbl', b'stco') or b''
-    return int.from_bytes(table[8:12], 'big') if len(table) >= 12 else None
+    for name, width in ((b'stco', 4), (b'co64', 8)):
+        table = boxes.content_of(data, b'moov', b'trak', b'mdia', b'minf', b'stbl', name) or b''
+        if len(table) >= 8 + width:
+            return int.from_bytes(table[8 : 8 + width], 'big')
+    return None
 
 
 def size_of(path: str) -> tuple[int, int]:

@@ -95,7 +95,7 @@ def check_whole(data: bytes) -> None:
         position += length + 12
     rows.check_end()
     if not packed.eof:
-        raise ValueError('the end of its compressed rows is cut off')
+        raise ValueError('the file is truncated: the end of its compressed rows is missing')
 
 
 def _check_palette(data: bytes) -> None:
@@ -166,7 +166,7 @@ class _Rows:
 
     def check_end(self) -> None:
         if self._passes:
-            raise ValueError('the file is cut off: rows are missing')
+            raise ValueError('the file is truncated: rows are missing')
 
 
 def size_of(head: bytes) -> tuple[int, int]:
@@ -339,6 +339,8 @@ def read_checked(data: bytes, notes: list[str]) -> base.Content:
     Raises:
         ValueError: the file is damaged or truncated, or the picture is too large.
     """
+    if len(data) < END_OF_HEADER:
+        raise ValueError('the file is truncated')
     images.check_pixels(*size_of(data))
     return read(data, notes)
 

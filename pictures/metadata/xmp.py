@@ -173,7 +173,7 @@ def without_extension(data: bytes, extensions: dict[str, bytes], notes: list[str
         notes: a note is added if the extension is missing or damaged.
 
     Returns:
-        A packet that refers to no extension.
+        A packet that refers to no extension; a damaged packet is returned unchanged.
     """
     if DIGEST.encode() not in data:
         return data

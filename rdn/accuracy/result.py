@@ -124,9 +124,8 @@ def write(path: str, values: Sequence[float], origin: Origin) -> None:
         'images': origin.images,
         'outputs': origin.outputs and origin.outputs._asdict(),
         'verdict': origin.verdict and origin.verdict._asdict(),
-        'outputs_folder': os.path.relpath(
-            origin.outputs_folder, folder
-        ),  # relative: result and outputs can be moved together
+        # Relative, so that result and outputs can be moved together.
+        'outputs_folder': os.path.relpath(origin.outputs_folder, folder),
         'outputs_digest': origin.outputs_digest,
     }
     with contextlib.suppress(FileNotFoundError):

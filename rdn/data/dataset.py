@@ -256,7 +256,7 @@ def find_cases(folder: str, width: int, height: int, scale: int) -> list[Case]:
                 f'not {width} x {height} and scale {scale}: give the same values, or prepare again'
             )
         if has_label and f'{stem}.npy' not in names:
-            raise ValueError(f'{folder}: {stem}.npy, the label for {name}, is missing: prepare again')
+            raise ValueError(f'{folder}: {stem}.npy, the label that belongs to {name}, is missing: prepare again')
     if not cases:
         raise ValueError(f'{folder}: no labels (.npy) in it: RDN_preprocess.py writes them')
     manifest.check_complete(folder, names)

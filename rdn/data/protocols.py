@@ -89,9 +89,8 @@ def measured() -> list[Protocol]:
 def of_flags(flags: dict) -> Protocol | None:
     """Return the protocol that a manifest's flags name; None if they name none that is known."""
     protocol = PROTOCOLS.get(str(flags.get('fit')))
-    if flags.get('tile') and not (
-        protocol and protocol.is_whole
-    ):  # an older version, without --fit=whole, prepared this set
+    is_whole = protocol is not None and protocol.is_whole
+    if flags.get('tile') and not is_whole:  # an older version, without --fit=whole, prepared this set
         return WHOLE
     return protocol
 

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Callable, TypeVar
 
-from rdn import files, run_record
+from rdn import cli, files, run_record
 from rdn.devices import base, chip, choice, rdn_infer, speed, trtexec
 
 Figure = TypeVar('Figure')
@@ -93,17 +93,18 @@ def card_rate(
         Images/s of the card, and its name.
 
     Raises:
-        ValueError: the user gave `chips` for a log of several devices; `chips` differs from the record's card; or
+        ValueError: the user gave `chips` for a log of several devices; `chips` differs from the record's card, except for a
+            310; or
             `device` is not the device in the log or in the record.
     """
     check_name(found, record, device)
     if found.devices > 1 and chips:
-        raise ValueError(f'the log already counts {found.devices} devices: leave --chips out')
+        raise ValueError(f'the log already counts {found.devices} devices: leave out --chips')
     source = source_of(found)
     name = found.device or found.unnamed_device or (record.chip if record else source.assumed_chip)
     devices = chip.devices_on_card(name, record and record.card_devices)
     if record and chips and chips != devices and name != '310':  # some boards have only one 310
-        raise ValueError(f'measured on {name}, and its card has {devices}: leave --chips out')
+        raise ValueError(f'measured on {name}, whose card has {cli.count(devices, "device")}: leave out --chips')
     if source.is_of_card or found.devices > 1:
         return found.rate, device or name
     devices = chips or (1 if device and not record and device != '310' else devices)

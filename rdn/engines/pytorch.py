@@ -145,9 +145,8 @@ class PyTorch(base.Engine):
         except Exception as error:
             if not torch_device.is_out_of_memory(error):
                 raise
-        torch_device.free_memory(
-            self._device.kind
-        )  # not inside `except`, where the error still refers to the run's values
+        # Not inside `except`, where the error still refers to the run's values.
+        torch_device.free_memory(self._device.kind)
         pixels = batch.shape[0] * batch.shape[2] * batch.shape[3]
         with self._lock:
             if self._most_pixels == float('inf'):

@@ -44,9 +44,8 @@ class GraphSteps(steps.Steps):
         self.precision = 'fp16' if fp16 else 'fp32'
         self.scale = torch.full((), LOSS_SCALE if fp16 else 1.0, device=device)
         self.share, self.loss_share, self.skipped = (torch.zeros((), device=device) for _ in range(3))
-        vars(self.optimizer).update(
-            grad_scale=torch.ones((), device=device), found_inf=torch.zeros((), device=device)
-        )  # Adam's fused step reads both
+        # Adam's fused step reads both.
+        vars(self.optimizer).update(grad_scale=torch.ones((), device=device), found_inf=torch.zeros((), device=device))
         if compiled:
             for block in self.model.rdbs:
                 block.compile()

@@ -260,9 +260,8 @@ class Signals:
     def __init__(self) -> None:
         """Replace the handlers of the signals that are not ignored."""
         self.status: int | None = None
-        asked = [
-            number for number in stopping.NUMBERS if signal.getsignal(number) != signal.SIG_IGN
-        ]  # nohup ignores SIGHUP
+        # nohup ignores SIGHUP.
+        asked = [number for number in stopping.NUMBERS if signal.getsignal(number) != signal.SIG_IGN]
         self.former = {number: signal.signal(number, self._remember) for number in asked}
 
     def _remember(self, number: int, _: Any) -> None:

@@ -253,7 +253,7 @@ def test_more_devices_than_the_card_has_are_not_multiplied(script, inferred, tmp
     run_record.write(str(path), record)
     assert script('parse', path).out == '310P3 bs1 fps:50.000\n'
     assert_refused(
-        script('parse', path, '--chips=4'), 'run_summary.json', '310P3, and its card has 1: leave --chips out'
+        script('parse', path, '--chips=4'), 'run_summary.json', '310P3, whose card has 1 device: leave out --chips'
     )
     run_record.write(str(path), record._replace(card_devices=2))
     assert script('parse', path).out == '310P3 bs1 fps:100.000\n'

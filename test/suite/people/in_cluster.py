@@ -276,7 +276,7 @@ def test_names_of_any_kind_go_from_bucket_to_bucket(cluster, store, tmp_path, ph
     found = {name: answer['Body'].read() for name, answer in results.items()}
     assert found == {name: content for name, content in snapshot(tmp_path / 'out').items() if content is not None}
     refused = upscale(*flags)
-    assert refused.returncode == 1 and refused.stdout.count('exists already: --overwrite replaces it') == len(NAMES)
+    assert refused.returncode == 1 and refused.stdout.count('already exists: --overwrite replaces it') == len(NAMES)
     resumed = upscale(*flags, '--resume')
     assert f'{len(NAMES)} skipped' in resumed.stdout, resumed
 

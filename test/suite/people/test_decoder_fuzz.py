@@ -183,6 +183,15 @@ def test_a_png_whose_chunks_repeat_or_are_out_of_order_is_refused_in_words(tmp_p
         reader.read_picture(str(path))
 
 
+@pytest.mark.parametrize('length', [8, 10, 24, 32])
+def test_a_png_that_ends_in_its_header_is_refused_in_words(tmp_path, length):
+    stream = io.BytesIO()
+    Image.new('RGB', (4, 4)).save(stream, 'PNG')
+    (tmp_path / 'a.png').write_bytes(stream.getvalue()[:length])
+    with pytest.raises(ValueError, match='the file is truncated$'):
+        reader.read_picture(str(tmp_path / 'a.png'))
+
+
 @pytest.mark.parametrize('lost', range(1, 7))
 def test_a_png_that_lacks_the_end_of_its_compressed_rows_is_refused_in_words(tmp_path, lost):
     """All rows are there; the checksum after them, or the end of the last block, is not."""
@@ -191,7 +200,7 @@ def test_a_png_that_lacks_the_end_of_its_compressed_rows_is_refused_in_words(tmp
     chunks = [(name, data[:-lost] if name == b'IDAT' else data) for name, data in png.chunks_of(stream.getvalue())]
     path = tmp_path / 'a.png'
     path.write_bytes(png.SIGNATURE + b''.join(png._chunk(*chunk) for chunk in chunks))
-    with pytest.raises(ValueError, match='is cut off'):
+    with pytest.raises(ValueError, match='the file is truncated'):
         reader.read_picture(str(path))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 
 from pictures import workload
 from pictures.formats import av1, items, reader
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from heif_files import Item, auxiliary, build, clap, coded, grid, imir, irot, ispe, nclx
+from heif_files import Item, auxiliary, box, build, clap, coded, full_box, grid, imir, irot, ispe, nclx
 
 pillow_heif = pytest.importorskip('pillow_heif', reason='pillow-heif needs Python 3.10 or later')
 
@@ -194,6 +195,80 @@ def test_a_damaged_list_of_items_is_read_or_refused():
                 found and (found.notes(), found.orientation(), found.size(), found.crop_for(4, 4), found.start())
             except ValueError:
                 pass
+
+
+def test_a_grid_without_a_colour_box_has_the_colours_of_its_parts(tmp_path):
+    parts = []
+    for tile in (smooth(), smooth()[::-1].copy()):
+        encoded = imagecodecs.avif_encode(tile, level=90, speed=9, pixelformat='444', primaries=9, transfer=16)
+        content, properties = coded(bytes(encoded))
+        parts.append(Item(b'av01', content, (*properties, ispe(WIDTH, HEIGHT)), True))
+    whole = Item(b'grid', grid(1, 2, 2 * WIDTH, HEIGHT), (ispe(2 * WIDTH, HEIGHT),))
+    (tmp_path / 'a.avif').write_bytes(build([*parts, whole], [(b'dimg', 3, [1, 2])], primary=3))
+    assert reader.read_picture(str(tmp_path / 'a.avif')).said.png_colour == PQ
+
+
+def test_a_sequence_without_a_colour_box_has_the_colours_of_its_bitstream(tmp_path):
+    frames = np.stack([smooth().astype(np.uint16) * 4] * 3)
+    encoded = imagecodecs.avif_encode(
+        frames, level=90, speed=9, pixelformat='444', bitspersample=10, primaries=9, transfer=16
+    )
+    (tmp_path / 'a.avif').write_bytes(bytes(encoded).replace(b'colr', b'free').replace(b'pitm', b'free'))
+    assert reader.read_picture(str(tmp_path / 'a.avif')).said.png_colour == PQ
+
+
+@pytest.mark.parametrize('name, number', [(b'stco', struct.pack('>I', 77)), (b'co64', struct.pack('>Q', 77))])
+def test_offsets_of_a_track_have_four_or_eight_bytes(name, number):
+    table = full_box(name, struct.pack('>I', 1), number)
+    file = box(b'moov', box(b'trak', box(b'mdia', box(b'minf', box(b'stbl', table)))))
+    assert items.start_of_track(file) == 77
+
+
+# Parts of a sequence header as bits, in the order of the AV1 specification (5.5.1 to 5.5.4).
+REDUCED = '000' + '1' + '1' + '00100'  # profile 0, a still picture, the reduced header, a level
+PLAIN = '000' + '1' + '0' + '0' + '0' + '00000' + '0' * 12 + '00100'  # no timing, no delays, one operating point
+TIMED = (
+    '000' + '0' + '0'
+    + '1' + f'{1:032b}' + f'{30:032b}' + '1' + '00101'  # timing, with equal intervals: uvlc 4
+    + '1' + '00011' + f'{9:032b}' + '00100' + '00100'  # a decoder model, with delays of four bits
+    + '1' + '00001'  # display delays, two operating points
+    + '0' * 12 + '01000' + '1' + '1' + '1010' + '0101' + '0' + '1' + '1001'  # level 8 has a tier
+    + '0' * 12 + '00100' + '0' + '0'
+)  # fmt: skip
+SIZE = '0011' + '0011' + '1001' + '0110'  # four bits each for width and height
+STILL_TOOLS = '101' + '011'
+TOOLS = '0' + '101' + '1111' + '1' + '11' + '0' + '1' + '0' + '1' + '110' + '011'  # with an order hint
+TOOLS_WITH_IDS = '1' + '0010' + '001' + '101' + '1111' + '0' + '1' + '1' + '011'  # without an order hint
+COLOURS = '0' + '0' + '1' + f'{9:08b}' + f'{16:08b}' + f'{9:08b}'
+
+
+def as_bytes(bits):
+    bits += '1' + '0' * (-len(bits) - 1 & 7)
+    return int(bits, 2).to_bytes(len(bits) // 8, 'big')
+
+
+@pytest.mark.parametrize(
+    'bits',
+    [
+        REDUCED + SIZE + STILL_TOOLS + COLOURS,
+        PLAIN + SIZE + TOOLS + COLOURS,
+        PLAIN + SIZE + TOOLS_WITH_IDS + COLOURS,
+        TIMED + SIZE + TOOLS + COLOURS,
+        '010' + REDUCED[3:] + SIZE + STILL_TOOLS + '1' + '1' + COLOURS[1:],  # profile 2 of 12 bits
+        '001' + REDUCED[3:] + SIZE + STILL_TOOLS + '0' + COLOURS[2:],  # profile 1 is never monochrome
+    ],
+)
+def test_each_form_of_a_sequence_header_names_its_colours(bits):
+    header = as_bytes(bits)
+    delimiter = b'\x12\0'  # an OBU of another type, with its size
+    plain, extended = b'\x0a' + bytes([len(header)]), b'\x0e\0' + bytes([len(header)])
+    for content in (b'\x08' + header, plain + header, delimiter + extended + header + b'\x32\1\0'):
+        assert av1.colours_of(content) == (9, 16, 9)
+
+
+def test_a_sequence_header_without_colours_names_none():
+    assert av1.colours_of(b'\x08' + as_bytes(REDUCED + SIZE + STILL_TOOLS + '000')) is None
+    assert av1.colours_of(b'\x12\0') is None and av1.colours_of(b'') is None
 
 
 def test_a_damaged_bitstream_is_read_without_an_error():

@@ -75,7 +75,7 @@ def test_files_and_folders_can_be_arguments_or_values_of_input(run, photo, tmp_p
 def test_a_picture_that_is_named_twice_is_enlarged_once(run, photo):
     put(photo, 'a.jpg')
     ended = run('a.jpg', './a.jpg', '--input', 'a.jpg')
-    assert ended.status == 0 and '1 done; result: a_x2.jpg' in ended.out, ended
+    assert ended.status == 0 and '1 done, in a_x2.jpg' in ended.out, ended
 
 
 def test_suffix_and_ext_change_the_names_of_results(run, photo, tmp_path):

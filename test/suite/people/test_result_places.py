@@ -343,7 +343,7 @@ def test_the_same_command_after_ctrl_c_makes_the_rest(tmp_path, photo, narrow):
 def test_results_of_other_settings_are_not_replaced(upscale, small, flag):
     small(1).save(str(upscale.source / 'a.png'))
     assert upscale().status == 0
-    assert_refused(upscale(flag), 'a_x2.png', 'exists already')
+    assert_refused(upscale(flag), 'a_x2.png', 'already exists')
 
 
 def test_a_record_is_valid_only_for_unchanged_files(upscale, small, narrow):
@@ -354,14 +354,14 @@ def test_a_record_is_valid_only_for_unchanged_files(upscale, small, narrow):
         assert upscale('--overwrite').status == 0 and upscale().status == 0
         change()
         before = target.read_bytes()
-        assert_refused(upscale(), 'a_x2.png', 'exists already')
+        assert_refused(upscale(), 'a_x2.png', 'already exists')
         assert target.read_bytes() == before
 
     check(lambda: small(2).save(str(source)))
     check(lambda: target.write_bytes(target.read_bytes() + b'edited'))
     check(lambda: shutil.copy(str(source), str(target)))
     check(lambda: (upscale.target / history.NAME).unlink())
-    assert_refused(upscale(f'--model={narrow[0]}'), 'exists already')
+    assert_refused(upscale(f'--model={narrow[0]}'), 'already exists')
 
 
 def test_corrupt_lines_of_a_record_do_not_affect_the_others(tmp_path):
@@ -391,7 +391,7 @@ def test_a_record_that_is_a_link_is_not_followed_and_the_result_is_written(upsca
     (tmp_path / 'mine.txt').write_text('mine')
     (upscale.target / history.NAME).symlink_to(tmp_path / 'mine.txt')
     assert upscale().status == 0 and (tmp_path / 'mine.txt').read_text() == 'mine'
-    assert_refused(upscale(), 'exists already')
+    assert_refused(upscale(), 'already exists')
 
 
 def test_folders_that_move_together_keep_their_record(upscale, small, tmp_path):

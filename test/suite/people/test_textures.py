@@ -136,10 +136,10 @@ def test_alpha_as_data_is_refused_for_a_format_without_alpha(upscale, texture):
 def test_the_python_interface_has_both_flags(narrow, texture):
     enlarge = Upscaler(narrow[0], 'fp32', 'pytorch', wrap=True, alpha='data')
     assert difference(enlarge(texture)[:, :, :3], middle_of_nine(narrow, texture[:, :, :3] / 255)) < 0.51
-    with pytest.raises(ValueError, match='opacity'):
-        Upscaler(narrow[0], alpha='none')
-    with pytest.raises(TypeError, match='wrap'):
-        Upscaler(narrow[0], wraps=True)
+    with pytest.raises(ValueError, match='alpha none: expected one of opacity'):
+        Upscaler('missing.onnx', alpha='none')  # before the model is loaded
+    with pytest.raises(TypeError, match='wraps: expected only'):
+        Upscaler('missing.onnx', wraps=True, overlap=8)
 
 
 # --- grey as RGB

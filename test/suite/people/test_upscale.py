@@ -93,6 +93,18 @@ def test_bad_files_do_not_stop_the_others_and_are_named_at_the_end(upscale, phot
     assert list(snapshot(upscale.target)) == ['good_x2.png'] and '1 done' in ended.out
 
 
+def test_the_last_line_names_the_command_that_enlarges_the_rest(upscale, photo):
+    (upscale.source / 'bad.png').write_bytes(b'')
+    alone = upscale()
+    assert_refused(alone, '1 of 1 failed')
+    assert 'the same command' not in alone.err and alone.out.endswith('\n0 done\n')
+    photo.crop((0, 0, 30, 30)).save(str(upscale.source / 'good.png'))
+    some = upscale()
+    assert some.err.endswith('; the same command tries only what is missing\n')
+    assert some.out.endswith(f'\n1 done, in {upscale.target}\n')
+    assert upscale('--overwrite').err.endswith('; the same command without --overwrite tries only what is missing\n')
+
+
 def test_existing_results_are_kept_unless_a_flag_says_otherwise(upscale, photo):
     small = photo.crop((0, 0, 30, 30))
     small.save(str(upscale.source / 'a.png'))

@@ -186,7 +186,9 @@ def test_records_and_reports_of_outputs_name_the_precision(script, quantize, dat
 def test_another_precision_than_the_models_is_refused(script, quantize, dataset, narrow):
     assert quantize(narrow[1], '--max-loss=3').status == 0
     for precision in ('fp32', 'bf16'):
-        assert_refused(script('RDN_infer', '-om_path=int8.onnx', f'-precision={precision}', *INFER), 'an eight-bit model')
+        assert_refused(
+            script('RDN_infer', '-om_path=int8.onnx', f'-precision={precision}', *INFER), 'an eight-bit model'
+        )
     assert_refused(script('RDN_infer', f'-om_path={narrow[1]}', '-precision=int8', *INFER), 'RDN_quantize.py')
     assert_refused(quantize('int8.onnx', '--output-file=again.onnx'), 'int8.onnx', 'eight bits already')
 

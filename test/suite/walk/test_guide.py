@@ -61,7 +61,7 @@ def test_the_other_pages_commands_run_unchanged(house):
     pictures, profile = page_blocks('docs/pictures.md'), page_blocks('docs/performance.md')
     assert 'RDN_upscale.py' in ''.join(pictures) and '--tile' in ''.join(pictures) and '-profiling' in ''.join(profile)
     out, err = run_blocks(before + pictures + profile, house)
-    assert not err and '5 done; results: enlarged' in out and 'report: ./result/index.html' in out
+    assert not err and '5 done, in enlarged' in out and 'report: ./result/index.html' in out
     assert (house / 'enlarged' / 'index.html').exists() and (house / 'enlarged' / 'rocket_x2.jpg').exists()
     assert 'Transpose' in out
 
