@@ -118,7 +118,7 @@ def upscale_here(asked: request.UpscaleRequest, summary: processing.Summary) -> 
 def show_others(summary: processing.Summary, options: processing.Options) -> None:
     """Print a line each about skipped results, files that are not pictures, and linked folders, if there are any."""
     if summary.skipped:
-        remedies = '; --resume skips them, --overwrite makes them again'
+        remedies = '; --overwrite makes them again'
         if options.in_place:
             remedies = '; to repeat one, rename its .orig back, or add --overwrite if there is no .orig'
         print(f'{summary.skipped} skipped: done before{"" if options.resume else remedies}')

@@ -51,7 +51,7 @@ while [ $# -gt 0 ]; do
                     lite | full) ;;
                     *) value=$(absolute "$2") && [ -f "$value" ] || fail "$2: no such file" ;;
                 esac ;;
-                --dataset) value=$(absolute "$2") && [ -d "$value" ] || fail "$2: no such folder" ;;
+                --dataset) value=$(absolute "$2") && [ -d "$value" ] || fail "$2: no such folder (README.md, step 4, says where to get Set5; without --dataset, five photographs are used)" ;;
             esac
             flags+=("$1=$value")
             shift 2

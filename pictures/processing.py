@@ -104,7 +104,8 @@ class Summary:
         """Return a line on files that are not pictures: '2 files skipped: not pictures (notes.txt, data.csv)'."""
         rest = ', …' if self.passed > len(self.passed_names) else ''
         names = ', '.join(self.passed_names)
-        return f'{cli.count(self.passed, "file")} skipped: not pictures ({names}{rest})'
+        kind = 'not a picture' if self.passed == 1 else 'not pictures'
+        return f'{cli.count(self.passed, "file")} skipped: {kind} ({names}{rest})'
 
     def failure_lines(self, most: int) -> list[str]:
         """Return the lines of the first failures, at most `most`."""

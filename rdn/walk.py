@@ -18,7 +18,7 @@ from typing import NamedTuple, Sequence
 import rdn.start  # noqa: F401 - first: it answers Ctrl-C while the others load
 
 import rdn
-from rdn import cli, configuration, files, mode_comparison, run_record, shipped_weights, walk_steps
+from rdn import cli, configuration, files, images, mode_comparison, run_record, shipped_weights, walk_steps
 from rdn.acceptance import reference as models_weights
 from rdn.accuracy import agreement, result
 from rdn.devices import choice, outputs, runner
@@ -216,6 +216,8 @@ def main(argv=None):
     os.chdir(rdn.ROOT)
     if args.weights and not os.path.isfile(shipped_weights.locate(args.weights)):
         raise ValueError(f'{args.weights}: no such file')
+    if args.dataset:
+        images.list_images(args.dataset)  # raises before the export, which takes minutes
     with files.locked_at_once(rdn.ROOT, 'another walk runs in this folder: wait until it ends'):
         machine = choice.find_machine(args.tool, args.device_id, args.soc_version, args.steps)
         weights = shipped_weights.choose(args.weights, machine.device.is_accelerator)

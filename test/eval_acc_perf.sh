@@ -25,7 +25,7 @@ for argument in "$@"; do
     esac
 done
 [ -n "$datasets_path" ] || fail '--datasets_path=FOLDER is missing; FOLDER must contain set5'
-[ -d "$datasets_path/set5" ] || fail "$datasets_path/set5: no such folder"
+[ -d "$datasets_path/set5" ] || fail "$datasets_path/set5: no such folder (README.md, step 4, says where to get Set5)"
 
 cd "$(dirname "$0")/.."
 # shellcheck source=../env.sh

@@ -90,7 +90,7 @@ def judge_accuracy(psnr: float, origin: result.Origin | None, published_psnr: fl
     shown = f'{known_sets.KNOWN[key[0]].title}, {protocols.PROTOCOLS[key[3]].title}'
     reference = f'{published.source} {limit:g} ({shown})'
     met = None if why_not else psnr >= limit
-    rows.append(Row("the guide's figure, dB", reference, f'{psnr:g} ({title})', tool, met, why_not))
+    rows.append(Row('published figure, dB', reference, f'{psnr:g} ({title})', tool, met, why_not))
     return rows
 
 

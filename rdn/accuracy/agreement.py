@@ -66,8 +66,8 @@ class Verdict(NamedTuple):
     def describe(self) -> str:
         """Return one line: both changes in dB, and their limits."""
         return (
-            f'{self.change:+.4f} dB on average (limit {self.max_loss:g}), '
-            f'{self.image_change:+.4f} dB on the image that changed most (limit {self.max_image_loss:g})'
+            f'{_signed(self.change)} dB on average (limit {self.max_loss:g}), '
+            f'{_signed(self.image_change)} dB on the image that changed most (limit {self.max_image_loss:g})'
         )
 
 
@@ -101,10 +101,15 @@ def judge(agreements: Sequence[Agreement], max_loss: float, max_image_loss: floa
     return Verdict(float(np.mean(changes)), max(changes, key=abs), max_loss, max_image_loss)
 
 
+def _signed(change: float) -> str:
+    """Format a change in dB with its sign; a change that rounds to zero is +0.0000."""
+    return f'{round(change, 4) + 0.0:+.4f}'
+
+
 def format_agreements(agreements: Iterable[Agreement]) -> str:
     """Format a table with one line for each image."""
-    rows = [('against PyTorch', 'device dB', 'PyTorch dB', 'change', 'largest difference', 'cosine')]
+    rows = [('against PyTorch', 'model dB', 'PyTorch dB', 'change', 'largest difference', 'cosine')]
     for each in agreements:
-        figures = f'{each.device_psnr:.3f}', f'{each.reference_psnr:.3f}', f'{each.change:+.4f}'
+        figures = f'{each.device_psnr:.3f}', f'{each.reference_psnr:.3f}', _signed(each.change)
         rows.append((each.stem, *figures, f'{each.difference:.2e}', f'{each.cosine:.7f}'))
     return cli.format_table(rows)

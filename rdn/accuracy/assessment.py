@@ -89,7 +89,8 @@ class Assessment(NamedTuple):
         lines = []
         if self.origin.verdict:
             table = agreement.format_agreements(self.agreements)
-            lines.append(f'{table}\nagainst PyTorch: {self.origin.verdict.describe()}\n')
+            lines.append(f'{table}\nagainst PyTorch: {self.origin.verdict.describe()}')
+            lines.append(f'verdict: {self.origin.verdict.summarize()}\n')
         tool = self.origin.outputs.describe() if self.origin.outputs else 'origin unknown'
         lines.append(f'outputs: {tool}; {self.origin.title()}')
         lines.append(format_scores([*self.scores, self.average()], network))

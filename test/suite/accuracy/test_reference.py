@@ -16,7 +16,7 @@ from helpers import DIGEST, DUMP, INFER, accept, assert_refused, judge, listing,
 
 
 def rows(ended):
-    """Return stem -> [device dB, PyTorch dB, change, largest difference, cosine]."""
+    """Return stem -> [model dB, PyTorch dB, change, largest difference, cosine]."""
     lines = ended.out.split('against PyTorch:')[0].splitlines()
     start = next(index for index, line in enumerate(lines) if line.startswith('against PyTorch'))
     return {line.split()[0]: [float(x) for x in line.split()[1:]] for line in lines[start + 1 :] if line}

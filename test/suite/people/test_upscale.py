@@ -72,7 +72,7 @@ def test_names_and_folders_keep_their_form(upscale, photo):
     (upscale.source / 'notes.txt').write_text('no picture')
     (upscale.source / '.hidden.png').write_text('no picture')
     ended = upscale()
-    assert ended.status == 0 and '1 file skipped: not pictures (' in ended.out and 'notes.txt)' in ended.out, ended
+    assert ended.status == 0 and '1 file skipped: not a picture (' in ended.out and 'notes.txt)' in ended.out, ended
     found = sorted(name for name in snapshot(upscale.target) if name.lower().endswith('.png') and '_x2' in name)
     assert found == sorted(f'sub/x.png/{name[:-4]}_x2{name[-4:].lower()}' for name in NAMES)
 
