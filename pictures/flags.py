@@ -127,7 +127,7 @@ def add_model(parser: cli.Parser) -> None:
         '--model',
         metavar='FILE',
         help='weights (.pth), .onnx, or .om for an Ascend device; full: the larger network of this project, better and '
-        'about 28 times slower; default: lite, the compact one',
+        '20 to 30 times slower; default: lite, the compact one',
     )
     add('--self-ensemble', action='store_true', help='average over the eight flips and turns: better, 8 times slower')
     add(
