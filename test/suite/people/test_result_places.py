@@ -335,7 +335,7 @@ def test_the_same_command_after_ctrl_c_makes_the_rest(tmp_path, photo, narrow):
     done = len(names(target))
     assert 2 < done < 12
     ended = subprocess.run(command, cwd=str(tmp_path), capture_output=True, text=True)
-    assert ended.returncode == 0 and f'{done} skipped: done before; --resume' in ended.stdout, ended
+    assert ended.returncode == 0 and f'{done} skipped: done before; --overwrite' in ended.stdout, ended
     assert len(names(target)) == 12
 
 
