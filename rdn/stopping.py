@@ -4,6 +4,9 @@ Python runs signal handlers in the main thread, between two of its instructions.
 of a library returns. Here a second thread reads the signals' numbers from a pipe, to which the interpreter writes them
 at once. The first signal stops computations (see `stops`). The second one ends the process, after the actions of
 `before_exit`.
+
+A signal that arrives in the moment before the main thread begins to wait, for a program for example, does not end this
+wait. So the second thread interrupts the main thread with another signal, NUDGE, until it has reacted.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ import weakref
 from typing import Any, Callable, Iterator, NoReturn
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NUDGE = signal.SIGURG  # programs that do not handle it ignore it
+NUDGES, NUDGE_SECONDS = 10, 0.2  # how many, and the time between them
 SAME_SECONDS = 0.5  # `timeout` and terminals can send two signals for one request
 HINT_SECONDS = 5  # then a line says how to end the process at once
 TIDY_SECONDS = 4  # for the actions of `before_exit`
@@ -83,10 +88,18 @@ class Watch:
         if not self._first_at:
             self.first, self._first_at = self.first or number, time.monotonic()
             hint.start()
+            threading.Thread(target=self._nudge, daemon=True).start()
             for each in list(_computing):
                 each.stop()
         elif time.monotonic() > self._first_at + SAME_SECONDS:
             self._end_process()
+
+    def _nudge(self) -> None:
+        for _ in range(NUDGES):
+            time.sleep(NUDGE_SECONDS)
+            if self._is_raised or self._is_over:
+                return
+            signal.pthread_kill(threading.main_thread().ident or 0, NUDGE)
 
     def _give_hint(self) -> None:
         again = 'Ctrl-C again' if self.first == signal.SIGINT else 'the signal again'
@@ -123,6 +136,8 @@ def watching(script: str) -> Iterator[Watch]:
     for number in NUMBERS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler) or number == signal.SIGTERM:
             signal.signal(number, _on_signal)
+    if signal.getsignal(NUDGE) == signal.SIG_DFL:
+        signal.signal(NUDGE, _on_nudge)
     former, _watch = _watch, Watch(script)
     try:
         yield _watch
@@ -151,6 +166,10 @@ def _on_signal(number: int, _: Any) -> None:
         _watch.answer(number)
     else:
         _unwind(number)
+
+
+def _on_nudge(*_: Any) -> None:
+    """Do nothing: the interpreter then runs the handlers of the signals that arrived before."""
 
 
 def _unwind(number: int) -> NoReturn:

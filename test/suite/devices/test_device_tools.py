@@ -248,13 +248,16 @@ def test_a_closed_terminal_or_a_kill_also_ends_the_tool(tmp_path, number, status
     ) as process:
         assert process.stdout
         child = int([process.stdout.readline() for _ in range(3)][2])
-        process.send_signal(number)
-        assert process.wait(30) == status
-        for _ in range(100):
-            if not is_running(child):
-                break
-            time.sleep(0.1)
-        assert not is_running(child)
+        try:
+            process.send_signal(number)
+            assert process.wait(30) == status
+            for _ in range(100):
+                if not is_running(child):
+                    break
+                time.sleep(0.1)
+            assert not is_running(child)
+        finally:
+            process.kill()
 
 
 def is_running(number):

@@ -228,6 +228,31 @@ def test_a_model_that_openvino_never_ends_is_stopped_by_the_second_signal(tmp_pa
     assert not [name for name in snapshot(tmp_path) if 'partial' in name]
 
 
+# Waits for a program, in a main thread that no signal interrupts: another thread takes it.
+MISSED = """
+import signal, subprocess
+from rdn import cli
+def main():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+    print('begun', flush=True)
+    subprocess.run(['sleep', '60'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+cli.run(main)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_does_not_interrupt_the_main_thread_ends_its_wait(tmp_path, number):
+    """A signal that arrives just before the main thread begins to wait has the same effect."""
+    process = begun(['-c', MISSED], tmp_path, 'begun')
+    time.sleep(0.3)
+    process.send_signal(number)
+    try:
+        assert process.wait(10) == STATUS[number]
+    finally:
+        process.kill()
+        process.communicate()
+
+
 # A step of a walk that takes a minute to write a file.
 STEP = """
 import time
