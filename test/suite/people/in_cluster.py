@@ -138,7 +138,7 @@ def wait_for(count, folder, process):
 
 def wait_for_file(path, process):
     """Wait until a run has written a file."""
-    for _ in range(1200):
+    for _ in moments():
         if path.exists():
             return
         assert process.poll() is None, process.communicate()
