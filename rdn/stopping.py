@@ -161,6 +161,19 @@ def before_exit(action: Callable[[], None]) -> Iterator[None]:
         _actions.remove(action)
 
 
+def check() -> None:
+    """Raise the exception of an earlier signal again, because a library may have swallowed it.
+
+    Call this in the main thread, between two waits for a library.
+
+    Raises:
+        KeyboardInterrupt: SIGINT has arrived.
+        SystemExit: SIGTERM or SIGHUP has arrived.
+    """
+    if _watch and _watch.first is not None:
+        _unwind(_watch.first)
+
+
 def _on_signal(number: int, _: Any) -> None:
     if _watch:
         _watch.answer(number)

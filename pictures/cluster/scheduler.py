@@ -169,6 +169,7 @@ class Scheduler:
         """Start missing workers, wait up to fleet.NODES_SECONDS for answers of workers, and handle them."""
         self._fleet.look()
         expected = [*self._busy, *self._fleet.starting]
+        stopping.check()
         happened = self._ray.wait(expected, timeout=fleet.NODES_SECONDS)[0] if expected else []
         if not expected:
             time.sleep(1)

@@ -228,6 +228,30 @@ def test_a_model_that_openvino_never_ends_is_stopped_by_the_second_signal(tmp_pa
     assert not [name for name in snapshot(tmp_path) if 'partial' in name]
 
 
+# Continues after a signal whose exception a library has swallowed, until it checks.
+CONTINUING = """
+import time
+from rdn import cli, stopping
+def main():
+    try:
+        print('begun', flush=True)
+        time.sleep(60)
+    except BaseException:
+        pass
+    stopping.check()
+    print('continued', flush=True)
+cli.run(main)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_check_raises_the_exception_of_a_signal_that_a_library_swallowed(tmp_path, number):
+    process = begun(['-c', CONTINUING], tmp_path, 'begun')
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=10)
+    assert process.returncode == STATUS[number] and 'continued' not in out
+
+
 # Waits for a program, in a main thread that no signal interrupts: another thread takes it.
 MISSED = """
 import signal, subprocess
