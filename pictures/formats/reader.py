@@ -5,7 +5,8 @@ registry.py finds the function that reads a format. A file that would be read wr
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import contextlib
+from typing import Iterator, NamedTuple
 
 from pictures.formats import base, decoders, frames, pillow, pixels, registry
 from pictures.metadata import metadata
@@ -60,15 +61,11 @@ def read_picture(path: str) -> Picture:
     files.check_plain(path, MAX_FILE_BYTES)
     notes: list[str] = []
     found = _format_of(path)
-    try:
+    with _errors_of_reading(path):
         if found and found.may_crash:
             array, said, orientation = decoders.read(found, path, notes)
         else:
             array, said, orientation = (found.read if found else pillow.read)(path, notes)
-    except (FileNotFoundError, PermissionError, MemoryError):
-        raise
-    except Exception as error:  # for a damaged file, the libraries raise exceptions of all kinds
-        raise _refusal(path, error)
     said = metadata.of_file(said, orientation, *array.shape[1::-1])
     array = pixels.upright(array, orientation)
     return Picture(array, said, found is not None and found.is_lossless(path), notes)
@@ -88,20 +85,22 @@ def read_frames(path: str) -> frames.Sequence | None:
     files.check_plain(path, MAX_FILE_BYTES)
     notes: list[str] = []
     found = _format_of(path)
-    try:
+    with _errors_of_reading(path):
         return found.read_frames(path, notes)._replace(notes=notes) if found and found.read_frames else None
+
+
+@contextlib.contextmanager
+def _errors_of_reading(path: str) -> Iterator[None]:
+    """Raise a ValueError that names the file once if a library cannot read it, whatever the library raises."""
+    try:
+        yield
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
-    except Exception as error:  # as above
-        raise _refusal(path, error)
-
-
-def _refusal(path: str, error: Exception) -> ValueError:
-    """Return the error for a file that a library cannot read; it names the file once."""
-    if str(error).startswith(path):
-        return ValueError(str(error))
-    reason = escaping.one_line(error) or type(error).__name__
-    return ValueError(f'{path}: cannot be used as an image: {reason}')
+    except Exception as error:  # for a damaged file, the libraries raise exceptions of all kinds
+        if str(error).startswith(path):
+            raise ValueError(str(error))
+        reason = escaping.one_line(error) or type(error).__name__
+        raise ValueError(f'{path}: cannot be used as an image: {reason}')
 
 
 def _format_of(path: str) -> base.Format | None:
